@@ -1,0 +1,69 @@
+// The configuration as plain data, after validation: whoever holds a Config may trust every value in it.
+// DESIGN: YAML in, Config out; nothing else of the agent reads the file or the environment.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/core/labels.h"
+#include "agent/core/result.h"
+#include "collectors/collector.h"
+
+namespace msp {
+
+enum class LogLevel { debug, info, warning, error };
+
+struct EndpointConfig {
+  std::string url;  // http or https, host, no user:password
+  std::string username;
+  std::string password;            // at most one of the two
+  std::string password_file;
+  std::string bearer_token;        // at most one of the two
+  std::string bearer_token_file;
+  std::map<std::string, std::string> headers;
+  std::chrono::milliseconds timeout{10'000};
+};
+
+struct Config {
+  std::string customer_id;
+  std::string server_name;
+  std::string environment;  // empty: not set
+  std::string host_name;    // the label instance
+  std::vector<Label> labels;
+  std::chrono::milliseconds interval{15'000};
+  std::vector<std::string> collectors;  // enabled ones, in the registry's order
+  CollectorOptions collector_options;
+  std::vector<EndpointConfig> endpoints;  // at least one
+  LogLevel log_level = LogLevel::info;
+
+  /// What goes on every sample beside its own labels.
+  TargetLabels target_labels() const;
+};
+
+/// One thing wrong with a configuration file.
+struct ConfigError {
+  std::string file;
+  int line = 0;    // counts from 1; 0: of the file as a whole
+  int column = 0;  // counts from 1
+  std::string text;  // names the key, what was found, what is accepted
+
+  std::string to_string() const;  // file:line:column: text
+};
+
+/// What a file holds, and all that is wrong with it; usable only when `errors` is empty.
+struct ConfigOutcome {
+  Config config;
+  std::vector<ConfigError> errors;
+  std::vector<std::string> warnings;  // worth telling, not worth refusing: a world-readable secret
+};
+
+/// Reads and validates `path`. Expands ${NAME} and ${NAME:-default} in values from the environment. Never throws.
+ConfigOutcome load_config(const std::string& path);
+
+/// The same for text that is already in memory; `file` is what errors call it.
+ConfigOutcome parse_config(const std::string& text, const std::string& file);
+
+}  // namespace msp

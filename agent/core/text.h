@@ -1,0 +1,78 @@
+// Reading and writing small text: the words of a /proc line, numbers, messages.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace msp {
+
+/// Takes the next line off the front of `rest`, without its newline. Empty when nothing is left.
+std::optional<std::string_view> next_line(std::string_view& rest);
+
+/// Takes the next word off the front of `rest`; words are separated by spaces and tabs. Empty when none is left.
+std::string_view next_word(std::string_view& rest);
+
+std::string_view trim(std::string_view text);
+
+/// The whole of `text` as a decimal number, or nothing. No sign for unsigned types, no spaces.
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// Whether `text` is valid UTF-8 (RFC 3629: no surrogates, no overlong forms).
+bool is_utf8(std::string_view text);
+
+/// Replaces each byte that is not part of valid UTF-8 by U+FFFD, as Go's strings.ToValidUTF8 does a run of them.
+void make_utf8(std::string& text);
+
+/// The parts one after the other, numbers in decimal: cat("line ", 3, ": no value").
+template <typename... Parts>
+std::string cat(const Parts&... parts) {
+  std::string text;
+  const auto append = [&text](const auto& part) {
+    using Part = std::decay_t<decltype(part)>;
+    if constexpr (std::is_same_v<Part, char>) {
+      text += part;
+    } else if constexpr (std::is_arithmetic_v<Part>) {
+      char digits[32];
+      text.append(digits, std::to_chars(digits, digits + sizeof digits, part).ptr);
+    } else {
+      text += part;
+    }
+  };
+  (append(parts), ...);
+  return text;
+}
+
+/// "No such file or directory": the system's words for an errno value. Any thread.
+std::string errno_text(int error);
+
+
+/// Insertions, deletions and replacements that turn `a` into `b`.
+std::size_t edit_distance(std::string_view a, std::string_view b);
+
+/// The entry of `known` nearest to `word` within two edits, or an empty view: for "did you mean".
+template <typename Range>
+std::string_view nearest(std::string_view word, const Range& known) {
+  std::string_view best;
+  std::size_t best_distance = 3;
+  for (const std::string_view candidate : known) {
+    const auto distance = edit_distance(word, candidate);
+    if (distance < best_distance && distance < candidate.size()) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace msp

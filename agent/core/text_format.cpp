@@ -1,0 +1,68 @@
+#include "agent/core/text_format.h"
+
+#include <charconv>
+#include <cmath>
+#include <map>
+
+namespace msp {
+namespace {
+
+std::string escape(std::string_view text, bool quotes) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '\\') {
+      escaped += "\\\\";
+    } else if (c == '\n') {
+      escaped += "\\n";
+    } else if (c == '"' && quotes) {
+      escaped += "\\\"";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+void append_sample(std::string& text, const Series& series, double value) {
+  text += series.labels.get(kMetricName);
+  char separator = '{';
+  for (const auto label : series.labels) {
+    if (label.name == kMetricName) continue;
+    text += separator;
+    text.append(label.name).append("=\"").append(escape_label_value(label.value)).append("\"");
+    separator = ',';
+  }
+  if (separator == ',') text += '}';
+  text.append(" ").append(text_value(value)).append("\n");
+}
+
+}  // namespace
+
+std::string escape_label_value(std::string_view text) { return escape(text, true); }
+
+std::string text_value(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+}
+
+std::string text_format(const Scrape& scrape) {
+  std::map<std::string_view, std::string> families;
+  for (std::size_t i = 0; i < scrape.values.size(); ++i) {
+    const auto& series = *(*scrape.series)[i];
+    const auto& family = *series.family;
+    auto& text = families[family.name];
+    if (text.empty()) {
+      text.append("# HELP ").append(family.name).append(" ");
+      text.append(escape(family.help, false)).append("\n# TYPE ").append(family.name);
+      text += family.type == MetricType::counter ? " counter\n" : " gauge\n";
+    }
+    append_sample(text, series, scrape.values[i]);
+  }
+  std::string all;
+  for (const auto& [name, text] : families) all += text;
+  return all;
+}
+
+}  // namespace msp

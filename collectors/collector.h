@@ -1,0 +1,84 @@
+// The contract of a collector: one class per source of metrics, made by a factory in registry.cpp, asked once a tick.
+//
+// A collector reads the host through the paths and the Host it was given, never through fixed ones; keeps its files
+// open between ticks; allocates nothing while nothing changes; logs nothing. It is all or nothing: when collect()
+// returns an error, what it had written in this tick is dropped, and the runner reports
+// node_scrape_collector_success 0. What the kernel does not have is Error::Kind::no_data, not a failure.
+//
+// Main thread only, one call at a time; a collector may own threads for calls that can hang, and must not wait for
+// them without a limit.
+#pragma once
+
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/core/file.h"
+#include "agent/core/result.h"
+#include "agent/core/scrape.h"
+
+namespace msp {
+
+/// Whether a device, mount point or file system type is wanted.
+using Filter = std::function<bool(std::string_view name)>;
+
+/// Where the host's file systems are, as node_exporter's flags of the same names. No trailing slash, "/" excepted.
+struct HostPaths {
+  std::string procfs = "/proc";
+  std::string sysfs = "/sys";
+  std::string rootfs = "/";
+
+  std::string proc(std::string_view name) const { return procfs + "/" + std::string(name); }
+  std::string sys(std::string_view name) const { return sysfs + "/" + std::string(name); }
+  /// `path` is absolute.
+  std::string root(std::string_view path) const {
+    if (rootfs == "/") return std::string(path);
+    return path == "/" ? rootfs : rootfs + std::string(path);
+  }
+};
+
+/// The two system calls whose answers no file can stand in for. As the manual pages: -1 and errno on failure.
+struct Host {
+  int (*uname)(struct utsname*) = ::uname;
+  int (*statvfs)(const char* path, struct statvfs*) = ::statvfs;  // any thread, may block for ever
+};
+
+struct CollectorOptions {
+  struct Filesystem {
+    Filter mount_points;
+    Filter fs_types;
+    std::chrono::milliseconds mount_timeout{5000};
+  } filesystem;
+  Filter diskstats_devices;
+  Filter netdev_devices;
+};
+
+/// What a factory gets; all of it outlives the collector.
+struct CollectorContext {
+  const HostPaths& paths;
+  const Host& host;
+  const CollectorOptions& options;
+  FileTable& files;
+};
+
+struct Tick {
+  std::uint64_t number = 0;  // counts from 1, for KeptFile::read(tick)
+  std::int64_t wall_ns = 0;  // the timestamp of this tick's samples, nanoseconds since 1970
+};
+
+class Collector {
+ public:
+  virtual ~Collector() = default;
+
+  virtual Result<void> collect(const Tick& tick, SampleWriter& out) = 0;
+};
+
+using CollectorFactory = std::unique_ptr<Collector> (*)(const CollectorContext&);
+
+}  // namespace msp

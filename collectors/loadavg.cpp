@@ -1,0 +1,45 @@
+// loadavg: the load averages of /proc/loadavg (proc(5)):
+//   0.20 0.18 0.12 1/80 11206
+#include "agent/core/text.h"
+#include "collectors/collector.h"
+
+namespace msp {
+namespace {
+
+constexpr Family kLoads[] = {
+    {"node_load1", "1m load average."},
+    {"node_load5", "5m load average."},
+    {"node_load15", "15m load average."},
+};
+
+class Loadavg : public Collector {
+ public:
+  explicit Loadavg(const CollectorContext& context)
+      : file_(context.files.open(context.paths.proc("loadavg"))) {}
+
+  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+    const auto content = file_->read(tick.number);
+    if (!content) return content.error();
+    auto rest = *content;
+    for (const auto& load : kLoads) {
+      const auto word = next_word(rest);
+      const auto value = parse_number<double>(word);
+      if (!value) {
+        return failed(cat(file_->path(), ": expected 3 numbers, got '", trim(*content), "'"));
+      }
+      out.add(load, *value);
+    }
+    return {};
+  }
+
+ private:
+  std::shared_ptr<KeptFile> file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_loadavg(const CollectorContext& context) {
+  return std::make_unique<Loadavg>(context);
+}
+
+}  // namespace msp
