@@ -25,6 +25,9 @@ struct EndpointConfig {
   std::string bearer_token_file;
   std::map<std::string, std::string> headers;
   std::chrono::milliseconds timeout{10'000};
+
+  /// The URL as it may be shown: without its query, which may hold a secret.
+  std::string name() const { return url.substr(0, url.find('?')); }
 };
 
 struct Config {

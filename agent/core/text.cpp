@@ -86,6 +86,23 @@ void make_utf8(std::string& text) {
   text = std::move(valid);
 }
 
+std::string duration_text(std::int64_t ns) {
+  const auto seconds = ns / 1'000'000'000;
+  if (seconds < 1) return cat(ns / 1'000'000, " ms");
+  const auto minutes = seconds / 60;
+  const auto hours = minutes / 60;
+  if (minutes == 0) return cat(seconds, " s");
+  if (hours == 0) return cat(minutes, " m ", seconds % 60, " s");
+  if (hours < 24) return cat(hours, " h ", minutes % 60, " m");
+  return cat(hours / 24, " d ", hours % 24, " h");
+}
+
+std::string grouped(std::uint64_t count) {
+  auto text = std::to_string(count);
+  for (auto at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
+  return text;
+}
+
 std::string errno_text(int error) { return std::generic_category().message(error); }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -53,6 +53,12 @@ std::string cat(const Parts&... parts) {
   return text;
 }
 
+/// "8 s", "3 m 10 s", "2 h 5 m", "6 d 4 h": the two largest units of a duration in nanoseconds.
+std::string duration_text(std::int64_t ns);
+
+/// A count for people: "4,180".
+std::string grouped(std::uint64_t count);
+
 /// "No such file or directory": the system's words for an errno value. Any thread.
 std::string errno_text(int error);
 

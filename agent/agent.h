@@ -1,0 +1,17 @@
+// The running agent: one thread that ticks, one sender thread per endpoint, and the buffer between them. This is the
+// only place that starts threads (collectors/mount_stat.cpp, for calls that can hang, excepted) and handles signals.
+#pragma once
+
+#include "agent/config/config.h"
+#include "collectors/collector.h"
+
+namespace msp {
+
+/// Runs until SIGTERM or SIGINT, then gives what is waiting up to kFlushMax to be delivered. Call it once, from the
+/// process's first thread, before there are others.
+void run_agent(const Config& config, const HostPaths& paths);
+
+/// One tick, without network and buffer: what the first scrape of run_agent() would be.
+Scrape collect_once(const Config& config, const HostPaths& paths);
+
+}  // namespace msp

@@ -1,0 +1,17 @@
+// msp-agent collectors: the list, and which of them are on where the configuration does not say otherwise.
+#include <cstdio>
+
+#include "agent/cli/commands.h"
+#include "collectors/registry.h"
+
+namespace msp {
+
+int list_collectors() {
+  for (const auto& entry : collector_registry()) {
+    std::printf("%-12.*s %s\n", static_cast<int>(entry.name.size()), entry.name.data(),
+                entry.default_on ? "on" : "off");
+  }
+  return std::fflush(stdout) == 0 ? kExitDone : kExitFailed;
+}
+
+}  // namespace msp

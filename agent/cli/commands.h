@@ -1,0 +1,30 @@
+// The commands, one file each; each returns the exit code.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "agent/config/config.h"
+#include "collectors/collector.h"
+
+namespace msp {
+
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitBadUsage = 2;
+inline constexpr int kExitBadConfig = 78;  // EX_CONFIG of sysexits.h
+
+struct GlobalOptions {
+  std::string config = "/etc/msp-agent.yaml";
+  HostPaths paths;
+  std::optional<LogLevel> log_level;  // wins over the configuration's
+};
+
+int run(const GlobalOptions& options);
+int dry_run(const GlobalOptions& options);
+int list_collectors();
+
+/// The configuration, or nothing after printing a line for each thing wrong with it.
+std::optional<Config> load_config_or_tell(const GlobalOptions& options);
+
+}  // namespace msp

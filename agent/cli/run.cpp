@@ -1,0 +1,26 @@
+// msp-agent run: the agent in the foreground, until it is told to stop.
+#include <cstdio>
+
+#include "agent/agent.h"
+#include "agent/cli/commands.h"
+#include "agent/self/log.h"
+
+namespace msp {
+
+std::optional<Config> load_config_or_tell(const GlobalOptions& options) {
+  auto outcome = load_config(options.config);
+  for (const auto& warning : outcome.warnings) log_warning(warning);
+  for (const auto& error : outcome.errors) log_error(error.to_string());
+  if (!outcome.errors.empty()) return std::nullopt;
+  return std::move(outcome.config);
+}
+
+int run(const GlobalOptions& options) {
+  const auto config = load_config_or_tell(options);
+  if (!config) return kExitBadConfig;
+  init_log(options.log_level.value_or(config->log_level));
+  run_agent(*config, options.paths);
+  return kExitDone;
+}
+
+}  // namespace msp

@@ -1,0 +1,166 @@
+#include "agent/remote_write/http.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "agent/core/clock.h"
+#include "agent/core/file.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+constexpr std::size_t kSecretBytesMax = 64 * 1024;
+// More of an answer than this is not read: the connection is closed instead.
+constexpr std::size_t kAnswerBytesMax = 64 * 1024;
+
+struct Received {
+  std::string body;
+  std::size_t bytes = 0;
+};
+
+std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
+  auto& received = *static_cast<Received*>(user);
+  received.bytes += size;
+  if (received.bytes > kAnswerBytesMax) return 0;
+  const auto room = HttpAnswer::kBodyMax - received.body.size();
+  received.body.append(data, std::min(size, room));
+  return size;
+}
+
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  const auto give_up_at =
+      static_cast<const std::atomic<std::int64_t>*>(user)->load(std::memory_order_relaxed);
+  return give_up_at != 0 && monotonic_ns() >= give_up_at ? 1 : 0;
+}
+
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
+  make_utf8(text);
+  return std::string(trim(text));
+}
+
+Result<std::string> read_secret(const std::string& inline_secret, const std::string& file) {
+  if (file.empty()) return inline_secret;
+  auto content = read_file(file, kSecretBytesMax);
+  if (!content) return content.error();
+  return std::string(trim(*content));
+}
+
+}  // namespace
+
+struct HttpClient::Curl {
+  CURL* handle = curl_easy_init();
+  curl_slist* headers = nullptr;
+  char error[CURL_ERROR_SIZE] = {};
+
+  ~Curl() {
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(handle);
+  }
+
+  template <typename Value>
+  void set(CURLoption option, Value value) {
+    curl_easy_setopt(handle, option, value);
+  }
+
+  void clear_headers() {
+    curl_slist_free_all(headers);
+    headers = nullptr;
+  }
+  void add_header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
+
+  std::string failure(CURLcode code) {
+    long system_error = 0;
+    curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &system_error);
+    switch (code) {
+      case CURLE_COULDNT_CONNECT:
+        if (system_error != 0) return errno_text(static_cast<int>(system_error));
+        break;
+      case CURLE_COULDNT_RESOLVE_HOST:
+        return "the host name does not resolve";
+      case CURLE_OPERATION_TIMEDOUT:
+        return "no answer in time";
+      case CURLE_WRITE_ERROR:
+        return "the answer does not end";
+      case CURLE_ABORTED_BY_CALLBACK:
+        return "given up because the agent stops";
+      case CURLE_GOT_NOTHING:
+        return "the connection was closed without an answer";
+      default:
+        break;
+    }
+    return one_line(error[0] != '\0' ? error : curl_easy_strerror(code));
+  }
+};
+
+void init_http() { curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+HttpClient::HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns)
+    : config_(config), give_up_at_ns_(give_up_at_ns), curl_(std::make_unique<Curl>()) {
+  auto& curl = *curl_;
+  const auto timeout_ms = static_cast<long>(config.timeout.count());
+  curl.set(CURLOPT_URL, config.url.c_str());
+  curl.set(CURLOPT_PROTOCOLS_STR, "http,https");
+  curl.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  curl.set(CURLOPT_NOSIGNAL, 1L);
+  curl.set(CURLOPT_POST, 1L);
+  curl.set(CURLOPT_TIMEOUT_MS, timeout_ms);
+  curl.set(CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
+  curl.set(CURLOPT_TCP_KEEPALIVE, 1L);
+  curl.set(CURLOPT_ERRORBUFFER, curl.error);
+  curl.set(CURLOPT_WRITEFUNCTION, on_body);
+  curl.set(CURLOPT_NOPROGRESS, 0L);
+  curl.set(CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl.set(CURLOPT_XFERINFODATA, const_cast<std::atomic<std::int64_t>*>(&give_up_at_ns_));
+}
+
+HttpClient::~HttpClient() = default;
+
+HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string>& headers) {
+  auto& curl = *curl_;
+  HttpAnswer answer;
+
+  // Secrets are read at every request: a rotated one is in force at once, and none stays in a long-lived copy.
+  const auto password = read_secret(config_.password, config_.password_file);
+  const auto token = read_secret(config_.bearer_token, config_.bearer_token_file);
+  for (const auto* secret : {&password, &token}) {
+    if (!*secret) {
+      answer.error = secret->error().text;
+      return answer;
+    }
+  }
+  curl.clear_headers();
+  for (const auto& line : headers) curl.add_header(line);
+  for (const auto& [name, value] : config_.headers) curl.add_header(cat(name, ": ", value));
+  curl.add_header("Expect:");  // no round trip for 100-continue
+  curl.add_header("Accept:");
+  if (!token->empty()) curl.add_header(cat("Authorization: Bearer ", *token));
+  if (!config_.username.empty()) {
+    curl.set(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    curl.set(CURLOPT_USERNAME, config_.username.c_str());
+    curl.set(CURLOPT_PASSWORD, password->c_str());
+  }
+
+  Received received;
+  curl.error[0] = '\0';
+  curl.set(CURLOPT_HTTPHEADER, curl.headers);
+  curl.set(CURLOPT_WRITEDATA, &received);
+  curl.set(CURLOPT_POSTFIELDS, body.data());
+  curl.set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  const auto code = curl_easy_perform(curl.handle);
+  if (code != CURLE_OK) {
+    answer.error = curl.failure(code);
+    return answer;
+  }
+  long status = 0;
+  curl_easy_getinfo(curl.handle, CURLINFO_RESPONSE_CODE, &status);
+  answer.status = static_cast<int>(status);
+  answer.body = one_line(std::move(received.body));
+  return answer;
+}
+
+}  // namespace msp

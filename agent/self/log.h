@@ -1,0 +1,19 @@
+// What the agent tells people, on stderr: one line per change of state. On a terminal with time and colour, under
+// systemd with the journal's priorities (sd-daemon(3): "<4>text"), otherwise with time and level. Any thread.
+#pragma once
+
+#include <string_view>
+
+#include "agent/config/config.h"
+
+namespace msp {
+
+/// Once, before there are threads. Until then nothing below a warning is printed.
+void init_log(LogLevel level);
+
+void log_debug(std::string_view text);
+void log_info(std::string_view text);
+void log_warning(std::string_view text);
+void log_error(std::string_view text);
+
+}  // namespace msp
