@@ -108,7 +108,8 @@ int tick_until_stopped(const Config& config, Pipeline& pipeline, const sigset_t&
     if (now_ns < schedule.due_ns()) continue;
     pipeline.stats.ticks_skipped += schedule.tick(now_ns);
     auto scrape = pipeline.scraper.scrape(wall_ns());
-    // Two samples of a series cannot share a millisecond; the first tick may come that close to the second.
+    // Two samples of a series cannot share a millisecond; the first tick may come that close to the
+    // second.
     if (scrape.timestamp_ms == last_timestamp_ms) continue;
     last_timestamp_ms = scrape.timestamp_ms;
     pipeline.buffer.append(std::move(scrape));
@@ -129,7 +130,8 @@ std::string start_line(const Config& config) {
 
 void run_agent(const Config& config, const HostPaths& paths) {
   const auto signals = handled_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // threads inherit it: signals come to sigtimedwait only
+  pthread_sigmask(SIG_BLOCK, &signals,
+                  nullptr);  // threads inherit it: signals come to sigtimedwait only
   signal(SIGPIPE, SIG_IGN);
   init_http();
 

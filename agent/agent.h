@@ -1,5 +1,6 @@
-// The running agent: one thread that ticks, one sender thread per endpoint, and the buffer between them. This is the
-// only place that starts threads (collectors/mount_stat.cpp, for calls that can hang, excepted) and handles signals.
+// The running agent: one thread that ticks, one sender thread per endpoint, and the buffer between
+// them. This is the only place that starts threads (collectors/mount_stat.cpp, for calls that can
+// hang, excepted) and handles signals.
 #pragma once
 
 #include "agent/config/config.h"
@@ -7,8 +8,8 @@
 
 namespace msp {
 
-/// Runs until SIGTERM or SIGINT, then gives what is waiting up to kFlushMax to be delivered. Call it once, from the
-/// process's first thread, before there are others.
+/// Runs until SIGTERM or SIGINT, then gives what is waiting up to kFlushMax to be delivered. Call
+/// it once, from the process's first thread, before there are others.
 void run_agent(const Config& config, const HostPaths& paths);
 
 /// One tick, without network and buffer: what the first scrape of run_agent() would be.

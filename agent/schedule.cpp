@@ -3,7 +3,8 @@
 namespace msp {
 namespace {
 
-/// FNV-1a (RFC draft-eastlake-fnv): the same phase for the same host after every start, on every build.
+/// FNV-1a (RFC draft-eastlake-fnv): the same phase for the same host after every start, on every
+/// build.
 std::uint64_t hash(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const unsigned char c : text) hash = (hash ^ c) * 0x100000001b3;

@@ -23,9 +23,8 @@ Scraper::Scraper(Setup setup) : setup_(std::move(setup)), builder_(setup_.labels
   for (const auto& name : setup_.collectors) {
     for (const auto& entry : collector_registry()) {
       if (entry.name != name) continue;
-      parts_.push_back({.name = entry.name,
-                        .collector = entry.make(context),
-                        .writer = &builder_.add_writer()});
+      parts_.push_back(
+          {.name = entry.name, .collector = entry.make(context), .writer = &builder_.add_writer()});
     }
   }
   self_ = &builder_.add_writer();

@@ -1,5 +1,5 @@
-// Runs the collectors of one tick and makes a Scrape of what they report, together with what is known of the run:
-// up, node_scrape_collector_success, node_scrape_collector_duration_seconds.
+// Runs the collectors of one tick and makes a Scrape of what they report, together with what is
+// known of the run: up, node_scrape_collector_success, node_scrape_collector_duration_seconds.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,8 @@ namespace msp {
 /// Main thread only. Owns the collectors and their files.
 class Scraper {
  public:
-  /// What a collector's outcome changed to: called when it begins to fail, fails in another way, or works again
+  /// What a collector's outcome changed to: called when it begins to fail, fails in another way, or
+  /// works again
   /// (`error` is null), not at every tick.
   using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
   /// Adds samples of the agent itself to each scrape.
@@ -36,7 +37,8 @@ class Scraper {
   explicit Scraper(Setup setup);
   ~Scraper();
 
-  /// One tick: `wall_ns` is the timestamp of all samples. A collector that fails costs its own samples only.
+  /// One tick: `wall_ns` is the timestamp of all samples. A collector that fails costs its own
+  /// samples only.
   Scrape scrape(std::int64_t wall_ns);
 
  private:

@@ -1,12 +1,14 @@
-// The contract of a collector: one class per source of metrics, made by a factory in registry.cpp, asked once a tick.
+// The contract of a collector: one class per source of metrics, made by a factory in registry.cpp,
+// asked once a tick.
 //
-// A collector reads the host through the paths and the Host it was given, never through fixed ones; keeps its files
-// open between ticks; allocates nothing while nothing changes; logs nothing. It is all or nothing: when collect()
-// returns an error, what it had written in this tick is dropped, and the runner reports
-// node_scrape_collector_success 0. What the kernel does not have is Error::Kind::no_data, not a failure.
+// A collector reads the host through the paths and the Host it was given, never through fixed ones;
+// keeps its files open between ticks; allocates nothing while nothing changes; logs nothing. It is
+// all or nothing: when collect() returns an error, what it had written in this tick is dropped, and
+// the runner reports node_scrape_collector_success 0. What the kernel does not have is
+// Error::Kind::no_data, not a failure.
 //
-// Main thread only, one call at a time; a collector may own threads for calls that can hang, and must not wait for
-// them without a limit.
+// Main thread only, one call at a time; a collector may own threads for calls that can hang, and
+// must not wait for them without a limit.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -28,7 +30,8 @@ namespace msp {
 /// Whether a device, mount point or file system type is wanted.
 using Filter = std::function<bool(std::string_view name)>;
 
-/// Where the host's file systems are, as node_exporter's flags of the same names. No trailing slash, "/" excepted.
+/// Where the host's file systems are, as node_exporter's flags of the same names. No trailing
+/// slash, "/" excepted.
 struct HostPaths {
   std::string procfs = "/proc";
   std::string sysfs = "/sys";
@@ -43,7 +46,8 @@ struct HostPaths {
   }
 };
 
-/// The two system calls whose answers no file can stand in for. As the manual pages: -1 and errno on failure.
+/// The two system calls whose answers no file can stand in for. As the manual pages: -1 and errno
+/// on failure.
 struct Host {
   int (*uname)(struct utsname*) = ::uname;
   int (*statvfs)(const char* path, struct statvfs*) = ::statvfs;  // any thread, may block for ever

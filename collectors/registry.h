@@ -1,4 +1,5 @@
-// The list of collectors. A list and not self-registration: the linker drops a static object that nobody names.
+// The list of collectors. A list and not self-registration: the linker drops a static object that
+// nobody names.
 #pragma once
 
 #include <span>

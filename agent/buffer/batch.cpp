@@ -25,7 +25,8 @@ std::span<const Batch::Row> Batch::rows() {
   return rows_;
 }
 
-/// A counting sort: which row is each sample's, how many has each row, then every sample to its place.
+/// A counting sort: which row is each sample's, how many has each row, then every sample to its
+/// place.
 void Batch::group() {
   rows_.clear();
   row_of_sample_.clear();
@@ -49,8 +50,8 @@ void Batch::group() {
         }
       }
       for (const auto& series : set) {
-        const auto [found, is_new] = row_of_labels.emplace(
-            series->labels.flat(), static_cast<std::uint32_t>(rows_.size()));
+        const auto [found, is_new] =
+            row_of_labels.emplace(series->labels.flat(), static_cast<std::uint32_t>(rows_.size()));
         if (is_new) rows_.push_back({series.get(), 0, 0});
         row_of_sample_.push_back(found->second);
       }

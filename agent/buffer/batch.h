@@ -1,5 +1,5 @@
-// Scrapes on their way out, grouped by series: a request names each series once and gives it as many samples as there
-// are scrapes in the batch.
+// Scrapes on their way out, grouped by series: a request names each series once and gives it as
+// many samples as there are scrapes in the batch.
 #pragma once
 
 #include <cstddef>

@@ -9,13 +9,16 @@
 namespace msp {
 namespace {
 
-/// Memory of a scrape beside its series, which it shares with the scrapes around it as long as nothing changes.
+/// Memory of a scrape beside its series, which it shares with the scrapes around it as long as
+/// nothing changes.
 std::size_t bytes_of(const Scrape& scrape) {
   return sizeof(Scrape) + scrape.values.size() * sizeof(double);
 }
 
 /// Memory of a set that is not shared with the scrape before.
-std::size_t bytes_of(const SeriesSet& set) { return set.size() * sizeof(SeriesPtr); }
+std::size_t bytes_of(const SeriesSet& set) {
+  return set.size() * sizeof(SeriesPtr);
+}
 
 }  // namespace
 
@@ -76,17 +79,15 @@ void Buffer::ack(std::size_t endpoint, const Batch& batch) {
   for (; cursor.next <= batch.last_sequence(); ++cursor.next) {
     cursor.state.samples -= scrapes_[cursor.next - first_]->values.size();
   }
-  const auto slowest = std::min_element(
-      cursors_.begin(), cursors_.end(),
-      [](const Cursor& a, const Cursor& b) { return a.next < b.next; });
+  const auto slowest =
+      std::min_element(cursors_.begin(), cursors_.end(),
+                       [](const Cursor& a, const Cursor& b) { return a.next < b.next; });
   while (first_ < slowest->next) drop_oldest();
 }
 
 void Buffer::wait(std::size_t endpoint, std::int64_t until_ns) {
   std::unique_lock lock(mutex_);
-  const auto ready = [&] {
-    return awake_ || cursors_[endpoint].next < first_ + scrapes_.size();
-  };
+  const auto ready = [&] { return awake_ || cursors_[endpoint].next < first_ + scrapes_.size(); };
   if (until_ns == 0) {
     changed_.wait(lock, ready);
   } else {

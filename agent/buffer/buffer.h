@@ -1,6 +1,7 @@
-// Where samples wait until every endpoint has them. One thread appends; each endpoint has a cursor of its own and one
-// thread that peeks, sends and acknowledges. A scrape leaves when all endpoints have acknowledged it, or when the
-// buffer is full: then the oldest goes first, counted for each endpoint that had not got it.
+// Where samples wait until every endpoint has them. One thread appends; each endpoint has a cursor
+// of its own and one thread that peeks, sends and acknowledges. A scrape leaves when all endpoints
+// have acknowledged it, or when the buffer is full: then the oldest goes first, counted for each
+// endpoint that had not got it.
 //
 // Held in memory, at most bytes_max; what is not sent when the process ends is lost.
 #pragma once
@@ -22,7 +23,7 @@ namespace msp {
 class Buffer {
  public:
   struct EndpointState {
-    std::size_t samples = 0;           // waiting
+    std::size_t samples = 0;            // waiting
     std::uint64_t samples_dropped = 0;  // since start, because the buffer was full
   };
 
@@ -31,17 +32,17 @@ class Buffer {
   /// Takes a scrape. Never blocks for I/O, never fails.
   void append(Scrape scrape);
 
-  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged: at least one, then as many as fit into
-  /// samples_max. It ends early where the wall clock went back, for the samples of a series must go in time order.
-  /// False, and `batch` empty, when nothing is waiting.
+  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged: at least one, then
+  /// as many as fit into samples_max. It ends early where the wall clock went back, for the samples
+  /// of a series must go in time order. False, and `batch` empty, when nothing is waiting.
   bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch);
 
-  /// The endpoint is done with these scrapes: delivered, or refused for good. What it has acknowledged before, or the
-  /// buffer has dropped meanwhile, does not matter.
+  /// The endpoint is done with these scrapes: delivered, or refused for good. What it has
+  /// acknowledged before, or the buffer has dropped meanwhile, does not matter.
   void ack(std::size_t endpoint, const Batch& batch);
 
-  /// Returns when something is waiting for `endpoint`, when wake() was called, or at `until_ns` (monotonic clock; 0:
-  /// no limit).
+  /// Returns when something is waiting for `endpoint`, when wake() was called, or at `until_ns`
+  /// (monotonic clock; 0: no limit).
   void wait(std::size_t endpoint, std::int64_t until_ns);
 
   /// The same but returns early for wake() only: to wait out a back-off.

@@ -1,4 +1,5 @@
-// msp-agent collectors: the list, and which of them are on where the configuration does not say otherwise.
+// msp-agent collectors: the list, and which of them are on where the configuration does not say
+// otherwise.
 #include <cstdio>
 
 #include "agent/cli/commands.h"

@@ -39,9 +39,10 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--path.rootfs", options.paths.rootfs, "Where the host's / is mounted")
       ->type_name("DIR")
       ->capture_default_str();
-  auto* level = app.add_option("--log-level", log_level, "debug, info, warning or error")
-                    ->type_name("LEVEL")
-                    ->transform(CLI::CheckedTransformer(kLogLevels, CLI::ignore_case));
+  auto* level =
+      app.add_option("--log-level", log_level, "debug, info, warning or error")
+          ->transform(CLI::CheckedTransformer(kLogLevels, CLI::ignore_case).description(""))
+          ->type_name("LEVEL");
   app.set_version_flag("--version", "msp-agent " MSP_AGENT_VERSION);
   app.require_subcommand(0, 1);
   app.fallthrough();

@@ -13,8 +13,8 @@ int dry_run(const GlobalOptions& options) {
   if (!config) return kExitBadConfig;
   if (options.log_level) init_log(*options.log_level);
   const auto text = text_format(collect_once(*config, options.paths));
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-                       std::fflush(stdout) == 0;
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return kExitDone;
   log_error("cannot write to standard output");
   return kExitFailed;

@@ -1,5 +1,5 @@
-// The configuration as plain data, after validation: whoever holds a Config may trust every value in it.
-// DESIGN: YAML in, Config out; nothing else of the agent reads the file or the environment.
+// The configuration as plain data, after validation: whoever holds a Config may trust every value
+// in it. DESIGN: YAML in, Config out; nothing else of the agent reads the file or the environment.
 #pragma once
 
 #include <chrono>
@@ -19,9 +19,9 @@ enum class LogLevel { debug, info, warning, error };
 struct EndpointConfig {
   std::string url;  // http or https, host, no user:password
   std::string username;
-  std::string password;            // at most one of the two
+  std::string password;  // at most one of the two
   std::string password_file;
-  std::string bearer_token;        // at most one of the two
+  std::string bearer_token;  // at most one of the two
   std::string bearer_token_file;
   std::map<std::string, std::string> headers;
   std::chrono::milliseconds timeout{10'000};
@@ -49,8 +49,8 @@ struct Config {
 /// One thing wrong with a configuration file.
 struct ConfigError {
   std::string file;
-  int line = 0;    // counts from 1; 0: of the file as a whole
-  int column = 0;  // counts from 1
+  int line = 0;      // counts from 1; 0: of the file as a whole
+  int column = 0;    // counts from 1
   std::string text;  // names the key, what was found, what is accepted
 
   std::string to_string() const;  // file:line:column: text
@@ -63,7 +63,8 @@ struct ConfigOutcome {
   std::vector<std::string> warnings;  // worth telling, not worth refusing: a world-readable secret
 };
 
-/// Reads and validates `path`. Expands ${NAME} and ${NAME:-default} in values from the environment. Never throws.
+/// Reads and validates `path`. Expands ${NAME} and ${NAME:-default} in values from the environment.
+/// Never throws.
 ConfigOutcome load_config(const std::string& path);
 
 /// The same for text that is already in memory; `file` is what errors call it.

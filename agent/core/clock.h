@@ -1,5 +1,5 @@
-// The two clocks, read here and nowhere else: wall time is what samples are stamped with, monotonic time is what
-// everything is scheduled and measured by.
+// The two clocks, read here and nowhere else: wall time is what samples are stamped with, monotonic
+// time is what everything is scheduled and measured by.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,14 @@ inline std::int64_t clock_ns(clockid_t id) {
 }
 
 /// Nanoseconds since 1970, as the host believes; may jump.
-inline std::int64_t wall_ns() { return clock_ns(CLOCK_REALTIME); }
+inline std::int64_t wall_ns() {
+  return clock_ns(CLOCK_REALTIME);
+}
 
 /// Nanoseconds since an arbitrary start; never jumps, stands still while the host is suspended.
-inline std::int64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
+inline std::int64_t monotonic_ns() {
+  return clock_ns(CLOCK_MONOTONIC);
+}
 
 inline constexpr std::int64_t kNsPerMs = 1'000'000;
 inline constexpr std::int64_t kNsPerSecond = 1'000'000'000;

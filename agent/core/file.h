@@ -32,18 +32,19 @@ class Fd {
   int fd_ = -1;
 };
 
-/// A small file that is read whole again and again. Opens on the first read and keeps the descriptor; when what it
-/// was opened on is gone (a device that was unplugged), opens the path once more. One thread at a time.
+/// A small file that is read whole again and again. Opens on the first read and keeps the
+/// descriptor; when what it was opened on is gone (a device that was unplugged), opens the path
+/// once more. One thread at a time.
 class KeptFile {
  public:
   explicit KeptFile(std::string path) : path_(std::move(path)) {}
 
-  /// The content, valid until the next read. A file that does not exist is Error::Kind::no_data; no error text
-  /// repeats what the caller knows, all name the path.
+  /// The content, valid until the next read. A file that does not exist is Error::Kind::no_data; no
+  /// error text repeats what the caller knows, all name the path.
   Result<std::string_view> read();
 
-  /// The same, but a second call with the same `tick` returns what the first one read: two collectors that need one
-  /// file cost one read and see one state.
+  /// The same, but a second call with the same `tick` returns what the first one read: two
+  /// collectors that need one file cost one read and see one state.
   Result<std::string_view> read(std::uint64_t tick);
 
   const std::string& path() const { return path_; }
@@ -53,10 +54,10 @@ class KeptFile {
 
   std::string path_;
   Fd fd_;
-  std::string content_;      // capacity is kept; only the first size_ bytes are content
+  std::string content_;  // capacity is kept; only the first size_ bytes are content
   std::size_t size_ = 0;
-  std::uint64_t tick_ = 0;   // of the last read(tick), 0: none
-  Error tick_error_;         // its outcome, where it failed
+  std::uint64_t tick_ = 0;  // of the last read(tick), 0: none
+  Error tick_error_;        // its outcome, where it failed
   bool tick_failed_ = false;
 };
 
@@ -69,7 +70,8 @@ class FileTable {
   std::map<std::string, std::weak_ptr<KeptFile>> files_;
 };
 
-/// Reads a file once. At most `bytes_max`; a longer one is an error. A missing file is Error::Kind::no_data.
+/// Reads a file once. At most `bytes_max`; a longer one is an error. A missing file is
+/// Error::Kind::no_data.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
 
 }  // namespace msp

@@ -15,7 +15,9 @@ std::uint16_t length_at(const char* at) {
   return length;
 }
 
-std::string_view string_at(const char* at) { return {at + sizeof(std::uint16_t), length_at(at)}; }
+std::string_view string_at(const char* at) {
+  return {at + sizeof(std::uint16_t), length_at(at)};
+}
 
 void append_string(std::string& flat, std::string_view text) {
   const auto length = static_cast<std::uint16_t>(text.size());

@@ -1,8 +1,8 @@
-// A label set as it goes on the wire: sorted by name, no name twice, no empty value, values in valid UTF-8
-// (remote write 1.0 specification, "Labels"). The metric's name is the label __name__.
+// A label set as it goes on the wire: sorted by name, no name twice, no empty value, values in
+// valid UTF-8 (remote write 1.0 specification, "Labels"). The metric's name is the label __name__.
 //
-// The set is one flat string (two length bytes, name, two length bytes, value, ...), so that a series costs one
-// allocation and two equal sets are equal bytes.
+// The set is one flat string (two length bytes, name, two length bytes, value, ...), so that a
+// series costs one allocation and two equal sets are equal bytes.
 #pragma once
 
 #include <cstddef>
@@ -38,11 +38,13 @@ class Labels {
 
   Labels() = default;
 
-  /// Takes ownership of `labels` in any order. Of two labels with one name the earlier one stays. Empty values are
-  /// left out, bytes that are not UTF-8 become U+FFFD, names and values are cut after kLengthMax bytes.
+  /// Takes ownership of `labels` in any order. Of two labels with one name the earlier one stays.
+  /// Empty values are left out, bytes that are not UTF-8 become U+FFFD, names and values are cut
+  /// after kLengthMax bytes.
   explicit Labels(std::vector<Label> labels);
 
-  /// Takes a flat form made by flat() before. False and unchanged where `flat` is not a well-formed one.
+  /// Takes a flat form made by flat() before. False and unchanged where `flat` is not a well-formed
+  /// one.
   bool assign_flat(std::string_view flat);
 
   Iterator begin() const { return Iterator(flat_.data()); }

@@ -1,6 +1,6 @@
-// Errors are values. An Error says what was tried and on what, in words an operator can act on; who caught it adds
-// where it happened, never what it means. Result is a struct of its own because g++ 12 lets an ignored alias of
-// std::expected pass in silence.
+// Errors are values. An Error says what was tried and on what, in words an operator can act on; who
+// caught it adds where it happened, never what it means. Result is a struct of its own because g++
+// 12 lets an ignored alias of std::expected pass in silence.
 #pragma once
 
 #include <expected>
@@ -24,7 +24,11 @@ struct [[nodiscard]] Result : std::expected<T, Error> {
   Result(Error error) : std::expected<T, Error>(std::unexpect, std::move(error)) {}
 };
 
-inline Error failed(std::string text) { return Error{std::move(text), Error::Kind::failed}; }
-inline Error no_data(std::string text) { return Error{std::move(text), Error::Kind::no_data}; }
+inline Error failed(std::string text) {
+  return Error{std::move(text), Error::Kind::failed};
+}
+inline Error no_data(std::string text) {
+  return Error{std::move(text), Error::Kind::no_data};
+}
 
 }  // namespace msp

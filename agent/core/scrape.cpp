@@ -60,8 +60,8 @@ bool SampleWriter::matches(const Slot& slot, const Family& family, LabelValues l
   return key.empty();
 }
 
-/// The slot of a series that was not where it was expected, made if there is none. Searching forward from the
-/// expected place finds it soon where a device came or went.
+/// The slot of a series that was not where it was expected, made if there is none. Searching
+/// forward from the expected place finds it soon where a device came or went.
 std::size_t SampleWriter::find(const Family& family, LabelValues label_values) {
   for (std::size_t i = expected_; i < slots_.size(); ++i) {
     if (matches(slots_[i], family, label_values)) return i;

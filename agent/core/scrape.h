@@ -1,9 +1,10 @@
 // Makes a Scrape of what collectors report, tick after tick.
 //
-// A SampleWriter is one collector's part. It remembers the series of the last good tick in their order and expects
-// the next tick to report the same ones: then a sample costs one comparison of label values, with no hashing and no
-// allocation. What is new is made, what is gone ends with a stale marker. A tick that fails leaves the writer as it
-// was, so that an error in a collector neither invents the end of its series nor forgets them.
+// A SampleWriter is one collector's part. It remembers the series of the last good tick in their
+// order and expects the next tick to report the same ones: then a sample costs one comparison of
+// label values, with no hashing and no allocation. What is new is made, what is gone ends with a
+// stale marker. A tick that fails leaves the writer as it was, so that an error in a collector
+// neither invents the end of its series nor forgets them.
 //
 // Main thread only.
 #pragma once
@@ -21,7 +22,8 @@
 
 namespace msp {
 
-/// Labels that every series carries, and who wins where a collector reports a label of the same name.
+/// Labels that every series carries, and who wins where a collector reports a label of the same
+/// name.
 struct TargetLabels {
   std::vector<Label> forced;    // customer_id, server_name: they win
   std::vector<Label> defaults;  // all others: the collector's own label wins
@@ -34,8 +36,9 @@ class SampleWriter {
   /// `labels` outlives the writer.
   explicit SampleWriter(const TargetLabels& labels) : labels_(&labels) {}
 
-  /// Adds one sample. `family` has static storage duration; there are as many values as it has label names. Values
-  /// are copied only when the series is new; an empty one means that the series does not have that label.
+  /// Adds one sample. `family` has static storage duration; there are as many values as it has
+  /// label names. Values are copied only when the series is new; an empty one means that the series
+  /// does not have that label.
   void add(const Family& family, LabelValues label_values, double value);
   void add(const Family& family, double value) { add(family, {}, value); }
 
@@ -56,10 +59,10 @@ class SampleWriter {
   static bool matches(const Slot& slot, const Family& family, LabelValues label_values);
 
   const TargetLabels* labels_;
-  std::vector<Slot> slots_;         // of the last good tick, in its order; new ones behind
-  std::vector<double> values_;      // this tick's, in the order they were added
+  std::vector<Slot> slots_;           // of the last good tick, in its order; new ones behind
+  std::vector<double> values_;        // this tick's, in the order they were added
   std::vector<std::uint32_t> order_;  // this tick's slots, in the same order
-  std::vector<SeriesPtr> ended_;    // series of the last good tick that this one no longer has
+  std::vector<SeriesPtr> ended_;      // series of the last good tick that this one no longer has
   const Series* duplicate_ = nullptr;
   std::size_t known_ = 0;     // slots at the start of the tick
   std::size_t expected_ = 0;  // the slot that the next sample should match
@@ -79,7 +82,8 @@ class ScrapeBuilder {
 
   void begin(SampleWriter& writer) { writer.begin(); }
 
-  /// Takes the writer's samples into this tick. An error names a series that was reported twice; then none is taken.
+  /// Takes the writer's samples into this tick. An error names a series that was reported twice;
+  /// then none is taken.
   Result<void> commit(SampleWriter& writer) { return writer.commit(); }
 
   /// Drops what the writer was given in this tick.

@@ -14,7 +14,8 @@ namespace msp {
 /// Takes the next line off the front of `rest`, without its newline. Empty when nothing is left.
 std::optional<std::string_view> next_line(std::string_view& rest);
 
-/// Takes the next word off the front of `rest`; words are separated by spaces and tabs. Empty when none is left.
+/// Takes the next word off the front of `rest`; words are separated by spaces and tabs. Empty when
+/// none is left.
 std::string_view next_word(std::string_view& rest);
 
 std::string_view trim(std::string_view text);
@@ -31,7 +32,8 @@ std::optional<Number> parse_number(std::string_view text) {
 /// Whether `text` is valid UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool is_utf8(std::string_view text);
 
-/// Replaces each byte that is not part of valid UTF-8 by U+FFFD, as Go's strings.ToValidUTF8 does a run of them.
+/// Replaces each byte that is not part of valid UTF-8 by U+FFFD, as Go's strings.ToValidUTF8 does a
+/// run of them.
 void make_utf8(std::string& text);
 
 /// The parts one after the other, numbers in decimal: cat("line ", 3, ": no value").
@@ -61,7 +63,6 @@ std::string grouped(std::uint64_t count);
 
 /// "No such file or directory": the system's words for an errno value. Any thread.
 std::string errno_text(int error);
-
 
 /// Insertions, deletions and replacements that turn `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);

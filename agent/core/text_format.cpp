@@ -38,7 +38,9 @@ void append_sample(std::string& text, const Series& series, double value) {
 
 }  // namespace
 
-std::string escape_label_value(std::string_view text) { return escape(text, true); }
+std::string escape_label_value(std::string_view text) {
+  return escape(text, true);
+}
 
 std::string text_value(double value) {
   if (std::isnan(value)) return "NaN";

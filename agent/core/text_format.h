@@ -8,10 +8,12 @@
 
 namespace msp {
 
-/// The scrape as text: families by name, each with HELP and TYPE, series in the scrape's order, no timestamps.
+/// The scrape as text: families by name, each with HELP and TYPE, series in the scrape's order, no
+/// timestamps.
 std::string text_format(const Scrape& scrape);
 
-/// A sample's value as the format writes it: shortest decimal that reads back the same, NaN, +Inf, -Inf.
+/// A sample's value as the format writes it: shortest decimal that reads back the same, NaN, +Inf,
+/// -Inf.
 std::string text_value(double value);
 
 /// `text` with backslash, newline and double quote escaped, as inside a label's quotes.

@@ -10,7 +10,8 @@ namespace {
 
 using Wire = google::protobuf::io::CodedOutputStream;
 
-// Tags of remote_write.proto: field number << 3 | wire type (2: length and bytes, 1: 64 bits, 0: varint).
+// Tags of remote_write.proto: field number << 3 | wire type (2: length and bytes, 1: 64 bits, 0:
+// varint).
 constexpr std::uint8_t kTimeSeries = 1 << 3 | 2;
 constexpr std::uint8_t kSeriesLabel = 1 << 3 | 2;
 constexpr std::uint8_t kSeriesSample = 2 << 3 | 2;

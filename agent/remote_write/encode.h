@@ -1,7 +1,9 @@
-// A batch as the body of a remote write 1.0 request (prometheus.WriteRequest of remote_write.proto in a snappy block).
+// A batch as the body of a remote write 1.0 request (prometheus.WriteRequest of remote_write.proto
+// in a snappy block).
 //
-// The message is written field by field with protobuf's own wire writer into a buffer that is kept: the generated
-// classes would copy every label into a string of its own at every tick. The tests read it back with protobuf's parser.
+// The message is written field by field with protobuf's own wire writer into a buffer that is kept:
+// the generated classes would copy every label into a string of its own at every tick. The tests
+// read it back with protobuf's parser.
 #pragma once
 
 #include <string>

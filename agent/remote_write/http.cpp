@@ -97,7 +97,9 @@ struct HttpClient::Curl {
   }
 };
 
-void init_http() { curl_global_init(CURL_GLOBAL_DEFAULT); }
+void init_http() {
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+}
 
 HttpClient::HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns)
     : config_(config), give_up_at_ns_(give_up_at_ns), curl_(std::make_unique<Curl>()) {
@@ -124,7 +126,8 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
   auto& curl = *curl_;
   HttpAnswer answer;
 
-  // Secrets are read at every request: a rotated one is in force at once, and none stays in a long-lived copy.
+  // Secrets are read at every request: a rotated one is in force at once, and none stays in a
+  // long-lived copy.
   const auto password = read_secret(config_.password, config_.password_file);
   const auto token = read_secret(config_.bearer_token, config_.bearer_token_file);
   for (const auto* secret : {&password, &token}) {

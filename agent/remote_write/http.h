@@ -1,5 +1,6 @@
-// POST over HTTP with libcurl: one endpoint, one connection kept alive. Nothing is retried and nothing interpreted
-// here; a redirect is an answer like any other, so that credentials never follow it to another host.
+// POST over HTTP with libcurl: one endpoint, one connection kept alive. Nothing is retried and
+// nothing interpreted here; a redirect is an answer like any other, so that credentials never
+// follow it to another host.
 #pragma once
 
 #include <atomic>
@@ -24,8 +25,8 @@ struct HttpAnswer {
 /// Used by one thread.
 class HttpClient {
  public:
-  /// `config` outlives the client. `give_up_at_ns` (monotonic clock; 0: not yet) ends a request that is under way at
-  /// that time; it may be set from any thread.
+  /// `config` outlives the client. `give_up_at_ns` (monotonic clock; 0: not yet) ends a request
+  /// that is under way at that time; it may be set from any thread.
   HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns);
   ~HttpClient();
 

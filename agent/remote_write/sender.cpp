@@ -44,9 +44,15 @@ nanoseconds backoff(int failures, double random) {
 
 Sender::Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffer,
                EndpointStats& stats)
-    : config_(config), endpoint_(endpoint), buffer_(buffer), stats_(stats), http_(config, stop_at_ns_) {}
+    : config_(config),
+      endpoint_(endpoint),
+      buffer_(buffer),
+      stats_(stats),
+      http_(config, stop_at_ns_) {}
 
-void Sender::stop_at(std::int64_t deadline_ns) { stop_at_ns_ = deadline_ns; }
+void Sender::stop_at(std::int64_t deadline_ns) {
+  stop_at_ns_ = deadline_ns;
+}
 
 void Sender::run() {
   for (;;) {
@@ -108,8 +114,8 @@ void Sender::on_rejected(const HttpAnswer& answer) {
   stats_.samples_rejected += batch_.samples();
   failures_ = 0;
   if (std::exchange(told_rejection_, true)) return;
-  log_error(cat(stats_.name, " refuses samples: ", problem(answer), "; ",
-                grouped(batch_.samples()), " dropped, msp_agent_samples_dropped_total counts them"));
+  log_error(cat(stats_.name, " refuses samples: ", problem(answer), "; ", grouped(batch_.samples()),
+                " dropped, msp_agent_samples_dropped_total counts them"));
 }
 
 void Sender::on_retry(const HttpAnswer& answer) {
@@ -122,7 +128,8 @@ void Sender::on_retry(const HttpAnswer& answer) {
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
   caught_up_ = 0;
 
-  // The server's words may differ from answer to answer; its status is what makes it another problem.
+  // The server's words may differ from answer to answer; its status is what makes it another
+  // problem.
   auto kind = answer.status == 0 ? answer.error : cat(answer.status);
   if (kind == told_ || (!told_.empty() && now_ns - told_at_ns_ < kTellAgainAfter.count())) return;
   log_warning(cat(answer.status == 0 ? "cannot reach " : "cannot deliver to ", stats_.name, ": ",

@@ -1,6 +1,7 @@
-// Delivers what the buffer holds for one endpoint: peek, encode, POST, acknowledge. A sample is acknowledged only when
-// the endpoint answered 2xx, or refused it for good, which is counted and logged; anything else is tried again after a
-// back-off with full jitter. Tells people when delivery begins to fail and when it works again, not in between.
+// Delivers what the buffer holds for one endpoint: peek, encode, POST, acknowledge. A sample is
+// acknowledged only when the endpoint answered 2xx, or refused it for good, which is counted and
+// logged; anything else is tried again after a back-off with full jitter. Tells people when
+// delivery begins to fail and when it works again, not in between.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ enum class Verdict {
 /// The rule for an HTTP status; 0 is a request without an answer.
 Verdict judge(int status);
 
-/// Full jitter: anything up to 1 s doubled `failures` - 1 times, at most 60 s; `random` is in [0, 1).
+/// Full jitter: anything up to 1 s doubled `failures` - 1 times, at most 60 s; `random` is in [0,
+/// 1).
 std::chrono::nanoseconds backoff(int failures, double random);
 
 class Sender {
@@ -36,10 +38,12 @@ class Sender {
   /// All references outlive the sender. `endpoint` is the endpoint's number in the buffer.
   Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffer, EndpointStats& stats);
 
-  /// The thread's work. Returns after stop_at(): when nothing is left to send, a request failed, or time is up.
+  /// The thread's work. Returns after stop_at(): when nothing is left to send, a request failed, or
+  /// time is up.
   void run();
 
-  /// Any thread, once; Buffer::wake() must follow. What is waiting is still tried until `deadline_ns` (monotonic).
+  /// Any thread, once; Buffer::wake() must follow. What is waiting is still tried until
+  /// `deadline_ns` (monotonic).
   void stop_at(std::int64_t deadline_ns);
 
   static constexpr std::size_t kSamplesPerRequestMax = 10'000;

@@ -76,11 +76,21 @@ spdlog::logger& logger() {
 
 }  // namespace
 
-void init_log(LogLevel level) { logger().set_level(to_spdlog(level)); }
+void init_log(LogLevel level) {
+  logger().set_level(to_spdlog(level));
+}
 
-void log_debug(std::string_view text) { logger().debug(text); }
-void log_info(std::string_view text) { logger().info(text); }
-void log_warning(std::string_view text) { logger().warn(text); }
-void log_error(std::string_view text) { logger().error(text); }
+void log_debug(std::string_view text) {
+  logger().debug(text);
+}
+void log_info(std::string_view text) {
+  logger().info(text);
+}
+void log_warning(std::string_view text) {
+  logger().warn(text);
+}
+void log_error(std::string_view text) {
+  logger().error(text);
+}
 
 }  // namespace msp

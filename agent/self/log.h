@@ -1,5 +1,6 @@
-// What the agent tells people, on stderr: one line per change of state. On a terminal with time and colour, under
-// systemd with the journal's priorities (sd-daemon(3): "<4>text"), otherwise with time and level. Any thread.
+// What the agent tells people, on stderr: one line per change of state. On a terminal with time and
+// colour, under systemd with the journal's priorities (sd-daemon(3): "<4>text"), otherwise with
+// time and level. Any thread.
 #pragma once
 
 #include <string_view>

@@ -36,10 +36,12 @@ constexpr Family kRetries{"msp_agent_retries_total",
 constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
                             "Bytes of request bodies, compressed, whatever the answer was.",
                             kCounter, "endpoint"};
-constexpr Family kBufferSamples{"msp_agent_buffer_samples",
-                                "Samples that wait for the endpoint.", kGauge, "endpoint"};
+constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
+                                kGauge, "endpoint"};
 
-double number(std::uint64_t count) { return static_cast<double>(count); }
+double number(std::uint64_t count) {
+  return static_cast<double>(count);
+}
 
 }  // namespace
 

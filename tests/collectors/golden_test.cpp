@@ -1,14 +1,16 @@
-// Every folder tests/fixtures/<collector>/<case> is one test: the collector reads its proc, sys and root folders and
-// what it reports must be expected.prom, as --dry-run would print it without the target's labels.
+// Every folder tests/fixtures/<collector>/<case> is one test: the collector reads its proc, sys and
+// root folders and what it reports must be expected.prom, as --dry-run would print it without the
+// target's labels.
 //
 //   proc/ sys/ root/    the host; a missing one is an empty folder
-//   1/ 2/ ...           instead of these: one such host per tick, all reported in one expected.prom ("# tick 2")
-//   statvfs.txt         "path blocks block_size free available files files_free", or "path ERRNO-NAME", a line each
-//   uname.txt           sysname, nodename, release, version, machine, domainname, a line each
-//   options.yaml        what stands under "collectors:" in msp-agent.yaml
+//   1/ 2/ ...           instead of these: one such host per tick, all reported in one expected.prom
+//   ("# tick 2") statvfs.txt         "path blocks block_size free available files files_free", or
+//   "path ERRNO-NAME", a line each uname.txt           sysname, nodename, release, version,
+//   machine, domainname, a line each options.yaml        what stands under "collectors:" in
+//   msp-agent.yaml
 //
-// A collector that fails ends in "# error: ..." with the temporary paths cut off. MSP_UPDATE_GOLDEN=1 writes the
-// files anew: read the difference before you keep it.
+// A collector that fails ends in "# error: ..." with the temporary paths cut off.
+// MSP_UPDATE_GOLDEN=1 writes the files anew: read the difference before you keep it.
 #include <catch2/catch.hpp>
 
 #include <cerrno>
@@ -64,9 +66,12 @@ void load_statvfs(const fs::path& file, const std::string& rootfs) {
     std::string path, second;
     words >> path >> second;
     Statvfs entry;
-    if (second == "EACCES") entry.error = EACCES;
-    else if (second == "EIO") entry.error = EIO;
-    else if (second == "ESTALE") entry.error = ESTALE;
+    if (second == "EACCES")
+      entry.error = EACCES;
+    else if (second == "EIO")
+      entry.error = EIO;
+    else if (second == "ESTALE")
+      entry.error = ESTALE;
     else {
       auto& a = entry.answer;
       a.f_blocks = std::stoull(second);
@@ -89,7 +94,8 @@ void load_uname(const fs::path& file) {
   }
 }
 
-/// Makes `host` equal to `tick` while files keep their inodes, as /proc's do: collectors hold descriptors.
+/// Makes `host` equal to `tick` while files keep their inodes, as /proc's do: collectors hold
+/// descriptors.
 void set_host(const fs::path& tick, const fs::path& host) {
   std::set<fs::path> wanted;
   for (const auto* part : {"proc", "sys", "root"}) {
@@ -165,7 +171,8 @@ std::string run_case(const CollectorEntry& entry, const fs::path& folder) {
     }
   }
   fs::remove_all(host_folder);
-  for (auto at = text.find(name); at != text.npos; at = text.find(name)) text.erase(at, strlen(name));
+  for (auto at = text.find(name); at != text.npos; at = text.find(name))
+    text.erase(at, strlen(name));
   return text;
 }
 
