@@ -24,7 +24,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Reads this host's metrics and remote-writes them to VictoriaMetrics.", "msp-agent");
   GlobalOptions options;
   bool is_dry_run = false;
-  LogLevel log_level = LogLevel::info;
+  std::string log_level;
   app.add_option("--config", options.config, "The configuration file")
       ->type_name("FILE")
       ->capture_default_str();
@@ -39,10 +39,9 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--path.rootfs", options.paths.rootfs, "Where the host's / is mounted")
       ->type_name("DIR")
       ->capture_default_str();
-  auto* level =
-      app.add_option("--log-level", log_level, "debug, info, warning or error")
-          ->transform(CLI::CheckedTransformer(kLogLevels, CLI::ignore_case).description(""))
-          ->type_name("LEVEL");
+  app.add_option("--log-level", log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}).description(""))
+      ->type_name("LEVEL");
   app.set_version_flag("--version", "msp-agent " MSP_AGENT_VERSION);
   app.require_subcommand(0, 1);
   app.fallthrough();
@@ -58,7 +57,7 @@ int run_command_line(int argc, char** argv) {
   for (auto* path : {&options.paths.procfs, &options.paths.sysfs, &options.paths.rootfs}) {
     strip_trailing_slashes(*path);
   }
-  if (level->count() > 0) options.log_level = log_level;
+  if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
   if (collectors->parsed()) return list_collectors();
   return is_dry_run ? dry_run(options) : run(options);
 }
