@@ -8,6 +8,7 @@
 // to have the key that it had in the last tick, and a tick costs a comparison and a number per
 // line.
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "agent/core/text.h"
@@ -96,17 +97,18 @@ class Meminfo : public Collector {
     auto rest = *content;
     std::size_t number = 0;
     bool found = false;
-    while (const auto line = next_line(rest)) {
+    while (!rest.empty()) {
       if (number == lines_.size()) lines_.emplace_back();
       auto& known = lines_[number++];
-      if (!known.matches(*line)) {
-        const auto colon = line->find(':');
-        if (colon == line->npos) return malformed(number, *line);
-        known = learn(line->substr(0, colon));
+      const auto line = rest;  // and what follows it
+      if (!known.matches(line) && !learn(line, known)) return malformed(number, line);
+      if (known.field == nullptr) {
+        next_line(rest);
+        continue;
       }
-      if (known.field == nullptr) continue;
-      const auto value = parse_value(line->substr(known.key.size() + 1), *known.field);
-      if (!value) return malformed(number, *line);
+      rest.remove_prefix(known.key.size() + 1);
+      const auto value = take_value(rest, *known.field);
+      if (!value) return malformed(number, line);
       out.add(known.field->family, *value);
       found = true;
     }
@@ -119,33 +121,46 @@ class Meminfo : public Collector {
     std::string key;
     const Field* field = nullptr;  // null: skipped
 
-    bool matches(std::string_view line) const {
-      return line.size() > key.size() && line[key.size()] == ':' && line.starts_with(key);
+    bool matches(std::string_view text) const {
+      return text.size() > key.size() && text[key.size()] == ':' && text.starts_with(key);
     }
   };
 
-  static Line learn(std::string_view key) {
+  /// False where the first line of `text` has no key.
+  static bool learn(std::string_view text, Line& line) {
+    const auto end = text.find_first_of(":\n");
+    if (end == text.npos || text[end] != ':') return false;
+    line.key = text.substr(0, end);
     const auto* const field = std::find_if(std::begin(kFields), std::end(kFields),
-                                           [&](const Field& f) { return f.key == key; });
-    return {std::string(key), field == std::end(kFields) ? nullptr : field};
+                                           [&](const Field& f) { return f.key == line.key; });
+    line.field = field == std::end(kFields) ? nullptr : field;
+    return true;
   }
 
-  /// "       24684096 kB", or without a unit.
-  static std::optional<double> parse_value(std::string_view text, const Field& field) {
-    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  /// Takes "       24684096 kB" and its newline off the front of `rest`; the unit may be missing.
+  static std::optional<double> take_value(std::string_view& rest, const Field& field) {
+    const char* at = rest.data();
+    const char* const end = at + rest.size();
+    while (at != end && *at == ' ') ++at;
     std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const auto [after, error] = std::from_chars(at, end, number);
     if (error != std::errc{}) return std::nullopt;
-    const auto value = static_cast<double>(number);
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text == " kB") return field.is_count ? value : value * 1024;
-    if (text.empty()) return value;
-    return std::nullopt;
+    auto value = static_cast<double>(number);
+    rest = {after, static_cast<std::size_t>(end - after)};
+    if (rest.starts_with(" kB")) {
+      rest.remove_prefix(3);
+      if (!field.is_count) value *= 1024;
+    }
+    if (rest.empty()) return value;
+    if (rest.front() != '\n') return std::nullopt;
+    rest.remove_prefix(1);
+    return value;
   }
 
-  Error malformed(std::size_t number, std::string_view line) const {
+  /// `text` begins with the line.
+  Error malformed(std::size_t number, std::string_view text) const {
     return failed(cat(file_->path(), " line ", number, ": expected a key, a number and kB, got '",
-                      line, "'"));
+                      text.substr(0, text.find('\n')), "'"));
   }
 
   std::shared_ptr<KeptFile> file_;
