@@ -1,8 +1,11 @@
 #include "collectors/registry.h"
 
 // One line each, by name: MSP_COLLECTOR(name, on by default). collectors/<name>.cpp defines make_<name>.
-#define MSP_COLLECTORS        \
-  MSP_COLLECTOR(loadavg, true)
+#define MSP_COLLECTORS            \
+  MSP_COLLECTOR(diskstats, true)  \
+  MSP_COLLECTOR(filesystem, true) \
+  MSP_COLLECTOR(loadavg, true)    \
+  MSP_COLLECTOR(netdev, true)
 
 namespace msp {
 
