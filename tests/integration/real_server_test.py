@@ -1,4 +1,4 @@
-"""End to end: this host's metrics in a real VictoriaMetrics, and the queries that dashboards and alerts make of them."""
+"""End to end: this host's metrics in a real VictoriaMetrics, and the queries that dashboards and alerts make."""
 import os
 import time
 
