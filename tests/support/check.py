@@ -20,7 +20,8 @@ def run_checks(*checks: Callable[[], None]) -> None:
             check()
         except Exception as error:  # a check that breaks has failed, whatever it broke on
             failed += 1
-            print(f"FAILED {name}\n  {type(error).__name__}: {error}".rstrip(), flush=True)
+            text = f"{type(error).__name__}: {error}".replace("\n", "\n  ")
+            print(f"FAILED {name}\n  {text}", flush=True)
             for line in "".join(traceback.format_tb(error.__traceback__)[1:]).splitlines():
                 print(f"  | {line.strip()}", flush=True)
         else:

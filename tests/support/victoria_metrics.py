@@ -13,6 +13,7 @@ class VictoriaMetrics:
     def __init__(self, folder: pathlib.Path, port: int):
         self.base = f"http://127.0.0.1:{port}"
         self.url = f"{self.base}/api/v1/write"
+        self._asked = 0
         self.process = Process(["victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}",
                                 f"-storageDataPath={folder / 'victoria-metrics'}", "-search.latencyOffset=0s",
                                 "-loggerLevel=WARN"], folder / "victoria-metrics.log")
@@ -27,7 +28,10 @@ class VictoriaMetrics:
         return [(result["metric"], float(result["value"][1])) for result in answer["data"]["result"]]
 
     def export(self, selector: str) -> list[dict]:
-        """Raw samples, a {"metric", "values", "timestamps"} for each series."""
+        """Raw samples, a {"metric", "values", "timestamps"} for each series; the selector has braces."""
+        # No two questions are the same: it remembers for seconds that there was nothing to be found.
+        self._asked += 1
+        selector = selector.replace("{", f'{{__name__!="{self._asked}",', 1)
         lines = self.get("/api/v1/export", **{"match[]": selector}).splitlines()
         return [json.loads(line) for line in lines]
 
