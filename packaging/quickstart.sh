@@ -62,8 +62,10 @@ while [ $# -gt 0 ]; do
     --for)
       [ $# -ge 2 ] || usage
       seconds=${2%s}
-      case $2 in *m) seconds=$((${2%m} * 60)) ;; esac
-      case $seconds in '' | *[!0-9]*) fail "--for $2: expected a number of seconds or minutes, such as 60s or 2m" ;; esac
+      case ${2%m} in "$2" | *[!0-9]*) ;; *) seconds=$((${2%m} * 60)) ;; esac
+      case $seconds in
+        '' | *[!0-9]*) fail "--for $2: expected a number of seconds or minutes, such as 60s or 2m" ;;
+      esac
       shift
       ;;
     *) usage ;;

@@ -139,8 +139,8 @@ def check_functions(name: str, text: str) -> list[str]:
                     ), len(lines) - 1)
         length = end - start + 1
         if length > FUNCTION_LINES_MAX:
-            problems.append(f"{name}:{start + 1}: a function of {length} lines; more than {FUNCTION_LINES_MAX} are "
-                            f"two thoughts: {line.strip()}")
+            problems.append(f"{name}:{start + 1}: a function of {length} lines; more than "
+                            f"{FUNCTION_LINES_MAX} are two thoughts: {line.strip()}")
     return problems
 
 
