@@ -33,6 +33,10 @@ SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 MACHINE_PATHS = re.compile(r"(?<![\w.$}/-])/(?:wo" + r"rk|ho" + r"me/\w+|tm" + r"p/wt|Users)/")
 
+FUNCTION_OPENS = re.compile(
+    r"( {0,4})(?!(?:class|struct|enum|union|namespace|using|if|for|while|switch|else|do)\b)\S.*\) ?"
+    r"(?:const|override|noexcept|final|-> [\w:<>,&* ]+| )*\{$")
+
 CPP = (".cpp", ".h")
 TEXT = (".cpp", ".h", ".py", ".sh", ".md", ".txt", ".yaml", ".yml", ".json", ".proto", ".service", ".cmake", ".in", "")
 SKIPPED = {".git", "build", "fixtures", "__pycache__"}  # .git is a file in a worktree
@@ -131,8 +135,7 @@ def check_functions(name: str, text: str) -> list[str]:
     problems = []
     lines = text.splitlines()
     for start, line in enumerate(lines):
-        opening = re.match(r"( {0,4})(?!(?:class|struct|enum|union|namespace|using|if|for|while|switch|else|do)\b)\S.*\) ?"
-                           r"(?:const|override|noexcept|final|-> [\w:<>,&* ]+| )*\{$", line)
+        opening = FUNCTION_OPENS.match(line)
         if not opening:
             continue
         end = next((number for number in range(start + 1, len(lines)) if lines[number].startswith(opening[1] + "}")
