@@ -107,7 +107,7 @@ Result<std::vector<std::string>> parse_cpu_list(std::string_view text) {
 class Cpu : public Collector {
  public:
   explicit Cpu(const CollectorContext& context)
-      : stat_(context.files.open(context.paths.proc("stat"))),
+      : stat_(context.files.open(context.paths.proc("stat"), KeptFile::End::short_read)),
         sysfs_(context.paths.sys("devices/system/cpu")),
         isolated_(read_isolated()) {}
 
@@ -214,7 +214,8 @@ class Cpu : public Collector {
       if (known.family == &family && known.package == package && known.core == core) return;
     }
     if (!read_count(path)) return;
-    throttles_.push_back({&family, std::move(package), std::move(core), KeptFile(std::move(path))});
+    throttles_.push_back({&family, std::move(package), std::move(core),
+                          KeptFile(std::move(path), KeptFile::End::short_read)});
   }
 
   void report(SampleWriter& out) {

@@ -15,7 +15,7 @@ constexpr Family kLoads[] = {
 class Loadavg : public Collector {
  public:
   explicit Loadavg(const CollectorContext& context)
-      : file_(context.files.open(context.paths.proc("loadavg"))) {}
+      : file_(context.files.open(context.paths.proc("loadavg"), KeptFile::End::short_read)) {}
 
   Result<void> collect(const Tick& tick, SampleWriter& out) override {
     const auto content = file_->read(tick.number);

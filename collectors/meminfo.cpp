@@ -89,7 +89,7 @@ constexpr Field kFields[] = {
 class Meminfo : public Collector {
  public:
   explicit Meminfo(const CollectorContext& context)
-      : file_(context.files.open(context.paths.proc("meminfo"))) {}
+      : file_(context.files.open(context.paths.proc("meminfo"), KeptFile::End::short_read)) {}
 
   Result<void> collect(const Tick& tick, SampleWriter& out) override {
     const auto content = file_->read(tick.number);

@@ -31,8 +31,8 @@ constexpr Family kUptime{"node_uptime_seconds", "Time since the node booted, in 
 class Stat : public Collector {
  public:
   explicit Stat(const CollectorContext& context)
-      : stat_(context.files.open(context.paths.proc("stat"))),
-        uptime_(context.files.open(context.paths.proc("uptime"))) {}
+      : stat_(context.files.open(context.paths.proc("stat"), KeptFile::End::short_read)),
+        uptime_(context.files.open(context.paths.proc("uptime"), KeptFile::End::short_read)) {}
 
   Result<void> collect(const Tick& tick, SampleWriter& out) override {
     auto collected = collect_stat(tick, out);

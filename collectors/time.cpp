@@ -31,9 +31,10 @@ class Time : public Collector {
     const auto folder = context.paths.sys("devices/system/clocksource");
     for (const auto& name : numbered_entries(folder, "clocksource")) {
       const auto path = cat(folder, "/", name);
-      clocksources_.push_back({.device = cat(clocksources_.size()),
-                               .available = KeptFile(path + "/available_clocksource"),
-                               .current = KeptFile(path + "/current_clocksource")});
+      clocksources_.push_back(
+          {.device = cat(clocksources_.size()),
+           .available = KeptFile(path + "/available_clocksource", KeptFile::End::short_read),
+           .current = KeptFile(path + "/current_clocksource", KeptFile::End::short_read)});
     }
   }
 

@@ -48,8 +48,11 @@ Result<std::string_view> KeptFile::read_open() {
                              static_cast<off_t>(size_));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return path_error("read", path_, errno);
-    if (got == 0) return std::string_view(content_.data(), size_);
+    const bool is_short = static_cast<std::size_t>(got) < content_.size() - size_;
     size_ += static_cast<std::size_t>(got);
+    if (got == 0 || (is_short && end_ == End::short_read)) {
+      return std::string_view(content_.data(), size_);
+    }
   }
 }
 
@@ -64,10 +67,10 @@ Result<std::string_view> KeptFile::read(std::uint64_t tick) {
   return std::string_view(content_.data(), size_);
 }
 
-std::shared_ptr<KeptFile> FileTable::open(const std::string& path) {
+std::shared_ptr<KeptFile> FileTable::open(const std::string& path, KeptFile::End end) {
   auto& known = files_[path];
   auto file = known.lock();
-  if (!file) known = file = std::make_shared<KeptFile>(path);
+  if (!file) known = file = std::make_shared<KeptFile>(path, end);
   return file;
 }
 

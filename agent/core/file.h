@@ -37,7 +37,15 @@ class Fd {
 /// once more. One thread at a time.
 class KeptFile {
  public:
-  explicit KeptFile(std::string path) : path_(std::move(path)) {}
+  /// How to know that all was read.
+  enum class End {
+    empty_read,  // always right: one more read, which gets nothing
+    short_read,  // the kernel makes the content whole in one go (single_open() of fs/seq_file.c,
+                 // sysfs attributes), so a read that gets less than it could is the last
+  };
+
+  explicit KeptFile(std::string path, End end = End::empty_read)
+      : path_(std::move(path)), end_(end) {}
 
   /// The content, valid until the next read. A file that does not exist is Error::Kind::no_data; no
   /// error text repeats what the caller knows, all name the path.
@@ -53,6 +61,7 @@ class KeptFile {
   Result<std::string_view> read_open();
 
   std::string path_;
+  End end_;
   Fd fd_;
   std::string content_;  // capacity is kept; only the first size_ bytes are content
   std::size_t size_ = 0;
@@ -64,7 +73,8 @@ class KeptFile {
 /// Hands out one KeptFile per path to all who ask, for as long as one of them holds it.
 class FileTable {
  public:
-  std::shared_ptr<KeptFile> open(const std::string& path);
+  std::shared_ptr<KeptFile> open(const std::string& path,
+                                 KeptFile::End end = KeptFile::End::empty_read);
 
  private:
   std::map<std::string, std::weak_ptr<KeptFile>> files_;

@@ -20,7 +20,8 @@ class SelfMetrics {
  private:
   const AgentStats& stats_;
   const Buffer& buffer_;
-  KeptFile statm_{"/proc/self/statm"};  // this very process, whatever --path.procfs is
+  KeptFile statm_{"/proc/self/statm",
+                  KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };
 
 }  // namespace msp
