@@ -55,16 +55,57 @@ Result<std::string> read_secret(const std::string& inline_secret, const std::str
 struct HttpClient::Curl {
   CURL* handle = curl_easy_init();
   curl_slist* headers = nullptr;
+  curl_slist* connect_to = nullptr;
+  std::string host_header;  // empty: libcurl's own
   char error[CURL_ERROR_SIZE] = {};
 
   ~Curl() {
-    curl_slist_free_all(headers);
     curl_easy_cleanup(handle);
+    curl_slist_free_all(headers);
+    curl_slist_free_all(connect_to);
   }
 
   template <typename Value>
   void set(CURLoption option, Value value) {
     curl_easy_setopt(handle, option, value);
+  }
+
+  /// Empty text leaves libcurl's default.
+  void set_if(CURLoption option, const std::string& text) {
+    if (!text.empty()) set(option, text.c_str());
+  }
+
+  void set_tls(const EndpointConfig& config) {
+    const auto& tls = config.tls;
+    set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    set(CURLOPT_SSL_VERIFYPEER, tls.insecure_skip_verify ? 0L : 1L);
+    set(CURLOPT_SSL_VERIFYHOST, tls.insecure_skip_verify ? 0L : 2L);
+    set_if(CURLOPT_CAINFO, tls.ca_file);
+    set_if(CURLOPT_SSLCERT, tls.cert_file);
+    set_if(CURLOPT_SSLKEY, tls.key_file);
+    if (!tls.server_name.empty()) set_server_name(config);
+  }
+
+  /// The name that the certificate must have is, for libcurl, the URL's host: so the URL gets that
+  /// name, the connection goes where the URL pointed, and the request still names the real host.
+  void set_server_name(const EndpointConfig& config) {
+    CURLU* const url = curl_url();
+    char* host = nullptr;
+    char* port = nullptr;
+    char* renamed = nullptr;
+    if (curl_url_set(url, CURLUPART_URL, config.url.c_str(), 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+        curl_url_set(url, CURLUPART_HOST, config.tls.server_name.c_str(), 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_URL, &renamed, 0) == CURLUE_OK) {
+      const auto route = cat(config.tls.server_name, ":", port, ":", host, ":", port);
+      connect_to = curl_slist_append(nullptr, route.c_str());
+      set(CURLOPT_CONNECT_TO, connect_to);
+      set(CURLOPT_URL, renamed);
+      host_header = cat("Host: ", host, ":", port);
+    }
+    for (char* part : {host, port, renamed}) curl_free(part);
+    curl_url_cleanup(url);
   }
 
   void clear_headers() {
@@ -106,6 +147,8 @@ HttpClient::HttpClient(const EndpointConfig& config, const std::atomic<std::int6
   auto& curl = *curl_;
   const auto timeout_ms = static_cast<long>(config.timeout.count());
   curl.set(CURLOPT_URL, config.url.c_str());
+  curl.set_tls(config);
+  curl.set_if(CURLOPT_PROXY, config.proxy_url);
   curl.set(CURLOPT_PROTOCOLS_STR, "http,https");
   curl.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl.set(CURLOPT_NOSIGNAL, 1L);
@@ -139,6 +182,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
   curl.clear_headers();
   for (const auto& line : headers) curl.add_header(line);
   for (const auto& [name, value] : config_.headers) curl.add_header(cat(name, ": ", value));
+  if (!curl.host_header.empty()) curl.add_header(curl.host_header);
   curl.add_header("Expect:");  // no round trip for 100-continue
   curl.add_header("Accept:");
   if (!token->empty()) curl.add_header(cat("Authorization: Bearer ", *token));
