@@ -7,11 +7,11 @@
 // read again when udev's database changes; rotational, which an administrator can set without udev
 // noticing, also of one device per tick in turn.
 #include <iterator>
-#include <optional>
 
 #include "agent/core/text.h"
 #include "collectors/collector.h"
 #include "collectors/device_list.h"
+#include "collectors/number_file.h"
 #include "collectors/udev_data.h"
 
 namespace msp {
@@ -115,8 +115,9 @@ class Diskstats : public Collector {
   struct Device {
     std::string name;
     bool is_wanted;
-    std::string major = {}, minor = {};  // empty: nothing below is known yet
-    std::string rotational = {};
+    NumberFile rotational;
+    bool is_rotational = false;          // where the file is missing, too, as node_exporter has it
+    std::string major = {}, minor = {};  // empty: udev was not asked yet
     FileStamp udev_stamp = {};
     UdevProperties udev = {};
     std::string serial = {};
@@ -132,7 +133,10 @@ class Diskstats : public Collector {
       return failed(cat("expected 'major minor device numbers', got '", line, "'"));
     }
     auto& device = devices_.next(name, [this](std::string_view new_name) {
-      return Device{.name = std::string(new_name), .is_wanted = is_wanted_(new_name)};
+      return Device{
+          .name = std::string(new_name),
+          .is_wanted = is_wanted_(new_name),
+          .rotational = NumberFile(paths_.sys(cat("block/", new_name, "/queue/rotational")))};
     });
     if (!device.is_wanted) return {};
     update(device, major, minor, tick);
@@ -178,9 +182,8 @@ class Diskstats : public Collector {
       }
     }
     if (is_changed || wanted_ == to_look_at_) {
-      const auto content =
-          read_file(paths_.sys(cat("block/", device.name, "/queue/rotational")), 4096);
-      device.rotational = content && trim(*content) == "1" ? "1" : "0";
+      device.rotational.forget();
+      device.is_rotational = device.rotational.read(false) == 1;
     }
   }
 
@@ -199,7 +202,7 @@ class Diskstats : public Collector {
     const auto& udev = device.udev;
     out.add(kInfo,
             {device.name, device.major, device.minor, udev[id_path], udev[id_wwn], udev[id_model],
-             device.serial, udev[id_revision], device.rotational},
+             device.serial, udev[id_revision], device.is_rotational ? "1" : "0"},
             1);
   }
 

@@ -9,16 +9,12 @@
 // Not from rtnetlink, though it has all of this in one answer: a dump of the links takes the rtnl
 // lock, which the starting and stopping of containers holds for long, and waits with everybody else
 // for it. These files do not.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <iterator>
-#include <optional>
 
 #include "agent/core/text.h"
 #include "collectors/collector.h"
 #include "collectors/device_list.h"
+#include "collectors/number_file.h"
 
 namespace msp {
 namespace {
@@ -45,44 +41,6 @@ constexpr Family kNohandler = MSP_NETDEV_FAMILY("receive_nohandler");
 // A descriptor per device is kept for this many; a host with a thousand bridges has the limit of
 // 1024 open files that everybody has, and opens the others at every tick.
 constexpr std::size_t kKeptMax = 32;
-
-/// The file rx_nohandler of one device. Not a KeptFile: one short read is all that sysfs needs, and
-/// most of these would be a page of buffer for the digit 0.
-class NohandlerFile {
- public:
-  explicit NohandlerFile(std::string path) : path_(std::move(path)) {}
-
-  /// Nothing where the kernel (before 4.6) or this sysfs does not have it.
-  std::optional<std::uint64_t> read(bool keep_open) {
-    while (!is_missing_) {
-      const bool was_open = static_cast<bool>(fd_);
-      if (!was_open) fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!fd_) {
-        is_missing_ = errno == ENOENT;
-        break;
-      }
-      char digits[32];
-      const auto got = ::pread(fd_.get(), digits, sizeof digits, 0);
-      if (!keep_open || got <= 0) fd_.reset();
-      if (got > 0) {
-        return parse_number<std::uint64_t>(trim({digits, static_cast<std::size_t>(got)}));
-      }
-      if (!was_open) break;  // else the device went away, and another one of its name may have come
-    }
-    return std::nullopt;
-  }
-
-  /// Looks again at what the path stands for.
-  void forget() {
-    fd_.reset();
-    is_missing_ = false;
-  }
-
- private:
-  std::string path_;
-  Fd fd_;
-  bool is_missing_ = false;
-};
 
 class Netdev : public Collector {
  public:
@@ -115,7 +73,7 @@ class Netdev : public Collector {
   struct Device {
     std::string name;
     bool is_wanted;
-    NohandlerFile nohandler;
+    NumberFile nohandler;
     std::size_t place = 0;  // among the wanted devices of the last tick
   };
 
@@ -129,7 +87,7 @@ class Netdev : public Collector {
     auto& device = devices_.next(name, [this](std::string_view new_name) {
       return Device{
           std::string(new_name), is_wanted_(new_name),
-          NohandlerFile(paths_.sys(cat("class/net/", new_name, "/statistics/rx_nohandler")))};
+          NumberFile(paths_.sys(cat("class/net/", new_name, "/statistics/rx_nohandler")))};
     });
     if (!device.is_wanted) return {};
 
