@@ -138,8 +138,8 @@ def check_functions(name: str, text: str) -> list[str]:
         opening = FUNCTION_OPENS.match(line)
         if not opening:
             continue
-        end = next((number for number in range(start + 1, len(lines)) if lines[number].startswith(opening[1] + "}")
-                    ), len(lines) - 1)
+        closes = re.compile(rf" {{0,{len(opening[1])}}}\}}")  # of a constructor with initializers: further left
+        end = next((number for number in range(start + 1, len(lines)) if closes.match(lines[number])), len(lines) - 1)
         length = end - start + 1
         if length > FUNCTION_LINES_MAX:
             problems.append(f"{name}:{start + 1}: a function of {length} lines; more than "

@@ -96,7 +96,9 @@ def the_checker_finds_each_kind_of_fault() -> None:
 def the_checker_finds_nothing_in_a_good_tree() -> None:
     with temporary_folder() as root:
         a_good_tree(root)
-        (root / "agent/x.cpp").write_text(long_function(80) + "// std::thread is not used\n#include <thread>\n")
+        constructor = "A::A(int b)\n    : a_(b),\n      b_(f(b)) {\n  a_ += 1;\n}\n" + "// between\n" * 90
+        (root / "agent/x.cpp").write_text(
+            long_function(80) + constructor + "// std::thread is not used\n#include <thread>\n" + long_function(80))
         problems = rules.check_tree(root)
     assert not problems, problems
 
