@@ -1,10 +1,235 @@
 #include "agent/config/config.h"
+
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "agent/config/collector_config.h"
+#include "agent/config/document.h"
+#include "agent/config/endpoint_config.h"
+#include "agent/config/findings.h"
+#include "agent/config/section.h"
+#include "agent/core/file.h"
+#include "agent/core/text.h"
+
 namespace msp {
-std::string ConfigError::to_string() const { return text; }
-ConfigOutcome parse_config(const std::string&, const std::string&) {
-  ConfigOutcome o;
-  const auto all = [](std::string_view) { return true; };
-  o.config.collector_options = {{all, all}, all, all};
-  return o;
+namespace {
+
+using namespace std::chrono_literals;
+
+bool is_lower_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
+
+/// [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?, what a DNS label and an X-Scope-OrgID can both be.
+bool is_customer_id(std::string_view id) {
+  return !id.empty() && id.size() <= 63 && is_lower_or_digit(id.front()) &&
+         is_lower_or_digit(id.back()) &&
+         std::all_of(id.begin(), id.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; });
+}
+
+bool is_label_name(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && is_letter(name.front()) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+std::string host_name() {
+  struct utsname host {};
+  return ::uname(&host) == 0 ? host.nodename : "";
+}
+
+void read_identity(Section& top, Config& out) {
+  constexpr std::string_view kIdAccepted =
+      "1 to 63 characters a-z, 0-9 and '-', the first and last not '-', such as customer_id: alpha";
+  const auto id = top.text("customer_id", kIdAccepted);
+  if (id && is_customer_id(id->text)) {
+    out.customer_id = id->text;
+  } else if (id && !id->text.empty()) {
+    top.reject("customer_id", shown(id->text), kIdAccepted);
+  } else if (id || !top.has("customer_id")) {
+    top.reject("customer_id", "nothing", kIdAccepted);
+  }
+
+  constexpr std::size_t kNameBytesMax = 255;  // more than any host name has
+  constexpr std::string_view kNameAccepted = "1 to 255 bytes of text";
+  out.host_name = host_name();
+  out.server_name = out.host_name;
+  if (const auto name = top.text("server_name", kNameAccepted); name && !name->text.empty()) {
+    out.server_name = name->text;
+    if (name->text.size() > kNameBytesMax) {
+      top.reject("server_name", shown(name->text), kNameAccepted);
+    }
+  } else if (out.server_name.empty()) {
+    top.reject("server_name", "nothing, and the host has no name", kNameAccepted);
+  }
+  if (const auto environment = top.text("environment", kNameAccepted)) {
+    out.environment = environment->text;
+    if (environment->text.size() > kNameBytesMax) {
+      top.reject("environment", shown(environment->text), kNameAccepted);
+    }
+  }
+}
+
+void read_labels(Section& top, Findings& findings, Config& out) {
+  constexpr std::size_t kValueBytesMax = 1024;  // what receivers take without cutting it
+  auto section = top.section("labels");
+  for (auto& [name, at, value] : section.pairs("a single value")) {
+    const auto key = section.path(printable(name));
+    if (!is_label_name(name)) {
+      findings.reject(at, key, "a name that no label can have",
+                      "letters, digits and '_', no digit first");
+    } else if (name == kMetricName || name == "customer_id" || name == "server_name") {
+      findings.reject(at, key, "a label that is always set by the agent",
+                      name == kMetricName ? std::string("any other name")
+                                          : cat("the key ", name, " at the top of the file"));
+    } else if (name == "environment" && !out.environment.empty()) {
+      findings.reject(at, key, "the key environment at the top of the file as well",
+                      "one of the two");
+    } else if (value && value->text.size() > kValueBytesMax) {
+      findings.reject(value->at, key, cat(value->text.size(), " bytes"), "at most 1024 bytes");
+    } else if (value && !value->text.empty()) {
+      out.labels.push_back({name, value->text});
+    }
+  }
+}
+
+void read_buffer(Section& top, BufferConfig& out) {
+  auto section = top.section("buffer");
+  section.read_path("path", out.path);
+  section.read("max_size", {1ull << 20, 1ull << 40, "a size from 1MiB to 1TiB, such as 256MiB"},
+               out.bytes_max);
+  section.read("max_age", {1min, 365 * 24h, "a duration from 1m to 365d, such as 7d"}, out.age_max);
+  section.finish();
+}
+
+void read_log(Section& top, LogLevel& out) {
+  auto section = top.section("log");
+  constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+  if (const auto level = section.choice("level", kLevels)) out = static_cast<LogLevel>(*level);
+  section.finish();
+}
+
+std::string too_large(std::uint64_t bytes) {
+  return cat("the file has ", bytes, " bytes; accepted: at most ", kConfigBytesMax);
+}
+
+ConfigOutcome refused(const std::string& file, std::string text) {
+  ConfigOutcome outcome;
+  outcome.errors.push_back({file, 0, 0, std::move(text)});
+  return outcome;
+}
+
+bool is_world_readable(const struct stat& status) {
+  return (status.st_mode & S_IROTH) != 0;
+}
+
+/// A warning where everybody on the host, or nobody, can read the file of a secret.
+void check_secret_file(const std::string& path, std::string_view key,
+                       std::vector<std::string>& warnings) {
+  if (path.empty()) return;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno)));
+  } else if (is_world_readable(status)) {
+    warnings.push_back(cat(key, ": every user of this host can read the secret in ", path,
+                           "; run: chmod o-r ", path));
+  }
+}
+
+}  // namespace
+
+TargetLabels Config::target_labels() const {
+  TargetLabels target{{{"customer_id", customer_id}, {"server_name", server_name}}, {}};
+  if (!environment.empty()) target.defaults.push_back({"environment", environment});
+  target.defaults.insert(target.defaults.end(), labels.begin(), labels.end());
+  // Behind `labels`, which may set them: of two labels with one name the earlier one stays.
+  target.defaults.push_back({"instance", host_name});
+  target.defaults.push_back({"job", "node"});
+  return target;
+}
+
+std::string ConfigError::to_string() const {
+  if (line == 0) return cat(file, ": ", text);
+  return cat(file, ":", line, ":", column, ": ", text);
+}
+
+ConfigOutcome parse_config(const std::string& text, const std::string& file) {
+  if (text.size() > kConfigBytesMax) return refused(file, too_large(text.size()));
+  const auto document = parse_document(text);
+  if (document.root == nullptr) {
+    ConfigOutcome outcome;
+    outcome.errors.push_back({file, document.at.line, document.at.column, document.error});
+    return outcome;
+  }
+  if (document.root->kind == Node::Kind::empty) {
+    return refused(file,
+                   "the file is empty; accepted: at least customer_id and remote_write with a url");
+  }
+
+  ConfigOutcome outcome;
+  auto& config = outcome.config;
+  Findings findings(file);
+  Section top(document.root.get(), "", findings);
+  if (top.present()) {
+    read_identity(top, config);
+    read_labels(top, findings, config);
+    top.read("interval", {1s, 1h, "a duration from 1s to 1h, such as 15s"}, config.interval);
+    read_collectors(top, findings, config);
+    config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);
+    read_buffer(top, config.buffer);
+    read_log(top, config.log_level);
+    top.finish();
+  }
+  outcome.errors = findings.take();
+  return outcome;
+}
+
+ConfigOutcome load_config(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), R_OK) != 0) {
+    const int error = errno;
+    if (error == ENOENT) {
+      return refused(path,
+                     "there is no such file; make it with: msp-agent init --customer-id ID "
+                     "--server-name NAME --url URL, or name another with --config");
+    }
+    return refused(path, cat("cannot read the file: ", errno_text(error),
+                             "; run as root or as a user who may read it"));
+  }
+  if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file");
+  if (static_cast<std::uint64_t>(status.st_size) > kConfigBytesMax) {
+    return refused(path, too_large(static_cast<std::uint64_t>(status.st_size)));
+  }
+  const auto text = read_file(path, kConfigBytesMax);
+  if (!text) return refused(path, text.error().text);
+
+  auto outcome = parse_config(*text, path);
+  if (is_world_readable(status)) {
+    for (const auto& key : outcome.inline_secrets) {
+      outcome.warnings.push_back(cat(path, ": ", key, ": every user of this host can read this ",
+                                     "secret; run: chmod o-r ", path));
+    }
+  }
+  const auto& endpoints = outcome.config.endpoints;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    const auto key =
+        endpoints.size() == 1 ? std::string("remote_write") : cat("remote_write[", i, "]");
+    check_secret_file(endpoints[i].password_file, cat(path, ": ", key, ".basic_auth.password_file"),
+                      outcome.warnings);
+    check_secret_file(endpoints[i].bearer_token_file, cat(path, ": ", key, ".bearer_token_file"),
+                      outcome.warnings);
+  }
+  return outcome;
+}
+
 }  // namespace msp

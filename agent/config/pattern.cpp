@@ -1,0 +1,26 @@
+#include "agent/config/pattern.h"
+
+#include <re2/re2.h>
+
+#include <memory>
+#include <utility>
+
+#include "agent/core/text.h"
+
+namespace msp {
+
+Result<Filter> make_filter(std::string_view regex, PatternUse use) {
+  if (regex.empty()) return Filter([](std::string_view) { return true; });
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(
+      1 << 20);  // the default of 8 MiB is room for states that short names never need
+  auto pattern = std::make_shared<const RE2>(re2::StringPiece(regex.data(), regex.size()), options);
+  if (!pattern->ok()) return failed(pattern->error());
+  return Filter([pattern = std::move(pattern), use](std::string_view name) {
+    const bool matches = RE2::PartialMatch(re2::StringPiece(name.data(), name.size()), *pattern);
+    return matches == (use == PatternUse::include);
+  });
+}
+
+}  // namespace msp

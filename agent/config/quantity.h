@@ -1,0 +1,19 @@
+// Amounts with units as people write them in the configuration: 1m30s, 256MiB.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace msp {
+
+/// Whole numbers with the units d, h, m, s and ms, the larger ones first: 500ms, 15s, 1m30s, 7d.
+/// Nothing where `text` is anything else, or more than 100 years.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+/// A whole number with one of the units B, KiB, MiB, GiB, TiB (powers of 1024), kB, KB, MB, GB or
+/// TB (powers of 1000). Nothing where `text` is anything else, or does not fit.
+std::optional<std::uint64_t> parse_size(std::string_view text);
+
+}  // namespace msp
