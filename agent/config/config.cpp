@@ -1,255 +1,234 @@
 #include "agent/config/config.h"
 
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+#include <utility>
 
+#include "agent/config/collector_config.h"
 #include "agent/config/document.h"
-#include "agent/config/endpoint.h"
-#include "agent/config/mapping.h"
-#include "agent/config/pattern.h"
+#include "agent/config/endpoint_config.h"
+#include "agent/config/findings.h"
+#include "agent/config/section.h"
 #include "agent/core/file.h"
 #include "agent/core/text.h"
-#include "collectors/registry.h"
 
 namespace msp {
 namespace {
 
-using std::chrono::days;
-using std::chrono::hours;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
+using namespace std::chrono_literals;
 
-constexpr std::size_t kFileBytesMax = 1 << 20;
-constexpr std::uint64_t kBufferBytesMin = 1 << 20;
+bool is_lower_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
-// node_exporter 1.12's defaults, netdev's excepted: it sends all devices.
-constexpr char kMountPointsExclude[] =
-    "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
-constexpr char kFsTypesExclude[] =
-    "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|"
-    "mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|"
-    "tracefs)$";
-constexpr char kDiskstatsExclude[] = R"(^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$)";
-constexpr char kNetdevExclude[] = "^(veth|cali|lxc)";
-
+/// [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?, what a DNS label and an X-Scope-OrgID can both be.
 bool is_customer_id(std::string_view id) {
-  const auto is_letter_or_digit = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-  };
-  return !id.empty() && id.size() <= 63 && is_letter_or_digit(id.front()) &&
-         is_letter_or_digit(id.back()) && std::all_of(id.begin(), id.end(), [&](char c) {
-           return is_letter_or_digit(c) || c == '-';
-         });
+  return !id.empty() && id.size() <= 63 && is_lower_or_digit(id.front()) &&
+         is_lower_or_digit(id.back()) &&
+         std::all_of(id.begin(), id.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; });
 }
 
 bool is_label_name(std::string_view name) {
-  return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return c < 0x80 && (std::isalnum(c) != 0 || c == '_');
-         });
-}
-
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && is_letter(name.front()) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
 std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+  struct utsname host {};
+  return ::uname(&host) == 0 ? host.nodename : "";
 }
 
-void read_identity(Mapping& top, Config& config) {
-  top.text("customer_id", config.customer_id);
-  if (config.customer_id.empty()) {
-    top.wrong("customer_id", "is required: whose server this is, such as alpha");
-  } else if (!is_customer_id(config.customer_id)) {
-    top.wrong("customer_id", cat("'", config.customer_id,
-                                 "' is not 1 to 63 of a-z, 0-9 and '-', beginning and ending with "
-                                 "a letter or digit"));
+void read_identity(Section& top, Config& out) {
+  constexpr std::string_view kIdAccepted =
+      "1 to 63 characters a-z, 0-9 and '-', the first and last not '-', such as customer_id: alpha";
+  const auto id = top.text("customer_id", kIdAccepted);
+  if (id && is_customer_id(id->text)) {
+    out.customer_id = id->text;
+  } else if (id && !id->text.empty()) {
+    top.reject("customer_id", shown(id->text), kIdAccepted);
+  } else if (id || !top.has("customer_id")) {
+    top.reject("customer_id", "nothing", kIdAccepted);
   }
-  config.host_name = host_name();
-  config.server_name = config.host_name;
-  top.text("server_name", config.server_name);
-  if (config.server_name.empty()) {
-    top.wrong("server_name", "is empty, and so is the host name: give this server a name");
-  } else if (has_control(config.server_name)) {
-    top.wrong("server_name", "must not hold control characters");
+
+  constexpr std::size_t kNameBytesMax = 255;  // more than any host name has
+  constexpr std::string_view kNameAccepted = "1 to 255 bytes of text";
+  out.host_name = host_name();
+  out.server_name = out.host_name;
+  if (const auto name = top.text("server_name", kNameAccepted); name && !name->text.empty()) {
+    out.server_name = name->text;
+    if (name->text.size() > kNameBytesMax) {
+      top.reject("server_name", shown(name->text), kNameAccepted);
+    }
+  } else if (out.server_name.empty()) {
+    top.reject("server_name", "nothing, and the host has no name", kNameAccepted);
   }
-  top.text("environment", config.environment);
-  for (const auto& [name, place, value] : top.entries("labels")) {
-    const auto key = cat("labels.", name);
-    if (!is_label_name(name)) {
-      top.wrong_at(place, key, "is not a label name: letters, digits and _, no digit in front");
-    } else if (name.starts_with("__") || name == "customer_id" || name == "server_name" ||
-               name == "environment") {
-      top.wrong_at(place, key,
-                   name.starts_with("__") ? std::string("names that begin with __ are reserved")
-                                          : cat("set it with the key ", name, " instead"));
-    } else if (has_control(value.text)) {
-      top.wrong_at(value.place, key, "must not hold control characters");
-    } else {
-      config.labels.push_back({name, value.text});
+  if (const auto environment = top.text("environment", kNameAccepted)) {
+    out.environment = environment->text;
+    if (environment->text.size() > kNameBytesMax) {
+      top.reject("environment", shown(environment->text), kNameAccepted);
     }
   }
 }
 
-/// `name`_exclude or `name`_include, not both; neither means the default.
-Filter read_filter(Mapping& keys, const std::string& name, const char* default_exclude) {
-  std::string exclude = default_exclude;
-  std::string include;
-  const auto exclude_key = name + "_exclude";
-  const auto include_key = name + "_include";
-  keys.text(exclude_key, exclude);
-  keys.text(include_key, include);
-  const bool is_include = keys.has(include_key);
-  if (is_include && keys.has(exclude_key)) {
-    keys.wrong(include_key, cat("give ", exclude_key, " or ", include_key, ", not both"));
+void read_labels(Section& top, Findings& findings, Config& out) {
+  constexpr std::size_t kValueBytesMax = 1024;  // what receivers take without cutting it
+  auto section = top.section("labels");
+  for (auto& [name, at, value] : section.pairs("a single value")) {
+    const auto key = section.path(printable(name));
+    if (!is_label_name(name)) {
+      findings.reject(at, key, "a name that no label can have",
+                      "letters, digits and '_', no digit first");
+    } else if (name == kMetricName || name == "customer_id" || name == "server_name") {
+      findings.reject(at, key, "a label that is always set by the agent",
+                      name == kMetricName ? std::string("any other name")
+                                          : cat("the key ", name, " at the top of the file"));
+    } else if (name == "environment" && !out.environment.empty()) {
+      findings.reject(at, key, "the key environment at the top of the file as well",
+                      "one of the two");
+    } else if (value && value->text.size() > kValueBytesMax) {
+      findings.reject(value->at, key, cat(value->text.size(), " bytes"), "at most 1024 bytes");
+    } else if (value && !value->text.empty()) {
+      out.labels.push_back({name, value->text});
+    }
   }
-  auto filter = is_include ? including(include) : excluding(exclude);
-  if (filter) return *filter;
-  keys.wrong(is_include ? include_key : exclude_key, filter.error().text);
-  return [](std::string_view) { return true; };
 }
 
-bool is_known_collector(Mapping& keys, std::string_view key, const std::string& name) {
-  std::vector<std::string_view> known;
-  for (const auto& entry : collector_registry()) known.push_back(entry.name);
-  if (std::find(known.begin(), known.end(), name) != known.end()) return true;
-  const auto meant = nearest(name, known);
-  keys.wrong(key, cat("there is no collector '", name, "'",
-                      meant.empty() ? std::string("; 'msp-agent collectors' lists them")
-                                    : cat("; did you mean ", meant, "?")));
-  return false;
+void read_buffer(Section& top, BufferConfig& out) {
+  auto section = top.section("buffer");
+  section.read_path("path", out.path);
+  section.read("max_size", {1ull << 20, 1ull << 40, "a size from 1MiB to 1TiB, such as 256MiB"},
+               out.bytes_max);
+  section.read("max_age", {1min, 365 * 24h, "a duration from 1m to 365d, such as 7d"}, out.age_max);
+  section.finish();
 }
 
-void read_collectors(Mapping& top, Config& config) {
-  auto keys = top.mapping("collectors");
-  std::vector<std::string> enabled;
-  for (const auto& entry : collector_registry()) {
-    if (entry.default_on) enabled.emplace_back(entry.name);
+void read_log(Section& top, LogLevel& out) {
+  auto section = top.section("log");
+  constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+  if (const auto level = section.choice("level", kLevels)) out = static_cast<LogLevel>(*level);
+  section.finish();
+}
+
+std::string too_large(std::uint64_t bytes) {
+  return cat("the file has ", bytes, " bytes; accepted: at most ", kConfigBytesMax);
+}
+
+ConfigOutcome refused(const std::string& file, std::string text) {
+  ConfigOutcome outcome;
+  outcome.errors.push_back({file, 0, 0, std::move(text)});
+  return outcome;
+}
+
+bool is_world_readable(const struct stat& status) {
+  return (status.st_mode & S_IROTH) != 0;
+}
+
+/// A warning where everybody on the host, or nobody, can read the file of a secret.
+void check_secret_file(const std::string& path, std::string_view key,
+                       std::vector<std::string>& warnings) {
+  if (path.empty()) return;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno)));
+  } else if (is_world_readable(status)) {
+    warnings.push_back(cat(key, ": every user of this host can read the secret in ", path,
+                           "; run: chmod o-r ", path));
   }
-  std::vector<std::string> disabled;
-  keys.texts("enabled", enabled);
-  keys.texts("disabled", disabled);
-  for (const auto& name : enabled) is_known_collector(keys, "enabled", name);
-  for (const auto& name : disabled) is_known_collector(keys, "disabled", name);
-  for (const auto& entry : collector_registry()) {
-    const auto names = [&](const auto& list) {
-      return std::find(list.begin(), list.end(), entry.name) != list.end();
-    };
-    if (names(enabled) && !names(disabled)) config.collectors.emplace_back(entry.name);
-  }
-
-  auto& options = config.collector_options;
-  auto filesystem = keys.mapping("filesystem");
-  options.filesystem.mount_points = read_filter(filesystem, "mount_points", kMountPointsExclude);
-  options.filesystem.fs_types = read_filter(filesystem, "fs_types", kFsTypesExclude);
-  filesystem.duration("mount_timeout", milliseconds(10), hours(1), "10ms to 1h, such as 5s",
-                      options.filesystem.mount_timeout);
-  filesystem.refuse_unknown();
-  auto diskstats = keys.mapping("diskstats");
-  options.diskstats_devices = read_filter(diskstats, "device", kDiskstatsExclude);
-  diskstats.refuse_unknown();
-  auto netdev = keys.mapping("netdev");
-  options.netdev_devices = read_filter(netdev, "device", kNetdevExclude);
-  netdev.refuse_unknown();
-  keys.refuse_unknown();
-}
-
-void read_buffer(Mapping& top, Config& config) {
-  auto keys = top.mapping("buffer");
-  auto& buffer = config.buffer;
-  keys.text("path", buffer.path);
-  if (!buffer.path.starts_with('/') || has_control(buffer.path)) {
-    keys.wrong("path", cat("'", buffer.path, "' is not an absolute path"));
-  }
-  while (buffer.path.size() > 1 && buffer.path.ends_with('/')) buffer.path.pop_back();
-  keys.size("max_size", kBufferBytesMin, "1MiB or more, such as 256MiB", buffer.bytes_max);
-  keys.duration("max_age", std::chrono::minutes(1), days(3650), "1m to 3650d, such as 7d",
-                buffer.age_max);
-  keys.refuse_unknown();
-}
-
-void read_log(Mapping& top, Config& config) {
-  auto keys = top.mapping("log");
-  auto level = static_cast<std::size_t>(config.log_level);
-  keys.choice("level", {"debug", "info", "warning", "error"}, level);
-  config.log_level = static_cast<LogLevel>(level);
-  keys.refuse_unknown();
-}
-
-bool holds_inline_secret(const Config& config) {
-  return std::any_of(config.endpoints.begin(), config.endpoints.end(), [](const auto& endpoint) {
-    return !endpoint.password.empty() || !endpoint.bearer_token.empty();
-  });
 }
 
 }  // namespace
+
+TargetLabels Config::target_labels() const {
+  TargetLabels target{{{"customer_id", customer_id}, {"server_name", server_name}}, {}};
+  if (!environment.empty()) target.defaults.push_back({"environment", environment});
+  target.defaults.insert(target.defaults.end(), labels.begin(), labels.end());
+  // Behind `labels`, which may set them: of two labels with one name the earlier one stays.
+  target.defaults.push_back({"instance", host_name});
+  target.defaults.push_back({"job", "node"});
+  return target;
+}
 
 std::string ConfigError::to_string() const {
   if (line == 0) return cat(file, ": ", text);
   return cat(file, ":", line, ":", column, ": ", text);
 }
 
-TargetLabels Config::target_labels() const {
-  TargetLabels target;
-  target.forced = {{"customer_id", customer_id}, {"server_name", server_name}};
-  target.defaults = labels;  // the earlier of two equal names wins: labels may set job and instance
-  target.defaults.push_back({"environment", environment});
-  target.defaults.push_back({"instance", host_name});
-  target.defaults.push_back({"job", "node"});
-  return target;
-}
-
 ConfigOutcome parse_config(const std::string& text, const std::string& file) {
+  if (text.size() > kConfigBytesMax) return refused(file, too_large(text.size()));
+  const auto document = parse_document(text);
+  if (document.root == nullptr) {
+    ConfigOutcome outcome;
+    outcome.errors.push_back({file, document.at.line, document.at.column, document.error});
+    return outcome;
+  }
+  if (document.root->kind == Node::Kind::empty) {
+    return refused(file,
+                   "the file is empty; accepted: at least customer_id and remote_write with a url");
+  }
+
   ConfigOutcome outcome;
   auto& config = outcome.config;
-  Value root;
-  auto problems = parse_document(text, root);
-  if (problems.empty() && root.kind == Value::Kind::nothing) {
-    problems.push_back({{}, "is empty; customer_id and remote_write are required"});
+  Findings findings(file);
+  Section top(document.root.get(), "", findings);
+  if (top.present()) {
+    read_identity(top, config);
+    read_labels(top, findings, config);
+    top.read("interval", {1s, 1h, "a duration from 1s to 1h, such as 15s"}, config.interval);
+    read_collectors(top, findings, config);
+    config.collector_options.interval = config.interval;
+    config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);
+    read_buffer(top, config.buffer);
+    read_log(top, config.log_level);
+    top.finish();
   }
-  if (problems.empty()) {
-    Mapping top(&root, "", problems);
-    if (root.kind == Value::Kind::mapping) {
-      read_identity(top, config);
-      top.duration("interval", seconds(1), hours(1), "1s to 1h, such as 15s", config.interval);
-      config.collector_options.interval = config.interval;
-      read_collectors(top, config);
-      config.endpoints = read_endpoints(top, problems, outcome.warnings);
-      read_buffer(top, config);
-      read_log(top, config);
-      top.refuse_unknown();
-    }
-  }
-  std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
-    return std::pair(a.place.line, a.place.column) < std::pair(b.place.line, b.place.column);
-  });
-  for (const auto& problem : problems) {
-    outcome.errors.push_back({file, problem.place.line, problem.place.column, problem.text});
-  }
+  outcome.errors = findings.take();
   return outcome;
 }
 
 ConfigOutcome load_config(const std::string& path) {
-  const auto text = read_file(path, kFileBytesMax);
-  if (!text) {
-    ConfigOutcome outcome;
-    outcome.errors.push_back({path, 0, 0,
-                              cat(text.error().text,
-                                  "; --config names another file; a file needs at least "
-                                  "customer_id and remote_write: {url: ..}")});
-    return outcome;
-  }
-  auto outcome = parse_config(*text, path);
   struct stat status {};
-  if (holds_inline_secret(outcome.config) && ::stat(path.c_str(), &status) == 0 &&
-      (status.st_mode & S_IROTH) != 0) {
-    outcome.warnings.push_back(
-        cat(path, ": holds a secret, and everybody on this host can read it; chmod 640 it"));
+  if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), R_OK) != 0) {
+    const int error = errno;
+    if (error == ENOENT) {
+      return refused(path,
+                     "there is no such file; make it with: msp-agent init --customer-id ID "
+                     "--server-name NAME --url URL, or name another with --config");
+    }
+    return refused(path, cat("cannot read the file: ", errno_text(error),
+                             "; run as root or as a user who may read it"));
+  }
+  if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file");
+  if (static_cast<std::uint64_t>(status.st_size) > kConfigBytesMax) {
+    return refused(path, too_large(static_cast<std::uint64_t>(status.st_size)));
+  }
+  const auto text = read_file(path, kConfigBytesMax);
+  if (!text) return refused(path, text.error().text);
+
+  auto outcome = parse_config(*text, path);
+  if (is_world_readable(status)) {
+    for (const auto& key : outcome.inline_secrets) {
+      outcome.warnings.push_back(cat(path, ": ", key, ": every user of this host can read this ",
+                                     "secret; run: chmod o-r ", path));
+    }
+  }
+  const auto& endpoints = outcome.config.endpoints;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    const auto key =
+        endpoints.size() == 1 ? std::string("remote_write") : cat("remote_write[", i, "]");
+    check_secret_file(endpoints[i].password_file, cat(path, ": ", key, ".basic_auth.password_file"),
+                      outcome.warnings);
+    check_secret_file(endpoints[i].bearer_token_file, cat(path, ": ", key, ".bearer_token_file"),
+                      outcome.warnings);
   }
   return outcome;
 }

@@ -1,8 +1,9 @@
 // The configuration as plain data, after validation: whoever holds a Config may trust every value
-// in it. Nothing else of the agent reads the file or the environment.
+// in it. DESIGN: YAML in, Config out; nothing else of the agent reads the file or the environment.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -16,34 +17,40 @@ namespace msp {
 
 enum class LogLevel { debug, info, warning, error };
 
+/// What an endpoint is spoken to in. `automatic` takes the best that it understands.
+enum class Protocol { automatic, prometheus_1_0 };
+
+/// Absolute paths; empty: the system's certificates, no client certificate, the URL's host name.
 struct TlsConfig {
-  std::string ca_file;    // empty: the system's
-  std::string cert_file;  // both or neither
+  std::string ca_file;
+  std::string cert_file;  // both or none
   std::string key_file;
-  std::string server_name;  // empty: the URL's host
+  std::string server_name;
   bool insecure_skip_verify = false;
 };
 
 struct EndpointConfig {
-  std::string url;       // http or https, with a host, without user and password
-  std::string username;  // of basic authentication; empty: none
-  std::string password;
-  std::string password_file;  // wins over password
-  std::string bearer_token;   // not together with username
+  std::string url;  // http or https, host, no user:password
+  Protocol protocol = Protocol::automatic;
+  std::string username;
+  std::string password;  // at most one of the two
+  std::string password_file;
+  std::string bearer_token;  // at most one of the two
   std::string bearer_token_file;
-  std::map<std::string, std::string> headers;
+  std::map<std::string, std::string> headers;  // values may be secrets
   TlsConfig tls;
-  std::string proxy_url;
+  std::string proxy_url;  // empty: none; may hold user:password, so never show it
   std::chrono::milliseconds timeout{10'000};
 
-  /// The URL as it may be shown: without its query, which may hold a secret.
+  /// The URL as it may be shown: without its query, which may hold a secret. No two endpoints have
+  /// the same.
   std::string name() const { return url.substr(0, url.find('?')); }
 };
 
 struct BufferConfig {
-  std::string path = "/var/lib/msp-agent/buffer";
-  std::uint64_t bytes_max = 256ull << 20;
-  std::chrono::milliseconds age_max = std::chrono::days(7);
+  std::string path = "/var/lib/msp-agent/buffer";  // absolute
+  std::uint64_t bytes_max = 256 << 20;
+  std::chrono::milliseconds age_max = std::chrono::hours(7 * 24);
 };
 
 struct Config {
@@ -55,7 +62,7 @@ struct Config {
   std::chrono::milliseconds interval{15'000};
   std::vector<std::string> collectors;  // enabled ones, in the registry's order
   CollectorOptions collector_options;
-  std::vector<EndpointConfig> endpoints;  // at least one, no URL twice
+  std::vector<EndpointConfig> endpoints;  // at least one
   BufferConfig buffer;
   LogLevel log_level = LogLevel::info;
 
@@ -66,9 +73,9 @@ struct Config {
 /// One thing wrong with a configuration file.
 struct ConfigError {
   std::string file;
-  int line = 0;  // counts from 1; 0: the file as a whole
-  int column = 0;
-  std::string text;  // names the key, what was found, what is accepted
+  int line = 0;      // counts from 1; 0: of the file as a whole
+  int column = 0;    // counts characters from 1
+  std::string text;  // one line: names the key, what was found, what is accepted; never a secret
 
   std::string to_string() const;  // file:line:column: text
 };
@@ -76,16 +83,19 @@ struct ConfigError {
 /// What a file holds, and all that is wrong with it; usable only when `errors` is empty.
 struct ConfigOutcome {
   Config config;
-  std::vector<ConfigError> errors;
-  std::vector<std::string>
-      warnings;  // worth telling, not worth refusing: a secret that everybody can read
+  std::vector<ConfigError> errors;    // in the file's order
+  std::vector<std::string> warnings;  // worth telling, not worth refusing: a world-readable secret
+  std::vector<std::string> inline_secrets;  // keys whose secret stands in the file itself
 };
 
-/// Reads and validates `path`. ${NAME} and ${NAME:-default} in values come from the environment.
-/// Never throws.
+/// Larger files are refused.
+inline constexpr std::size_t kConfigBytesMax = 1 << 20;
+
+/// Reads and validates `path`, and looks at who may read it and the files of secrets it names.
+/// Expands ${NAME} and ${NAME:-default} in values from the environment. Never throws.
 ConfigOutcome load_config(const std::string& path);
 
-/// The same for text that is already in memory; `file` is what errors call it.
+/// The same for text that is already in memory; `file` is what errors call it. Touches no file.
 ConfigOutcome parse_config(const std::string& text, const std::string& file);
 
 }  // namespace msp

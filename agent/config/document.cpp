@@ -1,178 +1,287 @@
 #include "agent/config/document.h"
 
-#include <yaml-cpp/yaml.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <exception>
+#include <map>
 #include <optional>
+#include <sstream>
+#include <utility>
 
 #include "agent/core/text.h"
 
 namespace msp {
 namespace {
 
-// Aliases make a small file a large tree.
-constexpr std::size_t kValuesMax = 20'000;
-constexpr int kDepthMax = 32;
-
-Place place_of(const YAML::Mark& mark) {
-  return mark.is_null() ? Place{} : Place{mark.line + 1, mark.column + 1};
-}
-
-bool is_name(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  return !name.empty() && is_letter(name[0]) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || is_digit(c); });
-}
-
-/// The text with its variables replaced, or what is wrong with it.
-Result<std::string> expand(std::string_view text) {
-  std::string expanded;
-  while (!text.empty()) {
-    const auto dollar = text.find('$');
-    expanded += text.substr(0, dollar);
-    if (dollar == text.npos) break;
-    text.remove_prefix(dollar + 1);
-    if (text.starts_with('$')) {
-      expanded += '$';
-      text.remove_prefix(1);
-      continue;
-    }
-    if (!text.starts_with('{')) {
-      expanded += '$';  // as in a regular expression's end
-      continue;
-    }
-    const auto end = text.find('}');
-    if (end == text.npos) return failed("'${' without '}'; write $$ for a dollar sign");
-    const auto inside = text.substr(1, end - 1);
-    text.remove_prefix(end + 1);
-    const auto separator = inside.find(":-");
-    const std::string name(inside.substr(0, separator));
-    if (!is_name(name)) {
-      return failed(cat("'${", inside, "}' is not ${NAME} or ${NAME:-default}"));
-    }
-    const char* value = std::getenv(name.c_str());
-    const bool has_default = separator != inside.npos;
-    if (value != nullptr && (*value != '\0' || !has_default)) {
-      expanded += value;
-    } else if (has_default) {
-      expanded += inside.substr(separator + 2);
-    } else {
-      return failed(cat("the environment has no ", name, "; write ${", name,
-                        ":-default} if it may be missing"));
+/// Line starts of a text, to turn yaml-cpp's byte columns into an editor's.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : text_(text), starts_{0} {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '\n') starts_.push_back(i + 1);
     }
   }
-  return expanded;
-}
 
-class Converter {
- public:
-  explicit Converter(std::vector<Problem>& problems) : problems_(problems) {}
+  Position position(const YAML::Mark& mark) const {
+    if (mark.is_null() || mark.line < 0) return {};
+    const auto line = std::min(static_cast<std::size_t>(mark.line), starts_.size() - 1);
+    const auto bytes = text_.substr(starts_[line], static_cast<std::size_t>(mark.column));
+    const auto continuation = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
+    const auto characters = bytes.size() - std::count_if(bytes.begin(), bytes.end(), continuation);
+    return {static_cast<int>(line) + 1, static_cast<int>(characters) + 1};
+  }
 
-  Value convert(const YAML::Node& node, int depth) {
-    Value value;
-    value.place = place_of(node.Mark());
-    if (++values_ > kValuesMax || depth > kDepthMax) {
-      if (!std::exchange(is_too_large_, true)) {
-        problems_.push_back({value.place, "the file holds too much, or is nested too deeply"});
-      }
-      return value;
-    }
-    if (node.IsScalar()) {
-      convert_text(node, value);
-    } else if (node.IsSequence()) {
-      value.kind = Value::Kind::list;
-      for (const auto& item : node) value.list.push_back(convert(item, depth + 1));
-    } else if (node.IsMap()) {
-      convert_mapping(node, value, depth);
-    }
-    return value;
+  /// The tab in the indentation of the line at `at`, if there is one.
+  std::optional<Position> indenting_tab(Position at) const {
+    if (at.line < 1) return std::nullopt;
+    const auto line = text_.substr(starts_[static_cast<std::size_t>(at.line) - 1]);
+    const auto tab = line.find_first_not_of(' ');
+    if (tab == std::string_view::npos || line[tab] != '\t') return std::nullopt;
+    return Position{at.line, static_cast<int>(tab) + 1};
   }
 
  private:
-  void convert_text(const YAML::Node& node, Value& value) {
-    auto expanded = expand(node.Scalar());
-    if (!expanded) {
-      problems_.push_back({value.place, expanded.error().text});
-      return;
-    }
-    if (!is_utf8(*expanded)) {
-      problems_.push_back({value.place, "a variable's value is not valid UTF-8"});
-      return;
-    }
-    value.kind = Value::Kind::text;
-    value.text = std::move(*expanded);
-  }
-
-  void convert_mapping(const YAML::Node& node, Value& value, int depth) {
-    value.kind = Value::Kind::mapping;
-    for (const auto& pair : node) {
-      const auto place = place_of(pair.first.Mark());
-      if (!pair.first.IsScalar()) {
-        problems_.push_back({place, "a key must be a word"});
-        continue;
-      }
-      const auto& key = pair.first.Scalar();
-      const auto first = std::find_if(value.mapping.begin(), value.mapping.end(),
-                                      [&](const Value::Entry& entry) { return entry.key == key; });
-      if (first != value.mapping.end()) {
-        problems_.push_back({place, cat("'", key, "' stands here a second time; first in line ",
-                                        first->place.line)});
-        continue;
-      }
-      value.mapping.push_back({key, place, convert(pair.second, depth + 1)});
-    }
-  }
-
-  std::vector<Problem>& problems_;
-  std::size_t values_ = 0;
-  bool is_too_large_ = false;
+  std::string_view text_;
+  std::vector<std::size_t> starts_;
 };
 
-std::optional<Problem> find_bad_utf8(std::string_view text) {
-  int line = 0;
-  while (const auto content = next_line(text)) {
-    ++line;
-    if (is_utf8(*content)) continue;
-    std::size_t good = 0;
-    while (is_utf8(content->substr(0, good + 1)) || !is_utf8(content->substr(0, good))) ++good;
-    return Problem{{line, static_cast<int>(good) + 1}, "this byte is not valid UTF-8"};
+/// Builds the tree from yaml-cpp's events. Stops the parser in the one way it has: by throwing.
+class Builder : public YAML::EventHandler {
+ public:
+  explicit Builder(const Lines& lines) : lines_(lines) {}
+
+  NodePtr root() const { return root_; }
+  Position last_scalar() const { return last_scalar_; }
+  /// Where the innermost mapping or list begins that has no end yet.
+  Position open() const { return levels_.empty() ? Position{} : levels_.back().node->at; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (documents_++ == 0) return;
+    throw YAML::ParserException(
+        mark,
+        "the file goes on after its first document; accepted: one document, that is one "
+        "mapping and no '---' behind it");
   }
-  return std::nullopt;
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    finish(make(Node::Kind::empty, mark), anchor, mark);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                const std::string& value) override {
+    auto node = make(Node::Kind::scalar, mark);
+    node->text = value;
+    last_scalar_ = node->at;
+    finish(std::move(node), anchor, mark);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) {
+      throw YAML::ParserException(mark, "an alias inside the value that it stands for");
+    }
+    add(found->second, mark);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(Node::Kind::list, mark, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(Node::Kind::mapping, mark, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Level {
+    std::shared_ptr<Node> node;
+    YAML::anchor_t anchor;
+    YAML::Mark mark;
+    NodePtr key;  // waits for its value
+  };
+
+  std::shared_ptr<Node> make(Node::Kind kind, const YAML::Mark& mark) const {
+    auto node = std::make_shared<Node>();
+    node->kind = kind;
+    node->at = lines_.position(mark);
+    return node;
+  }
+
+  void open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+    check_depth(levels_.size() + 1, mark);
+    levels_.push_back({make(kind, mark), anchor, mark, nullptr});
+  }
+
+  void close() {
+    auto level = std::move(levels_.back());
+    levels_.pop_back();
+    finish(std::move(level.node), level.anchor, level.mark);
+  }
+
+  void finish(std::shared_ptr<Node> node, YAML::anchor_t anchor, const YAML::Mark& mark) {
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
+    add(std::move(node), mark);
+  }
+
+  void add(NodePtr node, const YAML::Mark& mark) {
+    if (levels_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    auto& level = levels_.back();
+    // An alias brings levels of its own; without this limit a chain of them nests without end.
+    level.node->height = std::max(level.node->height, node->height + 1);
+    check_depth(levels_.size() - 1 + level.node->height, mark);
+    if (level.node->kind == Node::Kind::list) {
+      level.node->items.push_back(std::move(node));
+    } else if (level.key == nullptr) {
+      if (node->kind == Node::Kind::list || node->kind == Node::Kind::mapping) {
+        throw YAML::ParserException(mark, "a list or mapping as a key; accepted: a word");
+      }
+      level.key = std::move(node);
+    } else {
+      const auto key = std::exchange(level.key, nullptr);
+      level.node->entries.push_back({key->text, key->at, std::move(node)});
+    }
+  }
+
+  static void check_depth(std::size_t depth, const YAML::Mark& mark) {
+    if (depth <= Document::kDepthMax) return;
+    throw YAML::ParserException(
+        mark, cat("nested too deep; accepted: at most ", Document::kDepthMax, " levels"));
+  }
+
+  const Lines& lines_;
+  int documents_ = 0;
+  NodePtr root_;
+  Position last_scalar_;
+  std::vector<Level> levels_;
+  std::map<YAML::anchor_t, NodePtr> anchors_;
+};
+
+/// yaml-cpp's words, said for someone who edits a file once a year.
+std::string in_plain_words(const std::string& message) {
+  struct Words {
+    std::string_view yaml_cpp;
+    std::string_view plain;
+  };
+  const Words kWords[] = {
+      {YAML::ErrorMsg::TAB_IN_INDENTATION, "a tab in the indentation: use spaces"},
+      {YAML::ErrorMsg::MAP_VALUE,
+       "a ':' where no key can stand: check the indentation of this line and the one before it, "
+       "and put quotes around a value that holds ': '"},
+      {YAML::ErrorMsg::END_OF_MAP,
+       "neither a key of this mapping nor its end: check the indentation; a key is followed by "
+       "': '"},
+      {YAML::ErrorMsg::END_OF_SEQ,
+       "neither an item of this list nor its end: check the indentation; an item begins with "
+       "'- '"},
+      {YAML::ErrorMsg::END_OF_MAP_FLOW, "this '{' is not closed"},
+      {YAML::ErrorMsg::END_OF_SEQ_FLOW, "this '[' is not closed"},
+      {YAML::ErrorMsg::FLOW_END, "a ']' or '}' that closes nothing"},
+      {YAML::ErrorMsg::DOC_IN_SCALAR, "this quote is not closed"},
+      {YAML::ErrorMsg::BLOCK_ENTRY, "a '- ' where no list can stand: check the indentation"},
+      {YAML::ErrorMsg::MAP_KEY, "a '?' where no key can stand"},
+      {YAML::ErrorMsg::UNKNOWN_TOKEN,
+       "a character that cannot begin a value: put quotes around the value"},
+      {YAML::ErrorMsg::UNKNOWN_ANCHOR,
+       "'*' begins an alias, and no '&' defines it: put quotes "
+       "around a value that begins with '*'"},
+  };
+  for (const auto& words : kWords) {
+    if (message == words.yaml_cpp) return std::string(words.plain);
+  }
+  // The only message that repeats a part of the file, which could be a part of a secret.
+  if (message.starts_with(YAML::ErrorMsg::INVALID_ESCAPE)) {
+    return "an unknown escape after '\\': put single quotes around the value, or write '\\\\'";
+  }
+  return message;
 }
 
-/// A tab that indents, which YAML forbids and yaml-cpp has no plain words for.
-std::optional<Problem> find_tab(std::string_view text) {
+/// The first byte that no text file holds, if there is one.
+Document check_characters(std::string_view text) {
   int line = 0;
-  while (const auto content = next_line(text)) {
+  for (auto rest = text; auto content = next_line(rest);) {
     ++line;
-    const auto first = content->find_first_not_of(' ');
-    if (first == content->npos || (*content)[first] != '\t') continue;
-    if (trim(*content).empty() || trim(*content)[0] == '#') continue;
-    return Problem{{line, static_cast<int>(first) + 1}, "a tab indents this line; use spaces"};
+    // yaml-cpp takes the byte 4 for the end of the file, and would not say so.
+    const auto is_control = [](char c) {
+      const auto byte = static_cast<unsigned char>(c);
+      return (byte < 0x20 && c != '\t' && c != '\r') || byte == 0x7f;
+    };
+    const bool has_control = std::any_of(content->begin(), content->end(), is_control);
+    if (!has_control && is_utf8(*content)) continue;
+    for (int column = 1; !content->empty(); ++column) {
+      if (is_control(content->front())) {
+        return {nullptr, {line, column}, "a control character; accepted: text in UTF-8"};
+      }
+      std::size_t length = 1;
+      while (length <= 4 && !is_utf8(content->substr(0, length))) ++length;
+      if (length > 4 || length > content->size()) {
+        return {nullptr, {line, column}, "a byte that is not UTF-8; accepted: text in UTF-8"};
+      }
+      content->remove_prefix(length);
+    }
   }
-  return std::nullopt;
+  return {};
+}
+
+// The end of a document. yaml-cpp lets the end of a file close an open quote, but not this.
+constexpr std::string_view kEnd = "\n...\n";
+
+void parse(const std::string& text, Builder& builder) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  while (parser.HandleNextDocument(builder)) {
+  }
+}
+
+/// Where to look for what yaml-cpp stumbled over.
+Position place(const YAML::Exception& exception, const Lines& lines, const Builder& builder,
+               std::string_view text) {
+  if (exception.msg == YAML::ErrorMsg::END_OF_MAP_FLOW ||
+      exception.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) {
+    return builder.open();
+  }
+  if (exception.msg != YAML::ErrorMsg::DOC_IN_SCALAR) return lines.position(exception.mark);
+  // Read without the end, the open quote is the last scalar.
+  Builder again(lines);
+  try {
+    parse(std::string(text), again);
+  } catch (const YAML::Exception&) {
+    return again.last_scalar();  // what else is wrong comes behind the quote
+  }
+  return again.last_scalar();
 }
 
 }  // namespace
 
-std::vector<Problem> parse_document(const std::string& yaml, Value& root) {
-  std::vector<Problem> problems;
-  if (auto bad = find_bad_utf8(yaml)) return {*bad};
+Document parse_document(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  if (auto refused = check_characters(text); !refused.error.empty()) return refused;
+
+  const Lines lines(text);
+  Builder builder(lines);
   try {
-    const auto documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1) {
-      return {{place_of(documents[1].Mark()), "a second document ('---') begins; one is allowed"}};
+    parse(cat(text, kEnd), builder);
+  } catch (const YAML::Exception& exception) {
+    const auto at = place(exception, lines, builder, text);
+    if (const auto tab = lines.indenting_tab(at)) {
+      return {nullptr, *tab, cat("not YAML: ", in_plain_words(YAML::ErrorMsg::TAB_IN_INDENTATION))};
     }
-    if (!documents.empty()) root = Converter(problems).convert(documents[0], 0);
-  } catch (const YAML::Exception& error) {
-    if (auto tab = find_tab(yaml)) return {*tab};
-    return {{place_of(error.mark), cat("not valid YAML: ", error.msg)}};
+    return {nullptr, at, cat("not YAML: ", in_plain_words(exception.msg))};
+  } catch (const std::exception& exception) {
+    return {nullptr, {}, cat("not YAML: ", exception.what())};
   }
-  return problems;
+  auto root = builder.root();
+  return {root != nullptr ? std::move(root) : std::make_shared<const Node>(), {}, ""};
 }
 
 }  // namespace msp

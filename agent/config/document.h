@@ -1,49 +1,56 @@
-// A YAML file as a tree of plain values that know where they stand. The only file that includes
-// yaml-cpp is document.cpp.
+// A YAML file as a tree of positions and text, before anybody asks what it means. The only file
+// that knows yaml-cpp, whose exceptions end here.
+//
+// Promises: no more than one document, no key twice unseen (both entries stay, in order), no
+// nesting deeper than kDepthMax even through aliases, control characters and bytes that are not
+// UTF-8 refused with their place. Does not expand ${..}, know any key, or resolve merge keys (<<).
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
-
-#include "agent/config/config.h"
 
 namespace msp {
 
-/// Where a value stands; lines and columns count from 1, 0 is the file as a whole.
-struct Place {
+/// Both count from 1, columns in characters; 0: nowhere in particular.
+struct Position {
   int line = 0;
   int column = 0;
 };
 
-struct Value {
-  enum class Kind { nothing, text, list, mapping };
-  struct Entry;
+struct Node;
+using NodePtr = std::shared_ptr<const Node>;  // an alias shares its anchor's node
 
-  Kind kind = Kind::nothing;
-  Place place;
-  std::string text;  // after ${NAME} was expanded
-  std::vector<Value> list;
-  std::vector<Entry> mapping;  // in the file's order, no key twice
+/// Immutable once the document is read.
+struct Node {
+  enum class Kind { empty, scalar, list, mapping };
+
+  struct Entry {
+    std::string key;
+    Position at;
+    NodePtr value;
+  };
+
+  Kind kind = Kind::empty;
+  Position at;
+  std::string text;            // of a scalar, quotes and escapes undone
+  std::vector<NodePtr> items;  // of a list
+  std::vector<Entry> entries;  // of a mapping, in the file's order
+  std::size_t height = 1;      // levels from here down
 };
 
-struct Value::Entry {
-  std::string key;
-  Place place;
-  Value value;
+/// Either a root, or what is wrong and where.
+struct Document {
+  NodePtr root;
+  Position at;
+  std::string error;
+
+  static constexpr std::size_t kDepthMax = 32;
 };
 
-/// What is wrong, and where.
-struct Problem {
-  Place place;
-  std::string text;
-};
-
-/// Parses `yaml` into `root`: one document, valid UTF-8, no key twice. `root` is usable only when
-/// there are no problems. ${NAME} and ${NAME:-default} in values, not in keys, are taken from the
-/// environment after parsing, so that what they hold cannot change the structure; $$ is a dollar
-/// sign. Never throws.
-std::vector<Problem> parse_document(const std::string& yaml, Value& root);
+/// A file with nothing but comments has an empty root. Never throws.
+Document parse_document(std::string_view text);
 
 }  // namespace msp

@@ -3,35 +3,24 @@
 #include <re2/re2.h>
 
 #include <memory>
+#include <utility>
 
 #include "agent/core/text.h"
 
 namespace msp {
-namespace {
 
-Result<std::shared_ptr<const RE2>> compile(const std::string& pattern) {
-  auto regex = std::make_shared<const RE2>(pattern, RE2::Quiet);
-  if (regex->ok()) return regex;
-  return failed(cat("'", pattern, "' is not a regular expression: ", regex->error()));
-}
-
-bool matches(const RE2& regex, std::string_view name) {
-  return RE2::PartialMatch(re2::StringPiece(name.data(), name.size()), regex);
-}
-
-}  // namespace
-
-Result<Filter> excluding(const std::string& pattern) {
-  if (pattern.empty()) return Filter([](std::string_view) { return true; });
-  auto regex = compile(pattern);
-  if (!regex) return regex.error();
-  return Filter([regex = *regex](std::string_view name) { return !matches(*regex, name); });
-}
-
-Result<Filter> including(const std::string& pattern) {
-  auto regex = compile(pattern);
-  if (!regex) return regex.error();
-  return Filter([regex = *regex](std::string_view name) { return matches(*regex, name); });
+Result<Filter> make_filter(std::string_view regex, PatternUse use) {
+  if (regex.empty()) return Filter([](std::string_view) { return true; });
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(
+      1 << 20);  // the default of 8 MiB is room for states that short names never need
+  auto pattern = std::make_shared<const RE2>(re2::StringPiece(regex.data(), regex.size()), options);
+  if (!pattern->ok()) return failed(pattern->error());
+  return Filter([pattern = std::move(pattern), use](std::string_view name) {
+    const bool matches = RE2::PartialMatch(re2::StringPiece(name.data(), name.size()), *pattern);
+    return matches == (use == PatternUse::include);
+  });
 }
 
 }  // namespace msp

@@ -1,18 +1,21 @@
-// Regular expressions of the configuration. The only file that includes RE2 is pattern.cpp.
+// Regular expressions over names of devices, mount points and file system types. The only file that
+// knows RE2, which is what node_exporter's regexp package implements: the same expression selects
+// the same names.
 #pragma once
 
-#include <string>
+#include <string_view>
 
 #include "agent/core/result.h"
 #include "collectors/collector.h"
 
 namespace msp {
 
-/// A filter that takes what `pattern` does not match anywhere, as node_exporter's --*-exclude flags
-/// (Go's regexp has RE2's syntax). An empty pattern excludes nothing.
-Result<Filter> excluding(const std::string& pattern);
+enum class PatternUse { exclude, include };
 
-/// The opposite: takes only what matches.
-Result<Filter> including(const std::string& pattern);
+/// A filter that wants what `regex` does not match (exclude), or only what it matches (include).
+/// The match is anywhere in the name, as regexp.MatchString's; an empty `regex` wants everything.
+/// An error says only why the expression does not compile. The filter may be called from any
+/// thread.
+Result<Filter> make_filter(std::string_view regex, PatternUse use);
 
 }  // namespace msp

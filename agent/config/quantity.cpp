@@ -1,6 +1,6 @@
 #include "agent/config/quantity.h"
 
-#include <limits>
+#include <algorithm>
 
 #include "agent/core/text.h"
 
@@ -12,50 +12,57 @@ struct Unit {
   std::uint64_t factor;
 };
 
-constexpr Unit kDurations[] = {
-    {"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}};
-constexpr Unit kSizes[] = {{"", 1},
-                           {"B", 1},
-                           {"KB", 1000},
-                           {"MB", 1'000'000},
-                           {"GB", 1'000'000'000},
-                           {"KiB", 1ull << 10},
-                           {"MiB", 1ull << 20},
-                           {"GiB", 1ull << 30}};
-constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
-
-/// Takes digits off the front of `text`.
-std::optional<std::uint64_t> take_number(std::string_view& text) {
-  const auto digits = text.substr(0, text.find_first_not_of("0123456789"));
-  text.remove_prefix(digits.size());
-  return parse_number<std::uint64_t>(digits);
+/// Takes a whole number off the front of `rest`.
+std::optional<std::uint64_t> next_number(std::string_view& rest) {
+  const auto end = std::min(rest.find_first_not_of("0123456789"), rest.size());
+  const auto number = parse_number<std::uint64_t>(rest.substr(0, end));
+  rest.remove_prefix(end);
+  return number;
 }
 
 }  // namespace
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
-  if (text.empty()) return std::nullopt;
+  constexpr std::uint64_t kDayMs = 86'400'000;
+  constexpr std::uint64_t kMaxMs = 36'525 * kDayMs;
+  constexpr Unit kUnits[] = {
+      {"d", kDayMs}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}};
   std::uint64_t total = 0;
-  const Unit* unit = kDurations;
-  while (!text.empty()) {
-    const auto number = take_number(text);
+  const Unit* smaller = std::begin(kUnits);  // what may still come
+  do {
+    const auto number = next_number(text);
+    if (!number) return std::nullopt;
     const auto name = text.substr(0, text.find_first_of("0123456789"));
+    smaller = std::find_if(smaller, std::end(kUnits),
+                           [&](const Unit& unit) { return unit.name == name; });
+    if (smaller == std::end(kUnits) || *number > kMaxMs / smaller->factor) return std::nullopt;
+    total += *number * smaller->factor;
+    if (total > kMaxMs) return std::nullopt;
     text.remove_prefix(name.size());
-    while (unit != std::end(kDurations) && unit->name != name) ++unit;
-    if (!number || unit == std::end(kDurations) || *number > kMax / unit->factor) {
-      return std::nullopt;
-    }
-    total += *number * unit++->factor;
-    if (total > kMax) return std::nullopt;
-  }
-  return std::chrono::milliseconds(static_cast<std::int64_t>(total));
+    ++smaller;
+  } while (!text.empty());
+  return std::chrono::milliseconds(total);
 }
 
 std::optional<std::uint64_t> parse_size(std::string_view text) {
-  const auto number = take_number(text);
+  constexpr Unit kUnits[] = {
+      {"B", 1},
+      {"KiB", 1ull << 10},
+      {"MiB", 1ull << 20},
+      {"GiB", 1ull << 30},
+      {"TiB", 1ull << 40},
+      {"kB", 1'000},
+      {"KB", 1'000},
+      {"MB", 1'000'000},
+      {"GB", 1'000'000'000},
+      {"TB", 1'000'000'000'000},
+  };
+  const auto number = next_number(text);
   if (!number) return std::nullopt;
-  for (const auto& unit : kSizes) {
-    if (unit.name == text && *number <= kMax / unit.factor) return *number * unit.factor;
+  for (const auto& unit : kUnits) {
+    if (text != unit.name) continue;
+    if (*number > UINT64_MAX / unit.factor) return std::nullopt;
+    return *number * unit.factor;
   }
   return std::nullopt;
 }

@@ -1,4 +1,4 @@
-// Durations and sizes as people write them.
+// Amounts with units as people write them in the configuration: 1m30s, 256MiB.
 #pragma once
 
 #include <chrono>
@@ -8,11 +8,12 @@
 
 namespace msp {
 
-/// "500ms", "15s", "1m30s", "2h", "7d"; units from large to small, each once. Nothing for anything
-/// else.
+/// Whole numbers with the units d, h, m, s and ms, the larger ones first: 500ms, 15s, 1m30s, 7d.
+/// Nothing where `text` is anything else, or more than 100 years.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
-/// "1048576", "256MiB", "1GiB", "500MB": bytes. Nothing for anything else.
+/// A whole number with one of the units B, KiB, MiB, GiB, TiB (powers of 1024), kB, KB, MB, GB or
+/// TB (powers of 1000). Nothing where `text` is anything else, or does not fit.
 std::optional<std::uint64_t> parse_size(std::string_view text);
 
 }  // namespace msp

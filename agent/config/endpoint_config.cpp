@@ -1,0 +1,232 @@
+#include "agent/config/endpoint_config.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "agent/config/url.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view kUrlAccepted =
+    "an address such as https://monitor.example.com/api/v1/write";
+
+class EndpointReader {
+ public:
+  EndpointReader(Section section, Findings& findings, std::vector<std::string>& inline_secrets)
+      : section_(std::move(section)), findings_(findings), inline_secrets_(inline_secrets) {}
+
+  EndpointConfig read() {
+    read_url();
+    constexpr std::string_view kProtocols[] = {"auto", "prometheus-1.0"};
+    if (section_.choice("protocol", kProtocols) == 1) out_.protocol = Protocol::prometheus_1_0;
+    read_basic_auth();
+    read_bearer();
+    read_headers();
+    read_tls();
+    read_proxy_url();
+    section_.read("timeout", {100ms, 5min, "a duration from 100ms to 5m, such as 10s"},
+                  out_.timeout);
+    section_.finish();
+    return std::move(out_);
+  }
+
+ private:
+  void read_url() {
+    const auto url = section_.text("url", kUrlAccepted);
+    if (!url) {
+      if (section_.present() && !section_.has("url"))
+        section_.reject("url", "nothing", kUrlAccepted);
+      return;
+    }
+    out_.url = url->text;
+    if (url->text.empty()) {
+      section_.reject("url", "nothing", kUrlAccepted);
+    } else if (const auto checked = check_url(url->text, UrlUser::refused); !checked) {
+      const bool hidden = url->text.find('@') != std::string::npos;
+      const auto url_shown = hidden ? std::string("an address") : shown(out_.name());
+      const std::string_view advice = hidden ? "; a user and password belong under basic_auth" : "";
+      section_.reject("url", cat(url_shown, " with ", checked.error().text),
+                      cat(kUrlAccepted, advice));
+    }
+  }
+
+  /// At most one of a secret and the file it is in.
+  void read_secret(Section& section, std::string_view key, std::string_view file_key,
+                   std::string& secret, std::string& file) {
+    section.read_path(file_key, file);
+    const auto value = section.text(key, "a single line of text");
+    if (value && value->text.empty()) {
+      section.reject(key, "nothing", "a single line of text");
+    } else if (value) {
+      secret = value->text;
+      if (!value->from_environment) inline_secrets_.push_back(value->key);
+    }
+    if (section.has(key) && section.has(file_key)) {
+      section.reject(file_key, cat(key, " as well"), "one of the two");
+    }
+  }
+
+  void read_basic_auth() {
+    auto section = section_.section("basic_auth");
+    constexpr std::string_view kUserAccepted = "a user name without ':'";
+    const auto username = section.text("username", kUserAccepted);
+    if (username && (username->text.empty() || username->text.find(':') != std::string::npos)) {
+      section.reject("username", shown(username->text), kUserAccepted);
+    } else if (username) {
+      out_.username = username->text;
+    }
+    read_secret(section, "password", "password_file", out_.password, out_.password_file);
+    const bool has_password = section.has("password") || section.has("password_file");
+    if (has_password && !section.has("username")) {
+      section.reject("username", "nothing beside a password", kUserAccepted);
+    } else if (section.has("username") && !has_password) {
+      section.reject("password", "neither password nor password_file", "one of the two");
+    }
+    section.finish();
+  }
+
+  void read_bearer() {
+    read_secret(section_, "bearer_token", "bearer_token_file", out_.bearer_token,
+                out_.bearer_token_file);
+    for (const std::string_view key : {"bearer_token", "bearer_token_file"}) {
+      if (!section_.has(key) || !section_.has("basic_auth")) continue;
+      section_.reject(key, "basic_auth as well", "one way to log in");
+      return;
+    }
+  }
+
+  /// Names that the agent sets itself, or that would change what the request is.
+  static bool is_reserved(std::string_view lower) {
+    constexpr std::string_view kReserved[] = {
+        "host",       "content-type", "content-encoding", "content-length", "transfer-encoding",
+        "connection", "expect",       "authorization",    "user-agent"};
+    return std::find(std::begin(kReserved), std::end(kReserved), lower) != std::end(kReserved) ||
+           lower.starts_with("x-prometheus-");
+  }
+
+  void read_headers() {
+    auto section = section_.section("headers");
+    std::vector<std::string> seen;
+    for (auto& [name, at, value] : section.pairs("a single line of text")) {
+      const auto key = section.path(printable(name));
+      // RFC 9110, section 5.6.2: token.
+      const bool is_token = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+      });
+      std::string lower = name;
+      std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+      });
+      if (!is_token) {
+        findings_.reject(at, key, "a name that no header can have",
+                         "letters, digits and '-', such as X-Scope-OrgID");
+      } else if (is_reserved(lower)) {
+        findings_.reject(at, key, "a header that the agent sets itself",
+                         lower == "authorization" ? "basic_auth or bearer_token in its place"
+                                                  : "any other header");
+      } else if (std::find(seen.begin(), seen.end(), lower) != seen.end() &&
+                 !out_.headers.contains(name)) {
+        findings_.reject(at, key, "the same header in other letters", "each header once");
+      } else if (value && value->text.empty()) {
+        findings_.reject(value->at, key, "nothing", "a single line of text");
+      } else if (value) {
+        out_.headers.emplace(name, value->text);
+        seen.push_back(std::move(lower));
+      }
+    }
+  }
+
+  void read_tls() {
+    auto section = section_.section("tls");
+    section.read_path("ca_file", out_.tls.ca_file);
+    section.read_path("cert_file", out_.tls.cert_file);
+    section.read_path("key_file", out_.tls.key_file);
+    if (section.has("cert_file") != section.has("key_file")) {
+      const bool has_cert = section.has("cert_file");
+      section.reject(has_cert ? "cert_file" : "key_file",
+                     has_cert ? "no key_file beside it" : "no cert_file beside it", "both or none");
+    }
+    constexpr std::string_view kNameAccepted = "a host name";
+    if (const auto name = section.text("server_name", kNameAccepted)) {
+      out_.tls.server_name = name->text;
+      const auto host = cat("https://", name->text);
+      if (!name->text.empty() && (!check_url(host, UrlUser::refused) ||
+                                  name->text.find_first_of(":/?#") != std::string::npos)) {
+        section.reject("server_name", shown(name->text), kNameAccepted);
+      }
+    }
+    section.read("insecure_skip_verify", out_.tls.insecure_skip_verify);
+    section.finish();
+  }
+
+  void read_proxy_url() {
+    constexpr std::string_view kAccepted = "an address such as http://proxy.example.com:3128";
+    const auto url = section_.text("proxy_url", kAccepted);
+    if (!url || url->text.empty()) return;
+    if (const auto checked = check_url(url->text, UrlUser::accepted); !checked) {
+      section_.reject("proxy_url", cat("an address with ", checked.error().text), kAccepted);
+      return;
+    }
+    out_.proxy_url = url->text;
+    if (url->text.find('@') != std::string::npos && !url->from_environment) {
+      inline_secrets_.push_back(url->key);
+    }
+  }
+
+  Section section_;
+  Findings& findings_;
+  std::vector<std::string>& inline_secrets_;
+  EndpointConfig out_;
+};
+
+}  // namespace
+
+std::vector<EndpointConfig> read_endpoints(Section& top, Findings& findings,
+                                           std::vector<std::string>& inline_secrets) {
+  constexpr std::string_view kAccepted = "a mapping with the key url, or a list of them";
+  const auto* const node = top.node("remote_write");
+  std::vector<EndpointConfig> endpoints;
+  if (node == nullptr || (node->kind == Node::Kind::list && node->items.empty())) {
+    top.reject("remote_write", "nothing", kAccepted);
+    return endpoints;
+  }
+  if (node->kind == Node::Kind::scalar) {
+    top.reject("remote_write", "a single value", kAccepted);
+    return endpoints;
+  }
+  if (node->kind == Node::Kind::mapping) {
+    endpoints.push_back(
+        EndpointReader(Section(node, "remote_write", findings), findings, inline_secrets).read());
+    return endpoints;
+  }
+  for (std::size_t i = 0; i < node->items.size(); ++i) {
+    const auto& item = *node->items[i];
+    const auto path = cat("remote_write[", i, "]");
+    if (item.kind == Node::Kind::empty) {
+      findings.reject(node->at, path, "nothing", "a mapping with the key url");
+      continue;
+    }
+    Section section(&item, path, findings);
+    const auto url_at = section.at("url");
+    auto endpoint = EndpointReader(std::move(section), findings, inline_secrets).read();
+    const auto same =
+        std::find_if(endpoints.begin(), endpoints.end(),
+                     [&](const EndpointConfig& other) { return other.name() == endpoint.name(); });
+    if (same != endpoints.end() && !endpoint.url.empty()) {
+      findings.reject(url_at, cat(path, ".url"),
+                      cat("the address of remote_write[", same - endpoints.begin(), "]"),
+                      "addresses that differ before the '?'");
+    }
+    endpoints.push_back(std::move(endpoint));
+  }
+  return endpoints;
+}
+
+}  // namespace msp

@@ -1,0 +1,16 @@
+// remote_write of the configuration: one mapping or a list of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/config/section.h"
+
+namespace msp {
+
+/// Reads `top`'s key remote_write. Adds to `inline_secrets` the keys whose secret is in the file.
+std::vector<EndpointConfig> read_endpoints(Section& top, Findings& findings,
+                                           std::vector<std::string>& inline_secrets);
+
+}  // namespace msp

@@ -1,0 +1,16 @@
+// What an endpoint's address may look like.
+#pragma once
+
+#include <string_view>
+
+#include "agent/core/result.h"
+
+namespace msp {
+
+enum class UrlUser { refused, accepted };
+
+/// Nothing, or what is wrong with `url`, which must be http or https and have a host: "without a
+/// scheme", "with a space". Never repeats a part of it: there may be a password inside.
+Result<void> check_url(std::string_view url, UrlUser user);
+
+}  // namespace msp

@@ -1,0 +1,416 @@
+// One row per bad configuration: the exact words an operator will read.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+
+#include "agent/config/config.h"
+#include "agent/core/text.h"
+#include "collectors/registry.h"
+
+namespace msp {
+namespace {
+
+struct Row {
+  std::string yaml;
+  std::vector<std::string> errors;
+};
+
+std::vector<std::string> errors_of(const std::string& yaml) {
+  std::vector<std::string> errors;
+  for (const auto& error : parse_config(yaml, "f").errors) errors.push_back(error.to_string());
+  return errors;
+}
+
+void check(const std::vector<Row>& rows) {
+  for (const auto& row : rows) {
+    INFO(row.yaml);
+    CHECK(errors_of(row.yaml) == row.errors);
+  }
+}
+
+/// A good file whose third line is the first of `rest`.
+std::string with(const std::string& rest) {
+  return "customer_id: alpha\nremote_write: {url: http://h/w}\n" + rest;
+}
+
+/// A good file whose fourth line is the first of `rest`, inside remote_write.
+std::string with_endpoint(const std::string& rest) {
+  return "customer_id: alpha\nremote_write:\n  url: http://h/w\n" + rest;
+}
+
+std::string collector_names() {
+  std::string names;
+  for (const auto& entry : collector_registry())
+    names += cat(names.empty() ? "" : ", ", entry.name);
+  return names;
+}
+
+const std::string kIdAccepted =
+    "; accepted: 1 to 63 characters a-z, 0-9 and '-', the first and last not '-', such as "
+    "customer_id: alpha";
+const std::string kUrlAccepted =
+    "; accepted: an address such as https://monitor.example.com/api/v1/write";
+const std::string kTopKeys =
+    "; accepted: buffer, collectors, customer_id, environment, interval, labels, log, "
+    "remote_write, server_name";
+
+}  // namespace
+
+TEST_CASE("config errors: the file as a whole") {
+  check({
+      {"", {"f: the file is empty; accepted: at least customer_id and remote_write with a url"}},
+      {"# nothing\n",
+       {"f: the file is empty; accepted: at least customer_id and remote_write with a url"}},
+      {std::string(10'000'000, '#'), {"f: the file has 10000000 bytes; accepted: at most 1048576"}},
+      {"- a\n", {"f:1:1: the file: found a list; accepted: a mapping, that is lines 'key: value'"}},
+      {"hello\n",
+       {"f:1:1: the file: found a single value; accepted: a mapping, that is lines 'key: value'"}},
+      {"a: 1\nb: caf\xe9\n", {"f:2:7: a byte that is not UTF-8; accepted: text in UTF-8"}},
+      {"a: \xc3\xa9\xc3\n", {"f:1:5: a byte that is not UTF-8; accepted: text in UTF-8"}},
+      {"a: \xed\xa0\x80\n", {"f:1:4: a byte that is not UTF-8; accepted: text in UTF-8"}},
+      {"a: 1\n\x04"
+       "b: 2\n",
+       {"f:2:1: a control character; accepted: text in UTF-8"}},
+      {std::string("a\0b", 3), {"f:1:2: a control character; accepted: text in UTF-8"}},
+  });
+}
+
+TEST_CASE("config errors: broken YAML") {
+  const std::string document =
+      "not YAML: the file goes on after its first document; accepted: one document, that is one "
+      "mapping and no '---' behind it";
+  const std::string colon =
+      "not YAML: a ':' where no key can stand: check the indentation of this line and the one "
+      "before it, and put quotes around a value that holds ': '";
+  check({
+      {with("log:\n\tlevel: info\n"), {"f:4:1: not YAML: a tab in the indentation: use spaces"}},
+      {"\tcustomer_id: a\n", {"f:1:1: not YAML: a tab in the indentation: use spaces"}},
+      {"a: 1\n \tb: 2\n", {"f:2:2: not YAML: a tab in the indentation: use spaces"}},
+      {with("labels: {a: [1\n"), {"f:3:13: not YAML: this '[' is not closed"}},
+      {with("labels: {a: 1\n"), {"f:3:9: not YAML: this '{' is not closed"}},
+      {with("environment: \"x\ninterval: 15s\n"), {"f:3:14: not YAML: this quote is not closed"}},
+      {with("labels: {a: 'x\n"), {"f:3:13: not YAML: this quote is not closed"}},
+      {with("environment: a: b\n"), {"f:3:15: " + colon}},
+      {with("log:\n  level: info\n   x: 5\n"), {"f:5:5: " + colon}},
+      {with("]\n"), {"f:3:1: not YAML: a ']' or '}' that closes nothing"}},
+      {with("environment: @x\n"),
+       {"f:3:14: not YAML: a character that cannot begin a value: put quotes around the value"}},
+      {with("environment: \"\\qx\"\n"),
+       {"f:3:17: not YAML: an unknown escape after '\\': put single quotes around the value, or "
+        "write '\\\\'"}},
+      {with("environment: *x\n"),
+       {"f:3:14: not YAML: '*' begins an alias, and no '&' defines it: put quotes around a value "
+        "that begins with '*'"}},
+      {with("labels: &x {a: *x}\n"),
+       {"f:3:16: not YAML: an alias inside the value that it stands for"}},
+      {with("? [a]\n: b\n"), {"f:3:3: not YAML: a list or mapping as a key; accepted: a word"}},
+      {with("---\na: 1\n"), {"f:3:1: " + document}},
+      {"- a\nb: c\n", {"f:2:1: " + document}},
+  });
+}
+
+TEST_CASE("config errors: keys") {
+  check({
+      {with("intervall: 15s\n"),
+       {"f:3:1: intervall: unknown key, did you mean 'interval'?" + kTopKeys}},
+      {with("colour: red\n"), {"f:3:1: colour: unknown key" + kTopKeys}},
+      {with("<<: {interval: 15s}\n"), {"f:3:1: <<: unknown key" + kTopKeys}},
+      {with("\"in\\nside\": 1\n"), {"f:3:1: in?side: unknown key" + kTopKeys}},
+      {with("log: {levle: info}\n"),
+       {"f:3:7: log.levle: unknown key, did you mean 'level'?; accepted: level"}},
+      {with("interval: 15s\ninterval: 20s\n"),
+       {"f:4:1: interval: set twice, first in line 3; accepted: once"}},
+      {with("labels: {a: b, a: c}\n"),
+       {"f:3:16: labels.a: set twice, first in line 3; accepted: once"}},
+      {with("collectors:\n  netdev: {device_exclude: a, device_exclude: b}\n"),
+       {"f:4:31: collectors.netdev.device_exclude: set twice, first in line 4; accepted: once"}},
+      {with("labels: x\n"),
+       {"f:3:9: labels: found a single value; accepted: a mapping, that is lines 'key: value'"}},
+      {with("collectors:\n- loadavg\n"),
+       {"f:4:1: collectors: found a list; accepted: a mapping, that is lines 'key: value'"}},
+      {with("environment: {a: b}\n"),
+       {"f:3:14: environment: found a mapping; accepted: 1 to 255 bytes of text"}},
+  });
+}
+
+TEST_CASE("config errors: who and when") {
+  const std::string interval = "; accepted: a duration from 1s to 1h, such as 15s";
+  const auto no_id = [](const std::string& id) {
+    return "customer_id: " + id + "\nremote_write: {url: http://h/w}\n";
+  };
+  std::vector<Row> rows = {
+      {"remote_write: {url: http://h/w}\n", {"f:1:1: customer_id: found nothing" + kIdAccepted}},
+      {no_id(""), {"f:1:1: customer_id: found nothing" + kIdAccepted}},
+      {no_id("\"\""), {"f:1:14: customer_id: found nothing" + kIdAccepted}},
+      {no_id("Alpha Corp!"), {"f:1:14: customer_id: found 'Alpha Corp!'" + kIdAccepted}},
+      {no_id("-a"), {"f:1:14: customer_id: found '-a'" + kIdAccepted}},
+      {no_id("a-"), {"f:1:14: customer_id: found 'a-'" + kIdAccepted}},
+      {no_id(std::string(64, 'a')),
+       {"f:1:14: customer_id: found '" + std::string(60, 'a') + "...'" + kIdAccepted}},
+      {no_id("[a]"), {"f:1:14: customer_id: found a list" + kIdAccepted}},
+      {with("server_name: " + std::string(256, 'a') + "\n"),
+       {"f:3:14: server_name: found '" + std::string(60, 'a') +
+        "...'; accepted: 1 to 255 bytes of text"}},
+      {with("server_name: |\n  web-01\n"),
+       {"f:3:14: server_name: found a line break or another control character; accepted: 1 to 255 "
+        "bytes of text"}},
+  };
+  for (const std::string bad : {"0", "0s", "15", "999ms", "61m", "-5s", "1.5s", "15 s", "s", "1s1s",
+                                "1s1m", "15S", "99999999999999999999s", "9223372036854775807d"}) {
+    rows.push_back(
+        {with("interval: " + bad + "\n"), {"f:3:11: interval: found '" + bad + "'" + interval}});
+  }
+  rows.push_back({with("interval: [15s]\n"), {"f:3:11: interval: found a list" + interval}});
+  check(rows);
+}
+
+TEST_CASE("config errors: labels") {
+  const std::string name = "; accepted: letters, digits and '_', no digit first";
+  check({
+      {with("labels: {1a: x}\n"),
+       {"f:3:10: labels.1a: found a name that no label can have" + name}},
+      {with("labels: {a-b: x}\n"),
+       {"f:3:10: labels.a-b: found a name that no label can have" + name}},
+      {with("labels: {'': x}\n"), {"f:3:10: labels.: found a name that no label can have" + name}},
+      {with("labels: {__name__: x}\n"),
+       {"f:3:10: labels.__name__: found a label that is always set by the agent; accepted: any "
+        "other name"}},
+      {with("labels: {customer_id: x}\n"),
+       {"f:3:10: labels.customer_id: found a label that is always set by the agent; accepted: the "
+        "key customer_id at the top of the file"}},
+      {with("labels: {server_name: x}\n"),
+       {"f:3:10: labels.server_name: found a label that is always set by the agent; accepted: the "
+        "key server_name at the top of the file"}},
+      {with("environment: a\nlabels: {environment: b}\n"),
+       {"f:4:10: labels.environment: found the key environment at the top of the file as well; "
+        "accepted: one of the two"}},
+      {with("labels: {a: [b]}\n"), {"f:3:13: labels.a: found a list; accepted: a single value"}},
+      {with("labels: {a: " + std::string(1025, 'x') + "}\n"),
+       {"f:3:13: labels.a: found 1025 bytes; accepted: at most 1024 bytes"}},
+  });
+}
+
+TEST_CASE("config errors: collectors") {
+  const auto names = collector_names();
+  const std::string regex = "; accepted: an RE2 regular expression";
+  check({
+      {with("collectors: {enabled: [loadavgg]}\n"),
+       {"f:3:24: collectors.enabled[0]: found 'loadavgg', did you mean 'loadavg'?; accepted: " +
+        names}},
+      {with("collectors: {disabled: [nothing_near]}\n"),
+       {"f:3:25: collectors.disabled[0]: found 'nothing_near'; accepted: " + names}},
+      {with("collectors: {enabled: loadavg}\n"),
+       {"f:3:23: collectors.enabled: found a single value; accepted: a list of collectors: " +
+        names}},
+      {with("collectors: {enabled: []}\n"),
+       {"f:3:23: collectors.enabled: found an empty list; accepted: at least one of " + names}},
+      {with("collectors: {disabled: [" + names + "]}\n"),
+       {"f:3:24: collectors.disabled: found every collector; accepted: all but one, at most"}},
+      {with("collectors: {netdev: {device_exclude: '^(veth'}}\n"),
+       {"f:3:39: collectors.netdev.device_exclude: found '^(veth' (missing ): ^(veth)" + regex}},
+      {with("collectors: {diskstats: {device_include: '[z-a]'}}\n"),
+       {"f:3:42: collectors.diskstats.device_include: found '[z-a]' (invalid character class "
+        "range: z-a)" +
+        regex}},
+      {with("collectors: {filesystem: {fs_types_exclude: '(?=x)'}}\n"),
+       {"f:3:45: collectors.filesystem.fs_types_exclude: found '(?=x)' (invalid perl operator: "
+        "(?=)" +
+        regex}},
+      {with("collectors: {netdev: {device_exclude: a, device_include: b}}\n"),
+       {"f:3:58: collectors.netdev.device_include: found device_exclude as well; accepted: one of "
+        "the two"}},
+      {with("collectors: {filesystem: {mount_timeout: 0s}}\n"),
+       {"f:3:42: collectors.filesystem.mount_timeout: found '0s'; accepted: a duration from 100ms "
+        "to 1m, such as 5s"}},
+      {with("collectors: {loadavg: {x: y}}\n"),
+       {"f:3:14: collectors.loadavg: unknown key; accepted: disabled, diskstats, enabled, "
+        "filesystem, netdev"}},
+  });
+}
+
+TEST_CASE("config errors: addresses") {
+  const auto url = [](const std::string& text) {
+    return "customer_id: a\nremote_write:\n  url: " + text + "\n";
+  };
+  const auto found = [](const std::string& what) {
+    return std::vector<std::string>{"f:3:8: remote_write.url: found " + what + kUrlAccepted};
+  };
+  check({
+      {url("monitor.example.com/w"), found("'monitor.example.com/w' with no scheme")},
+      {url("ftp://h/w"), found("'ftp://h/w' with a scheme that is not http or https")},
+      {url("http://"), found("'http://' with no host")},
+      {url("http:///w"), found("'http:///w' with no host")},
+      {url("http://h h/w"), found("'http://h h/w' with a space")},
+      {url("\"http://h/\\u00e9\""),
+       found("'http://h/\xc3\xa9' with a character that must be percent-encoded")},
+      {url("\"http://h/\\n\""), found("a line break or another control character")},
+      {url("http://h,h/"), found("'http://h,h/' with a host name with a character that no host "
+                                 "name has")},
+      {url("http://h:0/"), found("'http://h:0/' with a port that is not 1 to 65535")},
+      {url("http://h:65536/"), found("'http://h:65536/' with a port that is not 1 to 65535")},
+      {url("http://[::1/w"), found("'http://[::1/w' with a '[' that is not closed")},
+      {url("http://[h]/w"), found("'http://[h]/w' with something in '[]' that is not IPv6")},
+      {url("http://h/w w?token=hunter2"), found("'http://h/w w' with a space")},
+      {url("http://me:hunter2@h/w"),
+       {"f:3:8: remote_write.url: found an address with a user before the '@'" + kUrlAccepted +
+        "; a user and password belong under basic_auth"}},
+      {url("''"), found("nothing")},
+      {"customer_id: a\n",
+       {"f:1:1: remote_write: found nothing; accepted: a mapping with the key url, or a list of "
+        "them"}},
+      {"customer_id: a\nremote_write: []\n",
+       {"f:2:15: remote_write: found nothing; accepted: a mapping with the key url, or a list of "
+        "them"}},
+      {"customer_id: a\nremote_write: http://h/w\n",
+       {"f:2:15: remote_write: found a single value; accepted: a mapping with the key url, or a "
+        "list of them"}},
+      {"customer_id: a\nremote_write: {timeout: 1s}\n",
+       {"f:2:15: remote_write.url: found nothing" + kUrlAccepted}},
+      {"customer_id: a\nremote_write:\n- url: http://a/w\n- timeout: soon\n- x\n-\n",
+       {"f:3:1: remote_write[3]: found nothing; accepted: a mapping with the key url",
+        "f:4:3: remote_write[1].url: found nothing" + kUrlAccepted,
+        "f:4:12: remote_write[1].timeout: found 'soon'; accepted: a duration from 100ms to 5m, "
+        "such as 10s",
+        "f:5:3: remote_write[2]: found a single value; accepted: a mapping, that is lines 'key: "
+        "value'"}},
+      {"customer_id: a\nremote_write:\n- url: http://a/w\n- url: http://a/w?x=1\n",
+       {"f:4:8: remote_write[1].url: found the address of remote_write[0]; accepted: addresses "
+        "that differ before the '?'"}},
+      {with_endpoint("  proxy_url: me:hunter2@proxy\n"),
+       {"f:4:14: remote_write.proxy_url: found an address with no scheme; accepted: an address "
+        "such as http://proxy.example.com:3128"}},
+  });
+}
+
+TEST_CASE("config errors: how an endpoint is spoken to") {
+  const std::string line = "; accepted: a single line of text";
+  const std::string path = "; accepted: an absolute path, that is one that begins with '/'";
+  check({
+      {with_endpoint("  protocol: prometheus-2.0\n"),
+       {"f:4:13: remote_write.protocol: found 'prometheus-2.0'; accepted: auto, prometheus-1.0"}},
+      {with_endpoint("  timeout: 6m\n"),
+       {"f:4:12: remote_write.timeout: found '6m'; accepted: a duration from 100ms to 5m, such as "
+        "10s"}},
+      {with_endpoint("  basic_auth: {username: u}\n"),
+       {"f:4:15: remote_write.basic_auth.password: found neither password nor password_file; "
+        "accepted: one of the two"}},
+      {with_endpoint("  basic_auth: {password: hunter2}\n"),
+       {"f:4:15: remote_write.basic_auth.username: found nothing beside a password; accepted: a "
+        "user name without ':'"}},
+      {with_endpoint("  basic_auth: {username: 'a:b', password: hunter2}\n"),
+       {"f:4:26: remote_write.basic_auth.username: found 'a:b'; accepted: a user name without "
+        "':'"}},
+      {with_endpoint("  basic_auth: {username: u, password: hunter2, password_file: /f}\n"),
+       {"f:4:63: remote_write.basic_auth.password_file: found password as well; accepted: one of "
+        "the two"}},
+      {with_endpoint("  basic_auth: {username: u, password: \"hun\\nter2\"}\n"),
+       {"f:4:39: remote_write.basic_auth.password: found a line break or another control "
+        "character" +
+        line}},
+      {with_endpoint("  bearer_token: hunter2\n  bearer_token_file: /f\n"),
+       {"f:5:22: remote_write.bearer_token_file: found bearer_token as well; accepted: one of the "
+        "two"}},
+      {with_endpoint("  bearer_token: hunter2\n  basic_auth: {username: u, password: hunter2}\n"),
+       {"f:4:17: remote_write.bearer_token: found basic_auth as well; accepted: one way to log "
+        "in"}},
+      {with_endpoint("  bearer_token: ''\n"),
+       {"f:4:17: remote_write.bearer_token: found nothing" + line}},
+      {with_endpoint("  bearer_token: [hunter2]\n"),
+       {"f:4:17: remote_write.bearer_token: found a list" + line}},
+      {with_endpoint("  bearer_token: hunter2${\n"),
+       {"f:4:17: remote_write.bearer_token: found '${' without '}'; accepted: ${NAME}, "
+        "${NAME:-default}, or $$ for a '$'"}},
+      {with_endpoint("  bearer_token_file: hunter2\n"),
+       {"f:4:22: remote_write.bearer_token_file: found something else (not shown)" + path}},
+      {with_endpoint("  headers: {X-Key: \"hunter2\\r\\nHost: h\"}\n"),
+       {"f:4:20: remote_write.headers.X-Key: found a line break or another control character" +
+        line}},
+      {with_endpoint("  headers: {X-Key: ''}\n"),
+       {"f:4:20: remote_write.headers.X-Key: found nothing" + line}},
+      {with_endpoint("  headers: {'X Y': hunter2}\n"),
+       {"f:4:13: remote_write.headers.X Y: found a name that no header can have; accepted: "
+        "letters, digits and '-', such as X-Scope-OrgID"}},
+      {with_endpoint("  headers: {authorization: hunter2}\n"),
+       {"f:4:13: remote_write.headers.authorization: found a header that the agent sets itself; "
+        "accepted: basic_auth or bearer_token in its place"}},
+      {with_endpoint("  headers: {X-a: b, x-A: c}\n"),
+       {"f:4:21: remote_write.headers.x-A: found the same header in other letters; accepted: each "
+        "header once"}},
+      {with_endpoint("  tls: {cert_file: /c}\n"),
+       {"f:4:20: remote_write.tls.cert_file: found no key_file beside it; accepted: both or "
+        "none"}},
+      {with_endpoint("  tls: {key_file: k}\n"),
+       {"f:4:19: remote_write.tls.key_file: found something else (not shown)" + path,
+        "f:4:19: remote_write.tls.key_file: found no cert_file beside it; accepted: both or "
+        "none"}},
+      {with_endpoint("  tls: {insecure_skip_verify: yes}\n"),
+       {"f:4:31: remote_write.tls.insecure_skip_verify: found 'yes'; accepted: false, true"}},
+      {with_endpoint("  tls: {server_name: 'h:443'}\n"),
+       {"f:4:22: remote_write.tls.server_name: found 'h:443'; accepted: a host name"}},
+  });
+  for (const std::string name :
+       {"Host", "CONTENT-TYPE", "content-encoding", "Content-Length", "Transfer-Encoding",
+        "User-Agent", "X-Prometheus-Remote-Write-Version"}) {
+    CHECK(errors_of(with_endpoint("  headers: {" + name + ": x}\n")) ==
+          std::vector{"f:4:13: remote_write.headers." + name +
+                      ": found a header that the agent sets itself; accepted: any other header"});
+  }
+}
+
+TEST_CASE("config errors: buffer and log") {
+  const std::string size = "; accepted: a size from 1MiB to 1TiB, such as 256MiB";
+  check({
+      {with("buffer: {path: var}\n"),
+       {"f:3:16: buffer.path: found something else (not shown); accepted: an absolute path, that "
+        "is one that begins with '/'"}},
+      {with("buffer: {max_size: 256}\n"), {"f:3:20: buffer.max_size: found '256'" + size}},
+      {with("buffer: {max_size: 1KiB}\n"), {"f:3:20: buffer.max_size: found '1KiB'" + size}},
+      {with("buffer: {max_size: 99999999TiB}\n"),
+       {"f:3:20: buffer.max_size: found '99999999TiB'" + size}},
+      {with("buffer: {max_age: 1}\n"),
+       {"f:3:19: buffer.max_age: found '1'; accepted: a duration from 1m to 365d, such as 7d"}},
+      {with("log: {level: verbose}\n"),
+       {"f:3:14: log.level: found 'verbose'; accepted: debug, info, warning, error"}},
+  });
+}
+
+TEST_CASE("config errors: the environment") {
+  ::unsetenv("MSP_TEST_UNSET");
+  ::setenv("MSP_TEST_LINES", "a\nb", 1);
+  ::setenv("MSP_TEST_BYTES", "a\xff", 1);
+  const std::string accepted = "; accepted: ${NAME}, ${NAME:-default}, or $$ for a '$'";
+  check({
+      {with("environment: ${MSP_TEST_UNSET}\n"),
+       {"f:3:14: environment: the environment variable MSP_TEST_UNSET is not set; set it, or write "
+        "${MSP_TEST_UNSET:-default}"}},
+      {with("collectors: {enabled: ['${MSP_TEST_UNSET}']}\n"),
+       {"f:3:24: collectors.enabled[0]: the environment variable MSP_TEST_UNSET is not set; set "
+        "it, or write ${MSP_TEST_UNSET:-default}"}},
+      {with("environment: x${\n"), {"f:3:14: environment: found '${' without '}'" + accepted}},
+      {with("environment: ${1}\n"), {"f:3:14: environment: found '${' without a name" + accepted}},
+      {with("environment: ${A:-${B}}\n"),
+       {"f:3:14: environment: found '${' inside of '${..}'" + accepted}},
+      {with("environment: ${MSP_TEST_LINES}\n"),
+       {"f:3:14: environment: found a line break or another control character; accepted: 1 to 255 "
+        "bytes of text"}},
+      {with("environment: ${MSP_TEST_BYTES}\n"),
+       {"f:3:14: environment: found bytes that are not UTF-8; accepted: 1 to 255 bytes of text"}},
+  });
+}
+
+TEST_CASE("config errors: all of a file at once, in its order, and not without end") {
+  CHECK(errors_of("interval: 0\ncustomer_id: A\nremote_write:\n  url: h\n  timeout: 0s\n") ==
+        std::vector<std::string>{
+            "f:1:11: interval: found '0'; accepted: a duration from 1s to 1h, such as 15s",
+            "f:2:14: customer_id: found 'A'" + kIdAccepted,
+            "f:4:8: remote_write.url: found 'h' with no scheme" + kUrlAccepted,
+            "f:5:12: remote_write.timeout: found '0s'; accepted: a duration from 100ms to 5m, such "
+            "as 10s"});
+  std::string many;
+  for (int i = 0; i < 200; ++i) many += cat("key_", i, ": 1\n");
+  const auto errors = errors_of(with(many));
+  REQUIRE(errors.size() == 51);
+  CHECK(errors.back() == "f: and 150 more errors");
+}
+
+}  // namespace msp

@@ -1,0 +1,439 @@
+#include "agent/config/config.h"
+
+#include <catch2/catch.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <regex>
+#include <sstream>
+
+#include "agent/core/text.h"
+#include "collectors/registry.h"
+
+namespace fs = std::filesystem;
+
+namespace msp {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string kSmallest = "customer_id: alpha\nremote_write: {url: http://h/w}\n";
+
+Config good(const std::string& yaml) {
+  auto outcome = parse_config(yaml, "f");
+  for (const auto& error : outcome.errors) FAIL_CHECK(error.to_string());
+  CHECK(outcome.warnings.empty());
+  return std::move(outcome.config);
+}
+
+std::string shipped() {
+  std::ifstream in(MSP_AGENT_YAML);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string filled_in(std::string yaml) {
+  const auto replace = [&](std::string_view what, std::string_view by) {
+    const auto at = yaml.find(what);
+    REQUIRE(at != std::string::npos);
+    yaml.replace(at, what.size(), by);
+  };
+  replace("customer_id: \"\"", "customer_id: alpha");
+  replace("url: \"\"", "url: http://h/w");
+  return yaml;
+}
+
+/// A file that is gone when the test is.
+class TemporaryFile {
+ public:
+  TemporaryFile(const std::string& content, mode_t mode) {
+    const int fd = ::mkstemp(path_);
+    REQUIRE(fd >= 0);
+    std::ofstream(path_) << content;
+    ::fchmod(fd, mode);
+    ::close(fd);
+  }
+  ~TemporaryFile() { ::unlink(path_); }
+  std::string path() const { return path_; }
+
+ private:
+  char path_[32] = "/tmp/msp-agent-config-XXXXXX";
+};
+
+void check_defaults(const Config& config) {
+  CHECK(config.customer_id == "alpha");
+  CHECK(config.environment.empty());
+  CHECK(config.server_name == config.host_name);
+  CHECK(config.labels.empty());
+  CHECK(config.interval == 15s);
+  std::vector<std::string> default_on;
+  for (const auto& entry : collector_registry()) {
+    if (entry.default_on) default_on.emplace_back(entry.name);
+  }
+  CHECK(config.collectors == default_on);
+
+  const auto& options = config.collector_options;
+  CHECK(options.filesystem.mount_timeout == 5s);
+  for (const std::string wanted : {"/", "/home", "/devices", "/run", "/run/credentials"}) {
+    INFO(wanted);
+    CHECK(options.filesystem.mount_points(wanted));
+  }
+  for (const std::string unwanted :
+       {"/dev", "/dev/shm", "/proc/sys/fs/binfmt_misc", "/sys", "/run/credentials/x.service",
+        "/var/lib/docker/overlay2/x/merged", "/var/lib/containers/storage/overlay"}) {
+    INFO(unwanted);
+    CHECK_FALSE(options.filesystem.mount_points(unwanted));
+  }
+  CHECK(options.filesystem.fs_types("ext4"));
+  CHECK(options.filesystem.fs_types("tmpfs"));
+  CHECK(options.filesystem.fs_types("nfs4"));
+  CHECK_FALSE(options.filesystem.fs_types("overlay"));
+  CHECK_FALSE(options.filesystem.fs_types("cgroup2"));
+  CHECK_FALSE(options.filesystem.fs_types("erofs"));
+  CHECK(options.diskstats_devices("sda"));
+  CHECK(options.diskstats_devices("nvme0n1"));
+  CHECK(options.diskstats_devices("dm-0"));
+  CHECK_FALSE(options.diskstats_devices("sda1"));
+  CHECK_FALSE(options.diskstats_devices("nvme0n1p2"));
+  CHECK_FALSE(options.diskstats_devices("zram0"));
+  CHECK(options.netdev_devices("eth0"));
+  CHECK(options.netdev_devices("xveth"));
+  CHECK_FALSE(options.netdev_devices("veth12ab"));
+  CHECK_FALSE(options.netdev_devices("cali0"));
+  CHECK_FALSE(options.netdev_devices("lxcbr0"));
+
+  REQUIRE(config.endpoints.size() == 1);
+  const auto& endpoint = config.endpoints[0];
+  CHECK(endpoint.url == "http://h/w");
+  CHECK(endpoint.protocol == Protocol::automatic);
+  CHECK(endpoint.username.empty());
+  CHECK(endpoint.headers.empty());
+  CHECK(endpoint.tls.ca_file.empty());
+  CHECK_FALSE(endpoint.tls.insecure_skip_verify);
+  CHECK(endpoint.proxy_url.empty());
+  CHECK(endpoint.timeout == 10s);
+  CHECK(config.buffer.path == "/var/lib/msp-agent/buffer");
+  CHECK(config.buffer.bytes_max == 256 * 1024 * 1024);
+  CHECK(config.buffer.age_max == 7 * 24h);
+  CHECK(config.log_level == LogLevel::info);
+}
+
+}  // namespace
+
+TEST_CASE("config: the smallest one has every default") {
+  const auto config = good(kSmallest);
+  check_defaults(config);
+  char name[256];
+  REQUIRE(::gethostname(name, sizeof name) == 0);
+  CHECK(config.host_name == name);
+}
+
+TEST_CASE("config: a key without a value is not set") {
+  check_defaults(
+      good("customer_id: alpha\nserver_name:\nenvironment: ~\nlabels:\ninterval:\n"
+           "collectors:\nremote_write:\n  url: http://h/w\n  tls: {ca_file: , cert_file: }\n"
+           "  basic_auth:\n  headers:\nbuffer: {path: }\nlog:\n"));
+}
+
+TEST_CASE("config: every key") {
+  const auto config = good(R"(
+customer_id: alpha-1
+server_name: "Web 01"
+environment: production
+labels: {csp: aws, region: "ap: \u00e9", job: integrations/unix, empty: ''}
+interval: 1m30s
+collectors:
+  enabled: [loadavg]
+  filesystem: {mount_points_include: '^/srv', fs_types_exclude: '', mount_timeout: 500ms}
+  netdev: {device_exclude: ''}
+  diskstats: {device_exclude: '', device_include: '^sd[a-z]$'}
+remote_write:
+  - url: HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b
+    protocol: prometheus-1.0
+    basic_auth: {username: u, password_file: /run/secret}
+    headers: {X-Scope-OrgID: alpha, x_y: " z "}
+    tls: {ca_file: /a, cert_file: /b, key_file: /c, server_name: vm.internal, insecure_skip_verify: true}
+    proxy_url: http://me:pw@proxy:3128
+    timeout: 2s500ms
+  - url: http://[fe80::1]:8428/api/v1/write
+    bearer_token: token
+buffer: {path: /srv/buffer, max_size: 2GiB, max_age: 12h}
+log: {level: warning}
+)");
+  CHECK(config.customer_id == "alpha-1");
+  CHECK(config.server_name == "Web 01");
+  CHECK(config.environment == "production");
+  CHECK(config.labels == std::vector<Label>{{"csp", "aws"},
+                                            {"region", "ap: \xc3\xa9"},
+                                            {"job", "integrations/unix"}});
+  CHECK(config.interval == 90s);
+  CHECK(config.collectors == std::vector<std::string>{"loadavg"});
+  const auto& options = config.collector_options;
+  CHECK(options.filesystem.mount_points("/srv/x"));
+  CHECK_FALSE(options.filesystem.mount_points("/"));
+  CHECK(options.filesystem.fs_types("proc"));
+  CHECK(options.filesystem.mount_timeout == 500ms);
+  CHECK(options.netdev_devices("veth0"));
+  CHECK(options.diskstats_devices("sda"));
+  CHECK_FALSE(options.diskstats_devices("sda1"));
+  CHECK_FALSE(options.diskstats_devices("vda"));
+
+  REQUIRE(config.endpoints.size() == 2);
+  const auto& first = config.endpoints[0];
+  CHECK(first.url == "HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b");
+  CHECK(first.name() == "HTTPS://monitor.example.com:8443/api/v1/write");
+  CHECK(first.protocol == Protocol::prometheus_1_0);
+  CHECK(first.username == "u");
+  CHECK(first.password.empty());
+  CHECK(first.password_file == "/run/secret");
+  CHECK(first.headers ==
+        std::map<std::string, std::string>{{"X-Scope-OrgID", "alpha"}, {"x_y", " z "}});
+  CHECK(first.tls.ca_file == "/a");
+  CHECK(first.tls.cert_file == "/b");
+  CHECK(first.tls.key_file == "/c");
+  CHECK(first.tls.server_name == "vm.internal");
+  CHECK(first.tls.insecure_skip_verify);
+  CHECK(first.proxy_url == "http://me:pw@proxy:3128");
+  CHECK(first.timeout == 2500ms);
+  CHECK(config.endpoints[1].bearer_token == "token");
+  CHECK(config.buffer.path == "/srv/buffer");
+  CHECK(config.buffer.bytes_max == 2ull << 30);
+  CHECK(config.buffer.age_max == 12h);
+  CHECK(config.log_level == LogLevel::warning);
+}
+
+TEST_CASE("config: YAML's other ways to write the same") {
+  check_defaults(good("\xef\xbb\xbf" + kSmallest));
+  check_defaults(good("customer_id: alpha\r\nremote_write: {url: http://h/w}\r\n"));
+  check_defaults(good("--- # a comment\n" + kSmallest + "...\n"));
+  check_defaults(good("customer_id: alpha\nremote_write: {url: 'http://h/w'}"));
+  check_defaults(
+      good("{\"customer_id\": \"alpha\", \"remote_write\": [{\"url\": \"http://h/w\"}]}"));
+  const auto config = good(
+      "customer_id: &id alpha\nserver_name: *id\n"
+      "remote_write:\n- url: http://a/w\n  headers: &h {X-A: b}\n- url: http://b/w\n  headers: "
+      "*h\n");
+  CHECK(config.server_name == "alpha");
+  CHECK(config.endpoints[1].headers == config.endpoints[0].headers);
+}
+
+TEST_CASE("config: collectors are the registry's, less what is disabled") {
+  const auto config = good(kSmallest + "collectors: {enabled: [loadavg, loadavg], disabled: []}\n");
+  CHECK(config.collectors == std::vector<std::string>{"loadavg"});
+  if (collector_registry().size() > 1) {
+    auto rest = good(kSmallest).collectors;
+    std::erase(rest, "loadavg");
+    CHECK(good(kSmallest + "collectors: {disabled: [loadavg]}\n").collectors == rest);
+  }
+}
+
+TEST_CASE("config: the environment fills in values and never structure") {
+  ::setenv("MSP_TEST_ID", "from-env", 1);
+  ::setenv("MSP_TEST_TRAP", "a: b, c: [d] # ${MSP_TEST_ID} $$", 1);
+  ::setenv("MSP_TEST_EMPTY", "", 1);
+  ::unsetenv("MSP_TEST_UNSET");
+  const auto config = good(
+      "customer_id: ${MSP_TEST_ID}\n"
+      "environment: \"${MSP_TEST_EMPTY}\"\n"
+      "interval: ${MSP_TEST_UNSET:-20}s\n"
+      "labels:\n"
+      "  trap: ${MSP_TEST_TRAP}\n"
+      "  many: x-${MSP_TEST_ID}-${MSP_TEST_EMPTY:-d}-${MSP_TEST_UNSET:-}-y\n"
+      "  dollars: $5 $$5 $${MSP_TEST_ID} 5$\n"
+      "remote_write: {url: http://h/w, bearer_token: '${MSP_TEST_ID}'}\n");
+  CHECK(config.customer_id == "from-env");
+  CHECK(config.environment.empty());
+  CHECK(config.interval == 20s);
+  CHECK(config.labels == std::vector<Label>{{"trap", "a: b, c: [d] # ${MSP_TEST_ID} $$"},
+                                            {"many", "x-from-env-d--y"},
+                                            {"dollars", "$5 $5 ${MSP_TEST_ID} 5$"}});
+  CHECK(config.endpoints[0].bearer_token == "from-env");
+}
+
+TEST_CASE("config: the labels of every sample") {
+  auto config = good(kSmallest + "server_name: web\nenvironment: prod\nlabels: {csp: aws}\n");
+  config.host_name = "host";
+  const auto target = config.target_labels();
+  CHECK(target.forced == std::vector<Label>{{"customer_id", "alpha"}, {"server_name", "web"}});
+  CHECK(target.defaults ==
+        std::vector<Label>{
+            {"environment", "prod"}, {"csp", "aws"}, {"instance", "host"}, {"job", "node"}});
+
+  auto own = good(kSmallest + "labels: {job: integrations/unix, instance: i-1}\n");
+  const Labels labels(own.target_labels().defaults);
+  CHECK(labels.get("job") == "integrations/unix");
+  CHECK(labels.get("instance") == "i-1");
+  CHECK(labels.get("environment").empty());
+}
+
+TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
+  const auto outcome = parse_config(shipped(), "etc");
+  REQUIRE(outcome.errors.size() == 2);
+  CHECK(outcome.errors[0].text.starts_with("customer_id: found nothing; "));
+  CHECK(outcome.errors[1].text.starts_with("remote_write.url: found nothing; "));
+  check_defaults(good(filled_in(shipped())));
+}
+
+TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
+  std::istringstream lines(filled_in(shipped()));
+  std::string uncommented;
+  int keys = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto hash = line.find('#');
+    if (hash != std::string::npos && hash == line.find_first_not_of(' ') &&
+        hash + 1 < line.size() && line[hash + 1] != ' ') {
+      line.erase(hash, 1);
+      ++keys;
+    }
+    uncommented += line + "\n";
+  }
+  CHECK(keys == 33);
+
+  // The list of collectors is held against the registry.
+  static const std::regex kEnabled("enabled: \\[(.*)\\]");
+  std::smatch enabled;
+  REQUIRE(std::regex_search(uncommented, enabled, kEnabled));
+  std::string default_on;
+  for (const auto& entry : collector_registry()) {
+    if (!entry.default_on) continue;
+    INFO(entry.name);
+    CHECK((", " + enabled.str(1) + ",").find(cat(" ", entry.name, ",")) != std::string::npos);
+    default_on += cat(default_on.empty() ? "" : ", ", entry.name);
+  }
+  check_defaults(good(std::regex_replace(uncommented, kEnabled, "enabled: [" + default_on + "]")));
+}
+
+TEST_CASE("config: a file that cannot be used") {
+  auto outcome = load_config("/nonexistent/msp-agent.yaml");
+  REQUIRE(outcome.errors.size() == 1);
+  CHECK(outcome.errors[0].to_string() ==
+        "/nonexistent/msp-agent.yaml: there is no such file; make it with: msp-agent init "
+        "--customer-id ID --server-name NAME --url URL, or name another with --config");
+
+  outcome = load_config("/tmp");
+  REQUIRE(outcome.errors.size() == 1);
+  CHECK(outcome.errors[0].to_string() == "/tmp: not a regular file");
+
+  const TemporaryFile large(std::string(10 << 20, ' '), 0600);
+  outcome = load_config(large.path());
+  REQUIRE(outcome.errors.size() == 1);
+  CHECK(outcome.errors[0].to_string() ==
+        large.path() + ": the file has 10485760 bytes; accepted: at most 1048576");
+}
+
+TEST_CASE("config: secrets that everybody can read are warned about and not repeated") {
+  const std::string yaml =
+      "customer_id: alpha\nremote_write:\n"
+      "- url: http://a/w\n  basic_auth: {username: u, password: hunter2}\n"
+      "- url: http://b/w\n  bearer_token: ${HOME}\n"
+      "- url: http://c/w\n  proxy_url: http://u:hunter2@p\n";
+  const TemporaryFile open(yaml, 0644);
+  const auto advice =
+      ": every user of this host can read this secret; run: chmod o-r " + open.path();
+  CHECK(load_config(open.path()).warnings ==
+        std::vector{open.path() + ": remote_write[0].basic_auth.password" + advice,
+                    open.path() + ": remote_write[2].proxy_url" + advice});
+  const TemporaryFile closed(yaml, 0640);
+  CHECK(load_config(closed.path()).warnings.empty());
+  CHECK(load_config(closed.path()).errors.empty());
+
+  const TemporaryFile open_secret("hunter2", 0644);
+  const TemporaryFile closed_secret("hunter2", 0640);
+  const auto warnings_with = [](const std::string& file) {
+    const TemporaryFile config(kSmallest.substr(0, 19) + "remote_write: {url: http://h/w, " +
+                                   "bearer_token_file: " + file + "}\n",
+                               0644);
+    auto warnings = load_config(config.path()).warnings;
+    for (auto& warning : warnings) warning.erase(0, config.path().size());
+    return warnings;
+  };
+  CHECK(warnings_with(open_secret.path()) ==
+        std::vector{": remote_write.bearer_token_file: every user of this host can read the secret "
+                    "in " +
+                    open_secret.path() + "; run: chmod o-r " + open_secret.path()});
+  CHECK(warnings_with(closed_secret.path()).empty());
+  CHECK(
+      warnings_with("/nonexistent/hunter2") ==
+      std::vector<std::string>{
+          ": remote_write.bearer_token_file: cannot look at its file: No such file or directory"});
+}
+
+TEST_CASE("config: nesting without end is refused, however it is made") {
+  std::string aliases = "a0: &a0 [x]\n";
+  for (int i = 1; i < 20'000; ++i) aliases += cat("a", i, ": &a", i, " [*a", i - 1, "]\n");
+  std::string bomb = "a0: &a0 [x]\n";
+  for (int i = 1; i < 30; ++i) {
+    const auto alias = cat("*a", i - 1);
+    bomb += cat("a", i, ": &a", i, " [", alias, ", ", alias, ", ", alias, "]\n");
+  }
+  std::vector<std::string> texts = {aliases};
+  for (const std::string unit : {"[", "{", "- ", "? ", "{a: ", "a: [", "[a, ", "&a "}) {
+    std::string text;
+    while (text.size() < 100'000) text += unit;
+    texts.push_back(text);
+  }
+  for (const auto& text : texts) {
+    INFO(text.substr(0, 20));
+    CHECK(parse_config(text, "f").errors.size() == 1);
+  }
+  CHECK(parse_config(aliases, "f").errors[0].text ==
+        "not YAML: nested too deep; accepted: at most 32 levels");
+  CHECK(parse_config(bomb, "f").errors.size() == 32);  // its keys are unknown, two are missing
+}
+
+TEST_CASE("config: any damage to the shipped file is an answer, not a crash") {
+  const unsigned seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  const auto below = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+  };
+  auto original = filled_in(shipped());
+  for (auto at = original.find("#"); at != std::string::npos; at = original.find("#", at + 1)) {
+    if (original[at + 1] != ' ' && original[at + 1] != '\n') original[at] = ' ';
+  }
+  const std::string kPieces[] = {"\t",       "\n", ":",     ": ",  "- ",   "{",
+                                 "}",        "[",  "]",     "'",   "\"",   "*a",
+                                 "&a ",      "${", "${A:-", "$$",  "!!x ", "|",
+                                 ">",        "%",  "---\n", "...", "\xff", std::string(1, '\0'),
+                                 "\xe2\x82", "? ", "<<: ",  "#",   "\\",   "  "};
+  int refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    auto text = original;
+    const auto edits = 1 + below(4);
+    for (std::size_t i = 0; i < edits; ++i) {
+      const auto at = below(text.size());
+      switch (below(4)) {
+        case 0:
+          text.insert(at, kPieces[below(std::size(kPieces))]);
+          break;
+        case 1:
+          text.erase(at, 1 + below(20));
+          break;
+        case 2:
+          text.insert(at, text, below(text.size()), below(200));
+          break;
+        default:
+          text[at] = static_cast<char>(below(256));
+      }
+    }
+    const auto outcome = parse_config(text, "f");
+    if (outcome.errors.empty()) {
+      CHECK(outcome.config.endpoints.size() == 1);
+    } else {
+      ++refused;
+    }
+    for (const auto& error : outcome.errors) {
+      CHECK(is_utf8(error.text));
+      CHECK(error.text.find('\n') == std::string::npos);
+      CHECK(error.line <= 1 + std::count(text.begin(), text.end(), '\n'));
+    }
+  }
+  CHECK(refused > 1000);
+}
+
+}  // namespace msp

@@ -1,0 +1,141 @@
+#include "agent/core/text.h"
+
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <vector>
+
+namespace msp {
+
+TEST_CASE("text: lines end at a newline, and the last one may have none") {
+  const auto lines = [](std::string_view rest) {
+    std::vector<std::string> got;
+    while (const auto line = next_line(rest)) got.emplace_back(*line);
+    return got;
+  };
+  CHECK(lines("").empty());
+  CHECK(lines("a") == std::vector<std::string>{"a"});
+  CHECK(lines("a\n") == std::vector<std::string>{"a"});
+  CHECK(lines("\n") == std::vector<std::string>{""});
+  CHECK(lines("a\n\nb\r\n") == std::vector<std::string>{"a", "", "b\r"});
+}
+
+TEST_CASE("text: words are separated by any run of spaces and tabs") {
+  std::string_view rest = " \t one  two\tthree ";
+  CHECK(next_word(rest) == "one");
+  CHECK(next_word(rest) == "two");
+  CHECK(next_word(rest) == "three");
+  CHECK(next_word(rest).empty());
+  CHECK(next_word(rest).empty());
+}
+
+TEST_CASE("text: trim takes white space from both ends only") {
+  CHECK(trim("") == "");
+  CHECK(trim(" \r\n\t") == "");
+  CHECK(trim(" a b\n") == "a b");
+}
+
+TEST_CASE("text: a number is the whole text or nothing") {
+  CHECK(parse_number<std::uint64_t>("18446744073709551615") == UINT64_MAX);
+  for (const std::string_view bad :
+       {"", " 1", "1 ", "+1", "-1", "0x1", "18446744073709551616", "1.0"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_number<std::uint64_t>(bad));
+  }
+  CHECK(parse_number<int>("-7") == -7);
+  CHECK(parse_number<double>("0.25") == 0.25);
+  CHECK_FALSE(parse_number<double>("0.25x"));
+}
+
+TEST_CASE("text: UTF-8 is what RFC 3629 says") {
+  for (const std::string_view good :
+       {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf",
+        "a\xe2\x82\xac"
+        "b"}) {
+    INFO(good);
+    CHECK(is_utf8(good));
+  }
+  CHECK(is_utf8(std::string_view("\0", 1)));
+  const std::vector<std::string> bad = {
+      "\x80",              // a continuation alone
+      "\xbf",              //
+      "\xc0\x80",          // overlong NUL
+      "\xc1\xbf",          // overlong
+      "\xe0\x9f\xbf",      // overlong
+      "\xf0\x8f\xbf\xbf",  // overlong
+      "\xed\xa0\x80",      // the first surrogate
+      "\xed\xbf\xbf",      // the last one
+      "\xf4\x90\x80\x80",  // beyond U+10FFFF
+      "\xf5\x80\x80\x80",  //
+      "\xff",              //
+      "\xc2",              // cut off
+      "\xe2\x82",          //
+      "\xf0\x90\x80",      //
+      "\xc2"
+      "a",  // no continuation
+      "\xe2\x82"
+      "a",  //
+      "ab\xe9"
+      "c",  // Latin-1
+  };
+  for (const auto& text : bad) {
+    INFO(text.size());
+    CHECK_FALSE(is_utf8(text));
+  }
+}
+
+TEST_CASE("text: each run of bytes that are not UTF-8 becomes one U+FFFD") {
+  const auto made = [](std::string text) {
+    make_utf8(text);
+    return text;
+  };
+  CHECK(made("") == "");
+  CHECK(made("caf\xc3\xa9") == "caf\xc3\xa9");
+  CHECK(made("\xff") == "\xef\xbf\xbd");
+  CHECK(made("a\xff\xfe\xfd"
+             "b\xff") ==
+        "a\xef\xbf\xbd"
+        "b\xef\xbf\xbd");
+  CHECK(made("\xe2\x82") == "\xef\xbf\xbd");
+  CHECK(made("\xe2\x82"
+             "a") ==
+        "\xef\xbf\xbd"
+        "a");
+  CHECK(made("\xed\xa0\x80") == "\xef\xbf\xbd");
+  for (int byte = 0; byte < 256; ++byte)
+    CHECK(is_utf8(made(std::string(3, static_cast<char>(byte)))));
+}
+
+TEST_CASE("text: cat writes strings, characters and numbers") {
+  CHECK(cat("line ", 3, ':', std::string(" x"), std::string_view("y"), -1, 2.5, UINT64_MAX) ==
+        "line 3: xy-12.518446744073709551615");
+}
+
+TEST_CASE("text: an errno value in the system's words") {
+  CHECK(errno_text(ENOENT) == "No such file or directory");
+}
+
+TEST_CASE("text: edits from one word to another") {
+  CHECK(edit_distance("", "") == 0);
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("abc", "") == 3);
+  CHECK(edit_distance("interval", "intervall") == 1);
+  CHECK(edit_distance("kitten", "sitting") == 3);
+  CHECK(edit_distance("ab", "ba") == 2);
+}
+
+TEST_CASE("text: the nearest word is within two edits, and not a whole other word") {
+  const std::vector<std::string_view> known = {"interval", "labels", "log", "url", "as"};
+  CHECK(nearest("intervall", known) == "interval");
+  CHECK(nearest("intrvl", known) == "interval");
+  CHECK(nearest("label", known) == "labels");
+  CHECK(nearest("log", known) == "log");
+  CHECK(nearest("uri", known) == "url");
+  CHECK(nearest("collectors", known) == "");
+  CHECK(nearest("xy", known) == "");  // two edits make any word of two letters
+  CHECK(nearest("", known) == "");
+  CHECK(nearest("x", std::vector<std::string_view>{}) == "");
+}
+
+}  // namespace msp
