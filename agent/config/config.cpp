@@ -200,9 +200,10 @@ ConfigOutcome load_config(const std::string& path) {
   if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), R_OK) != 0) {
     const int error = errno;
     if (error == ENOENT) {
-      return refused(path,
-                     "there is no such file; make it with: msp-agent init --customer-id ID "
-                     "--server-name NAME --url URL, or name another with --config");
+      return refused(
+          path,
+          "there is no such file; make it from the etc/msp-agent.yaml that comes with the "
+          "agent, or name another with --config");
     }
     return refused(path, cat("cannot read the file: ", errno_text(error),
                              "; run as root or as a user who may read it"));

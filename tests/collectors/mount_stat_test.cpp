@@ -93,7 +93,8 @@ struct Fixture {
 constexpr auto kLong = 20s;
 constexpr auto kShort = 500ms;
 
-// A busy machine that lets a worker wait for kGrace gets a helper now and then, but never one per tick.
+// A busy machine that lets a worker wait for kGrace gets a helper now and then, but never one per
+// tick.
 constexpr std::size_t kFew = 8;
 
 }  // namespace

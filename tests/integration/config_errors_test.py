@@ -71,7 +71,7 @@ def check_of(name: str):
 
 def a_missing_file_exits_78_and_names_it() -> None:
     with temporary_folder() as folder:
-        fails_clearly(folder / "nothing-here.yaml", 0, ("No such file",))
+        fails_clearly(folder / "nothing-here.yaml", 0, ("no such file",))
 
 
 def several_errors_are_told_at_once() -> None:

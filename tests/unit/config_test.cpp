@@ -8,12 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <regex>
 #include <sstream>
 
 #include "agent/core/text.h"
 #include "collectors/registry.h"
+#include "tests/support/shipped_config.h"
 
 namespace fs = std::filesystem;
 
@@ -29,22 +29,6 @@ Config good(const std::string& yaml) {
   for (const auto& error : outcome.errors) FAIL_CHECK(error.to_string());
   CHECK(outcome.warnings.empty());
   return std::move(outcome.config);
-}
-
-std::string shipped() {
-  std::ifstream in(MSP_AGENT_YAML);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::string filled_in(std::string yaml) {
-  const auto replace = [&](std::string_view what, std::string_view by) {
-    const auto at = yaml.find(what);
-    REQUIRE(at != std::string::npos);
-    yaml.replace(at, what.size(), by);
-  };
-  replace("customer_id: \"\"", "customer_id: alpha");
-  replace("url: \"\"", "url: http://h/w");
-  return yaml;
 }
 
 /// A file that is gone when the test is.
@@ -271,15 +255,15 @@ TEST_CASE("config: the labels of every sample") {
 }
 
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
-  const auto outcome = parse_config(shipped(), "etc");
+  const auto outcome = parse_config(test::shipped_config(), "etc");
   REQUIRE(outcome.errors.size() == 2);
   CHECK(outcome.errors[0].text.starts_with("customer_id: found nothing; "));
   CHECK(outcome.errors[1].text.starts_with("remote_write.url: found nothing; "));
-  check_defaults(good(filled_in(shipped())));
+  check_defaults(good(test::filled_in(test::shipped_config())));
 }
 
 TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
-  std::istringstream lines(filled_in(shipped()));
+  std::istringstream lines(test::filled_in(test::shipped_config()));
   std::string uncommented;
   int keys = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -311,8 +295,8 @@ TEST_CASE("config: a file that cannot be used") {
   auto outcome = load_config("/nonexistent/msp-agent.yaml");
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].to_string() ==
-        "/nonexistent/msp-agent.yaml: there is no such file; make it with: msp-agent init "
-        "--customer-id ID --server-name NAME --url URL, or name another with --config");
+        "/nonexistent/msp-agent.yaml: there is no such file; make it from the etc/msp-agent.yaml "
+        "that comes with the agent, or name another with --config");
 
   outcome = load_config("/tmp");
   REQUIRE(outcome.errors.size() == 1);
@@ -360,80 +344,6 @@ TEST_CASE("config: secrets that everybody can read are warned about and not repe
       warnings_with("/nonexistent/hunter2") ==
       std::vector<std::string>{
           ": remote_write.bearer_token_file: cannot look at its file: No such file or directory"});
-}
-
-TEST_CASE("config: nesting without end is refused, however it is made") {
-  std::string aliases = "a0: &a0 [x]\n";
-  for (int i = 1; i < 20'000; ++i) aliases += cat("a", i, ": &a", i, " [*a", i - 1, "]\n");
-  std::string bomb = "a0: &a0 [x]\n";
-  for (int i = 1; i < 30; ++i) {
-    const auto alias = cat("*a", i - 1);
-    bomb += cat("a", i, ": &a", i, " [", alias, ", ", alias, ", ", alias, "]\n");
-  }
-  std::vector<std::string> texts = {aliases};
-  for (const std::string unit : {"[", "{", "- ", "? ", "{a: ", "a: [", "[a, ", "&a "}) {
-    std::string text;
-    while (text.size() < 100'000) text += unit;
-    texts.push_back(text);
-  }
-  for (const auto& text : texts) {
-    INFO(text.substr(0, 20));
-    CHECK(parse_config(text, "f").errors.size() == 1);
-  }
-  CHECK(parse_config(aliases, "f").errors[0].text ==
-        "not YAML: nested too deep; accepted: at most 32 levels");
-  CHECK(parse_config(bomb, "f").errors.size() == 32);  // its keys are unknown, two are missing
-}
-
-TEST_CASE("config: any damage to the shipped file is an answer, not a crash") {
-  const unsigned seed = std::random_device{}();
-  INFO("seed " << seed);
-  std::mt19937 random(seed);
-  const auto below = [&](std::size_t n) {
-    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
-  };
-  auto original = filled_in(shipped());
-  for (auto at = original.find("#"); at != std::string::npos; at = original.find("#", at + 1)) {
-    if (original[at + 1] != ' ' && original[at + 1] != '\n') original[at] = ' ';
-  }
-  const std::string kPieces[] = {"\t",       "\n", ":",     ": ",  "- ",   "{",
-                                 "}",        "[",  "]",     "'",   "\"",   "*a",
-                                 "&a ",      "${", "${A:-", "$$",  "!!x ", "|",
-                                 ">",        "%",  "---\n", "...", "\xff", std::string(1, '\0'),
-                                 "\xe2\x82", "? ", "<<: ",  "#",   "\\",   "  "};
-  int refused = 0;
-  for (int round = 0; round < 3000; ++round) {
-    auto text = original;
-    const auto edits = 1 + below(4);
-    for (std::size_t i = 0; i < edits; ++i) {
-      const auto at = below(text.size());
-      switch (below(4)) {
-        case 0:
-          text.insert(at, kPieces[below(std::size(kPieces))]);
-          break;
-        case 1:
-          text.erase(at, 1 + below(20));
-          break;
-        case 2:
-          text.insert(at, text, below(text.size()), below(200));
-          break;
-        default:
-          text[at] = static_cast<char>(below(256));
-      }
-    }
-    const auto outcome = parse_config(text, "f");
-    if (outcome.errors.empty()) {
-      CHECK(outcome.config.endpoints.size() == 1);
-    } else {
-      ++refused;
-    }
-    for (const auto& error : outcome.errors) {
-      CHECK(is_utf8(error.text));
-      CHECK(error.text.find('\n') == std::string::npos);
-      CHECK(error.line <= 1 + std::count(text.begin(), text.end(), '\n'));
-    }
-  }
-  CHECK(refused > 1000);
 }
 
 }  // namespace msp
