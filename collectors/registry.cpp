@@ -2,7 +2,13 @@
 
 // One line each, by name: MSP_COLLECTOR(name, on by default). collectors/<name>.cpp defines
 // make_<name>.
-#define MSP_COLLECTORS MSP_COLLECTOR(loadavg, true)
+#define MSP_COLLECTORS         \
+  MSP_COLLECTOR(cpu, true)     \
+  MSP_COLLECTOR(loadavg, true) \
+  MSP_COLLECTOR(meminfo, true) \
+  MSP_COLLECTOR(stat, true)    \
+  MSP_COLLECTOR(time, true)    \
+  MSP_COLLECTOR(uname, true)
 
 namespace msp {
 

@@ -1,0 +1,38 @@
+// uname: what uname(2) says of the system. Asked at every tick: the host name can change.
+#include <cerrno>
+
+#include "agent/core/text.h"
+#include "collectors/collector.h"
+
+namespace msp {
+namespace {
+
+constexpr Family kInfo{"node_uname_info",
+                       "Labeled system information as provided by the uname system call.",
+                       MetricType::gauge, "sysname,release,version,machine,nodename,domainname"};
+
+class Uname : public Collector {
+ public:
+  explicit Uname(const CollectorContext& context) : uname_(context.host.uname) {}
+
+  Result<void> collect(const Tick&, SampleWriter& out) override {
+    struct utsname name;
+    if (uname_(&name) != 0) return failed(cat("uname: ", errno_text(errno)));
+    out.add(
+        kInfo,
+        {name.sysname, name.release, name.version, name.machine, name.nodename, name.domainname},
+        1);
+    return {};
+  }
+
+ private:
+  int (*uname_)(struct utsname*);
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_uname(const CollectorContext& context) {
+  return std::make_unique<Uname>(context);
+}
+
+}  // namespace msp
