@@ -61,6 +61,7 @@ struct CollectorOptions {
   } filesystem;
   Filter diskstats_devices;
   Filter netdev_devices;
+  std::chrono::milliseconds interval{0};  // between ticks; 0: not known
 };
 
 /// What a factory gets; all of it outlives the collector.

@@ -2,12 +2,15 @@
 
 // One line each, by name: MSP_COLLECTOR(name, on by default). collectors/<name>.cpp defines
 // make_<name>.
-#define MSP_COLLECTORS         \
-  MSP_COLLECTOR(cpu, true)     \
-  MSP_COLLECTOR(loadavg, true) \
-  MSP_COLLECTOR(meminfo, true) \
-  MSP_COLLECTOR(stat, true)    \
-  MSP_COLLECTOR(time, true)    \
+#define MSP_COLLECTORS            \
+  MSP_COLLECTOR(cpu, true)        \
+  MSP_COLLECTOR(diskstats, true)  \
+  MSP_COLLECTOR(filesystem, true) \
+  MSP_COLLECTOR(loadavg, true)    \
+  MSP_COLLECTOR(meminfo, true)    \
+  MSP_COLLECTOR(netdev, true)     \
+  MSP_COLLECTOR(stat, true)       \
+  MSP_COLLECTOR(time, true)       \
   MSP_COLLECTOR(uname, true)
 
 namespace msp {

@@ -1,0 +1,245 @@
+// diskstats: requests, bytes and time of each block device, from /proc/diskstats
+// (Documentation/admin-guide/iostats.rst):
+//    8  0 sda 89716 26331 4031898 28250 12933 7610 1727264 2817 0 19380 32489 4135 4 459312 1394
+//    1562 26
+// 11 numbers after the name, 15 since kernel 4.18 (discards), 17 since 5.5 (flushes); more are
+// passed over. And what udev and /sys/block/<device>/queue/rotational know of the device. That is
+// read again when udev's database changes; rotational, which an administrator can set without udev
+// noticing, also of one device per tick in turn.
+#include <iterator>
+#include <optional>
+
+#include "agent/core/text.h"
+#include "collectors/collector.h"
+#include "collectors/device_list.h"
+#include "collectors/udev_data.h"
+
+namespace msp {
+namespace {
+
+constexpr double kSectorBytes = 512;  // whatever the device's own sectors are
+constexpr double kMillisecond = 1.0 / 1000.0;
+
+struct Column {
+  Family family;
+  double unit = 1;
+};
+
+constexpr Column counter(std::string_view name, std::string_view help, double unit = 1) {
+  return {{name, help, MetricType::counter, "device"}, unit};
+}
+
+constexpr Column kColumns[] = {
+    counter("node_disk_reads_completed_total", "The total number of reads completed successfully."),
+    counter("node_disk_reads_merged_total", "The total number of reads merged."),
+    counter("node_disk_read_bytes_total", "The total number of bytes read successfully.",
+            kSectorBytes),
+    counter("node_disk_read_time_seconds_total", "The total number of seconds spent by all reads.",
+            kMillisecond),
+    counter("node_disk_writes_completed_total",
+            "The total number of writes completed successfully."),
+    counter("node_disk_writes_merged_total", "The number of writes merged."),
+    counter("node_disk_written_bytes_total", "The total number of bytes written successfully.",
+            kSectorBytes),
+    counter("node_disk_write_time_seconds_total",
+            "This is the total number of seconds spent by all writes.", kMillisecond),
+    {{"node_disk_io_now", "The number of I/Os currently in progress.", MetricType::gauge,
+      "device"}},
+    counter("node_disk_io_time_seconds_total", "Total seconds spent doing I/Os.", kMillisecond),
+    counter("node_disk_io_time_weighted_seconds_total",
+            "The weighted # of seconds spent doing I/Os.", kMillisecond),
+    counter("node_disk_discards_completed_total",
+            "The total number of discards completed successfully."),
+    counter("node_disk_discards_merged_total", "The total number of discards merged."),
+    counter("node_disk_discarded_sectors_total",
+            "The total number of sectors discarded successfully."),
+    counter("node_disk_discard_time_seconds_total",
+            "This is the total number of seconds spent by all discards.", kMillisecond),
+    counter("node_disk_flush_requests_total",
+            "The total number of flush requests completed successfully"),
+    counter("node_disk_flush_requests_time_seconds_total",
+            "This is the total number of seconds spent by all flush requests.", kMillisecond),
+};
+constexpr std::size_t kColumnsMin = 11;
+
+constexpr Family kInfo{"node_disk_info", "Info of /sys/block/<block_device>.", MetricType::gauge,
+                       "device,major,minor,path,wwn,model,serial,revision,rotational"};
+constexpr Family kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.",
+                                 MetricType::gauge, "device,type,usage,uuid,version"};
+constexpr Family kDeviceMapperInfo{"node_disk_device_mapper_info", "Info about disk device mapper.",
+                                   MetricType::gauge, "device,name,uuid,vg_name,lv_name,lv_layer"};
+
+struct Ata {
+  UdevProperty property;
+  Family family;
+};
+constexpr Ata kAta[] = {
+    {UdevProperty::id_ata_write_cache,
+     {"node_disk_ata_write_cache", "ATA disk has a write cache.", MetricType::gauge, "device"}},
+    {UdevProperty::id_ata_write_cache_enabled,
+     {"node_disk_ata_write_cache_enabled", "ATA disk has its write cache enabled.",
+      MetricType::gauge, "device"}},
+    {UdevProperty::id_ata_rotation_rate_rpm,
+     {"node_disk_ata_rotation_rate_rpm", "ATA disk rotation rate in RPMs (0 for SSDs).",
+      MetricType::gauge, "device"}},
+};
+
+class Diskstats : public Collector {
+ public:
+  explicit Diskstats(const CollectorContext& context)
+      : paths_(context.paths),
+        is_wanted_(context.options.diskstats_devices),
+        udev_folder_(paths_.root("/run/udev/data")),
+        table_(context.files.open(paths_.proc("diskstats"))) {}
+
+  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+    const auto content = table_->read(tick.number);
+    if (!content) return content.error();
+    const auto folder = FileStamp::of(udev_folder_);
+    is_udev_new_ = folder != udev_stamp_ || !folder.is_settled(tick.wall_ns);
+    devices_.begin_tick();
+    wanted_ = 0;
+    auto rest = *content;
+    for (int number = 1; const auto line = next_line(rest); ++number) {
+      if (auto done = collect_device(tick, *line, out); !done) {
+        return failed(cat(table_->path(), " line ", number, ": ", done.error().text));
+      }
+    }
+    devices_.end_tick();
+    udev_stamp_ = folder;  // not before all have seen what is new
+    to_look_at_ = to_look_at_ + 1 < wanted_ ? to_look_at_ + 1 : 0;
+    return {};
+  }
+
+ private:
+  struct Device {
+    std::string name;
+    bool is_wanted;
+    std::string major = {}, minor = {};  // empty: nothing below is known yet
+    std::string rotational = {};
+    FileStamp udev_stamp = {};
+    UdevProperties udev = {};
+    std::string serial = {};
+  };
+
+  Result<void> collect_device(const Tick& tick, std::string_view line, SampleWriter& out) {
+    auto rest = line;
+    const auto major = next_word(rest);
+    const auto minor = next_word(rest);
+    const auto name = next_word(rest);
+    if (!parse_number<std::uint32_t>(major) || !parse_number<std::uint32_t>(minor) ||
+        name.empty()) {
+      return failed(cat("expected 'major minor device numbers', got '", line, "'"));
+    }
+    auto& device = devices_.next(name, [this](std::string_view new_name) {
+      return Device{.name = std::string(new_name), .is_wanted = is_wanted_(new_name)};
+    });
+    if (!device.is_wanted) return {};
+    update(device, major, minor, tick);
+    add_info(device, out);
+    if (auto done = add_columns(device, rest, out); !done) return done;
+    add_udev(device, out);
+    ++wanted_;
+    return {};
+  }
+
+  static Result<void> add_columns(const Device& device, std::string_view numbers,
+                                  SampleWriter& out) {
+    auto rest = numbers;
+    std::size_t count = 0;
+    for (const auto& column : kColumns) {
+      const auto word = next_word(rest);
+      if (word.empty() && count >= kColumnsMin) break;
+      const auto value = parse_number<std::uint64_t>(word);
+      if (!value) {
+        return failed(cat(device.name, ": expected at least ", kColumnsMin, " numbers, got '",
+                          trim(numbers), "'"));
+      }
+      out.add(column.family, {device.name}, static_cast<double>(*value) * column.unit);
+      ++count;
+    }
+    return {};
+  }
+
+  void update(Device& device, std::string_view major, std::string_view minor, const Tick& tick) {
+    const bool is_new = device.major != major || device.minor != minor;
+    if (is_new) {
+      device.major = major;
+      device.minor = minor;
+    }
+    bool is_changed = is_new;
+    if (is_new || is_udev_new_) {
+      const auto path = cat(udev_folder_, "/b", major, ':', minor);
+      const auto stamp = FileStamp::of(path);
+      if (is_new || stamp != device.udev_stamp || !stamp.is_settled(tick.wall_ns)) {
+        is_changed = true;
+        device.udev_stamp = stamp;
+        read_udev(device, path);
+      }
+    }
+    if (is_changed || wanted_ == to_look_at_) {
+      const auto content =
+          read_file(paths_.sys(cat("block/", device.name, "/queue/rotational")), 4096);
+      device.rotational = content && trim(*content) == "1" ? "1" : "0";
+    }
+  }
+
+  static void read_udev(Device& device, const std::string& path) {
+    constexpr std::size_t kBytesMax = 1 << 20;
+    const auto content = device.udev_stamp.inode != 0 ? read_file(path, kBytesMax) : no_data("");
+    device.udev = UdevProperties::parse(content ? std::string_view(*content) : "");
+    // The one printed on the disk, if the disk tells it; virtio devices have the last only.
+    device.serial = device.udev[UdevProperty::scsi_ident_serial];
+    if (device.serial.empty()) device.serial = device.udev[UdevProperty::id_serial_short];
+    if (device.serial.empty()) device.serial = device.udev[UdevProperty::id_serial];
+  }
+
+  static void add_info(const Device& device, SampleWriter& out) {
+    using enum UdevProperty;
+    const auto& udev = device.udev;
+    out.add(kInfo,
+            {device.name, device.major, device.minor, udev[id_path], udev[id_wwn], udev[id_model],
+             device.serial, udev[id_revision], device.rotational},
+            1);
+  }
+
+  static void add_udev(const Device& device, SampleWriter& out) {
+    using enum UdevProperty;
+    const auto& udev = device.udev;
+    if (!udev[id_fs_type].empty()) {
+      out.add(
+          kFilesystemInfo,
+          {device.name, udev[id_fs_type], udev[id_fs_usage], udev[id_fs_uuid], udev[id_fs_version]},
+          1);
+    }
+    if (!udev[dm_name].empty()) {
+      out.add(kDeviceMapperInfo,
+              {device.name, udev[dm_name], udev[dm_uuid], udev[dm_vg_name], udev[dm_lv_name],
+               udev[dm_lv_layer]},
+              1);
+    }
+    if (udev[id_ata].empty()) return;
+    for (const auto& ata : kAta) {
+      const auto value = parse_number<double>(udev[ata.property]);
+      if (value) out.add(ata.family, {device.name}, *value);
+    }
+  }
+
+  const HostPaths& paths_;
+  const Filter& is_wanted_;
+  const std::string udev_folder_;
+  std::shared_ptr<KeptFile> table_;
+  DeviceList<Device> devices_;
+  FileStamp udev_stamp_;
+  bool is_udev_new_ = true;
+  std::size_t wanted_ = 0;      // wanted devices so far in this tick
+  std::size_t to_look_at_ = 0;  // the one whose rotational is read in this tick
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_diskstats(const CollectorContext& context) {
+  return std::make_unique<Diskstats>(context);
+}
+
+}  // namespace msp

@@ -1,0 +1,288 @@
+// filesystem: size and state of each mount, from mountinfo
+// (Documentation/filesystems/proc.rst, 3.5) and statvfs(2):
+//   36 35 98:0 /mnt1 /mnt/with\040space rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+//
+// mountinfo is pid 1's, so that an agent in a mount namespace of its own reports the host's mounts.
+// It is read at every tick, because only its options show that a disk went read-only, and parsed
+// again only when it has changed. statvfs runs on MountStat's threads: a mount that hangs is
+// reported with device_error="mountpoint timeout".
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "agent/core/text.h"
+#include "collectors/collector.h"
+#include "collectors/mount_stat.h"
+
+namespace msp {
+namespace {
+
+constexpr std::string_view kLabels = "device,mountpoint,fstype,device_error";
+
+constexpr Family gauge(std::string_view name, std::string_view help) {
+  return {name, help, MetricType::gauge, kLabels};
+}
+
+constexpr Family kDeviceError =
+    gauge("node_filesystem_device_error",
+          "Whether an error occurred while getting statistics for the given device.");
+constexpr Family kReadonly = gauge("node_filesystem_readonly", "Filesystem read-only status.");
+constexpr Family kSize = gauge("node_filesystem_size_bytes", "Filesystem size in bytes.");
+constexpr Family kFree = gauge("node_filesystem_free_bytes", "Filesystem free space in bytes.");
+constexpr Family kAvail =
+    gauge("node_filesystem_avail_bytes", "Filesystem space available to non-root users in bytes.");
+constexpr Family kFiles = gauge("node_filesystem_files", "Filesystem total file nodes.");
+constexpr Family kFilesFree =
+    gauge("node_filesystem_files_free", "Filesystem total free file nodes.");
+constexpr Family kPurgeable =
+    gauge("node_filesystem_purgeable_bytes",
+          "Filesystem space available including purgeable space (MacOS specific).");
+constexpr Family kMountInfo{"node_filesystem_mount_info", "Filesystem mount information.",
+                            MetricType::gauge, "device,major,minor,mountpoint"};
+
+constexpr std::string_view kTimeout = "mountpoint timeout";
+
+/// A line of mountinfo as views into it, escapes and all.
+struct MountLine {
+  std::uint64_t id = 0;
+  std::string_view major, minor, mount_point, options, fs_type, device, super_options;
+};
+
+/// The next field; fields are separated by one space, and the device may be empty.
+std::string_view next_field(std::string_view& rest) {
+  const auto end = rest.find(' ');
+  const auto field = rest.substr(0, end);
+  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  return field;
+}
+
+bool is_number(std::string_view text) {
+  return parse_number<std::uint32_t>(text).has_value();
+}
+
+std::optional<MountLine> parse_line(std::string_view rest) {
+  MountLine line;
+  const auto id = parse_number<std::uint64_t>(next_field(rest));
+  next_field(rest);  // the parent's id
+  line.minor = next_field(rest);
+  const auto colon = line.minor.find(':');
+  if (!id || colon == std::string_view::npos) return std::nullopt;
+  line.id = *id;
+  line.major = line.minor.substr(0, colon);
+  line.minor.remove_prefix(colon + 1);
+  if (!is_number(line.major) || !is_number(line.minor)) return std::nullopt;
+  next_field(rest);  // the root of the mount within its file system
+  line.mount_point = next_field(rest);
+  line.options = next_field(rest);
+  while (!rest.empty() && next_field(rest) != "-") {
+  }
+  line.fs_type = next_field(rest);
+  line.device = next_field(rest);
+  line.super_options = next_field(rest);
+  if (!line.mount_point.starts_with('/') || line.super_options.empty()) return std::nullopt;
+  return line;
+}
+
+/// The kernel writes space, tab, newline, backslash and # as three octal digits. node_exporter's
+/// labels have only the first two unescaped; statvfs needs the real name.
+enum class Unescape { as_label, fully };
+
+std::string unescape(std::string_view text, Unescape how) {
+  const auto digit = [&](std::size_t i) {
+    return i < text.size() && text[i] >= '0' && text[i] <= '7' ? text[i] - '0' : -1;
+  };
+  std::string plain;
+  plain.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool is_escape =
+        text[i] == '\\' && digit(i + 1) >= 0 && digit(i + 2) >= 0 && digit(i + 3) >= 0;
+    const char c =
+        is_escape ? static_cast<char>(digit(i + 1) * 64 + digit(i + 2) * 8 + digit(i + 3)) : '\0';
+    if (is_escape && (how == Unescape::fully || c == ' ' || c == '\t')) {
+      plain += c;
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+bool has_option(std::string_view options, std::string_view wanted) {
+  while (!options.empty()) {
+    const auto comma = options.find(',');
+    if (options.substr(0, comma) == wanted) return true;
+    options.remove_prefix(comma == std::string_view::npos ? options.size() : comma + 1);
+  }
+  return false;
+}
+
+/// A mount point as the host's own processes see it: without --path.rootfs in front.
+std::string_view strip_rootfs(std::string_view mount_point, std::string_view rootfs) {
+  if (rootfs == "/" || !mount_point.starts_with(rootfs)) return mount_point;
+  const auto stripped = mount_point.substr(rootfs.size());
+  if (stripped.empty()) return "/";
+  return stripped.front() == '/' ? stripped : mount_point;
+}
+
+std::string utf8(std::string_view text) {
+  std::string valid(text);
+  make_utf8(valid);
+  return valid;
+}
+
+/// strerror's text as Go writes it: "permission denied", but "RFS specific error".
+std::string error_label(int error) {
+  auto text = errno_text(error);
+  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (text.size() > 1 && is_upper(text[0]) && !is_upper(text[1])) text[0] += 'a' - 'A';
+  return text;
+}
+
+class Filesystem : public Collector {
+ public:
+  explicit Filesystem(const CollectorContext& context)
+      : paths_(context.paths),
+        options_(context.options.filesystem),
+        init_mounts_(context.files.open(paths_.proc("1/mountinfo"))),
+        own_mounts_(context.files.open(paths_.proc("self/mountinfo"))),
+        mount_stat_(context.host.statvfs, deadline(context.options)) {}
+
+  Result<void> collect(const Tick& tick, SampleWriter& out) override;
+
+ private:
+  struct Mount {
+    std::string device, mount_point, fs_type, major, minor;  // labels
+    bool read_only = false;
+    bool has_info = false;   // of several mounts with the same labels of mount_info, one reports it
+    std::size_t asked = 0;   // index in mount_stat_
+    int error = 0;           // what error_text is the text of
+    std::string error_text;  // kept, so that a lasting error costs no allocation
+  };
+
+  /// Half a tick at most: the other collectors want to run, too, before the next one.
+  static std::chrono::milliseconds deadline(const CollectorOptions& options) {
+    const auto timeout = options.filesystem.mount_timeout;
+    return options.interval.count() > 0 ? std::min(timeout, options.interval / 2) : timeout;
+  }
+
+  Result<void> parse(std::string_view content, const std::string& file);
+  static void report(Mount& mount, const MountAnswer& answer, SampleWriter& out);
+
+  const HostPaths& paths_;
+  const CollectorOptions::Filesystem& options_;
+  std::shared_ptr<KeptFile> init_mounts_;
+  std::shared_ptr<KeptFile> own_mounts_;
+  std::string parsed_;         // what mounts_ was made of
+  std::vector<Mount> mounts_;  // those that are reported
+  MountStat mount_stat_;
+};
+
+Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
+  // With hidepid, pid 1 is not there for an agent that is not root.
+  auto* file = init_mounts_.get();
+  auto content = file->read(tick.number);
+  if (!content) {
+    file = own_mounts_.get();
+    content = file->read(tick.number);
+  }
+  if (!content) return content.error();
+  if (content->empty()) return failed(cat(file->path(), ": empty"));
+  if (*content != parsed_) {
+    parsed_.clear();
+    if (auto parsed = parse(*content, file->path()); !parsed) return parsed;
+    parsed_ = *content;
+  }
+  if (auto asked = mount_stat_.ask(); !asked) return asked;
+  for (auto& mount : mounts_) report(mount, mount_stat_.answer(mount.asked), out);
+  return {};
+}
+
+Result<void> Filesystem::parse(std::string_view content, const std::string& file) {
+  std::vector<Mount> mounts;
+  std::vector<MountToAsk> to_ask;
+  std::unordered_map<std::string, std::size_t> by_labels, by_path;
+  int number = 0;
+  while (const auto text = next_line(content)) {
+    ++number;
+    const auto line = parse_line(*text);
+    if (!line) {
+      return failed(cat(file, " line ", number, ": expected 'id parent major:minor root ",
+                        "mount-point options ... - type device options', got '", *text, "'"));
+    }
+    Mount mount;
+    mount.fs_type = utf8(line->fs_type);
+    if (!options_.fs_types(mount.fs_type)) continue;
+    const auto label = unescape(line->mount_point, Unescape::as_label);
+    mount.mount_point = utf8(strip_rootfs(label, paths_.rootfs));
+    if (!options_.mount_points(mount.mount_point)) continue;
+    mount.device = utf8(line->device);
+    mount.major = line->major;
+    mount.minor = line->minor;
+    mount.read_only = has_option(line->options, "ro") || has_option(line->super_options, "ro") ||
+                      has_option(line->super_options, "emergency_ro");
+
+    // Of mounts on one path the last one is on top: it is what statvfs sees, and what a shared
+    // label set stands for.
+    const auto real = unescape(line->mount_point, Unescape::fully);
+    const auto path = paths_.root(strip_rootfs(real, paths_.rootfs));
+    const auto asked = by_path.emplace(path, to_ask.size());
+    if (asked.second) to_ask.emplace_back();
+    mount.asked = asked.first->second;
+    to_ask[mount.asked] = {path, line->id, mount.fs_type};
+
+    const auto key = cat(mount.device, '\0', mount.mount_point, '\0', mount.fs_type);
+    const auto same = by_labels.emplace(key, mounts.size());
+    if (same.second) mounts.emplace_back();
+    mounts[same.first->second] = std::move(mount);
+  }
+
+  std::unordered_set<std::string> infos;
+  for (auto& mount : mounts) {
+    const auto key =
+        cat(mount.device, '\0', mount.major, ':', mount.minor, '\0', mount.mount_point);
+    mount.has_info = infos.insert(key).second;
+  }
+  mounts_ = std::move(mounts);
+  mount_stat_.set_mounts(std::move(to_ask));
+  return {};
+}
+
+void Filesystem::report(Mount& mount, const MountAnswer& answer, SampleWriter& out) {
+  std::string_view error;
+  if (answer.timed_out) {
+    error = kTimeout;
+  } else if (answer.error != 0) {
+    if (mount.error != answer.error) mount.error_text = error_label(mount.error = answer.error);
+    error = mount.error_text;
+  }
+  const auto add = [&](const Family& family, double value) {
+    out.add(family, {mount.device, mount.mount_point, mount.fs_type, error}, value);
+  };
+  add(kDeviceError, error.empty() ? 0 : 1);
+  add(kReadonly, mount.read_only ? 1 : 0);
+  if (!error.empty()) return;
+
+  // f_bsize and not f_frsize, which some FUSE file systems set otherwise: so that both agents
+  // agree.
+  const auto& stat = answer.stat;
+  const auto block = static_cast<double>(stat.f_bsize);
+  add(kSize, static_cast<double>(stat.f_blocks) * block);
+  add(kFree, static_cast<double>(stat.f_bfree) * block);
+  add(kAvail, static_cast<double>(stat.f_bavail) * block);
+  add(kFiles, static_cast<double>(stat.f_files));
+  add(kFilesFree, static_cast<double>(stat.f_ffree));
+  if (mount.has_info) {
+    out.add(kMountInfo, {mount.device, mount.major, mount.minor, mount.mount_point}, 1);
+  }
+  add(kPurgeable, 0);
+}
+
+}  // namespace
+
+std::unique_ptr<Collector> make_filesystem(const CollectorContext& context) {
+  return std::make_unique<Filesystem>(context);
+}
+
+}  // namespace msp

@@ -1,0 +1,173 @@
+// netdev: bytes, packets and errors of each network device, from /proc/net/dev (proc(5)):
+//   Inter-|   Receive                                                |  Transmit
+//    face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop
+//    fifo colls carrier ..
+//     eth0: 94304459    2269    0    0    0     0          0         0    96407    1060    0    0
+//     0     0  0  0
+// and /sys/class/net/<device>/statistics/rx_nohandler, which that table lacks.
+//
+// Not from rtnetlink, though it has all of this in one answer: a dump of the links takes the rtnl
+// lock, which the starting and stopping of containers holds for long, and waits with everybody else
+// for it. These files do not.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <iterator>
+#include <optional>
+
+#include "agent/core/text.h"
+#include "collectors/collector.h"
+#include "collectors/device_list.h"
+
+namespace msp {
+namespace {
+
+#define MSP_NETDEV_FAMILY(statistic)                                               \
+  {                                                                                \
+    "node_network_" statistic "_total", "Network device statistic " statistic ".", \
+        MetricType::counter, "device"                                              \
+  }
+// In the order of the table's columns.
+constexpr Family kColumns[] = {
+    MSP_NETDEV_FAMILY("receive_bytes"),      MSP_NETDEV_FAMILY("receive_packets"),
+    MSP_NETDEV_FAMILY("receive_errs"),       MSP_NETDEV_FAMILY("receive_drop"),
+    MSP_NETDEV_FAMILY("receive_fifo"),       MSP_NETDEV_FAMILY("receive_frame"),
+    MSP_NETDEV_FAMILY("receive_compressed"), MSP_NETDEV_FAMILY("receive_multicast"),
+    MSP_NETDEV_FAMILY("transmit_bytes"),     MSP_NETDEV_FAMILY("transmit_packets"),
+    MSP_NETDEV_FAMILY("transmit_errs"),      MSP_NETDEV_FAMILY("transmit_drop"),
+    MSP_NETDEV_FAMILY("transmit_fifo"),      MSP_NETDEV_FAMILY("transmit_colls"),
+    MSP_NETDEV_FAMILY("transmit_carrier"),   MSP_NETDEV_FAMILY("transmit_compressed"),
+};
+constexpr Family kNohandler = MSP_NETDEV_FAMILY("receive_nohandler");
+#undef MSP_NETDEV_FAMILY
+
+// A descriptor per device is kept for this many; a host with a thousand bridges has the limit of
+// 1024 open files that everybody has, and opens the others at every tick.
+constexpr std::size_t kKeptMax = 32;
+
+/// The file rx_nohandler of one device. Not a KeptFile: one short read is all that sysfs needs, and
+/// most of these would be a page of buffer for the digit 0.
+class NohandlerFile {
+ public:
+  explicit NohandlerFile(std::string path) : path_(std::move(path)) {}
+
+  /// Nothing where the kernel (before 4.6) or this sysfs does not have it.
+  std::optional<std::uint64_t> read(bool keep_open) {
+    while (!is_missing_) {
+      const bool was_open = static_cast<bool>(fd_);
+      if (!was_open) fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!fd_) {
+        is_missing_ = errno == ENOENT;
+        break;
+      }
+      char digits[32];
+      const auto got = ::pread(fd_.get(), digits, sizeof digits, 0);
+      if (!keep_open || got <= 0) fd_.reset();
+      if (got > 0) {
+        return parse_number<std::uint64_t>(trim({digits, static_cast<std::size_t>(got)}));
+      }
+      if (!was_open) break;  // else the device went away, and another one of its name may have come
+    }
+    return std::nullopt;
+  }
+
+  /// Looks again at what the path stands for.
+  void forget() {
+    fd_.reset();
+    is_missing_ = false;
+  }
+
+ private:
+  std::string path_;
+  Fd fd_;
+  bool is_missing_ = false;
+};
+
+class Netdev : public Collector {
+ public:
+  explicit Netdev(const CollectorContext& context)
+      : paths_(context.paths),
+        is_wanted_(context.options.netdev_devices),
+        table_(context.files.open(paths_.proc("net/dev"))) {}
+
+  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+    const auto content = table_->read(tick.number);
+    if (!content) return content.error();
+    auto rest = *content;
+    const auto first = next_line(rest);
+    const auto second = next_line(rest);
+    if (!first || !second || second->find('|') == std::string_view::npos) {
+      return failed(cat(table_->path(), ": expected two lines of column names"));
+    }
+    devices_.begin_tick();
+    wanted_ = 0;
+    for (int number = 3; const auto line = next_line(rest); ++number) {
+      if (auto done = collect_device(*line, out); !done) {
+        return failed(cat(table_->path(), " line ", number, ": ", done.error().text));
+      }
+    }
+    devices_.end_tick();
+    return {};
+  }
+
+ private:
+  struct Device {
+    std::string name;
+    bool is_wanted;
+    NohandlerFile nohandler;
+    std::size_t place = 0;  // among the wanted devices of the last tick
+  };
+
+  Result<void> collect_device(std::string_view line, SampleWriter& out) {
+    // An alias of old kernels has a colon in its name, a number never.
+    const auto colon = line.rfind(':');
+    const auto name = trim(line.substr(0, colon));
+    if (colon == std::string_view::npos || name.empty()) {
+      return failed(cat("expected 'device: numbers', got '", line, "'"));
+    }
+    auto& device = devices_.next(name, [this](std::string_view new_name) {
+      return Device{
+          std::string(new_name), is_wanted_(new_name),
+          NohandlerFile(paths_.sys(cat("class/net/", new_name, "/statistics/rx_nohandler")))};
+    });
+    if (!device.is_wanted) return {};
+
+    auto rest = line.substr(colon + 1);
+    for (const auto& column : kColumns) {
+      const auto value = parse_number<std::uint64_t>(next_word(rest));
+      if (!value) {
+        return failed(cat(name, ": expected ", std::size(kColumns), " numbers, got '",
+                          trim(line.substr(colon + 1)), "'"));
+      }
+      out.add(column, {device.name}, static_cast<double>(*value));
+    }
+    add_nohandler(device, out);
+    return {};
+  }
+
+  void add_nohandler(Device& device, SampleWriter& out) {
+    // An open file follows its device when that is renamed, and another device may have the name
+    // now. The table is in the order of the devices and not of their names, so that a rename shows
+    // as another order.
+    if (device.place != wanted_) device.nohandler.forget();
+    device.place = wanted_++;
+    if (const auto value = device.nohandler.read(device.place < kKeptMax)) {
+      out.add(kNohandler, {device.name}, static_cast<double>(*value));
+    }
+  }
+
+  const HostPaths& paths_;
+  const Filter& is_wanted_;
+  std::shared_ptr<KeptFile> table_;
+  DeviceList<Device> devices_;
+  std::size_t wanted_ = 0;  // wanted devices so far in this tick
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_netdev(const CollectorContext& context) {
+  return std::make_unique<Netdev>(context);
+}
+
+}  // namespace msp

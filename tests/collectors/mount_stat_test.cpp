@@ -1,0 +1,253 @@
+#include "collectors/mount_stat.h"
+
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+using namespace std::chrono_literals;
+
+namespace msp {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Mounts whose statvfs blocks until they are told to answer. MountStat takes a plain function,
+/// hence one global.
+struct Host {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::set<std::string> hanging;
+  std::map<std::string, int> errors;
+  std::map<std::string, int> calls;
+  std::set<std::thread::id> threads;
+  int inside = 0;
+  int inside_most = 0;
+
+  void hang(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    hanging.insert(path);
+  }
+
+  /// Lets the calls return and waits until they have.
+  void answer_all() {
+    std::unique_lock lock(mutex);
+    hanging.clear();
+    changed.notify_all();
+    changed.wait(lock, [&] { return inside == 0; });
+  }
+
+  int calls_of(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    return calls[path];
+  }
+};
+Host* g_host;
+
+int fake_statvfs(const char* path, struct statvfs* out) {
+  auto& host = *g_host;
+  std::unique_lock lock(host.mutex);
+  ++host.calls[path];
+  host.threads.insert(std::this_thread::get_id());
+  host.inside_most = std::max(host.inside_most, ++host.inside);
+  host.changed.wait(lock, [&] { return !host.hanging.contains(path); });
+  --host.inside;
+  host.changed.notify_all();
+  if (const auto error = host.errors.find(path); error != host.errors.end()) {
+    errno = error->second;
+    return -1;
+  }
+  out->f_blocks = std::string_view(path).size();
+  return 0;
+}
+
+struct Fixture {
+  Fixture() { g_host = &host; }
+  ~Fixture() { host.answer_all(); }
+
+  Host host;
+
+  static std::vector<MountToAsk> mounts(std::initializer_list<const char*> paths) {
+    std::vector<MountToAsk> mounts;
+    for (const auto* path : paths) mounts.push_back({path, mounts.size(), "ext4"});
+    return mounts;
+  }
+
+  /// Asks until `index` is answered: the worker that was stuck needs a moment to come back.
+  static bool recovers(MountStat& stat, std::size_t index) {
+    const auto give_up = Clock::now() + 20s;
+    while (Clock::now() < give_up) {
+      REQUIRE(stat.ask().has_value());
+      if (!stat.answer(index).timed_out) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+};
+
+// Far more than any answer takes here, so that only what hangs runs into it.
+constexpr auto kLong = 20s;
+constexpr auto kShort = 300ms;
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick after tick") {
+  MountStat stat(fake_statvfs, kLong);
+  stat.set_mounts(mounts({"/", "/srv", "/home"}));
+  for (int tick = 1; tick <= 50; ++tick) {
+    REQUIRE(stat.ask().has_value());
+    CHECK(stat.answer(1).stat.f_blocks == 4);
+    CHECK(stat.answer(2).stat.f_blocks == 5);
+    CHECK(host.calls_of("/srv") == tick);
+  }
+  CHECK(host.threads.size() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "no mounts: nothing is asked and no thread started") {
+  MountStat stat(fake_statvfs, kLong);
+  REQUIRE(stat.ask().has_value());
+  CHECK(host.threads.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own") {
+  host.errors["/srv"] = ESTALE;
+  MountStat stat(fake_statvfs, kLong);
+  stat.set_mounts(mounts({"/", "/srv", "/home"}));
+  REQUIRE(stat.ask().has_value());
+  CHECK(stat.answer(0).error == 0);
+  CHECK(stat.answer(1).error == ESTALE);
+  CHECK_FALSE(stat.answer(1).timed_out);
+  CHECK(stat.answer(2).error == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is asked once") {
+  host.hang("/nfs");
+  MountStat stat(fake_statvfs, kShort);
+  stat.set_mounts(mounts({"/", "/nfs", "/home"}));
+  const auto begin = Clock::now();
+  REQUIRE(stat.ask().has_value());
+  CHECK(Clock::now() - begin >= kShort);
+  CHECK(stat.answer(0).stat.f_blocks == 1);
+  CHECK(stat.answer(1).timed_out);
+  CHECK(stat.answer(2).stat.f_blocks == 5);
+
+  const auto second = Clock::now();
+  for (int tick = 0; tick < 100; ++tick) {
+    REQUIRE(stat.ask().has_value());
+    CHECK(stat.answer(1).timed_out);
+    CHECK(stat.answer(2).stat.f_blocks == 5);
+  }
+  CHECK(Clock::now() - second < 100 * kShort / 2);
+  CHECK(host.calls_of("/nfs") == 1);
+  CHECK(host.calls_of("/home") == 101);
+  CHECK(host.threads.size() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together") {
+  for (const auto* path : {"/a", "/b", "/c", "/d"}) host.hang(path);
+  MountStat stat(fake_statvfs, 2s);
+  stat.set_mounts(mounts({"/a", "/b", "/", "/c", "/d", "/home"}));
+  const auto begin = Clock::now();
+  REQUIRE(stat.ask().has_value());
+  CHECK(Clock::now() - begin < 4s);
+  for (const std::size_t hung : {0, 1, 3, 4}) CHECK(stat.answer(hung).timed_out);
+  CHECK(stat.answer(2).stat.f_blocks == 1);
+  CHECK(stat.answer(5).stat.f_blocks == 5);
+}
+
+TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the surplus worker ends") {
+  host.hang("/nfs");
+  MountStat stat(fake_statvfs, kShort);
+  stat.set_mounts(mounts({"/nfs", "/home"}));
+  REQUIRE(stat.ask().has_value());
+  CHECK(stat.answer(0).timed_out);
+  host.answer_all();
+  REQUIRE(recovers(stat, 0));
+  CHECK(stat.answer(0).stat.f_blocks == 4);
+
+  host.threads.clear();
+  for (int tick = 0; tick < 50; ++tick) REQUIRE(stat.ask().has_value());
+  CHECK(host.threads.size() <= 2);  // the one that stays, and the other on its way out
+}
+
+TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error") {
+  host.hang("/slow");
+  MountStat stat(fake_statvfs, kLong);
+  stat.set_mounts(mounts({"/slow", "/home"}));
+  std::thread later([&] {
+    std::unique_lock lock(host.mutex);
+    host.changed.wait(lock, [&] { return host.calls["/home"] > 0; });  // handed over
+    host.hanging.clear();
+    host.changed.notify_all();
+  });
+  REQUIRE(stat.ask().has_value());
+  later.join();
+  CHECK_FALSE(stat.answer(0).timed_out);
+  CHECK(stat.answer(0).stat.f_blocks == 5);
+}
+
+TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is stuck") {
+  host.hang("/nfs");
+  MountStat stat(fake_statvfs, kShort);
+  stat.set_mounts(mounts({"/nfs", "/home"}));
+  REQUIRE(stat.ask().has_value());
+  stat.set_mounts({{"/home", 1, "ext4"}});  // unmounted lazily
+  REQUIRE(stat.ask().has_value());
+  CHECK_FALSE(stat.answer(0).timed_out);
+  stat.set_mounts(mounts({"/nfs", "/home", "/new"}));
+  REQUIRE(stat.ask().has_value());
+  CHECK(stat.answer(0).timed_out);
+  CHECK(stat.answer(2).stat.f_blocks == 4);
+  CHECK(host.calls_of("/nfs") == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked") {
+  host.hang("/nfs");
+  MountStat stat(fake_statvfs, kShort);
+  stat.set_mounts({{"/nfs", 40, "nfs4"}});
+  REQUIRE(stat.ask().has_value());
+  CHECK(stat.answer(0).timed_out);
+  stat.set_mounts({{"/nfs", 41, "nfs4"}});
+  REQUIRE(stat.ask().has_value());
+  CHECK(host.calls_of("/nfs") == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead server there are") {
+  std::vector<MountToAsk> all;
+  for (int i = 0; i < 60; ++i) {
+    all.push_back({"/nfs/" + std::to_string(i), static_cast<std::uint64_t>(i), "nfs4"});
+    host.hang(all.back().path);
+  }
+  all.push_back({"/", 100, "ext4"});
+  MountStat stat(fake_statvfs, 1s);
+  stat.set_mounts(all);
+  REQUIRE(stat.ask().has_value());  // finds the first of them
+  for (int tick = 0; tick < 20; ++tick) {
+    REQUIRE(stat.ask().has_value());
+    CHECK(stat.answer(59).timed_out);
+    CHECK_FALSE(stat.answer(60).timed_out);  // of another type, though kStuckMax are stuck
+  }
+  {
+    const std::lock_guard lock(host.mutex);
+    CHECK(host.inside_most <= static_cast<int>(MountStat::kStuckMax) + 1);
+  }
+  host.answer_all();
+  for (const std::size_t index : {0, 30, 59}) CHECK(recovers(stat, index));
+}
+
+TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call may return later") {
+  host.hang("/nfs");
+  {
+    MountStat stat(fake_statvfs, kShort);
+    stat.set_mounts(mounts({"/nfs", "/home"}));
+    REQUIRE(stat.ask().has_value());
+  }
+  std::unique_lock lock(host.mutex);
+  CHECK(host.inside == 1);
+}
+
+}  // namespace msp

@@ -1,0 +1,266 @@
+// The filesystem collector against real mounts that do not answer: hung_fs, mounted in a mount
+// namespace that only this process is in. Nothing is left behind, whatever fails: each hung_fs ends
+// with the pipe that it is told through, its mount with the namespace.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/core/clock.h"
+#include "agent/core/file.h"
+#include "agent/scraper.h"
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+namespace msp {
+namespace {
+
+constexpr auto kTimeout = 400ms;
+
+/// Once for the process, before it has threads.
+void enter_private_namespace() {
+  static bool entered = false;
+  if (entered) return;
+  INFO("a mount namespace of its own needs root");
+  REQUIRE(::unshare(CLONE_NEWNS) == 0);
+  REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+  entered = true;
+}
+
+class HungFs {
+ public:
+  explicit HungFs(fs::path point) : point_(std::move(point)) {
+    fs::create_directories(point_);
+    int to[2], from[2];
+    REQUIRE(::pipe2(to, O_CLOEXEC) == 0);
+    REQUIRE(::pipe2(from, O_CLOEXEC) == 0);
+    child_ = ::fork();
+    REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      // A killed test keeps its pipes open for as long as one of its threads is in statfs.
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::dup2(to[0], STDIN_FILENO);
+      ::dup2(from[1], STDOUT_FILENO);
+      ::execl(HUNG_FS, HUNG_FS, point_.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::close(to[0]);
+    ::close(from[1]);
+    to_ = Fd(to[1]);
+    from_ = Fd(from[0]);
+    REQUIRE(line() == "mounted");
+  }
+
+  ~HungFs() {
+    to_.reset();
+    ::waitpid(child_, nullptr, 0);
+    ::umount2(point_.c_str(), MNT_DETACH);
+  }
+
+  /// Sends the letter and returns when it is in force: how often statfs was asked by then.
+  int tell(char command) const {
+    REQUIRE(::write(to_.get(), &command, 1) == 1);
+    return std::stoi(line());
+  }
+
+  const fs::path& point() const { return point_; }
+
+ private:
+  std::string line() const {
+    std::string text;
+    for (char c; ::read(from_.get(), &c, 1) == 1 && c != '\n';) text += c;
+    return text;
+  }
+
+  fs::path point_;
+  pid_t child_ = -1;
+  Fd to_, from_;
+};
+
+struct Fixture {
+  Fixture() {
+    enter_private_namespace();
+    char name[] = "/tmp/msp-agent-hung-XXXXXX";
+    folder = mkdtemp(name);
+    REQUIRE(::mount("tmpfs", folder.c_str(), "tmpfs", 0, nullptr) == 0);
+    // Only self/mountinfo: pid 1 is in another namespace.
+    fs::create_directories(folder / "proc");
+    fs::create_symlink("/proc/self", folder / "proc/self");
+  }
+
+  ~Fixture() {
+    scraper.reset();
+    hung.clear();
+    ::umount2(folder.c_str(), MNT_DETACH);
+    std::error_code ignored;
+    fs::remove(folder, ignored);
+  }
+
+  HungFs& add_hung(const std::string& name) {
+    hung.push_back(std::make_unique<HungFs>(folder / name));
+    return *hung.back();
+  }
+
+  void start() {
+    Scraper::Setup setup;
+    setup.collectors = {"filesystem"};
+    setup.paths.procfs = folder / "proc";
+    setup.options.filesystem.mount_timeout = kTimeout;
+    setup.options.filesystem.fs_types = [](std::string_view) { return true; };
+    setup.options.filesystem.mount_points = [prefix = folder.string()](std::string_view point) {
+      return point.starts_with(prefix);
+    };
+    scraper = std::make_unique<Scraper>(std::move(setup));
+  }
+
+  Scrape tick() {
+    const auto begin = monotonic_ns();
+    auto scrape = scraper->scrape(0);
+    seconds = static_cast<double>(monotonic_ns() - begin) / kNsPerSecond;
+    return scrape;
+  }
+
+  /// The value of a metric for a mount, or -1. `error` is its label device_error.
+  static double value(const Scrape& scrape, std::string_view name, const fs::path& mount_point,
+                      std::string_view error = "") {
+    for (std::size_t i = 0; i < scrape.values.size(); ++i) {
+      const auto& labels = (*scrape.series)[i]->labels;
+      if (labels.get(kMetricName) == name && labels.get("mountpoint") == mount_point.string() &&
+          labels.get("device_error") == error && !is_stale_marker(scrape.values[i])) {
+        return scrape.values[i];
+      }
+    }
+    return -1;
+  }
+
+  void check_good(const Scrape& scrape, const fs::path& point) const {
+    INFO(point.string());
+    CHECK(value(scrape, "node_filesystem_device_error", point) == 0);
+    CHECK(value(scrape, "node_filesystem_size_bytes", point) > 0);
+    CHECK(value(scrape, "node_filesystem_avail_bytes", point) > 0);
+  }
+
+  void check_stuck(const Scrape& scrape, const fs::path& point) const {
+    INFO(point.string());
+    constexpr std::string_view kText = "mountpoint timeout";
+    CHECK(value(scrape, "node_filesystem_device_error", point, kText) == 1);
+    CHECK(value(scrape, "node_filesystem_readonly", point, kText) == 0);
+    CHECK(value(scrape, "node_filesystem_size_bytes", point, kText) == -1);
+    CHECK(value(scrape, "node_filesystem_size_bytes", point) == -1);
+  }
+
+  static std::ptrdiff_t threads() {
+    return std::distance(fs::directory_iterator("/proc/self/task"), fs::directory_iterator{});
+  }
+
+  /// Ticks until the mount is reported again: its stuck call needs a moment to return.
+  bool recovers(const fs::path& point) {
+    const auto give_up = monotonic_ns() + 20 * kNsPerSecond;
+    while (monotonic_ns() < give_up) {
+      if (value(tick(), "node_filesystem_device_error", point) == 0) return true;
+    }
+    return false;
+  }
+
+  fs::path folder;  // a tmpfs: the mount that always answers
+  std::vector<std::unique_ptr<HungFs>> hung;
+  std::unique_ptr<Scraper> scraper;
+  double seconds = 0;  // the last tick took
+};
+
+// One deadline and what a busy machine adds, but less than five mounts one after the other would
+// take.
+constexpr double kOneDeadlineSeconds = 0.4 + 0.7;
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a mount that never answers costs its own metrics only") {
+  auto& mount = add_hung("nfs");
+  mount.tell('a');
+  start();
+  check_good(tick(), mount.point());
+  const auto threads_good = threads();
+
+  mount.tell('h');
+  check_stuck(tick(), mount.point());
+  CHECK(seconds >= 0.4);
+  CHECK(seconds < kOneDeadlineSeconds);
+  const auto asked = mount.tell('n');
+  tick();
+  const auto threads_stuck = threads();
+  CHECK(threads_stuck <= threads_good + 1);
+
+  const auto begin = monotonic_ns();
+  for (int i = 0; i < 200; ++i) {
+    const auto scrape = tick();
+    check_stuck(scrape, mount.point());
+    check_good(scrape, folder);
+    CHECK(threads() <= threads_stuck);
+  }
+  CHECK(monotonic_ns() - begin <
+        200 * kNsPerSecond / 20);  // 50 ms a tick: nobody waits for it again
+  CHECK(mount.tell('n') == asked);
+
+  mount.tell('a');
+  CHECK(recovers(mount.point()));
+  check_good(tick(), mount.point());
+  check_good(tick(), folder);
+
+  mount.tell('h');
+  check_stuck(tick(), mount.point());
+  CHECK(threads() <= threads_stuck);
+}
+
+TEST_CASE_METHOD(Fixture, "mounts that hang together cost one deadline together") {
+  for (const auto* name : {"a", "b", "c", "d", "e"}) add_hung(name);
+  auto& good = add_hung("good");
+  good.tell('a');
+  start();
+  const auto scrape = tick();
+  CHECK(seconds < kOneDeadlineSeconds);
+  for (const auto& mount : hung) {
+    if (mount.get() != &good) check_stuck(scrape, mount->point());
+  }
+  check_good(scrape, good.point());
+  check_good(scrape, folder);
+
+  tick();
+  CHECK(seconds < 0.4);
+  for (const auto& mount : hung) mount->tell('a');
+  for (const auto& mount : hung) CHECK(recovers(mount->point()));
+  for (const auto& mount : hung) CHECK(mount->tell('n') > 1);
+}
+
+TEST_CASE_METHOD(Fixture, "the agent ends at once while a mount is stuck") {
+  auto& mount = add_hung("nfs");
+  start();
+  check_stuck(tick(), mount.point());
+  const auto begin = monotonic_ns();
+  scraper.reset();
+  CHECK(monotonic_ns() - begin < kNsPerSecond / 5);
+}
+
+TEST_CASE_METHOD(Fixture, "a dead server that is unmounted and mounted anew is reported at once") {
+  auto& dead = add_hung("nfs");
+  start();
+  check_stuck(tick(), dead.point());
+  REQUIRE(::umount2(dead.point().c_str(), MNT_DETACH) == 0);
+  auto& alive = add_hung("nfs");
+  alive.tell('a');
+  check_good(tick(), alive.point());
+}
+
+}  // namespace msp

@@ -1,0 +1,91 @@
+"""What goes over the wire, and what the agent does with the answers: against a receiver that answers by script and
+holds every request to remote write 1.0."""
+import time
+
+from support.agent import CUSTOMER, SERVER, running_agent, temporary_folder, write_config
+from support.check import run_checks
+from support.process import poll_until
+from support.receiver import Receiver, endless, receiving
+
+
+def last_value(receiver: Receiver, name: str, **labels: str) -> float:
+    """The newest accepted sample of the series of this name with these labels; raises when there is none."""
+    for request in reversed(receiver.accepted()):
+        for series in request.series:
+            if series.name == name and labels.items() <= dict(series.labels).items() and series.samples:
+                return series.samples[-1][1]
+    raise AssertionError(f"no sample of {name} {labels}")
+
+
+def every_request_obeys_remote_write_1_0() -> None:
+    with temporary_folder() as folder, receiving() as receiver:
+        with running_agent(write_config(folder, receiver.url)) as agent:
+            poll_until("4 requests", lambda: len(receiver.requests) >= 4, process=agent)
+    # The receiver has looked at each of them; here is what the specification does not ask for.
+    assert len({request.connection for request in receiver.requests}) == 1, "not one connection for all requests"
+    for request in receiver.requests:
+        times = {timestamp for _, timestamp in request.samples()}
+        assert len(times) == 1, f"one tick per request and one timestamp per tick, got {sorted(times)}"
+        assert 0 <= request.arrived * 1000 - times.pop() < 5000, "a timestamp that is not the moment of the tick"
+        for series in request.series:
+            labels = dict(series.labels)
+            assert (labels["customer_id"], labels["server_name"]) == (CUSTOMER, SERVER), labels
+            assert labels.get("instance") and labels.get("job"), labels
+    ticks = receiver.timestamps()
+    gaps = [b - a for a, b in zip(ticks[1:], ticks[2:])]  # the first tick is at once, not on the grid
+    assert all(abs(gap - 1000) <= 250 for gap in gaps), f"ticks are {gaps} ms apart, not 1000"
+
+
+def refused_with_503_is_sent_again_and_arrives_once() -> None:
+    with temporary_folder() as folder, receiving([503, 503]) as receiver:
+        with running_agent(write_config(folder, receiver.url)) as agent:
+            poll_until("an accepted request", receiver.accepted, process=agent)
+            retries = poll_until("the retries in its own metrics",
+                                 lambda: last_value(receiver, "msp_agent_retries_total"), process=agent)
+    assert retries == 2, f"msp_agent_retries_total is {retries} after two 503"
+    refused = receiver.requests[0].samples() | receiver.requests[1].samples()
+    accepted = [sample for request in receiver.accepted() for sample in request.samples()]
+    assert refused and refused <= set(accepted), f"{len(refused - set(accepted))} samples were lost"
+    assert len(accepted) == len(set(accepted)), f"{len(accepted) - len(set(accepted))} samples arrived twice"
+
+
+def refused_with_400_is_dropped_counted_and_told_once() -> None:
+    with temporary_folder() as folder, receiving([400, 400]) as receiver:
+        with running_agent(write_config(folder, receiver.url)) as agent:
+            dropped = poll_until(
+                "the drop in its own metrics",
+                lambda: last_value(receiver, "msp_agent_samples_dropped_total", reason="rejected"), process=agent)
+            complaints = agent.log().count("HTTP 400")
+    rejected = [request.samples() for request in receiver.requests if not request.accepted]
+    accepted = {sample for request in receiver.accepted() for sample in request.samples()}
+    assert len(rejected) == 2, f"{len(rejected)} requests were refused"
+    assert not (rejected[0] | rejected[1]) & accepted, "what was refused for good was sent again"
+    assert dropped == sum(len(samples) for samples in rejected), f"{dropped} counted as dropped"
+    assert complaints == 1, f"{complaints} log lines about HTTP 400, not one"
+
+
+def an_answer_that_never_ends_costs_the_timeout_and_no_sample() -> None:
+    with temporary_folder() as folder, receiving([endless]) as receiver:
+        with running_agent(write_config(folder, receiver.url, timeout="2s")) as agent:
+            poll_until("a second request", lambda: len(receiver.requests) >= 2, 15, process=agent)
+            poll_until("the kept samples", lambda: len(receiver.timestamps()) >= 3, process=agent)
+    waited = receiver.requests[1].arrived - receiver.requests[0].arrived
+    assert waited < 2 + 2, f"the next attempt came after {waited:.1f} s, with a timeout of 2 s and a back-off of 1 s"
+    assert receiver.requests[0].samples() <= receiver.requests[1].samples(), "samples were lost"
+
+
+def a_stop_does_not_wait_for_an_answer_that_never_ends() -> None:
+    with temporary_folder() as folder, receiving([endless] * 100) as receiver:
+        with running_agent(write_config(folder, receiver.url)) as agent:
+            poll_until("a request", lambda: receiver.requests, process=agent)
+            begin = time.monotonic()
+            agent.stop()
+            took = time.monotonic() - begin
+            assert took < 5, f"the stop took {took:.1f} s"
+            assert agent.wait(0) == 0, f"exit code {agent.wait(0)}"
+
+
+run_checks(every_request_obeys_remote_write_1_0, refused_with_503_is_sent_again_and_arrives_once,
+           refused_with_400_is_dropped_counted_and_told_once,
+           an_answer_that_never_ends_costs_the_timeout_and_no_sample,
+           a_stop_does_not_wait_for_an_answer_that_never_ends)

@@ -1,0 +1,76 @@
+"""--dry-run: text that promtool accepts, with the labels that would be sent, from a process without a network."""
+import os
+import re
+import socket
+import subprocess
+
+from support.agent import CUSTOMER, ROOT, SERVER, dry_run, run_once, temporary_folder, write_config
+from support.check import run_checks
+from support.exposition import parse_exposition
+
+NOWHERE = "http://127.0.0.1:9/api/v1/write"
+
+# What promtool's linter says of names that are node_exporter's, and so ours: (the metrics, the complaint).
+KNOWN_COMPLAINTS = (
+    # The keys of /proc/meminfo as the kernel writes them: node_memory_MemTotal_bytes.
+    (r"node_memory_[A-Z]\w*", "metric names should be written in 'snake_case' not 'camelCase'"),
+)
+
+
+def promtool_accepts_it() -> None:
+    with temporary_folder() as folder:
+        text = dry_run(write_config(folder, NOWHERE))
+    outcome = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60,
+                             check=False)
+    # Exit codes: 0 fine, 3 the linter complains, anything else: not the format.
+    assert outcome.returncode in (0, 3), f"promtool cannot read it: {outcome.stdout}{outcome.stderr}"
+    unknown = [line for line in (outcome.stdout + outcome.stderr).splitlines() if line.strip()
+               and not any(re.fullmatch(f"{metrics} {complaint}", line) for metrics, complaint in KNOWN_COMPLAINTS)]
+    assert not unknown, "promtool complains:\n" + "\n".join(unknown)
+
+
+def every_sample_carries_the_labels_of_its_server() -> None:
+    with temporary_folder() as folder:
+        exposition = parse_exposition(dry_run(write_config(
+            folder, NOWHERE, more="environment: production\nlabels: {csp: aws, region: ap-northeast-2}\n")))
+    wanted = {"customer_id": CUSTOMER, "server_name": SERVER, "environment": "production", "csp": "aws",
+              "region": "ap-northeast-2", "instance": socket.gethostname(), "job": "node"}
+    assert exposition.samples, "nothing was collected"
+    for name, labels in exposition.samples:
+        missing = wanted.items() - dict(labels).items()
+        assert not missing, f"{name} lacks {dict(missing)}: {labels}"
+
+
+def every_family_has_help_and_type_and_every_collector_succeeds() -> None:
+    with temporary_folder() as folder:
+        exposition = parse_exposition(dry_run(write_config(folder, NOWHERE)))
+    for name, _ in exposition.samples:
+        assert exposition.types.get(name) in ("counter", "gauge"), f"{name} has no TYPE"
+        assert exposition.helps.get(name), f"{name} has no HELP"
+    successes = {dict(labels)["collector"]: value for (name, labels), value in exposition.samples.items()
+                 if name == "node_scrape_collector_success"}
+    default_set = {"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname"}
+    assert set(successes) == default_set, f"collectors that ran: {sorted(successes)}"
+    assert set(successes.values()) == {1.0}, f"collectors that failed: {successes}"
+
+
+def it_needs_no_network() -> None:
+    unshare = ("unshare", "-n") if os.geteuid() == 0 else ("unshare", "-rn")
+    with temporary_folder() as folder:
+        outcome = run_once("--config", str(write_config(folder, NOWHERE)), "--dry-run", prefix=unshare)
+    assert (outcome.returncode, outcome.stderr) == (0, ""), f"exit {outcome.returncode}: {outcome.stderr}"
+    assert "node_load1{" in outcome.stdout, outcome.stdout[:500]
+
+
+def it_reads_the_host_where_it_is_told_to() -> None:
+    with temporary_folder() as folder:
+        text = dry_run(write_config(folder, NOWHERE, more="collectors: {enabled: [loadavg]}\n"),
+                       "--path.procfs", str(ROOT / "tests/fixtures/loadavg/server/proc"))
+    loads = {name: value for (name, _), value in parse_exposition(text).samples.items()
+             if name.startswith("node_load")}
+    assert loads == {"node_load1": 0.2, "node_load5": 0.18, "node_load15": 12.5}, loads
+
+
+run_checks(promtool_accepts_it, every_sample_carries_the_labels_of_its_server,
+           every_family_has_help_and_type_and_every_collector_succeeds, it_needs_no_network,
+           it_reads_the_host_where_it_is_told_to)

@@ -1,0 +1,128 @@
+"""The loop: ticks, stops, outages and pauses, each on a running agent at an interval of 1 s."""
+import re
+import signal
+import threading
+import time
+
+from support.agent import CUSTOMER, running_agent, temporary_folder, write_config
+from support.check import run_checks
+from support.process import free_port, poll_until
+from support.receiver import hold_until, receiving
+from support.victoria_metrics import running_victoria_metrics
+
+STOP_SECONDS_MAX = 5
+
+
+def gaps_of(timestamps: list[int]) -> list[int]:
+    """Milliseconds from tick to tick, without the first tick, which is at once and not on the grid."""
+    ordered = sorted(timestamps)[1:]
+    return [b - a for a, b in zip(ordered, ordered[1:])]
+
+
+def a_stop_delivers_what_is_buffered() -> None:
+    release = threading.Event()
+    with temporary_folder() as folder, receiving([hold_until(release)]) as receiver:
+        with running_agent(write_config(folder, receiver.url)) as agent:
+            poll_until("a request", lambda: receiver.requests, process=agent)
+            time.sleep(2.5)  # ticks that wait behind the answer that does not come
+            stopped_ms = time.time() * 1000
+            begin = time.monotonic()
+            agent.send(signal.SIGTERM)
+            poll_until("the agent says that it stops", lambda: "SIGTERM" in agent.log())
+            release.set()
+            exit_code = agent.wait(STOP_SECONDS_MAX)
+            took = time.monotonic() - begin
+        assert exit_code == 0, f"exit code {exit_code}: {agent.log()}"
+        assert took < STOP_SECONDS_MAX, f"the stop took {took:.1f} s"
+        ticks = receiver.timestamps()
+        assert len(ticks) >= 3, f"ticks that arrived: {ticks}"
+        assert stopped_ms - ticks[-1] < 1250, f"the last tick that arrived is {stopped_ms - ticks[-1]:.0f} ms old"
+        assert all(abs(gap - 1000) <= 250 for gap in gaps_of(ticks)), f"a hole: {gaps_of(ticks)}"
+
+
+def a_stop_ends_in_time_when_nobody_listens() -> None:
+    with temporary_folder() as folder:
+        with running_agent(write_config(folder, f"http://127.0.0.1:{free_port()}/api/v1/write")) as agent:
+            poll_until("cannot reach", lambda: "cannot reach" in agent.log(), process=agent)
+            begin = time.monotonic()
+            agent.send(signal.SIGTERM)
+            exit_code = agent.wait(STOP_SECONDS_MAX)
+            took = time.monotonic() - begin
+        assert exit_code == 0, f"exit code {exit_code}: {agent.log()}"
+        assert took < STOP_SECONDS_MAX, f"the stop took {took:.1f} s"
+        assert "not delivered" in agent.log(), f"lost samples and not a word of it: {agent.log()}"
+
+
+def an_outage_leaves_no_hole_and_two_log_lines() -> None:
+    port = free_port()
+    with temporary_folder() as folder:
+        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write")
+        started_ms = time.time() * 1000
+        with running_agent(config) as agent:
+            poll_until("cannot reach", lambda: "cannot reach" in agent.log(), process=agent)
+            time.sleep(4)  # the outage
+            with running_victoria_metrics(folder, port) as server:
+                poll_until("delivered again", lambda: "delivered again" in agent.log(), 60, agent)
+                (caught_up,) = re.findall(r"delivered again.*?([\d,]+) samples caught up", agent.log())
+                assert int(caught_up.replace(",", "")) > 100, f"{caught_up} samples caught up"
+
+                def whole() -> bool:
+                    exported = server.export(f'node_load1{{customer_id="{CUSTOMER}"}}')
+                    assert len(exported) == 1, f"{len(exported)} series"
+                    ticks = exported[0]["timestamps"]
+                    assert all(abs(gap - 1000) <= 250 for gap in gaps_of(ticks)), f"a hole: {gaps_of(ticks)}"
+                    return ticks[-1] - ticks[0] > 5000 and ticks[0] - started_ms < 1000
+                poll_until("every tick since the start", whole, 20, agent)
+                agent.stop()
+        lines = agent.log().splitlines()
+        for words in ("cannot reach", "delivered again"):
+            told = [line for line in lines if words in line]
+            assert len(told) == 1, f"{len(told)} lines with '{words}', not one: {lines}"
+        (failure,) = [line for line in lines if "cannot reach" in line]
+        assert "samples kept" in failure and "next try in" in failure, failure
+
+
+def missed_ticks_are_skipped_and_counted_not_sent_late() -> None:
+    with temporary_folder() as folder, receiving() as receiver:
+        with running_agent(write_config(folder, receiver.url)) as agent:
+            poll_until("3 ticks", lambda: len(receiver.timestamps()) >= 3, process=agent)
+            before = len(receiver.timestamps())
+            agent.send(signal.SIGSTOP)
+            stopped_ms = time.time() * 1000
+            time.sleep(4.3)  # the pause itself
+            resumed_ms = time.time() * 1000
+            agent.send(signal.SIGCONT)
+            poll_until("3 ticks more", lambda: len(receiver.timestamps()) >= before + 3, process=agent)
+            agent.stop()
+        ticks = receiver.timestamps()
+        late = [tick for tick in ticks if stopped_ms + 50 < tick < resumed_ms - 50]
+        assert not late, f"samples are stamped with moments at which the agent stood still: {late}"
+        assert ticks == sorted(set(ticks)), f"not one tick after the other: {ticks}"
+        skipped = {value for request in receiver.requests for series in request.series
+                   if series.name == "msp_agent_ticks_skipped_total" for _, value in series.samples}
+        assert min(skipped) == 0 and 3 <= max(skipped) <= 4, f"msp_agent_ticks_skipped_total: {sorted(skipped)}"
+        phases = [tick % 1000 for tick in ticks[1:] if not resumed_ms - 50 < tick < resumed_ms + 250]
+        spread = max((phase - phases[0] + 500) % 1000 - 500 for phase in phases)
+        assert abs(spread) < 250, f"the rhythm before and after is not the same: {phases}"
+
+
+def phase_of(server: str) -> float:
+    """Milliseconds after the full second at which this server ticks."""
+    with temporary_folder() as folder, receiving() as receiver:
+        with running_agent(write_config(folder, receiver.url, server=server)) as agent:
+            poll_until("3 ticks", lambda: len(receiver.timestamps()) >= 3, process=agent)
+        return receiver.timestamps()[2] % 1000
+
+
+def servers_tick_at_their_own_phase_the_same_after_a_restart() -> None:
+    phases = {server: (phase_of(server), phase_of(server)) for server in ("web-01", "web-02", "db-01")}
+    for server, (first, second) in phases.items():
+        apart = abs((first - second + 500) % 1000 - 500)
+        assert apart < 200, f"{server} ticks at {first} ms, after a restart at {second} ms"
+    firsts = sorted(first for first, _ in phases.values())
+    assert firsts[-1] - firsts[0] > 100, f"all servers tick at the same moment: {phases}"
+
+
+run_checks(a_stop_delivers_what_is_buffered, a_stop_ends_in_time_when_nobody_listens,
+           an_outage_leaves_no_hole_and_two_log_lines, missed_ticks_are_skipped_and_counted_not_sent_late,
+           servers_tick_at_their_own_phase_the_same_after_a_restart)

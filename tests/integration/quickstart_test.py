@@ -1,0 +1,73 @@
+"""packaging/quickstart.sh: one command to samples in a VictoriaMetrics, and nothing of it left when it ends."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+from support.agent import ROOT, temporary_folder
+from support.check import run_checks
+from support.process import Process, free_port, poll_until, started
+
+COMMAND = ["sh", str(ROOT / "packaging/quickstart.sh")]
+
+
+def environment(port: int) -> dict[str, str]:
+    return os.environ | {"QUICKSTART_PORT": str(port)}
+
+
+def left_over(port: int) -> list[str]:
+    """Command lines of processes that belong to the quickstart on this port."""
+    commands = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            commands.append(path.read_text().replace("\0", " "))
+        except OSError:
+            continue  # it has ended meanwhile
+    return [command for command in commands
+            if f"127.0.0.1:{port}" in command or "build/quickstart/msp-agent.yaml" in command]
+
+
+def it_shows_samples_and_ends_by_itself() -> None:
+    port = free_port()
+    for _ in range(2):  # the second run finds the first one's build and data
+        outcome = subprocess.run([*COMMAND, "--for", "3s"], env=environment(port), capture_output=True, text=True,
+                                 timeout=300, check=False)
+        said = f"{outcome.stdout}{outcome.stderr}"
+        assert outcome.returncode == 0, f"exit code {outcome.returncode}: {said}"
+        shown = re.search(r"(?m)^(\d+) series of this host", outcome.stdout)
+        assert shown and int(shown[1]) > 100, said
+        for words in ("memory used", "disk / used", "Done after 3 s", "curl"):
+            assert words in outcome.stdout, f"'{words}' is not said: {said}"
+        assert re.search(r"Done after 3 s: [1-9]\d+ samples arrived", outcome.stdout), said
+        assert not left_over(port), left_over(port)
+
+
+def a_stop_ends_all_that_it_started() -> None:
+    port = free_port()
+    with temporary_folder() as folder, \
+            started(Process(COMMAND, folder / "quickstart.log", environment(port))) as quickstart:
+        poll_until("samples", lambda: "series of this host" in quickstart.log(), 120, quickstart)
+        for program in ("victoria-metrics ", "build/release/msp-agent "):
+            assert any(command.startswith(program) for command in left_over(port)), f"{program} does not run"
+        quickstart.send(signal.SIGTERM)
+        assert quickstart.wait(15) == 143, "it was told to end with SIGTERM"
+        assert not left_over(port), left_over(port)
+
+
+def a_port_that_is_taken_is_told_with_what_to_do() -> None:
+    with temporary_folder() as folder:
+        port = free_port()
+        other = Process(["python3", "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(folder)],
+                        folder / "http.log")
+        with started(other):
+            poll_until("it listens", lambda: subprocess.run(
+                ["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{port}/"], check=False).returncode == 0)
+            outcome = subprocess.run([*COMMAND, "--for", "3s"], env=environment(port), capture_output=True, text=True,
+                                     timeout=300, check=False)
+    assert outcome.returncode == 1 and f"port {port}" in outcome.stderr and "QUICKSTART_PORT" in outcome.stderr, \
+        f"exit code {outcome.returncode}: {outcome.stdout}{outcome.stderr}"
+
+
+run_checks(it_shows_samples_and_ends_by_itself, a_stop_ends_all_that_it_started,
+           a_port_that_is_taken_is_told_with_what_to_do)

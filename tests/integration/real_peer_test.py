@@ -1,0 +1,158 @@
+"""Side by side with the distribution's node_exporter (Debian: 1.5.0): the same series both ways, the same TYPE and
+HELP, the same values within what reads a moment apart allow. Each difference is a named line here, or a failure.
+"""
+import re
+import urllib.request
+
+from support.agent import dry_run, temporary_folder, write_config
+from support.check import run_checks
+from support.exposition import Exposition, SeriesKey, parse_exposition
+from support.process import Process, free_port, poll_until, started
+
+COLLECTORS = ("cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname")
+
+# The agent's defaults, which are node_exporter 1.12's where 1.5.0 has others (netdev: the agent's own).
+FLAGS = (
+    "--web.disable-exporter-metrics", "--collector.disable-defaults", *(f"--collector.{name}" for name in COLLECTORS),
+    "--collector.netdev.device-exclude=^(veth|cali|lxc)",
+    r"--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$",
+    "--collector.filesystem.mount-points-exclude="
+    "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+    "--collector.filesystem.fs-types-exclude="
+    "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay"
+    "|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$",
+)
+
+# Metrics that only one of the two has: a pattern for the whole name, and why that is right.
+OURS_ONLY = {
+    r"node_filesystem_mount_info": "node_exporter has it since 1.9.0 (its pull request 2970)",
+    r"node_filesystem_purgeable_bytes": "node_exporter has it since 1.9.0 (its pull request 3206)",
+    r"node_uptime_seconds": "our own: the operators' manual promises it",
+    r"up": "what Prometheus adds to a scrape",
+    r"msp_agent_.*": "the agent on itself",
+}
+THEIRS_ONLY = {
+    r"node_exporter_build_info|promhttp_.*": "the exporter on itself",
+    # Since 1.9.0 (its pull request 3049) node_exporter sends the keys it knows, no longer every line of the file.
+    r"node_memory_(KReclaimable|FileHugePages|FilePmdMapped|Hugetlb|SecPageTables|Balloon|Unaccepted|GPUActive"
+    r"|GPUReclaim|LowTotal|LowFree|HighTotal|HighFree|Quicklists|EasyFree)_bytes": "a key that 1.12 does not send",
+}
+# Labels that 1.5.0 does not have yet: (metric, label).
+NEW_LABELS = {("node_disk_info", "rotational")}  # since 1.9.0 (its pull request 3022)
+
+TARGET_LABELS = {"customer_id", "server_name", "instance", "job"}
+
+# How far a value may lie outside the two reads of the agent around it: (metrics, distance). The first match counts;
+# None: a value that is not to be compared. Where nothing matches: not at all.
+SLACK: tuple[tuple[str, float | None], ...] = (
+    (r"node_scrape_collector_duration_seconds", None),
+    (r"node_cpu_seconds_total", 0.02),  # the kernel's idle and iowait may go back a little; both clamp on their own
+    (r"node_boot_time_seconds", 1),     # computed by the kernel at each read
+    (r"node_procs_(running|blocked)", 8),
+    (r"node_disk_io_now", 64),
+    # A --dry-run that runs is itself part of what it reads.
+    (r"node_memory_(Mapped|MemFree|MemAvailable|AnonPages|(Active|Inactive)(_anon)?|Committed_AS)_bytes", 16 << 20),
+    (r"node_memory_\w+_bytes", 2 << 20),
+    (r"node_filesystem_(free|avail)_bytes", 16 << 20),
+    (r"node_filesystem_files_free", 64),
+)
+ROUNDS_MAX = 20  # a busy host moves between two reads; in one of the rounds each series has to agree
+
+
+def comparable(exposition: Exposition) -> dict[SeriesKey, float]:
+    """The samples without what the target adds, and without empty labels, which are no labels."""
+    return {(name, tuple((label, value) for label, value in labels
+                         if value and label not in TARGET_LABELS and (name, label) not in NEW_LABELS)): sample
+            for (name, labels), sample in exposition.samples.items()}
+
+
+def justified(name: str, reasons: dict[str, str]) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in reasons)
+
+
+class Pair:
+    """A running node_exporter, and the agent asked beside it."""
+
+    def __init__(self, folder, url: str):
+        self._config = write_config(folder, "http://127.0.0.1:9/api/v1/write")
+        self._url = url
+
+    def ours(self) -> Exposition:
+        return parse_exposition(dry_run(self._config))
+
+    def theirs(self) -> Exposition:
+        with urllib.request.urlopen(self._url, timeout=10) as answer:
+            return parse_exposition(answer.read().decode())
+
+
+def the_same_series_both_ways() -> None:
+    ours, theirs = comparable(PAIR.ours()), comparable(PAIR.theirs())
+    assert len(theirs) > 100, f"only {len(theirs)} series of node_exporter: nothing to compare with"
+    more = sorted(key for key in ours.keys() - theirs.keys() if not justified(key[0], OURS_ONLY))
+    less = sorted(key for key in theirs.keys() - ours.keys() if not justified(key[0], THEIRS_ONLY))
+    assert not more and not less, "\n".join(
+        [f"only msp-agent: {key}" for key in more] + [f"only node_exporter: {key}" for key in less])
+
+
+def what_differs_by_design_is_really_there() -> None:
+    ours = {name for name, _ in PAIR.ours().samples}
+    for pattern in OURS_ONLY:
+        assert any(re.fullmatch(pattern, name) for name in ours), f"no metric of the agent is called {pattern}"
+
+
+def the_same_type_and_help() -> None:
+    ours, theirs = PAIR.ours(), PAIR.theirs()
+    common = ours.types.keys() & theirs.types.keys()
+    assert len(common) > 50, f"only {len(common)} metrics in common"
+    for what, mine, peer in (("TYPE", ours.types, theirs.types), ("HELP", ours.helps, theirs.helps)):
+        different = [f"{name}: '{mine[name]}', node_exporter has '{peer[name]}'" for name in sorted(common)
+                     if mine[name] != peer[name]]
+        assert not different, f"{what} differs:\n" + "\n".join(different)
+
+
+def slack_of(name: str) -> float | None:
+    return next((distance for pattern, distance in SLACK if re.fullmatch(pattern, name)), 0)
+
+
+def disagreements(before: dict, peer: dict, after: dict) -> dict[SeriesKey, str]:
+    """Series that both have and whose value at the peer lies outside what the agent read before and after."""
+    wrong = {}
+    for key in before.keys() & peer.keys() & after.keys():
+        slack = slack_of(key[0])
+        least, most = sorted((before[key], after[key]))
+        if slack is not None and not least - slack <= peer[key] <= most + slack:
+            wrong[key] = f"node_exporter has {peer[key]}, the agent {before[key]} before and {after[key]} after it"
+    return wrong
+
+
+def the_same_values() -> None:
+    never_agreed: dict[SeriesKey, str] | None = None
+    for _ in range(ROUNDS_MAX):
+        before, peer, after = comparable(PAIR.ours()), comparable(PAIR.theirs()), comparable(PAIR.ours())
+        wrong = disagreements(before, peer, after)
+        never_agreed = wrong if never_agreed is None else {key: wrong[key] for key in never_agreed if key in wrong}
+        if not never_agreed:
+            return
+    assert not never_agreed, f"in none of {ROUNDS_MAX} rounds:\n" + "\n".join(
+        f"{key}: {text}" for key, text in sorted(never_agreed.items()))
+
+
+def a_wrong_value_would_be_noticed() -> None:
+    """The comparison itself: a counter, a gauge and a label that are off are found."""
+    key = ("node_forks_total", ())
+    assert disagreements({key: 10.0}, {key: 9.0}, {key: 12.0}), "a counter that is too small"
+    assert not disagreements({key: 10.0}, {key: 11.0}, {key: 12.0})
+    memory = ("node_memory_MemFree_bytes", ())
+    assert disagreements({memory: 1e9}, {memory: 1e9 / 1024}, {memory: 1e9}), "kilobytes for bytes"
+    assert not justified("node_memory_MemFree_bytes", THEIRS_ONLY) and not justified("node_load1", OURS_ONLY)
+
+
+with temporary_folder() as FOLDER:
+    PORT = free_port()
+    PAIR = Pair(FOLDER, f"http://127.0.0.1:{PORT}/metrics")
+    EXPORTER = Process(["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{PORT}", *FLAGS],
+                       FOLDER / "node-exporter.log")
+    with started(EXPORTER):
+        poll_until("node_exporter answers", PAIR.theirs, 20, EXPORTER)
+        run_checks(the_same_series_both_ways, what_differs_by_design_is_really_there, the_same_type_and_help,
+                   the_same_values, a_wrong_value_would_be_noticed)

@@ -1,0 +1,117 @@
+"""A remote write receiver that answers as a script says and checks every request it gets."""
+import contextlib
+import dataclasses
+import http.server
+import threading
+import time
+from typing import Callable, Iterable, Iterator
+
+from support.remote_write import Labels, Series, read_request
+
+
+@dataclasses.dataclass
+class Request:
+    arrived: float              # time.time() when its body had been read
+    connection: tuple[str, int]
+    accepted: bool
+    series: list[Series]
+
+    def samples(self) -> set[tuple[Labels, int]]:
+        return {(series.labels, time) for series in self.series for time, _ in series.samples}
+
+    def timestamps(self) -> list[int]:
+        """Those of node_load1, which every tick has."""
+        return sorted(time for series in self.series if series.name == "node_load1" for time, _ in series.samples)
+
+
+class Receiver:
+    """Listens on 127.0.0.1. `answers` are used up one per request, then it is 204: a status, or a function that is
+    given the handler and answers itself. A request that breaks the specification is kept in `violations`."""
+
+    def __init__(self, answers: Iterable[int | Callable] = (), port: int = 0):
+        self.requests: list[Request] = []
+        self.violations: list[str] = []
+        self._answers = list(answers)
+        self._lock = threading.Lock()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                answer = receiver._take(self, body)
+                if callable(answer):
+                    answer(self)
+                    return
+                self.send_response(answer)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/api/v1/write"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def _take(self, handler: http.server.BaseHTTPRequestHandler, body: bytes) -> int | Callable:
+        try:
+            assert handler.path == "/api/v1/write", f"path {handler.path}"
+            series = read_request(handler.headers, body)
+        except Exception as violation:
+            series = []
+            self.violations.append(f"{type(violation).__name__}: {violation}")
+        with self._lock:
+            answer = self._answers.pop(0) if self._answers else 204
+            accepted = answer == 204 or getattr(answer, "accepts", False)
+            self.requests.append(Request(time.time(), handler.client_address, accepted, series))
+        return answer
+
+    def accepted(self) -> list[Request]:
+        return [request for request in list(self.requests) if request.accepted]
+
+    def timestamps(self) -> list[int]:
+        """Of all ticks that arrived and were accepted, in the order of arrival."""
+        return [timestamp for request in self.accepted() for timestamp in request.timestamps()]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextlib.contextmanager
+def receiving(answers: Iterable[int | Callable] = (), port: int = 0) -> Iterator[Receiver]:
+    """A receiver for the length of the block, which fails when a request broke the specification."""
+    receiver = Receiver(answers, port)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+    assert not receiver.violations, f"remote write 1.0 is broken: {receiver.violations[:3]}"
+
+
+def hold_until(release: threading.Event) -> Callable:
+    """An answer that comes only when `release` is set: then 204."""
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        release.wait(60)
+        handler.send_response(204)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+    answer.accepts = True
+    return answer
+
+
+def endless(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """An answer of 503 whose body never ends: a byte every 50 ms for as long as someone listens."""
+    handler.send_response(503)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b"1\r\n.\r\n")
+            time.sleep(0.05)
+    handler.close_connection = True

@@ -1,0 +1,169 @@
+"""The rules of the tree. check_tree() reads a checkout and returns a sentence for each thing that breaks one.
+
+DESIGN of the tree: includes point one way, agent/core <- collectors <- agent <- tests; each third-party library has one
+owner; a file can be read in one sitting; nothing is named after nothing.
+"""
+import pathlib
+import re
+from typing import Iterator
+
+LINE_MAX = 120
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 80
+NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "base", "helper", "helpers", "misc")
+
+# A library's headers -> where they may be included. Paths are prefixes.
+OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (r"curl/", "libcurl", ("agent/remote_write/http.cpp",)),
+    (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
+    (r"CLI/", "CLI11", ("agent/cli/",)),
+    (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/remote_write/encode.cpp",)),
+    (r"snappy|zstd", "the compressors", ("agent/remote_write/encode.cpp",)),
+    (r"spdlog/|fmt/", "spdlog and fmt", ("agent/self/log.",)),
+    (r"re2/", "RE2", ("agent/config/pattern.cpp",)),
+)
+THREAD_OWNERS = ("agent/agent.cpp", "collectors/mount_stat.")
+THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
+# What a collector may include beside agent/core and collectors: a system header, such as <map> or <linux/rtnetlink.h>.
+SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")
+SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.h", "mntent.h", "poll.h", "pthread.h",
+            "sched.h", "signal.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "time.h", "unistd.h"}
+
+# Written in pieces so that this file does not break its own rules.
+UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+MACHINE_PATHS = re.compile(r"(?<![\w.$}/-])/(?:wo" + r"rk|ho" + r"me/\w+|tm" + r"p/wt|Users)/")
+
+FUNCTION_OPENS = re.compile(
+    r"( {0,4})(?!(?:class|struct|enum|union|namespace|using|if|for|while|switch|else|do)\b)\S.*\) ?"
+    r"(?:const|override|noexcept|final|-> [\w:<>,&* ]+| )*\{$")
+
+CPP = (".cpp", ".h")
+TEXT = (".cpp", ".h", ".py", ".sh", ".md", ".txt", ".yaml", ".yml", ".json", ".proto", ".service", ".cmake", ".in", "")
+SKIPPED = {".git", "build", "fixtures", "__pycache__"}  # .git is a file in a worktree
+
+
+def check_tree(root: pathlib.Path) -> list[str]:
+    problems = []
+    for path in files_of(root):
+        name = path.relative_to(root).as_posix()
+        if any(part in NAMES_THAT_SAY_NOTHING for part in re.split(r"[/._-]", name)):
+            problems.append(f"{name}: the name says nothing; call it by the noun it is about")
+        if path.suffix not in TEXT:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        problems += check_text(name, text)
+        if path.suffix in CPP:
+            problems += check_includes(name, text) + check_owners(name, text) + check_functions(name, text)
+    return problems + check_collectors(root)
+
+
+def files_of(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    for path in sorted(root.iterdir()):
+        if path.name in SKIPPED:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from files_of(path)
+        elif path.is_file():
+            yield path
+
+
+def check_text(name: str, text: str) -> list[str]:
+    problems = []
+    lines = text.splitlines()
+    is_code = name.endswith((*CPP, ".py", ".sh"))
+    if is_code and len(lines) > FILE_LINES_MAX:
+        problems.append(f"{name}: {len(lines)} lines; more than {FILE_LINES_MAX} are two nouns in one file")
+    is_table = False  # columns stay columns
+    for number, line in enumerate(lines, 1):
+        if name.endswith(CPP):
+            is_table = "clang-format off" in line or (is_table and "clang-format on" not in line)
+        if is_code and len(line) > LINE_MAX and not is_table:
+            problems.append(f"{name}:{number}: {len(line)} columns; {LINE_MAX} is the limit")
+        if UNFINISHED.search(line):
+            problems.append(f"{name}:{number}: unfinished work belongs into an issue: {line.strip()}")
+        if MACHINE_PATHS.search(line):
+            problems.append(f"{name}:{number}: a path of somebody's machine: {line.strip()}")
+    return problems
+
+
+def includes_of(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line):
+            yield number, match[1]
+
+
+def check_includes(name: str, text: str) -> list[str]:
+    """The direction: agent/core <- collectors <- agent <- tests."""
+    problems = []
+    for number, header in includes_of(text):
+        place = f"{name}:{number}: includes {header}: "
+        is_ours = header.startswith(("agent/", "collectors/", "tests/"))
+        if header.startswith("tests/") and not name.startswith("tests/"):
+            problems.append(place + "what ships does not know its tests")
+        elif name.startswith("agent/core/") and is_ours and not header.startswith("agent/core/"):
+            problems.append(place + "agent/core is the leaf, it includes nothing of ours but itself")
+        elif name.startswith("collectors/") and is_ours and not header.startswith(("agent/core/", "collectors/")):
+            problems.append(place + "a collector knows agent/core and collectors, not the agent")
+        elif name.startswith(("collectors/", "agent/core/")) and not is_ours and not is_system_header(header):
+            problems.append(place + "collectors and agent/core use no third-party library")
+        elif "../" in header:
+            problems.append(place + "write the path from the root of the tree")
+    return problems
+
+
+def is_system_header(header: str) -> bool:
+    return header in SYSTEM_H or SYSTEM_HEADER.fullmatch(header) is not None
+
+
+def check_owners(name: str, text: str) -> list[str]:
+    if not name.startswith(("agent/", "collectors/")):
+        return []
+    problems = []
+    for number, header in includes_of(text):
+        for pattern, library, owners in OWNERS:
+            if re.match(pattern, header) and not name.startswith(owners):
+                problems.append(f"{name}:{number}: includes {header}: {library} belongs to {' and '.join(owners)}")
+    for number, line in enumerate(text.splitlines(), 1):
+        code = line.split("//")[0]
+        if THREADS.search(code) and not name.startswith(THREAD_OWNERS) and not code.lstrip().startswith("#"):
+            problems.append(f"{name}:{number}: threads are made in {' and '.join(THREAD_OWNERS)}: {line.strip()}")
+    return problems
+
+
+def check_functions(name: str, text: str) -> list[str]:
+    """Their length, in code as clang-format writes it: what opens with '{' ends at the '}' of the same column."""
+    problems = []
+    lines = text.splitlines()
+    for start, line in enumerate(lines):
+        opening = FUNCTION_OPENS.match(line)
+        if not opening:
+            continue
+        end = next((number for number in range(start + 1, len(lines)) if lines[number].startswith(opening[1] + "}")
+                    ), len(lines) - 1)
+        length = end - start + 1
+        if length > FUNCTION_LINES_MAX:
+            problems.append(f"{name}:{start + 1}: a function of {length} lines; more than "
+                            f"{FUNCTION_LINES_MAX} are two thoughts: {line.strip()}")
+    return problems
+
+
+def check_collectors(root: pathlib.Path) -> list[str]:
+    """What belongs to each collector of the registry: its file, its fixtures, its word in README and configuration."""
+    registry = root / "collectors/registry.cpp"
+    if not registry.exists():
+        return ["collectors/registry.cpp: missing"]
+    names = re.findall(r"MSP_COLLECTOR\((\w+), (?:true|false)\)", registry.read_text())
+    problems = [] if names else ["collectors/registry.cpp: no line MSP_COLLECTOR(name, true)"]
+    if names != sorted(names):
+        problems.append("collectors/registry.cpp: the collectors are not in the order of their names")
+    for name in names:
+        if not (root / f"collectors/{name}.cpp").exists():
+            problems.append(f"collector {name}: collectors/{name}.cpp is missing")
+        cases = root / "tests/fixtures" / name
+        if not any((case / "expected.prom").exists() for case in (cases.iterdir() if cases.is_dir() else ())):
+            problems.append(f"collector {name}: no case with an expected.prom in tests/fixtures/{name}")
+        for document in ("README.md", "etc/msp-agent.yaml"):
+            path = root / document
+            if not path.exists() or not re.search(rf"\b{name}\b", path.read_text()):
+                problems.append(f"collector {name}: {document} does not mention it")
+    return problems
