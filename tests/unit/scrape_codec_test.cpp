@@ -247,6 +247,25 @@ TEST_CASE(
   CHECK(types(encoded(encoder, 3, scrape(3, kSet, {1, 2, 3}))) == kFull);
 }
 
+TEST_CASE("codec: nothing is built upon a record that turned out malformed halfway") {
+  ScrapeEncoder encoder;
+  const auto one = encoded(encoder, 1, scrape(10, kSet, {1, 2, 3}));
+  const auto two = encoded(encoder, 2, scrape(20, kSet, {200, 300, 400}));
+  const auto payload = record_at(two)->payload;
+  std::string cut;
+  const auto begin = begin_record(cut);
+  cut += payload.substr(0, payload.size() - 1);
+  end_record(cut, begin, RecordType::delta);
+
+  ScrapeDecoder decoder;
+  ScrapeDecoder::Decoded decoded;
+  CHECK(feed(decoder, one, &decoded) == Outcome::scrape);
+  CHECK(feed(decoder, cut, &decoded) == Outcome::malformed);
+  CHECK(feed(decoder, two, &decoded) == Outcome::broken_chain);
+  CHECK(feed(decoder, one, &decoded) == Outcome::scrape);
+  CHECK(feed(decoder, two, &decoded) == Outcome::scrape);
+}
+
 TEST_CASE("codec: a record that lies about its counts is refused before memory is taken for them") {
   const auto record_of = [](RecordType type, const std::string& payload) {
     std::string bytes;
