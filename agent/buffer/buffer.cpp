@@ -13,7 +13,8 @@ namespace msp {
 namespace {
 
 constexpr std::int64_t kHeadFileRetryNs = 10 * kNsPerSecond;
-// A head that never empties makes its file longer: it is written anew beyond this, and twice what is in use.
+// A head that never empties makes its file longer: it is written anew beyond this, and twice what
+// is in use.
 constexpr std::uint64_t kHeadFileSlack = 256 * 1024;
 constexpr std::string_view kNotCrashSafe =
     "; what was just collected does not survive a crash of the agent";
@@ -103,8 +104,9 @@ void Buffer::recover() {
   trim_head(slowest());
 }
 
-/// A new endpoint gets all that is kept: its name may be the mended one of an endpoint that did not work. A cursor
-/// beyond all that is kept points at what a power cut took: better twice than not at all.
+/// A new endpoint gets all that is kept: its name may be the mended one of an endpoint that did not
+/// work. A cursor beyond all that is kept points at what a power cut took: better twice than not at
+/// all.
 void Buffer::place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end) {
   for (auto& endpoint : endpoints_) {
     const auto saved = saved_.find(endpoint.name);
@@ -193,8 +195,7 @@ bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch) {
   auto next = endpoint.next;
   while (next < next_sequence_ && (head_.empty() || next < head_.front().sequence)) {
     const auto stored_until = store_.last_sequence();
-    const auto* stored =
-        next <= stored_until ? read_from_store(endpoint, next, lock) : nullptr;
+    const auto* stored = next <= stored_until ? read_from_store(endpoint, next, lock) : nullptr;
     if (stored != nullptr) {
       if (!take(stored->sequence, stored->scrape)) return true;
       next = stored->sequence + 1;
@@ -215,7 +216,8 @@ bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch) {
   return !batch.empty();
 }
 
-/// The first scrape from `sequence` on that the store has; null where it has none. Gives up the lock while it reads.
+/// The first scrape from `sequence` on that the store has; null where it has none. Gives up the
+/// lock while it reads.
 const ScrapeDecoder::Decoded* Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence,
                                                       std::unique_lock<std::mutex>& lock) {
   while (!endpoint.read.empty() && endpoint.read.front().sequence < endpoint.next) {

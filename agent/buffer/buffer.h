@@ -1,20 +1,22 @@
 // Where samples wait until every endpoint has them.
 //
-//   append -> head (memory, and a crash-safe copy in a memory-backed file) -> store (segments on disk) -> peek, ack
+//   append -> head (memory, and a crash-safe copy in a memory-backed file) -> store (segments on
+//   disk) -> peek, ack
 //
-// A scrape that is delivered soon never leaves the head: no disk I/O on a good day. What still waits after
-// kSpillAfter goes to the store and is synced, by the disk thread: append() never waits for a disk, and a disk that
-// hangs, is full or is gone costs nothing until the head is full too (kHeadBytesMax).
+// A scrape that is delivered soon never leaves the head: no disk I/O on a good day. What still
+// waits after kSpillAfter goes to the store and is synced, by the disk thread: append() never waits
+// for a disk, and a disk that hangs, is full or is gone costs nothing until the head is full too
+// (kHeadBytesMax).
 //
-// What survives: kill -9, everything appended, where the head has its file; a restart or an orderly reboot,
-// everything; a power cut, everything but the last kSpillAfter + one flush.
+// What survives: kill -9, everything appended, where the head has its file; a restart or an orderly
+// reboot, everything; a power cut, everything but the last kSpillAfter + one flush.
 //
-// A scrape leaves when all endpoints have acknowledged it, or when a limit takes it: then the oldest goes first,
-// counted for each endpoint that had not got it.
+// A scrape leaves when all endpoints have acknowledged it, or when a limit takes it: then the
+// oldest goes first, counted for each endpoint that had not got it.
 #pragma once
 
-#include <condition_variable>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -42,7 +44,8 @@ std::string_view drop_reason_name(DropReason reason);
 struct BufferLimits {
   std::uint64_t bytes_max = 256 << 20;                       // of the store
   std::chrono::milliseconds age_max = std::chrono::days(7);  // of a segment's newest scrape
-  // The store leaves at least as much of its file system free: this, or 5 % of it where that is less.
+  // The store leaves at least as much of its file system free: this, or 5 % of it where that is
+  // less.
   std::uint64_t free_bytes_min = 512 << 20;
 };
 
@@ -57,8 +60,8 @@ class Buffer {
     FileSystem* files = &real_file_system();
   };
   struct EndpointState {
-    std::size_t samples = 0;             // waiting
-    std::int64_t oldest_timestamp_ms = 0;  // of the waiting ones; 0: none
+    std::size_t samples = 0;                   // waiting
+    std::int64_t oldest_timestamp_ms = 0;      // of the waiting ones; 0: none
     std::uint64_t dropped[kDropReasons] = {};  // samples, since start
   };
   struct State {
@@ -72,21 +75,23 @@ class Buffer {
   static constexpr std::int64_t kSpillAfterNs = 5'000'000'000;
   static constexpr std::size_t kHeadBytesMax = 4 * 1024 * 1024;
 
-  /// Opens what an earlier process left. The only error is another process that uses the same folders: contents that
-  /// cannot be read are set aside and counted, a disk that cannot be used is tried again.
+  /// Opens what an earlier process left. The only error is another process that uses the same
+  /// folders: contents that cannot be read are set aside and counted, a disk that cannot be used is
+  /// tried again.
   static Result<std::unique_ptr<Buffer>> open(Options options);
   ~Buffer();
 
   /// One thread. Never blocks for a disk, never fails.
   void append(Scrape scrape);
 
-  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged: at least one, then as many as fit into
-  /// samples_max. It ends early where the wall clock went back, for the samples of a series must go in time order.
-  /// False, and `batch` empty, when nothing is waiting. One thread per endpoint.
+  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged: at least one, then
+  /// as many as fit into samples_max. It ends early where the wall clock went back, for the samples
+  /// of a series must go in time order. False, and `batch` empty, when nothing is waiting. One
+  /// thread per endpoint.
   bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch);
 
-  /// The endpoint is done with these scrapes: delivered, or refused for good. What it has acknowledged before, or the
-  /// buffer has dropped meanwhile, does not matter.
+  /// The endpoint is done with these scrapes: delivered, or refused for good. What it has
+  /// acknowledged before, or the buffer has dropped meanwhile, does not matter.
   void ack(std::size_t endpoint, const Batch& batch);
 
   /// Returns when something is waiting for `endpoint`, or when stop() was called.
@@ -101,8 +106,8 @@ class Buffer {
   /// Ends every wait and pause from now on: the agent is stopping.
   void stop();
 
-  /// After the last append and ack: what waits goes to disk, and run_disk() returns. False where it has not by
-  /// `deadline_ns` (monotonic clock): the disk hangs.
+  /// After the last append and ack: what waits goes to disk, and run_disk() returns. False where it
+  /// has not by `deadline_ns` (monotonic clock): the disk hangs.
   bool close(std::int64_t deadline_ns);
 
   EndpointState state(std::size_t endpoint) const;

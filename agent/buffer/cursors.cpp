@@ -1,6 +1,6 @@
 #include "agent/buffer/cursors.h"
 
-#include "agent/buffer/checksum.h"
+#include "agent/buffer/format.h"
 #include "agent/core/text.h"
 
 namespace msp {
@@ -10,9 +10,15 @@ constexpr std::string_view kFirstLine = "msp-agent cursors 1";
 constexpr std::string_view kChecksum = "checksum ";
 constexpr std::size_t kFileBytesMax = 1 << 20;
 
-std::string path_of(const std::string& folder) { return folder + "/cursors"; }
+std::string path_of(const std::string& folder) {
+  return folder + "/cursors";
+}
 
-std::string checksum_of(std::string_view lines) { return std::to_string(checksum64(lines)); }
+std::string checksum_of(std::string_view lines) {
+  ContentHash hash;
+  hash.add(lines);
+  return cat(hash.value());
+}
 
 }  // namespace
 

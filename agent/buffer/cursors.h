@@ -1,9 +1,10 @@
 // Which scrape each endpoint wants next, kept across restarts in one small text file:
 //   msp-agent cursors 1
 //   1234 https://monitor.example.com/api/v1/write
-//   checksum 0123456789abcdef            (XXH3-64 of all lines before)
-// Replaced by rename, so that it is always whole. It may be older than the truth, never newer: then an endpoint gets
-// some samples a second time, with the same timestamps and values, which receivers take as one.
+//   checksum 1234567890                 (XXH3-64 of all lines before)
+// Replaced by rename, so that it is always whole. It may be older than the truth, never newer: then
+// an endpoint gets some samples a second time, with the same timestamps and values, which receivers
+// take as one.
 #pragma once
 
 #include <cstdint>

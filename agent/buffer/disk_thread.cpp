@@ -1,5 +1,5 @@
-// The half of Buffer that touches the disk. Everything here runs in the disk thread, which may hang in any call without
-// holding up a tick or a request: the lock is never held across one.
+// The half of Buffer that touches the disk. Everything here runs in the disk thread, which may hang
+// in any call without holding up a tick or a request: the lock is never held across one.
 #include <algorithm>
 #include <utility>
 
@@ -101,14 +101,13 @@ Result<void> Buffer::store_scrapes(const std::vector<Waiting>& due) {
   return store_.sync();
 }
 
-/// Whether the store may write: what it must leave free of its file system is free, if need be by giving up its own
-/// oldest segments.
+/// Whether the store may write: what it must leave free of its file system is free, if need be by
+/// giving up its own oldest segments.
 bool Buffer::make_room() {
   for (;;) {
     const auto space = options_.files->space(options_.folder);
     if (!space) return true;  // the write will say what is wrong
-    const auto keep_free =
-        std::min(options_.limits.free_bytes_min, space->total_bytes / 20);
+    const auto keep_free = std::min(options_.limits.free_bytes_min, space->total_bytes / 20);
     const bool has_room = space->free_bytes >= keep_free;
     const bool can_give = store_.oldest().has_value();
     if (has_room || !can_give) {

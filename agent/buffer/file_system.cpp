@@ -30,8 +30,8 @@ class RealFile : public File {
     std::string bytes(length, '\0');
     std::size_t size = 0;
     while (size < length) {
-      const auto got = ::pread(fd_.get(), bytes.data() + size, length - size,
-                               static_cast<off_t>(offset + size));
+      const auto got =
+          ::pread(fd_.get(), bytes.data() + size, length - size, static_cast<off_t>(offset + size));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return system_error("read", path_);
       if (got == 0) break;
@@ -43,8 +43,7 @@ class RealFile : public File {
 
   Result<void> write(std::uint64_t offset, std::string_view bytes) override {
     while (!bytes.empty()) {
-      const auto put =
-          ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      const auto put = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (put < 0 && errno == EINTR) continue;
       if (put < 0) return system_error("write", path_);
       bytes.remove_prefix(static_cast<std::size_t>(put));

@@ -1,5 +1,6 @@
-// The calls that the buffer makes on files, as an interface, so that a test can make any of them fail, be the last one
-// before a crash, or lose what was not synced. Every error text names the path.
+// The calls that the buffer makes on files, as an interface, so that a test can make any of them
+// fail, be the last one before a crash, or lose what was not synced. Every error text names the
+// path.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,8 @@ class File {
 
   virtual Result<std::uint64_t> size() const = 0;
 
-  /// Takes the file for this process until it is closed; false where another process has it (flock(2)).
+  /// Takes the file for this process until it is closed; false where another process has it
+  /// (flock(2)).
   virtual Result<bool> lock() = 0;
 };
 

@@ -1,6 +1,7 @@
-// A copy of the head of the queue in a file, so that it survives the process: on a memory-backed file system it costs
-// no disk I/O. Each scrape stands alone in it (keyframes only), and once nothing waits any more the file is cut back
-// to its dictionary, so that a good tick is one small write and one truncate.
+// A copy of the head of the queue in a file, so that it survives the process: on a memory-backed
+// file system it costs no disk I/O. Each scrape stands alone in it (keyframes only), and once
+// nothing waits any more the file is cut back to its dictionary, so that a good tick is one small
+// write and one truncate.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +46,10 @@ class HeadFile {
   std::string path_;
   std::unique_ptr<File> file_;
   ScrapeEncoder encoder_;
-  std::string records_;               // kept for its capacity
+  std::string records_;  // kept for its capacity
   std::uint64_t bytes_ = 0;
-  std::uint64_t dictionary_end_ = 0;  // where the first scrape begins; 0: the file cannot be cut back to it
+  std::uint64_t dictionary_end_ =
+      0;  // where the first scrape begins; 0: the file cannot be cut back to it
 };
 
 }  // namespace msp

@@ -12,7 +12,8 @@
 
 namespace msp {
 
-/// Appends scrapes to a new file. Whatever fails, the file ends behind a whole record or is known to be torn.
+/// Appends scrapes to a new file. Whatever fails, the file ends behind a whole record or is known
+/// to be torn.
 class SegmentWriter {
  public:
   /// Writes the header. An error leaves at most an empty file.
@@ -22,7 +23,8 @@ class SegmentWriter {
   /// After an error the scrape is not in the segment, and the segment takes no more.
   Result<void> append(std::uint64_t sequence, const Scrape& scrape);
 
-  /// Writes the summary: the segment is full. An error leaves a segment without one, which is as good to read.
+  /// Writes the summary: the segment is full. An error leaves a segment without one, which is as
+  /// good to read.
   Result<void> seal();
   Result<void> sync() { return file_->sync(); }
 
@@ -56,6 +58,7 @@ struct FoundSegment {
 Result<FoundSegment> inspect_segment(const File& file);
 
 /// Samples in the scrapes of `file` from `sequence` on.
-Result<std::uint64_t> count_samples_from(const File& file, std::uint64_t bytes, std::uint64_t sequence);
+Result<std::uint64_t> count_samples_from(const File& file, std::uint64_t bytes,
+                                         std::uint64_t sequence);
 
 }  // namespace msp

@@ -63,8 +63,7 @@ Result<void> Store::open() {
 void Store::take_over(const std::string& name, std::deque<Segment>& found) {
   auto path = folder_ + "/" + name;
   const auto file = files_.open(path, FileSystem::Mode::read);
-  const auto inspected =
-      file ? inspect_segment(**file) : Result<FoundSegment>(file.error());
+  const auto inspected = file ? inspect_segment(**file) : Result<FoundSegment>(file.error());
   if (!inspected) {  // the disk's fault, not the file's: perhaps it reads at the next start
     const std::lock_guard lock(mutex_);
     ++damaged_;
@@ -88,7 +87,8 @@ void Store::take_over(const std::string& name, std::deque<Segment>& found) {
     const std::lock_guard lock(mutex_);
     damaged_ += inspected->damaged_regions;
   }
-  // Names decide where the next segment goes: one that is not the content's own would be written over.
+  // Names decide where the next segment goes: one that is not the content's own would be written
+  // over.
   const auto own_path = segment_path(inspected->summary.first_sequence);
   if (path != own_path) {
     if (files_.open(own_path, FileSystem::Mode::read) || !files_.rename(path, own_path)) {
@@ -144,7 +144,8 @@ Result<void> Store::append(std::uint64_t sequence, const Scrape& scrape) {
   return {};
 }
 
-/// Without a summary a segment reads as well, only slower: that sealing failed is no reason to fail.
+/// Without a summary a segment reads as well, only slower: that sealing failed is no reason to
+/// fail.
 Result<void> Store::end_segment() {
   const auto writer = std::move(writer_);
   static_cast<void>(writer->seal());
@@ -226,8 +227,7 @@ std::uint64_t Store::count_in_segment(const Segment& segment, std::uint64_t sequ
 
 std::uint64_t Store::count_samples_from(std::uint64_t sequence) const {
   std::uint64_t samples = 0;
-  for (auto segment = find(sequence); segment;
-       segment = find(segment->summary.last_sequence + 1)) {
+  for (auto segment = find(sequence); segment; segment = find(segment->summary.last_sequence + 1)) {
     samples += count_in_segment(*segment, sequence);
   }
   return samples;

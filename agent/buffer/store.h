@@ -1,9 +1,10 @@
-// The segments on disk, oldest first, each named by the sequence of its first scrape (0000000000000001.seg). One
-// thread writes (the disk thread); readers of other threads see whole records only.
+// The segments on disk, oldest first, each named by the sequence of its first scrape
+// (0000000000000001.seg). One thread writes (the disk thread); readers of other threads see whole
+// records only.
 //
-// A segment ends at about kSegmentBytes (or an eighth of the store's limit). It is removed when all endpoints are past it, or when a limit takes it. What
-// cannot be read at all is set aside as *.bad, at most kBadFilesMax of them; a segment of a newer version is left
-// alone.
+// A segment ends at about kSegmentBytes (or an eighth of the store's limit). It is removed when all
+// endpoints are past it, or when a limit takes it. What cannot be read at all is set aside as
+// *.bad, at most kBadFilesMax of them; a segment of a newer version is left alone.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +42,8 @@ class Store {
 
   // The disk thread's, until it says otherwise.
 
-  /// Makes the folder, and takes over the segments that an earlier process left. May be called again after an error.
+  /// Makes the folder, and takes over the segments that an earlier process left. May be called
+  /// again after an error.
   Result<void> open();
   bool is_open() const { return open_; }
 

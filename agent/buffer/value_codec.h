@@ -1,11 +1,11 @@
 // The values of a scrape as bytes. Any double comes back bit for bit.
 //
 // A value is an integer and a kind. Kind 0..9 says value = integer / 10^kind, rounded once (cpu
-// seconds are kind 2, durations kind 9, most counters kind 0); 11, 12 and 13 say integer * 512, 1024
-// and 4096 (sectors, /proc/meminfo, blocks and pages, all exported as bytes). Kind 10 says that the
-// integer is the double's bits: NaN payloads, infinities, -0, what is beyond 2^53 and what has more
-// digits. The writer takes another kind than 10 only where reading it back gives the same bits. A
-// series keeps its kind as long as it can.
+// seconds are kind 2, durations kind 9, most counters kind 0); 11, 12 and 13 say integer * 512,
+// 1024 and 4096 (sectors, /proc/meminfo, blocks and pages, all exported as bytes). Kind 10 says
+// that the integer is the double's bits: NaN payloads, infinities, -0, what is beyond 2^53 and what
+// has more digits. The writer takes another kind than 10 only where reading it back gives the same
+// bits. A series keeps its kind as long as it can.
 //
 // Absolute (keyframe), per series: kind << 4 | predictor << 3 | n, then the n bytes (0..7) of the
 // sign-folded integer, low ones first; in kind 10 the 8 bytes of the double, and n = 0. 0xf0 | n is

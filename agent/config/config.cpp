@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "agent/config/document.h"
 #include "agent/config/endpoint.h"
@@ -170,6 +171,10 @@ void read_buffer(Mapping& top, Config& config) {
   keys.size("max_size", kBufferBytesMin, "1MiB or more, such as 256MiB", buffer.bytes_max);
   keys.duration("max_age", std::chrono::minutes(1), days(3650), "1m to 3650d, such as 7d",
                 buffer.age_max);
+  keys.size("min_free", 0, "0 or more, such as 512MiB", buffer.free_bytes_min);
+  const char* runtime = std::getenv("RUNTIME_DIRECTORY");
+  const std::string_view folders = runtime != nullptr ? runtime : "";
+  buffer.head_path = folders.empty() ? buffer.path : folders.substr(0, folders.find(':'));
   keys.refuse_unknown();
 }
 

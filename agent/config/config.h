@@ -44,6 +44,10 @@ struct BufferConfig {
   std::string path = "/var/lib/msp-agent/buffer";
   std::uint64_t bytes_max = 256ull << 20;
   std::chrono::milliseconds age_max = std::chrono::days(7);
+  std::uint64_t free_bytes_min =
+      512ull << 20;  // left free on the file system, or 5 % of it where that is less
+  std::string
+      head_path;  // of what was just collected: $RUNTIME_DIRECTORY (systemd.exec(5)), else path
 };
 
 struct Config {
