@@ -1,8 +1,9 @@
 #include "agent/agent.h"
 
-#include <csignal>
+#include <algorithm>
 
-#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <deque>
 #include <string>
 #include <thread>
@@ -21,14 +22,36 @@
 namespace msp {
 namespace {
 
-constexpr std::size_t kBufferBytesMax = 4 * 1024 * 1024;
-constexpr std::int64_t kFlushMaxNs = 3 * kNsPerSecond;  // of the 5 s in which a stop must end
+// Of the 5 s in which a stop must end: for the network, then for the disk.
+constexpr std::int64_t kFlushMaxNs = 3 * kNsPerSecond;
+constexpr std::int64_t kCloseMaxNs = 1 * kNsPerSecond;
 
-/// Everything between the tick and the endpoints.
-struct Pipeline {
-  Pipeline(const Config& config, const HostPaths& paths)
-      : buffer(config.endpoints.size(), kBufferBytesMax),
-        self_metrics(stats, buffer),
+void tell_health(std::string_view collector, const Error* error) {
+  if (error == nullptr) {
+    log_info(cat(collector, ": works again"));
+  } else if (error->kind == Error::Kind::no_data) {
+    log_debug(cat(collector, ": no data: ", error->text));
+  } else {
+    log_warning(cat(collector, ": ", error->text));
+  }
+}
+
+Buffer::Options buffer_options(const Config& config) {
+  Buffer::Options options;
+  for (const auto& endpoint : config.endpoints) options.endpoints.push_back(endpoint.name());
+  options.folder = config.buffer.path;
+  options.head_folder = config.buffer.head_path;
+  options.limits.bytes_max = config.buffer.bytes_max;
+  options.limits.age_max = config.buffer.age_max;
+  options.limits.free_bytes_min = config.buffer.free_bytes_min;
+  return options;
+}
+
+/// What makes a scrape: the collectors, and what the agent says of itself.
+struct Source {
+  /// `buffer` may be null: a dry run.
+  Source(const Config& config, const HostPaths& paths, const Buffer* buffer)
+      : self_metrics(stats, buffer),
         scraper({.collectors = config.collectors,
                  .paths = paths,
                  .options = config.collector_options,
@@ -39,42 +62,37 @@ struct Pipeline {
     for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   }
 
-  static void tell_health(std::string_view collector, const Error* error) {
-    if (error == nullptr) {
-      log_info(cat(collector, ": works again"));
-    } else if (error->kind == Error::Kind::no_data) {
-      log_debug(cat(collector, ": no data: ", error->text));
-    } else {
-      log_warning(cat(collector, ": ", error->text));
-    }
-  }
-
   AgentStats stats;
-  Buffer buffer;
   SelfMetrics self_metrics;
   Scraper scraper;
 };
 
-/// Threads that send, for as long as this lives; its end is the flush.
+/// Threads that send, and the one that keeps on disk what cannot be sent.
 class Delivery {
  public:
-  Delivery(const Config& config, Pipeline& pipeline) : buffer_(pipeline.buffer) {
+  Delivery(const Config& config, Buffer& buffer, AgentStats& stats) : buffer_(buffer) {
+    disk_ = std::thread([&buffer] { buffer.run_disk(); });
     for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
-      auto& sender =
-          senders_.emplace_back(config.endpoints[i], i, buffer_, pipeline.stats.endpoints[i]);
+      auto& sender = senders_.emplace_back(config.endpoints[i], i, buffer, stats.endpoints[i]);
       threads_.emplace_back([&sender] { sender.run(); });
     }
   }
 
-  ~Delivery() {
+  /// Sends what is left, keeps what cannot be sent. False where the disk hangs: then its thread
+  /// still runs.
+  bool stop() {
     const auto deadline_ns = monotonic_ns() + kFlushMaxNs;
     for (auto& sender : senders_) sender.stop_at(deadline_ns);
-    buffer_.wake();
+    buffer_.stop();
     for (auto& thread : threads_) thread.join();
+    const bool closed = buffer_.close(monotonic_ns() + kCloseMaxNs);
+    closed ? disk_.join() : disk_.detach();
+    return closed;
   }
 
  private:
   Buffer& buffer_;
+  std::thread disk_;
   std::deque<Sender> senders_;
   std::vector<std::thread> threads_;
 };
@@ -95,7 +113,8 @@ int wait_for_signal(const sigset_t& signals, std::int64_t due_ns) {
 }
 
 /// Ticks until a signal says stop, which it returns.
-int tick_until_stopped(const Config& config, Pipeline& pipeline, const sigset_t& signals) {
+int tick_until_stopped(const Config& config, Source& source, Buffer& buffer,
+                       const sigset_t& signals) {
   Schedule schedule(config.interval, cat(config.customer_id, "/", config.server_name), wall_ns(),
                     clock_ns(CLOCK_BOOTTIME));
   std::int64_t last_timestamp_ms = 0;
@@ -106,13 +125,13 @@ int tick_until_stopped(const Config& config, Pipeline& pipeline, const sigset_t&
 
     const auto now_ns = clock_ns(CLOCK_BOOTTIME);
     if (now_ns < schedule.due_ns()) continue;
-    pipeline.stats.ticks_skipped += schedule.tick(now_ns);
-    auto scrape = pipeline.scraper.scrape(wall_ns());
+    source.stats.ticks_skipped += schedule.tick(now_ns);
+    auto scrape = source.scraper.scrape(wall_ns());
     // Two samples of a series cannot share a millisecond; the first tick may come that close to the
     // second.
     if (scrape.timestamp_ms == last_timestamp_ms) continue;
     last_timestamp_ms = scrape.timestamp_ms;
-    pipeline.buffer.append(std::move(scrape));
+    buffer.append(std::move(scrape));
   }
 }
 
@@ -126,32 +145,43 @@ std::string start_line(const Config& config) {
              config.collectors.size(), " collectors to ", endpoints);
 }
 
-}  // namespace
-
-void run_agent(const Config& config, const HostPaths& paths) {
-  const auto signals = handled_signals();
-  pthread_sigmask(SIG_BLOCK, &signals,
-                  nullptr);  // threads inherit it: signals come to sigtimedwait only
-  signal(SIGPIPE, SIG_IGN);
-  init_http();
-
-  Pipeline pipeline(config, paths);
-  log_info(start_line(config));
-  {
-    const Delivery delivery(config, pipeline);
-    const int signal = tick_until_stopped(config, pipeline, signals);
-    log_info(cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left"));
-  }
+void tell_what_is_left(const Config& config, const Buffer& buffer) {
   for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
-    const auto samples = pipeline.buffer.state(i).samples;
+    const auto samples = buffer.state(i).samples;
     if (samples == 0) continue;
-    log_warning(cat("stopped with ", grouped(samples), " samples not delivered to ",
-                    config.endpoints[i].name(), ": they are lost"));
+    log_info(cat("stopped with ", grouped(samples), " samples for ", config.endpoints[i].name(),
+                 buffer.state().memory_only ? ", which are lost: the disk cannot be used"
+                                            : ", kept for the next start"));
   }
 }
 
+}  // namespace
+
+Result<void> run_agent(const Config& config, const HostPaths& paths) {
+  const auto signals = handled_signals();
+  pthread_sigmask(SIG_BLOCK, &signals,
+                  nullptr);  // threads inherit it: signals come to sigtimedwait
+  signal(SIGPIPE, SIG_IGN);
+  init_http();
+
+  auto opened = Buffer::open(buffer_options(config));
+  if (!opened) return opened.error();
+  auto& buffer = **opened;
+  Source source(config, paths, &buffer);
+  log_info(start_line(config));
+  Delivery delivery(config, buffer, source.stats);
+  const int signal = tick_until_stopped(config, source, buffer, signals);
+  log_info(cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left"));
+  const bool closed = delivery.stop();
+  tell_what_is_left(config, buffer);
+  if (closed) return {};
+  log_error(cat("the disk of ", config.buffer.path,
+                " does not answer: what was not delivered may be lost"));
+  std::_Exit(1);  // the disk thread uses the buffer as long as the process lives
+}
+
 Scrape collect_once(const Config& config, const HostPaths& paths) {
-  return Pipeline(config, paths).scraper.scrape(wall_ns());
+  return Source(config, paths, nullptr).scraper.scrape(wall_ns());
 }
 
 }  // namespace msp

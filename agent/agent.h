@@ -8,9 +8,10 @@
 
 namespace msp {
 
-/// Runs until SIGTERM or SIGINT, then gives what is waiting up to kFlushMax to be delivered. Call
-/// it once, from the process's first thread, before there are others.
-void run_agent(const Config& config, const HostPaths& paths);
+/// Runs until SIGTERM or SIGINT, then gives what is waiting a few seconds to be delivered, and the
+/// rest to the disk. An error is one that no waiting mends: another agent uses the same buffer.
+/// Call it once, from the process's first thread, before there are others.
+Result<void> run_agent(const Config& config, const HostPaths& paths);
 
 /// One tick, without network and buffer: what the first scrape of run_agent() would be.
 Scrape collect_once(const Config& config, const HostPaths& paths);

@@ -8,16 +8,24 @@ namespace msp {
 
 void Batch::clear() {
   scrapes_.clear();
+  sequences_.clear();
   samples_ = 0;
   grouped_ = false;
 }
 
 void Batch::add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
-  if (scrapes_.empty()) first_sequence_ = sequence;
-  last_sequence_ = sequence;
+  sequences_.push_back(sequence);
   samples_ += scrape->values.size();
   scrapes_.push_back(std::move(scrape));
   grouped_ = false;
+}
+
+std::size_t Batch::samples_from(std::uint64_t sequence) const {
+  std::size_t samples = 0;
+  for (std::size_t i = 0; i < scrapes_.size(); ++i) {
+    if (sequences_[i] >= sequence) samples += scrapes_[i]->values.size();
+  }
+  return samples;
 }
 
 std::span<const Batch::Row> Batch::rows() {

@@ -39,17 +39,17 @@ class Batch {
 
   bool empty() const { return scrapes_.empty(); }
   std::size_t samples() const { return samples_; }
+  /// Of the scrapes whose place in the buffer is `sequence` or later.
+  std::size_t samples_from(std::uint64_t sequence) const;
   std::int64_t last_timestamp_ms() const { return scrapes_.back()->timestamp_ms; }
-  std::uint64_t first_sequence() const { return first_sequence_; }
-  std::uint64_t last_sequence() const { return last_sequence_; }
+  std::uint64_t last_sequence() const { return sequences_.back(); }
 
  private:
   void group();
 
   std::vector<std::shared_ptr<const Scrape>> scrapes_;
+  std::vector<std::uint64_t> sequences_;  // of scrapes_
   std::size_t samples_ = 0;
-  std::uint64_t first_sequence_ = 0;
-  std::uint64_t last_sequence_ = 0;
   bool grouped_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;

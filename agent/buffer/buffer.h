@@ -1,74 +1,185 @@
-// Where samples wait until every endpoint has them. One thread appends; each endpoint has a cursor
-// of its own and one thread that peeks, sends and acknowledges. A scrape leaves when all endpoints
-// have acknowledged it, or when the buffer is full: then the oldest goes first, counted for each
-// endpoint that had not got it.
+// Where samples wait until every endpoint has them.
 //
-// Held in memory, at most bytes_max; what is not sent when the process ends is lost.
+//   append -> head (memory, and a crash-safe copy in a memory-backed file) -> store (segments on
+//   disk) -> peek, ack
+//
+// A scrape that is delivered soon never leaves the head: no disk I/O on a good day. What still
+// waits after kSpillAfter goes to the store and is synced, by the disk thread: append() never waits
+// for a disk, and a disk that hangs, is full or is gone costs nothing until the head is full too
+// (kHeadBytesMax).
+//
+// What survives: kill -9, everything appended, where the head has its file; a restart or an orderly
+// reboot, everything; a power cut, everything but the last kSpillAfter + one flush.
+//
+// A scrape leaves when all endpoints have acknowledged it, or when a limit takes it: then the
+// oldest goes first, counted for each endpoint that had not got it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "agent/buffer/batch.h"
+#include "agent/buffer/cursors.h"
+#include "agent/buffer/file_system.h"
+#include "agent/buffer/head_file.h"
+#include "agent/buffer/store.h"
+#include "agent/buffer/store_reader.h"
 #include "agent/core/sample.h"
 
 namespace msp {
 
+/// Why samples were dropped before an endpoint had them.
+enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage };
+inline constexpr std::size_t kDropReasons = 5;
+std::string_view drop_reason_name(DropReason reason);
+
+struct BufferLimits {
+  std::uint64_t bytes_max = 256 << 20;                       // of the store
+  std::chrono::milliseconds age_max = std::chrono::days(7);  // of a segment's newest scrape
+  // The store leaves at least as much of its file system free: this, or 5 % of it where that is
+  // less.
+  std::uint64_t free_bytes_min = 512 << 20;
+};
+
 /// Any thread, unless said otherwise. Endpoints are numbered from 0.
 class Buffer {
  public:
+  struct Options {
+    std::vector<std::string> endpoints;  // their names: whose cursor is whose after a restart
+    std::string folder;                  // segments, cursors, lock
+    std::string head_folder;             // of the head's file; best on a memory-backed file system
+    BufferLimits limits;
+    FileSystem* files = &real_file_system();
+  };
   struct EndpointState {
-    std::size_t samples = 0;            // waiting
-    std::uint64_t samples_dropped = 0;  // since start, because the buffer was full
+    std::size_t samples = 0;                   // waiting
+    std::int64_t oldest_timestamp_ms = 0;      // of the waiting ones; 0: none
+    std::uint64_t dropped[kDropReasons] = {};  // samples, since start
+  };
+  struct State {
+    std::uint64_t bytes = 0;  // in segments
+    std::size_t segments = 0;
+    std::uint64_t damaged_records = 0;
+    bool memory_only = false;  // the disk cannot be used
+    bool free_space_guard = false;
   };
 
-  Buffer(std::size_t endpoints, std::size_t bytes_max);
+  static constexpr std::int64_t kSpillAfterNs = 5'000'000'000;
+  static constexpr std::size_t kHeadBytesMax = 4 * 1024 * 1024;
 
-  /// Takes a scrape. Never blocks for I/O, never fails.
+  /// Opens what an earlier process left. The only error is another process that uses the same
+  /// folders: contents that cannot be read are set aside and counted, a disk that cannot be used is
+  /// tried again.
+  static Result<std::unique_ptr<Buffer>> open(Options options);
+  ~Buffer();
+
+  /// One thread. Never blocks for a disk, never fails.
   void append(Scrape scrape);
 
   /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged: at least one, then
   /// as many as fit into samples_max. It ends early where the wall clock went back, for the samples
-  /// of a series must go in time order. False, and `batch` empty, when nothing is waiting.
+  /// of a series must go in time order. False, and `batch` empty, when nothing is waiting. One
+  /// thread per endpoint.
   bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch);
 
   /// The endpoint is done with these scrapes: delivered, or refused for good. What it has
   /// acknowledged before, or the buffer has dropped meanwhile, does not matter.
   void ack(std::size_t endpoint, const Batch& batch);
 
-  /// Returns when something is waiting for `endpoint`, when wake() was called, or at `until_ns`
-  /// (monotonic clock; 0: no limit).
-  void wait(std::size_t endpoint, std::int64_t until_ns);
+  /// Returns when something is waiting for `endpoint`, or when stop() was called.
+  void wait(std::size_t endpoint);
 
-  /// The same but returns early for wake() only: to wait out a back-off.
+  /// Returns at `until_ns` (monotonic clock), or when stop() was called: to wait out a back-off.
   void pause(std::int64_t until_ns);
 
+  /// The disk thread's work: spills, syncs, applies the limits. Returns after close().
+  void run_disk();
+
   /// Ends every wait and pause from now on: the agent is stopping.
-  void wake();
+  void stop();
+
+  /// After the last append and ack: what waits goes to disk, and run_disk() returns. False where it
+  /// has not by `deadline_ns` (monotonic clock): the disk hangs.
+  bool close(std::int64_t deadline_ns);
 
   EndpointState state(std::size_t endpoint) const;
+  State state() const;
 
  private:
-  struct Cursor {
+  struct Waiting {
+    std::uint64_t sequence;
+    std::shared_ptr<const Scrape> scrape;
+    std::int64_t appended_ns;
+    std::size_t bytes;
+  };
+  struct Endpoint {
+    std::string name;
     std::uint64_t next = 0;  // sequence of the first scrape not acknowledged
     EndpointState state;
+    std::deque<ScrapeDecoder::Decoded> read;  // from the store, not acknowledged, oldest first
+    StoreReader reader;                       // of the endpoint's thread, without the lock
+    std::uint64_t lost_told = 0;              // of reader.lost_samples(), in state.dropped
+    std::uint64_t damaged_told = 0;           // of reader.damaged()
   };
 
-  void drop_oldest();
+  explicit Buffer(Options options);
+  Result<void> lock_folders();
+  void open_store();
+  Result<void> open_head_file();
+  void recover();
+  void place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end);
+  void push_to_head(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape);
+  void copy_to_head_file();
+  Result<void> rewrite_head_file();
+  bool has_backlog() const;
+  std::uint64_t slowest() const;
+  const ScrapeDecoder::Decoded* read_from_store(Endpoint& endpoint, std::uint64_t sequence,
+                                                std::unique_lock<std::mutex>& lock);
+  void skip_to(Endpoint& endpoint, std::uint64_t next);
+  void drop_front_of_head();
+  void trim_head(std::uint64_t needed);
 
-  mutable std::mutex mutex_;
+  // The disk thread's.
+  void disk_round(std::int64_t appended_until_ns);
+  void spill(std::int64_t appended_until_ns);
+  Result<void> store_scrapes(const std::vector<Waiting>& due);
+  bool make_room();
+  void apply_limits();
+  void drop_oldest_segment(DropReason reason);
+  void save_progress();
+  void on_disk_failure(const Error& error);
+
+  const Options options_;
+  std::unique_ptr<File> lock_file_;
+  Store store_;
+
+  mutable std::mutex mutex_;  // all below
   std::condition_variable changed_;
-  bool awake_ = false;
-  std::deque<std::shared_ptr<const Scrape>> scrapes_;
-  std::uint64_t first_ = 0;  // sequence of scrapes_.front()
-  std::size_t bytes_ = 0;
-  std::size_t bytes_max_;
-  std::vector<Cursor> cursors_;
+  std::condition_variable disk_wanted_;
+  bool stopping_ = false;
+  bool closing_ = false;
+  bool closed_ = false;
+  bool spill_wanted_ = false;  // something waits that does not go by itself
+  bool progress_ = false;      // cursors moved while there was something in the store
+  std::deque<Waiting> head_;
+  std::size_t head_bytes_ = 0;
+  HeadFile head_file_;
+  std::int64_t head_file_retry_ns_ = 0;
+  std::uint64_t next_sequence_ = 1;
+  std::vector<Endpoint> endpoints_;
+  bool memory_only_ = false;
+  bool free_space_guard_ = false;
+  std::int64_t disk_retry_ns_ = 0;
+  std::int64_t drop_told_ns_ = 0;
+  Cursors saved_;  // what the cursor file holds
 };
 
 }  // namespace msp

@@ -19,8 +19,10 @@ int run(const GlobalOptions& options) {
   const auto config = load_config_or_tell(options);
   if (!config) return kExitBadConfig;
   init_log(options.log_level.value_or(config->log_level));
-  run_agent(*config, options.paths);
-  return kExitDone;
+  const auto ran = run_agent(*config, options.paths);
+  if (ran) return kExitDone;
+  log_error(ran.error().text);
+  return kExitFailed;
 }
 
 }  // namespace msp

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -109,7 +110,12 @@ void read_buffer(Section& top, BufferConfig& out) {
   section.read("max_size", {1ull << 20, 1ull << 40, "a size from 1MiB to 1TiB, such as 256MiB"},
                out.bytes_max);
   section.read("max_age", {1min, 365 * 24h, "a duration from 1m to 365d, such as 7d"}, out.age_max);
+  section.read("min_free", {0, 1ull << 50, "a size such as 512MiB; 0 fills the disk"},
+               out.free_bytes_min);
   section.finish();
+  const char* runtime = std::getenv("RUNTIME_DIRECTORY");
+  const std::string_view folders = runtime != nullptr ? runtime : "";
+  out.head_path = folders.empty() ? out.path : folders.substr(0, folders.find(':'));
 }
 
 void read_log(Section& top, LogLevel& out) {

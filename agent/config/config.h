@@ -51,6 +51,11 @@ struct BufferConfig {
   std::string path = "/var/lib/msp-agent/buffer";  // absolute
   std::uint64_t bytes_max = 256 << 20;
   std::chrono::milliseconds age_max = std::chrono::hours(7 * 24);
+  // Left free on the file system, or 5 % of it where that is less.
+  std::uint64_t free_bytes_min = 512 << 20;
+  // Where a crash-safe copy of what was just collected lives: $RUNTIME_DIRECTORY (systemd.exec(5)),
+  // which is memory, or else `path`.
+  std::string head_path = path;
 };
 
 struct Config {

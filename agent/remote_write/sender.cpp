@@ -56,7 +56,7 @@ void Sender::stop_at(std::int64_t deadline_ns) {
 
 void Sender::run() {
   for (;;) {
-    buffer_.wait(endpoint_, 0);
+    buffer_.wait(endpoint_);
     const bool last_try = stopping();
     if (!buffer_.peek(endpoint_, kSamplesPerRequestMax, batch_)) {
       if (last_try) return;

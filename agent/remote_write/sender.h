@@ -42,7 +42,7 @@ class Sender {
   /// time is up.
   void run();
 
-  /// Any thread, once; Buffer::wake() must follow. What is waiting is still tried until
+  /// Any thread, once; Buffer::stop() must follow. What is waiting is still tried until
   /// `deadline_ns` (monotonic).
   void stop_at(std::int64_t deadline_ns);
 

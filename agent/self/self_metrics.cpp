@@ -25,8 +25,9 @@ constexpr Family kSamplesSent{"msp_agent_samples_sent_total",
                               "Samples that the endpoint has acknowledged.", kCounter, "endpoint"};
 constexpr Family kSamplesDropped{
     "msp_agent_samples_dropped_total",
-    "Samples that will never reach the endpoint: buffer_full, the oldest gave way; rejected, the "
-    "endpoint refused them.",
+    "Samples that will never reach the endpoint, by reason: rejected by it, or taken from the "
+    "buffer "
+    "by max_size, max_age, free_space, memory (the disk cannot be used) or damage.",
     kCounter, "endpoint,reason"};
 constexpr Family kRequests{"msp_agent_requests_total", "Requests made to the endpoint.", kCounter,
                            "endpoint"};
@@ -39,6 +40,21 @@ constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
 constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
                                 kGauge, "endpoint"};
 
+constexpr Family kBufferOldest{
+    "msp_agent_buffer_oldest_sample_age_seconds",
+    "Age of the oldest sample that waits for the endpoint, 0: none does.", kGauge, "endpoint"};
+constexpr Family kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
+                              kGauge};
+constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Segments on disk.", kGauge};
+constexpr Family kBufferDamage{"msp_agent_buffer_corrupt_records_total",
+                               "Places in the buffer's files that could not be read.", kCounter};
+constexpr Family kBufferMemoryOnly{
+    "msp_agent_buffer_memory_fallback",
+    "1 while the disk cannot be used and samples are kept in memory only.", kGauge};
+constexpr Family kBufferGuard{
+    "msp_agent_buffer_free_space_guard",
+    "1 while the buffer does not write because its file system is nearly full.", kGauge};
+
 double number(std::uint64_t count) {
   return static_cast<double>(count);
 }
@@ -48,29 +64,48 @@ double number(std::uint64_t count) {
 void SelfMetrics::add_to(SampleWriter& out) {
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
   out.add(kTicksSkipped, number(stats_.ticks_skipped));
+  add_process(out);
+  add_buffer(out);
+  for (std::size_t i = 0; i < stats_.endpoints.size(); ++i) add_endpoint(i, out);
+}
+
+void SelfMetrics::add_process(SampleWriter& out) {
   out.add(kCpuSeconds, static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond);
-
   // /proc/self/statm, in pages: total resident shared text lib data dirty
-  if (const auto statm = statm_.read()) {
-    auto words = *statm;
-    next_word(words);
-    if (const auto pages = parse_number<std::uint64_t>(next_word(words))) {
-      static const auto page_size = static_cast<double>(::sysconf(_SC_PAGESIZE));
-      out.add(kResidentMemory, number(*pages) * page_size);
-    }
+  const auto statm = statm_.read();
+  if (!statm) return;
+  auto words = *statm;
+  next_word(words);
+  if (const auto pages = parse_number<std::uint64_t>(next_word(words))) {
+    static const auto page_size = static_cast<double>(::sysconf(_SC_PAGESIZE));
+    out.add(kResidentMemory, number(*pages) * page_size);
   }
+}
 
-  for (std::size_t i = 0; i < stats_.endpoints.size(); ++i) {
-    const auto& endpoint = stats_.endpoints[i];
-    const auto waiting = buffer_.state(i);
-    out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
-    out.add(kSamplesDropped, {endpoint.name, "buffer_full"}, number(waiting.samples_dropped));
-    out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
-    out.add(kRequests, {endpoint.name}, number(endpoint.requests));
-    out.add(kRetries, {endpoint.name}, number(endpoint.retries));
-    out.add(kBytesSent, {endpoint.name}, number(endpoint.bytes_sent));
-    out.add(kBufferSamples, {endpoint.name}, number(waiting.samples));
+void SelfMetrics::add_buffer(SampleWriter& out) {
+  const auto state = buffer_ != nullptr ? buffer_->state() : Buffer::State{};
+  out.add(kBufferBytes, number(state.bytes));
+  out.add(kBufferSegments, number(state.segments));
+  out.add(kBufferDamage, number(state.damaged_records));
+  out.add(kBufferMemoryOnly, state.memory_only ? 1 : 0);
+  out.add(kBufferGuard, state.free_space_guard ? 1 : 0);
+}
+
+void SelfMetrics::add_endpoint(std::size_t index, SampleWriter& out) {
+  const auto& endpoint = stats_.endpoints[index];
+  const auto waiting = buffer_ != nullptr ? buffer_->state(index) : Buffer::EndpointState{};
+  out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
+  out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    const auto reason = drop_reason_name(static_cast<DropReason>(i));
+    out.add(kSamplesDropped, {endpoint.name, reason}, number(waiting.dropped[i]));
   }
+  out.add(kRequests, {endpoint.name}, number(endpoint.requests));
+  out.add(kRetries, {endpoint.name}, number(endpoint.retries));
+  out.add(kBytesSent, {endpoint.name}, number(endpoint.bytes_sent));
+  out.add(kBufferSamples, {endpoint.name}, number(waiting.samples));
+  const auto age_ns = waiting.samples == 0 ? 0 : wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
+  out.add(kBufferOldest, {endpoint.name}, static_cast<double>(age_ns) / kNsPerSecond);
 }
 
 }  // namespace msp

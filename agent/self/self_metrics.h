@@ -10,18 +10,22 @@
 
 namespace msp {
 
-/// Main thread only. Both references outlive it; endpoints have the same numbers in both.
+/// Main thread only. What it is given outlives it; endpoints have the same numbers in both.
 class SelfMetrics {
  public:
-  SelfMetrics(const AgentStats& stats, const Buffer& buffer) : stats_(stats), buffer_(buffer) {}
+  /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped.
+  SelfMetrics(const AgentStats& stats, const Buffer* buffer) : stats_(stats), buffer_(buffer) {}
 
   void add_to(SampleWriter& out);
 
  private:
+  void add_process(SampleWriter& out);
+  void add_buffer(SampleWriter& out);
+  void add_endpoint(std::size_t index, SampleWriter& out);
+
   const AgentStats& stats_;
-  const Buffer& buffer_;
-  KeptFile statm_{"/proc/self/statm",
-                  KeptFile::End::short_read};  // this very process, whatever --path.procfs is
+  const Buffer* buffer_;
+  KeptFile statm_{"/proc/self/statm", KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };
 
 }  // namespace msp

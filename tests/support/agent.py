@@ -31,6 +31,8 @@ interval: {interval}
 remote_write:
   url: {url}
   timeout: {timeout}
+buffer:
+  path: {folder / server / "buffer"}
 {more}""")
     return config
 

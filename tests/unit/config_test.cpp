@@ -103,6 +103,7 @@ void check_defaults(const Config& config) {
   CHECK(config.buffer.path == "/var/lib/msp-agent/buffer");
   CHECK(config.buffer.bytes_max == 256 * 1024 * 1024);
   CHECK(config.buffer.age_max == 7 * 24h);
+  CHECK(config.buffer.free_bytes_min == 512 * 1024 * 1024);
   CHECK(config.log_level == LogLevel::info);
 }
 
@@ -275,7 +276,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 33);
+  CHECK(keys == 34);
 
   // The list of collectors is held against the registry.
   static const std::regex kEnabled("enabled: \\[(.*)\\]");

@@ -1,0 +1,64 @@
+// One file of the store: written at its end, read from its start (format.h says what is in it).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "agent/buffer/file_system.h"
+#include "agent/buffer/format.h"
+#include "agent/buffer/scrape_codec.h"
+#include "agent/core/sample.h"
+
+namespace msp {
+
+/// Appends scrapes to a new file. Whatever fails, the file ends behind a whole record or is known
+/// to be torn.
+class SegmentWriter {
+ public:
+  /// Writes the header. An error leaves at most an empty file.
+  static Result<std::unique_ptr<SegmentWriter>> create(FileSystem& files, const std::string& path,
+                                                       std::uint64_t first_sequence);
+
+  /// After an error the scrape is not in the segment, and the segment takes no more.
+  Result<void> append(std::uint64_t sequence, const Scrape& scrape);
+
+  /// Writes the summary: the segment is full. An error leaves a segment without one, which is as
+  /// good to read.
+  Result<void> seal();
+  Result<void> sync() { return file_->sync(); }
+
+  const Summary& summary() const { return summary_; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  SegmentWriter(std::unique_ptr<File> file, std::uint64_t first_sequence);
+
+  std::unique_ptr<File> file_;
+  ScrapeEncoder encoder_;
+  std::string records_;  // kept for its capacity
+  Summary summary_;
+  std::uint64_t bytes_ = 0;  // up to the end of the last whole record
+};
+
+/// What a file holds that an earlier process wrote.
+struct FoundSegment {
+  enum class State {
+    good,
+    newer_version,  // another version of the agent will want it: not ours to touch
+    unreadable,     // not one good scrape in it
+  };
+  State state = State::unreadable;
+  Summary summary;
+  std::uint64_t bytes = 0;            // up to the end of the last whole record
+  std::uint64_t damaged_regions = 0;  // where it had to be scanned
+};
+
+/// Looks at header and summary, and reads all of it only where there is no summary.
+Result<FoundSegment> inspect_segment(const File& file);
+
+/// Samples in the scrapes of `file` from `sequence` on.
+Result<std::uint64_t> count_samples_from(const File& file, std::uint64_t bytes,
+                                         std::uint64_t sequence);
+
+}  // namespace msp

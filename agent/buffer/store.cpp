@@ -1,0 +1,236 @@
+#include "agent/buffer/store.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+constexpr std::string_view kSuffix = ".seg";
+constexpr std::string_view kBadSuffix = ".bad";
+constexpr std::string_view kNewerSuffix = ".newer";
+constexpr std::size_t kNameDigits = 16;
+
+std::string name_of(std::uint64_t first_sequence) {
+  char digits[kNameDigits];
+  const auto end = std::to_chars(digits, digits + sizeof digits, first_sequence, 16).ptr;
+  const auto length = static_cast<std::size_t>(end - digits);
+  return std::string(kNameDigits - length, '0').append(digits, length).append(kSuffix);
+}
+
+}  // namespace
+
+std::string Store::segment_path(std::uint64_t first_sequence) const {
+  return folder_ + "/" + name_of(first_sequence);
+}
+
+Result<void> Store::open() {
+  if (auto made = files_.make_folder(folder_); !made) return made;
+  auto entries = files_.list(folder_);
+  if (!entries) return entries.error();
+  std::erase_if(*entries, [](const auto& entry) { return !entry.name.ends_with(kSuffix); });
+  std::sort(entries->begin(), entries->end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::deque<Segment> found;
+  for (const auto& entry : *entries) take_over(entry.name, found);
+  std::stable_sort(found.begin(), found.end(), [](const Segment& a, const Segment& b) {
+    return a.summary.first_sequence < b.summary.first_sequence;
+  });
+
+  std::deque<Segment> segments;
+  for (auto& segment : found) {
+    const auto after = segments.empty() ? 0 : segments.back().summary.last_sequence;
+    if (segment.summary.first_sequence <= after) {  // a copy of what another segment holds
+      set_aside(segment.path, kBadSuffix);
+    } else {
+      segments.push_back(std::move(segment));
+    }
+  }
+  limit_bad_files();
+
+  const std::lock_guard lock(mutex_);
+  segments_ = std::move(segments);
+  if (!segments_.empty()) {
+    last_sequence_ = std::max(last_sequence_, segments_.back().summary.last_sequence);
+  }
+  open_ = true;
+  return {};
+}
+
+void Store::take_over(const std::string& name, std::deque<Segment>& found) {
+  auto path = folder_ + "/" + name;
+  const auto file = files_.open(path, FileSystem::Mode::read);
+  const auto inspected = file ? inspect_segment(**file) : Result<FoundSegment>(file.error());
+  if (!inspected) {  // the disk's fault, not the file's: perhaps it reads at the next start
+    const std::lock_guard lock(mutex_);
+    ++damaged_;
+    return;
+  }
+  switch (inspected->state) {
+    case FoundSegment::State::newer_version:
+      set_aside(path, kNewerSuffix);
+      return;
+    case FoundSegment::State::unreadable:
+      if (inspected->bytes > kSegmentHeaderSize || inspected->damaged_regions > 0) {
+        set_aside(path, kBadSuffix);
+      } else {
+        static_cast<void>(files_.remove(path));  // made, and never written to
+      }
+      return;
+    case FoundSegment::State::good:
+      break;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    damaged_ += inspected->damaged_regions;
+  }
+  // Names decide where the next segment goes: one that is not the content's own would be written
+  // over.
+  const auto own_path = segment_path(inspected->summary.first_sequence);
+  if (path != own_path) {
+    if (files_.open(own_path, FileSystem::Mode::read) || !files_.rename(path, own_path)) {
+      set_aside(path, kBadSuffix);
+      return;
+    }
+    path = own_path;
+  }
+  found.push_back({std::move(path), inspected->summary, inspected->bytes});
+}
+
+void Store::set_aside(const std::string& path, std::string_view suffix) {
+  static_cast<void>(files_.rename(path, path + std::string(suffix)));
+  const std::lock_guard lock(mutex_);
+  ++damaged_;
+}
+
+void Store::limit_bad_files() {
+  auto entries = files_.list(folder_);
+  if (!entries) return;
+  std::erase_if(*entries, [](const auto& entry) { return !entry.name.ends_with(kBadSuffix); });
+  std::sort(entries->begin(), entries->end(),
+            [](const auto& a, const auto& b) { return a.name > b.name; });
+  for (std::size_t i = kBadFilesMax; i < entries->size(); ++i) {
+    static_cast<void>(files_.remove(folder_ + "/" + (*entries)[i].name));
+  }
+}
+
+Result<void> Store::append(std::uint64_t sequence, const Scrape& scrape) {
+  if (writer_ && writer_->bytes() >= segment_bytes_) {
+    if (auto ended = end_segment(); !ended) return ended;
+  }
+  const bool is_new = !writer_;
+  if (is_new) {
+    // Of a file that open() could not make sense of, or that somebody put there.
+    if (files_.open(segment_path(sequence), FileSystem::Mode::read)) {
+      set_aside(segment_path(sequence), kBadSuffix);
+    }
+    auto writer = SegmentWriter::create(files_, segment_path(sequence), sequence);
+    if (!writer) return writer.error();
+    writer_ = std::move(*writer);
+    folder_changed_ = true;
+  }
+  if (auto appended = writer_->append(sequence, scrape); !appended) {
+    writer_.reset();
+    return appended;
+  }
+  const std::lock_guard lock(mutex_);
+  if (is_new) segments_.push_back({segment_path(sequence), {}, 0});
+  segments_.back().summary = writer_->summary();
+  segments_.back().bytes = writer_->bytes();
+  last_sequence_ = sequence;
+  return {};
+}
+
+/// Without a summary a segment reads as well, only slower: that sealing failed is no reason to
+/// fail.
+Result<void> Store::end_segment() {
+  const auto writer = std::move(writer_);
+  static_cast<void>(writer->seal());
+  {
+    const std::lock_guard lock(mutex_);
+    segments_.back().bytes = writer->bytes();
+  }
+  return writer->sync();
+}
+
+Result<void> Store::sync() {
+  if (writer_) {
+    if (auto synced = writer_->sync(); !synced) return synced;
+  }
+  if (std::exchange(folder_changed_, false)) return files_.sync_folder(folder_);
+  return {};
+}
+
+void Store::remove_oldest() {
+  std::string path;
+  {
+    const std::lock_guard lock(mutex_);
+    if (segments_.empty()) return;
+    path = std::move(segments_.front().path);
+    segments_.pop_front();
+    if (segments_.empty()) writer_.reset();
+  }
+  // What cannot be removed now is taken over, and removed, at the next start.
+  static_cast<void>(files_.remove(path));
+  folder_changed_ = true;
+}
+
+void Store::remove_before(std::uint64_t sequence) {
+  for (auto segment = oldest(); segment && segment->summary.last_sequence < sequence;
+       segment = oldest()) {
+    remove_oldest();
+  }
+}
+
+std::optional<Store::Segment> Store::oldest() const {
+  const std::lock_guard lock(mutex_);
+  if (segments_.empty()) return std::nullopt;
+  return segments_.front();
+}
+
+std::optional<Store::Segment> Store::find(std::uint64_t sequence) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::lower_bound(
+      segments_.begin(), segments_.end(), sequence,
+      [](const Segment& segment, std::uint64_t s) { return segment.summary.last_sequence < s; });
+  if (found == segments_.end()) return std::nullopt;
+  return *found;
+}
+
+std::uint64_t Store::last_sequence() const {
+  const std::lock_guard lock(mutex_);
+  return last_sequence_;
+}
+
+Store::Totals Store::totals() const {
+  const std::lock_guard lock(mutex_);
+  Totals totals{segments_.size(), 0};
+  for (const auto& segment : segments_) totals.bytes += segment.bytes;
+  return totals;
+}
+
+std::uint64_t Store::damaged() const {
+  const std::lock_guard lock(mutex_);
+  return damaged_;
+}
+
+std::uint64_t Store::count_in_segment(const Segment& segment, std::uint64_t sequence) const {
+  if (sequence <= segment.summary.first_sequence) return segment.summary.samples;
+  if (sequence > segment.summary.last_sequence) return 0;
+  const auto file = files_.open(segment.path, FileSystem::Mode::read);
+  if (!file) return 0;
+  return msp::count_samples_from(**file, segment.bytes, sequence).value_or(0);
+}
+
+std::uint64_t Store::count_samples_from(std::uint64_t sequence) const {
+  std::uint64_t samples = 0;
+  for (auto segment = find(sequence); segment; segment = find(segment->summary.last_sequence + 1)) {
+    samples += count_in_segment(*segment, sequence);
+  }
+  return samples;
+}
+
+}  // namespace msp

@@ -1,0 +1,98 @@
+// The segments on disk, oldest first, each named by the sequence of its first scrape
+// (0000000000000001.seg). One thread writes (the disk thread); readers of other threads see whole
+// records only.
+//
+// A segment ends at about kSegmentBytes (or an eighth of the store's limit). It is removed when all
+// endpoints are past it, or when a limit takes it. What cannot be read at all is set aside as
+// *.bad, at most kBadFilesMax of them; a segment of a newer version is left alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/buffer/file_system.h"
+#include "agent/buffer/segment.h"
+
+namespace msp {
+
+class Store {
+ public:
+  static constexpr std::uint64_t kSegmentBytes = 1 << 20;
+  static constexpr std::size_t kBadFilesMax = 4;
+
+  struct Segment {
+    std::string path;
+    Summary summary;
+    std::uint64_t bytes = 0;  // whole records
+  };
+  struct Totals {
+    std::size_t segments = 0;
+    std::uint64_t bytes = 0;
+  };
+
+  /// `files` outlives the store.
+  Store(FileSystem& files, std::string folder, std::uint64_t segment_bytes)
+      : files_(files), folder_(std::move(folder)), segment_bytes_(segment_bytes) {}
+
+  // The disk thread's, until it says otherwise.
+
+  /// Makes the folder, and takes over the segments that an earlier process left. May be called
+  /// again after an error.
+  Result<void> open();
+  bool is_open() const { return open_; }
+
+  /// Appends; in memory of the kernel until sync().
+  Result<void> append(std::uint64_t sequence, const Scrape& scrape);
+  Result<void> sync();
+
+  /// Removes the oldest segment, whatever is in it.
+  void remove_oldest();
+
+  /// Removes segments that hold nothing from `sequence` on.
+  void remove_before(std::uint64_t sequence);
+
+  // Any thread.
+
+  std::optional<Segment> oldest() const;
+  /// The first segment that has something from `sequence` on.
+  std::optional<Segment> find(std::uint64_t sequence) const;
+  /// The last sequence that was ever stored here, 0: none.
+  std::uint64_t last_sequence() const;
+  Totals totals() const;
+  /// Samples of the segment that `find(sequence)` names, from `sequence` on. May read it.
+  std::uint64_t count_in_segment(const Segment& segment, std::uint64_t sequence) const;
+  /// Samples of all segments from `sequence` on. Reads at most one segment.
+  std::uint64_t count_samples_from(std::uint64_t sequence) const;
+  /// Damaged regions, and segments set aside, that open() came upon.
+  std::uint64_t damaged() const;
+
+  FileSystem& files() const { return files_; }
+  const std::string& folder() const { return folder_; }
+
+ private:
+  std::string segment_path(std::uint64_t first_sequence) const;
+  void take_over(const std::string& name, std::deque<Segment>& found);
+  void set_aside(const std::string& path, std::string_view suffix);
+  void limit_bad_files();
+  Result<void> end_segment();
+
+  FileSystem& files_;
+  const std::string folder_;
+  const std::uint64_t segment_bytes_;
+  bool open_ = false;
+  std::unique_ptr<SegmentWriter> writer_;  // of the newest segment; null: the next append makes one
+  bool folder_changed_ = false;            // and not synced since
+
+  mutable std::mutex mutex_;
+  std::deque<Segment> segments_;
+  std::uint64_t last_sequence_ = 0;
+  std::uint64_t damaged_ = 0;
+};
+
+}  // namespace msp

@@ -1,0 +1,38 @@
+// Reads the store for one endpoint, in order.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "agent/buffer/scrape_codec.h"
+#include "agent/buffer/store.h"
+
+namespace msp {
+
+/// Holds one segment in memory while there is something to read. One thread at a time.
+class StoreReader {
+ public:
+  /// The first scrape from `sequence` on, or nothing: none is there, or none can be read. To be
+  /// asked for growing sequences; going back costs reading a segment again.
+  std::optional<ScrapeDecoder::Decoded> next(const Store& store, std::uint64_t sequence);
+
+  /// Places where there was no good record, and how many samples are likely to be lost with them.
+  std::uint64_t damaged() const { return damaged_; }
+  std::uint64_t lost_samples() const { return lost_samples_; }
+
+ private:
+  bool load(const Store& store, const Store::Segment& segment);
+  std::optional<ScrapeDecoder::Decoded> next_in_segment(std::uint64_t sequence);
+  void clear();
+
+  std::string path_;  // of the segment in content_; empty: none
+  std::string content_;
+  std::size_t offset_ = 0;   // of the next record in it
+  std::uint64_t after_ = 0;  // sequence of the last scrape that was read from it
+  ScrapeDecoder decoder_;
+  std::uint64_t damaged_ = 0;
+  std::uint64_t lost_samples_ = 0;
+};
+
+}  // namespace msp

@@ -1,0 +1,157 @@
+// Bytes from anywhere, read as a segment: no crash, no endless work, no memory beyond what the
+// bytes can justify. libFuzzer takes LLVMFuzzerTestOneInput as it is; without it this is a program:
+//
+//     segment_fuzz [--runs=N] [--seed=N] [file or directory]...
+//
+// reads every file, then N mutations of them and of segments it makes itself. Half of the mutations
+// get good checksums afterwards, or nothing behind the checksum would ever be reached.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "agent/buffer/record_scanner.h"
+#include "agent/buffer/scrape_codec.h"
+#include "tests/support/random_scrapes.h"
+
+namespace {
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "segment_fuzz: %s\n", what);
+  std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  msp::parse_segment_header(bytes);
+  msp::summary_at_end(bytes);
+  msp::ScrapeDecoder decoder;
+  msp::RecordScanner scanner(bytes, msp::kSegmentHeaderSize);
+  std::size_t end = scanner.good_end();
+  while (const auto record = scanner.next()) {
+    require(scanner.good_end() >= end + msp::kRecordHeaderSize, "the scanner does not advance");
+    end = scanner.good_end();
+    const auto head = msp::scrape_head(*record);
+    msp::ScrapeDecoder::Decoded decoded;
+    if (decoder.feed(*record, &decoded) != msp::ScrapeDecoder::Outcome::scrape) continue;
+    require(head.has_value(), "a scrape without a head");
+    require(head->sequence == decoded.sequence, "the head has another sequence");
+    require(head->samples == decoded.scrape->values.size(), "the head has another count");
+    require(decoded.scrape->series->size() == decoded.scrape->values.size(), "series and values");
+  }
+  require(scanner.wasted_bytes() <= msp::RecordScanner::kWasteMax * size, "too much work");
+  return 0;
+}
+
+#ifndef MSP_AGENT_LIBFUZZER
+namespace {
+
+using Random = msp::test::RandomScrapes;
+
+void run(const std::string& bytes) {
+  LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+}
+
+std::string segment(std::uint64_t seed) {
+  Random source(seed, {0.15, 0.1, 0.1, 20});
+  msp::ScrapeEncoder encoder;
+  auto bytes = msp::make_segment_header(1);
+  for (std::uint64_t sequence = 1; sequence <= 30; ++sequence) {
+    if (!encoder.encode(sequence, source.next(), bytes)) std::abort();
+  }
+  msp::append_summary({}, bytes);
+  return bytes;
+}
+
+/// One small harm to bytes [begin, end).
+void harm(std::string& bytes, std::size_t begin, std::size_t end, Random& random) {
+  if (begin >= end) return;
+  const auto at = begin + random.below(end - begin);
+  switch (random.below(5)) {
+    case 0:
+      bytes[at] = static_cast<char>(bytes[at] ^ (1 << random.below(8)));
+      break;
+    case 1:
+      bytes[at] = static_cast<char>(random.random()());
+      break;
+    case 2:
+      bytes[at] = random.chance(0.5) ? '\xff' : '\0';
+      break;
+    case 3:
+      bytes.erase(at, 1 + random.below(std::min<std::size_t>(8, end - at)));
+      break;
+    default:
+      bytes.insert(at, 1 + random.below(8), static_cast<char>(random.random()()));
+  }
+}
+
+/// Harms the inside of some records and gives them a checksum that is good again.
+std::string lie(const std::string& bytes, Random& random) {
+  std::string out = bytes.substr(0, msp::kSegmentHeaderSize);
+  msp::RecordScanner scanner(bytes, msp::kSegmentHeaderSize);
+  while (const auto record = scanner.next()) {
+    std::string payload(record->payload);
+    auto type = record->type;
+    if (random.chance(0.1)) harm(payload, 0, payload.size(), random);
+    if (random.chance(0.02)) harm(payload, 0, std::min<std::size_t>(payload.size(), 24), random);
+    if (random.chance(0.01)) type = static_cast<msp::RecordType>(random.below(8));
+    const auto begin = msp::begin_record(out);
+    out += payload;
+    msp::end_record(out, begin, type);
+  }
+  return out;
+}
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::uint64_t runs = 2000;
+  std::uint64_t seed = 1;
+  std::vector<std::string> corpus;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.starts_with("--runs=")) {
+      runs = std::strtoull(argument.c_str() + 7, nullptr, 10);
+    } else if (argument.starts_with("--seed=")) {
+      seed = std::strtoull(argument.c_str() + 7, nullptr, 10);
+    } else if (std::filesystem::is_directory(argument)) {
+      for (const auto& entry : std::filesystem::directory_iterator(argument)) {
+        corpus.push_back(contents(entry.path()));
+      }
+    } else {
+      corpus.push_back(contents(argument));
+    }
+  }
+  for (const auto& bytes : corpus) run(bytes);
+  const auto given = corpus.size();
+  for (std::uint64_t i = 0; i < 20; ++i) corpus.push_back(segment(seed + i));
+
+  std::printf("segment_fuzz: %zu files, %llu mutations, seed %llu\n", given,
+              static_cast<unsigned long long>(runs), static_cast<unsigned long long>(seed));
+  Random random(seed);
+  for (std::uint64_t i = 0; i < runs; ++i) {
+    auto bytes = corpus[random.below(corpus.size())];
+    if (random.chance(0.5)) {
+      bytes = lie(bytes, random);
+    } else {
+      for (auto left = 1 + random.below(6); left > 0; --left) harm(bytes, 0, bytes.size(), random);
+      if (random.chance(0.1)) bytes.resize(random.below(bytes.size() + 1));
+    }
+    run(bytes);
+  }
+  return 0;
+}
+#endif

@@ -1,0 +1,218 @@
+// Scrapes that nobody would write by hand: values of every kind, series that come, go and change
+// places, clocks that jump. All of it follows from a seed, which a failing test prints;
+// MSP_AGENT_SEED=<seed> runs that one alone.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "agent/core/sample.h"
+
+namespace msp::test {
+
+/// The seeds to run a property with.
+inline std::vector<std::uint64_t> seeds(std::uint64_t count) {
+  if (const char* chosen = std::getenv("MSP_AGENT_SEED")) {
+    return {std::strtoull(chosen, nullptr, 10)};
+  }
+  std::vector<std::uint64_t> all;
+  for (std::uint64_t seed = 1; seed <= count; ++seed) all.push_back(seed);
+  return all;
+}
+
+inline bool is_same(const Scrape& a, const Scrape& b) {
+  return a.timestamp_ms == b.timestamp_ms &&
+         std::equal(
+             a.series->begin(), a.series->end(), b.series->begin(), b.series->end(),
+             [](const SeriesPtr& x, const SeriesPtr& y) { return x->labels == y->labels; }) &&
+         std::equal(a.values.begin(), a.values.end(), b.values.begin(), b.values.end(),
+                    [](double x, double y) {
+                      return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
+                    });
+}
+
+class RandomScrapes {
+ public:
+  struct Chances {
+    double churn = 0.1;  // that a tick has other series than the one before
+    double odd_time = 0.1;
+    double odd_value = 0.05;
+    std::size_t series_max = 60;
+  };
+
+  explicit RandomScrapes(std::uint64_t seed) : random_(seed) { refill(); }
+  RandomScrapes(std::uint64_t seed, Chances chances) : chances_(chances), random_(seed) {
+    refill();
+  }
+
+  Scrape next() {
+    if (chance(chances_.churn)) churn();
+    timestamp_ms_ = next_timestamp();
+    Scrape scrape{timestamp_ms_, set_, {}};
+    for (auto& column : columns_) scrape.values.push_back(next_value(column));
+    return scrape;
+  }
+
+  std::mt19937_64& random() { return random_; }
+  bool chance(double probability) {
+    return std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+  }
+  std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
+
+ private:
+  struct Column {
+    SeriesPtr series;
+    unsigned habit = 0;
+    double value = 0;
+  };
+
+  Column make_column() {
+    std::vector<Label> labels{{"__name__", "metric_" + std::to_string(made_ % 7)},
+                              {"device", "veth" + std::to_string(made_)},
+                              {"customer_id", "alpha"}};
+    ++made_;
+    if (chance(0.2))
+      labels.push_back({"mountpoint", std::string(below(400), 'x') + "\xe2\x82\xac"});
+    return {std::make_shared<const Series>(Series{Labels(std::move(labels)), nullptr}),
+            static_cast<unsigned>(below(8)), 0};
+  }
+
+  void refill() {
+    columns_.clear();
+    for (auto left = below(chances_.series_max + 1); left > 0; --left) {
+      columns_.push_back(make_column());
+    }
+    publish();
+  }
+
+  void publish() {
+    auto set = std::make_shared<SeriesSet>();
+    for (const auto& column : columns_) set->push_back(column.series);
+    set_ = std::move(set);
+  }
+
+  void churn() {
+    switch (below(6)) {
+      case 0:
+        return refill();
+      case 1:
+        std::shuffle(columns_.begin(), columns_.end(), random_);
+        break;
+      case 2: {  // the same labels in new objects, as after a reload
+        for (auto& column : columns_) column.series = std::make_shared<Series>(*column.series);
+        break;
+      }
+      case 3:
+        if (!columns_.empty()) {
+          const auto from = static_cast<std::ptrdiff_t>(below(columns_.size()));
+          columns_.erase(
+              columns_.begin() + from,
+              columns_.begin() + from +
+                  std::min<std::ptrdiff_t>(5, static_cast<std::ptrdiff_t>(columns_.size()) - from));
+        }
+        break;
+      default: {
+        const auto place = static_cast<std::ptrdiff_t>(below(columns_.size() + 1));
+        columns_.insert(columns_.begin() + place, make_column());
+      }
+    }
+    publish();
+  }
+
+  std::int64_t next_timestamp() {
+    using Limits = std::numeric_limits<std::int64_t>;
+    if (!chance(chances_.odd_time)) {
+      const auto step = 15'000 + below(3) - 1;
+      return static_cast<std::int64_t>(static_cast<std::uint64_t>(timestamp_ms_) + step);
+    }
+    const std::array odd = {std::int64_t{0},       Limits::min(),
+                            Limits::max(),         std::int64_t{-1},
+                            timestamp_ms_,         timestamp_ms_ / 2,
+                            -(timestamp_ms_ / 3),  static_cast<std::int64_t>(random_()),
+                            std::int64_t{1} << 41, std::int64_t{1'790'000'000'000}};
+    return odd[below(odd.size())];
+  }
+
+  double odd_value() {
+    using Limits = std::numeric_limits<double>;
+    constexpr double kTwo53 = 9007199254740992;
+    const std::array odd = {stale_marker(),
+                            Limits::quiet_NaN(),
+                            -Limits::quiet_NaN(),
+                            std::bit_cast<double>(0x7ff8dead'beef0001),
+                            std::bit_cast<double>(0xfff0000000000001),
+                            Limits::infinity(),
+                            -Limits::infinity(),
+                            -0.0,
+                            0.0,
+                            Limits::denorm_min(),
+                            -Limits::denorm_min(),
+                            Limits::min() / 3,
+                            kTwo53,
+                            kTwo53 - 1,
+                            kTwo53 + 2,
+                            -kTwo53,
+                            -kTwo53 - 2,
+                            1e308,
+                            -1e308,
+                            Limits::max(),
+                            Limits::lowest(),
+                            static_cast<double>(std::numeric_limits<std::int64_t>::max()),
+                            static_cast<double>(std::numeric_limits<std::int64_t>::min()),
+                            0x1p50,
+                            0x1p50 + 1,
+                            0x1p62,
+                            1.0 / 3,
+                            0.1,
+                            1e-9,
+                            1e-10,
+                            1125899.906842625,
+                            4096.0 * (1 << 20),
+                            512.0 * 1000001,
+                            1024.0 * 777777};
+    if (chance(0.3)) return std::bit_cast<double>(random_());
+    return odd[below(odd.size())];
+  }
+
+  double next_value(Column& column) {
+    if (chance(chances_.odd_value)) return column.value = odd_value();
+    if (!std::isfinite(column.value) || std::fabs(column.value) > 1e15) column.value = 0;
+    switch (column.habit) {
+      case 0:
+        return column.value;  // does not change
+      case 1:
+        return column.value += 37;  // a steady counter
+      case 2:
+        if (chance(0.03)) return column.value = 0;  // a reset
+        return column.value += static_cast<double>(below(1 << below(30)));
+      case 3:
+        return column.value = static_cast<double>(below(4'000'000)) / 100;
+      case 4:
+        return column.value = static_cast<double>(below(4'000'000)) / 1e9;
+      case 5:
+        return column.value = 4096.0 * static_cast<double>(below(1 << 24));
+      case 6:
+        return column.value += std::uniform_real_distribution<double>(-1, 1)(random_);
+      default:
+        return column.value = static_cast<double>(below(100)) - 50;
+    }
+  }
+
+  Chances chances_;
+  std::mt19937_64 random_;
+  std::uint64_t made_ = 0;
+  std::int64_t timestamp_ms_ = 1'790'000'000'000;
+  std::vector<Column> columns_;
+  std::shared_ptr<const SeriesSet> set_;
+};
+
+}  // namespace msp::test

@@ -1,0 +1,162 @@
+#include "agent/buffer/format.h"
+
+#include <catch2/catch.hpp>
+
+#include "agent/buffer/bytes.h"
+#include "agent/buffer/record_scanner.h"
+
+namespace msp {
+namespace {
+
+std::string record(const std::string& payload, RecordType type = RecordType::delta) {
+  std::string bytes;
+  const auto begin = begin_record(bytes);
+  bytes += payload;
+  end_record(bytes, begin, type);
+  return bytes;
+}
+
+std::vector<std::string> payloads(RecordScanner& scanner) {
+  std::vector<std::string> all;
+  while (const auto found = scanner.next()) all.emplace_back(found->payload);
+  return all;
+}
+
+using Payloads = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("format: integers come back, whatever their size") {
+  for (unsigned shift = 0; shift < 64; ++shift) {
+    for (const std::uint64_t value : {1ull << shift, (1ull << shift) - 1, ~(1ull << shift)}) {
+      std::string bytes;
+      append_varint(bytes, value);
+      ByteReader reader(bytes);
+      CHECK(reader.varint() == value);
+      CHECK((reader.ok() && reader.rest().empty()));
+      CHECK(unfold_sign(fold_sign(value)) == value);
+    }
+  }
+  CHECK(fold_sign(static_cast<std::uint64_t>(-1)) == 1);
+  CHECK(fold_sign(1) == 2);
+}
+
+TEST_CASE("format: an integer that does not end, or is cut, is none") {
+  for (const auto& bytes : {std::string(), std::string(1, '\x80'), std::string(11, '\xff'),
+                            std::string(9, '\xff') + '\x02'}) {
+    ByteReader reader(bytes);
+    reader.varint();
+    CHECK_FALSE(reader.ok());
+  }
+  ByteReader reader("abc");
+  reader.fixed<std::uint32_t>();
+  CHECK_FALSE(reader.ok());
+}
+
+TEST_CASE("format: a segment header says its first sequence; any damage to it is damage") {
+  const auto header = make_segment_header(1234567890123);
+  REQUIRE(header.size() == kSegmentHeaderSize);
+  const auto parsed = parse_segment_header(header + "records");
+  CHECK(parsed.state == SegmentHeader::State::good);
+  CHECK(parsed.first_sequence == 1234567890123);
+  for (std::size_t bit = 0; bit < header.size() * 8; ++bit) {
+    auto damaged = header;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    CHECK(parse_segment_header(damaged).state == SegmentHeader::State::damaged);
+  }
+  for (std::size_t length = 0; length < header.size(); ++length) {
+    CHECK(parse_segment_header(header.substr(0, length)).state == SegmentHeader::State::damaged);
+  }
+}
+
+TEST_CASE("format: a header of a newer version is known as such") {
+  std::string newer("mspqueue\x02\0\0\0\x07\0\0\0\0\0\0\0", 20);
+  ContentHash hash;
+  hash.add(newer);
+  append_fixed(newer, static_cast<std::uint32_t>(hash.value()));
+  const auto parsed = parse_segment_header(newer);
+  CHECK(parsed.state == SegmentHeader::State::newer_version);
+  CHECK(parsed.version == 2);
+  CHECK(parsed.first_sequence == 7);
+}
+
+TEST_CASE("format: what earlier builds of this version wrote is still what is written") {
+  CHECK(make_segment_header(7) ==
+        std::string("mspqueue\x01\0\0\0\x07\0\0\0\0\0\0\0\xbe\x63\xe0\x1a", 24));
+  CHECK(record("abc") == std::string("\xf7\xfb\xb9\x93\x20\x05\x04\x03\0\0"
+                                     "abc",
+                                     13));
+}
+
+TEST_CASE("format: a summary is read from the end of a segment") {
+  const Summary summary{1, 900, 900, 180'000, -5, 1'790'000'000'000};
+  auto bytes = make_segment_header(1) + record("x");
+  append_summary(summary, bytes);
+  CHECK(summary_at_end(bytes) == summary);
+  CHECK_FALSE(summary_at_end(bytes + '\0').has_value());
+  CHECK_FALSE(summary_at_end(bytes.substr(1, 20)).has_value());
+  CHECK_FALSE(summary_at_end(record(std::string(48, 'x'))).has_value());
+}
+
+TEST_CASE("format: what a record counts is read without its values") {
+  std::string payload;
+  append_varint(payload, 77);
+  append_varint(payload, 5000);
+  const auto bytes = record(payload + "...", RecordType::keyframe);
+  const auto head = scrape_head(*record_at(bytes));
+  REQUIRE(head.has_value());
+  CHECK((head->sequence == 77 && head->samples == 5000 && head->is_keyframe));
+  CHECK_FALSE(scrape_head(*record_at(record(payload, RecordType::summary))).has_value());
+  CHECK_FALSE(scrape_head(*record_at(record("\x80"))).has_value());
+}
+
+TEST_CASE("scanner: records one after the other, and where the last one ends") {
+  const auto bytes = "header" + record("one") + record("") + record("three");
+  RecordScanner scanner(bytes, 6);
+  CHECK(payloads(scanner) == Payloads{"one", "", "three"});
+  CHECK(scanner.good_end() == bytes.size());
+  CHECK(scanner.damaged_regions() == 0);
+  CHECK(scanner.tail_bytes() == 0);
+  CHECK_FALSE(scanner.next().has_value());
+}
+
+TEST_CASE("scanner: bytes between records are skipped and counted") {
+  const auto bytes =
+      record("one") + "garbage" + record("two") + std::string(kRecordMagic) + "!" + record("three");
+  RecordScanner scanner(bytes);
+  CHECK(payloads(scanner) == Payloads{"one", "two", "three"});
+  CHECK(scanner.damaged_regions() == 2);
+  CHECK(scanner.damaged_bytes() == 10);
+}
+
+TEST_CASE("scanner: a damaged length does not swallow the records behind it") {
+  auto bytes = record("one") + record("two") + record("three");
+  bytes[record("one").size() + 7] = '\x11';  // beyond the next record
+  RecordScanner scanner(bytes);
+  CHECK(payloads(scanner) == Payloads{"one", "three"});
+  CHECK(scanner.damaged_regions() == 1);
+}
+
+TEST_CASE("scanner: a torn or zero-filled end is a tail, not damage") {
+  const auto whole = record("one");
+  for (const auto& tail :
+       {record("two").substr(0, 11), std::string(4096, '\0'), std::string("\xf7")}) {
+    const auto bytes = whole + tail;
+    RecordScanner scanner(bytes);
+    CHECK(payloads(scanner) == Payloads{"one"});
+    CHECK(scanner.good_end() == whole.size());
+    CHECK(scanner.tail_bytes() == tail.size());
+    CHECK(scanner.damaged_regions() == 0);
+  }
+}
+
+TEST_CASE("scanner: bytes made to look like records do not keep it busy") {
+  std::string bytes;
+  while (bytes.size() < 200'000) bytes += std::string("\xf7\xfb????\x04\x00\x80\x00", 10);
+  RecordScanner scanner(bytes);
+  CHECK(payloads(scanner).empty());
+  CHECK(scanner.wasted_bytes() > 0);
+  CHECK(scanner.wasted_bytes() <= RecordScanner::kWasteMax * bytes.size());
+}
+
+}  // namespace msp
