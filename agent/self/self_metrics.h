@@ -25,7 +25,8 @@ class SelfMetrics {
 
   const AgentStats& stats_;
   const Buffer* buffer_;
-  KeptFile statm_{"/proc/self/statm", KeptFile::End::short_read};  // this very process, whatever --path.procfs is
+  KeptFile statm_{"/proc/self/statm",
+                  KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };
 
 }  // namespace msp

@@ -18,7 +18,9 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/remote_write/encode.cpp",)),
-    (r"snappy|zstd", "the compressors", ("agent/remote_write/encode.cpp",)),
+    (r"snappy", "snappy", ("agent/remote_write/encode.cpp",)),
+    (r"zstd", "zstd", ("agent/buffer/dictionary.cpp", "agent/remote_write/encode.cpp")),
+    (r"xxhash", "xxhash", ("agent/buffer/format.cpp",)),
     (r"spdlog/|fmt/", "spdlog and fmt", ("agent/self/log.",)),
     (r"re2/", "RE2", ("agent/config/pattern.cpp",)),
 )
