@@ -160,7 +160,7 @@ remote_write:
     timeout: 2s500ms
   - url: http://[fe80::1]:8428/api/v1/write
     bearer_token: token
-buffer: {path: /srv/buffer, max_size: 2GiB, max_age: 12h}
+buffer: {path: /srv/buffer/, max_size: 2GiB, max_age: 12h}
 log: {level: warning}
 )");
   CHECK(config.customer_id == "alpha-1");
