@@ -120,7 +120,7 @@ void read_collectors(Section& top, Findings& findings, Config& out) {
       filesystem, {"mount_points_exclude", "mount_points_include"}, kMountPointsExclude);
   options.filesystem.fs_types =
       read_filter(filesystem, {"fs_types_exclude", "fs_types_include"}, kFsTypesExclude);
-  filesystem.read("mount_timeout", {100ms, 1min, "a duration from 100ms to 1m, such as 5s"},
+  filesystem.read("mount_timeout", {10ms, 1h, "a duration from 10ms to 1h, such as 5s"},
                   options.filesystem.mount_timeout);
   filesystem.finish();
 

@@ -107,6 +107,7 @@ void read_labels(Section& top, Findings& findings, Config& out) {
 void read_buffer(Section& top, BufferConfig& out) {
   auto section = top.section("buffer");
   section.read_path("path", out.path);
+  while (out.path.size() > 1 && out.path.ends_with('/')) out.path.pop_back();
   section.read("max_size", {1ull << 20, 1ull << 40, "a size from 1MiB to 1TiB, such as 256MiB"},
                out.bytes_max);
   section.read("max_age", {1min, 365 * 24h, "a duration from 1m to 365d, such as 7d"}, out.age_max);

@@ -174,8 +174,8 @@ TEST_CASE("config errors: collectors") {
        {"f:3:58: collectors.netdev.device_include: found device_exclude as well; accepted: one of "
         "the two"}},
       {with("collectors: {filesystem: {mount_timeout: 0s}}\n"),
-       {"f:3:42: collectors.filesystem.mount_timeout: found '0s'; accepted: a duration from 100ms "
-        "to 1m, such as 5s"}},
+       {"f:3:42: collectors.filesystem.mount_timeout: found '0s'; accepted: a duration from 10ms "
+        "to 1h, such as 5s"}},
       {with("collectors: {loadavg: {x: y}}\n"),
        {"f:3:14: collectors.loadavg: unknown key; accepted: disabled, diskstats, enabled, "
         "filesystem, netdev"}},
