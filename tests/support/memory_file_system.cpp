@@ -40,10 +40,12 @@ class MemoryFileSystem::OpenFile : public File {
   Result<void> write(std::uint64_t offset, std::string_view bytes) override {
     const std::lock_guard lock(files_.mutex_);
     if (auto may = files_.may_change("write", path_); !may) return may;
-    if (std::exchange(files_.half_, false)) bytes = bytes.substr(0, bytes.size() / 2);
+    const bool is_torn = std::exchange(files_.half_, false);
+    if (is_torn) bytes = bytes.substr(0, bytes.size() / 2);
     auto& content = node_->content;
     content.resize(std::max<std::size_t>(content.size(), offset + bytes.size()));
     content.replace(offset, bytes.size(), bytes);
+    if (is_torn) return cannot("write", path_, "the world has stopped");
     return {};
   }
 
@@ -112,6 +114,12 @@ void MemoryFileSystem::fail_reads(const std::string& prefix, const std::string& 
   const std::lock_guard lock(mutex_);
   fail_read_prefix_ = prefix;
   fail_read_words_ = words;
+}
+
+void MemoryFileSystem::fail_between(std::uint64_t from, std::uint64_t to) {
+  const std::lock_guard lock(mutex_);
+  fail_from_ = from;
+  fail_to_ = to;
 }
 
 void MemoryFileSystem::fail_syncs(int count) {
@@ -212,8 +220,11 @@ Result<void> MemoryFileSystem::may_change(const std::string& what, const std::st
       stopped_ = true;
       return cannot(what, path, "the world has stopped");
     }
-    if (--calls_left_ == 0 && torn_ && what == "write") half_ = true;
+    // A torn write has not returned when the world stops.
+    if (--calls_left_ == 0 && torn_ && what == "write") half_ = stopped_ = true;
   }
+  const auto number = change_log_.size() - 1;
+  if (number >= fail_from_ && number < fail_to_) return cannot(what, path, "Input/output error");
   if (is_below(path, fail_prefix_)) return cannot(what, path, fail_words_);
   changed_.notify_all();
   return {};

@@ -39,6 +39,8 @@ class MemoryFileSystem : public FileSystem {
   void fail(const std::string& prefix, const std::string& words);
   /// The same for calls that read.
   void fail_reads(const std::string& prefix, const std::string& words);
+  /// Of all changing calls, those from the number `from` (0 is the first) up to `to` fail.
+  void fail_between(std::uint64_t from, std::uint64_t to);
   /// The next `count` syncs fail, and what they should have synced is lost in a power cut even if a
   /// later one works (as the kernel does: fsync(2), EIO).
   void fail_syncs(int count);
@@ -96,6 +98,7 @@ class MemoryFileSystem : public FileSystem {
   bool half_ = false;  // the write that may happen now is torn
   std::string fail_prefix_, fail_words_;
   std::string fail_read_prefix_, fail_read_words_;
+  std::uint64_t fail_from_ = 0, fail_to_ = 0;
   int failing_syncs_ = 0;
   Space space_{std::uint64_t{1} << 40, std::uint64_t{1} << 39};
 };
