@@ -12,7 +12,6 @@
 namespace msp {
 namespace {
 
-constexpr std::int64_t kHeadFileRetryNs = 10 * kNsPerSecond;
 // A head that never empties makes its file longer: it is written anew beyond this, and twice what
 // is in use.
 constexpr std::uint64_t kHeadFileSlack = 256 * 1024;
@@ -38,13 +37,14 @@ Buffer::~Buffer() = default;
 
 Result<std::unique_ptr<Buffer>> Buffer::open(Options options) {
   std::unique_ptr<Buffer> buffer(new Buffer(std::move(options)));
-  if (auto locked = buffer->lock_folders(); !locked) return locked.error();
+  if (auto locked = buffer->lock_folder(); !locked) return locked.error();
   buffer->recover();
   return buffer;
 }
 
 /// A folder that cannot be written to needs no lock: nobody can use it.
-Result<void> Buffer::lock_folders() {
+Result<void> Buffer::lock_folder() {
+  if (lock_file_) return {};
   auto& files = *options_.files;
   static_cast<void>(files.make_folder(options_.folder));
   const auto path = options_.folder + "/lock";
@@ -63,6 +63,7 @@ Result<void> Buffer::lock_folders() {
 }
 
 void Buffer::open_store() {
+  if (auto locked = lock_folder(); !locked) return on_disk_failure(locked.error());
   if (auto opened = store_.open(); !opened) on_disk_failure(opened.error());
 }
 
@@ -86,6 +87,11 @@ void Buffer::recover() {
     log_warning(cat("buffer: ", scrapes.error().text));
   }
 
+  // Whatever a disk that cannot be read now holds will turn out to be older than this.
+  if (!store_.is_open()) {
+    next_sequence_ = std::max<std::uint64_t>(next_sequence_, wall_ns() / kNsPerMs);
+  }
+
   auto cursors = load_cursors(*options_.files, options_.folder);
   if (cursors) {
     saved_ = std::move(*cursors);
@@ -105,19 +111,24 @@ void Buffer::recover() {
 }
 
 /// A new endpoint gets all that is kept: its name may be the mended one of an endpoint that did not
-/// work. A cursor beyond all that is kept points at what a power cut took: better twice than not at
-/// all.
+/// work. A cursor beyond all that is kept is not one of ours, which point at what is on disk:
+/// better twice than not at all.
 void Buffer::place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end) {
   for (auto& endpoint : endpoints_) {
     const auto saved = saved_.find(endpoint.name);
     const bool usable = saved != saved_.end() && (!anything_kept || saved->second <= end);
     endpoint.next = usable ? std::max(saved->second, oldest) : oldest;
-    endpoint.state.samples = store_.count_samples_from(endpoint.next);
-    for (const auto& waiting : head_) {
-      if (waiting.sequence < endpoint.next) continue;
-      endpoint.state.samples += waiting.scrape->values.size();
-    }
+    endpoint.state.samples =
+        store_.count_samples_from(endpoint.next) + samples_in_head(endpoint.next);
   }
+}
+
+std::size_t Buffer::samples_in_head(std::uint64_t sequence) const {
+  std::size_t samples = 0;
+  for (const auto& waiting : head_) {
+    if (waiting.sequence >= sequence) samples += waiting.scrape->values.size();
+  }
+  return samples;
 }
 
 void Buffer::push_to_head(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
@@ -135,7 +146,8 @@ void Buffer::append(Scrape scrape) {
     push_to_head(next_sequence_++, std::move(shared));
     copy_to_head_file();
     while (head_bytes_ > kHeadBytesMax && head_.size() > 1) drop_front_of_head();
-    const bool is_slow = head_.back().appended_ns - head_.front().appended_ns > kSpillAfterNs;
+    const bool is_slow =
+        head_.back().appended_ns - head_.front().appended_ns > options_.timing.spill_after_ns;
     if (has_backlog() || is_slow) wake_disk = !std::exchange(spill_wanted_, true);
   }
   changed_.notify_all();
@@ -152,13 +164,13 @@ void Buffer::copy_to_head_file() {
     }
   } else {
     if (monotonic_ns() < head_file_retry_ns_) return;
-    head_file_retry_ns_ = monotonic_ns() + kHeadFileRetryNs;
+    head_file_retry_ns_ = monotonic_ns() + options_.timing.retry_ns;
     if (!open_head_file()) return;
     copied = rewrite_head_file();
   }
   if (copied) return;
   log_warning(cat("buffer: ", copied.error().text, kNotCrashSafe));
-  head_file_retry_ns_ = monotonic_ns() + kHeadFileRetryNs;
+  head_file_retry_ns_ = monotonic_ns() + options_.timing.retry_ns;
 }
 
 Result<void> Buffer::rewrite_head_file() {
@@ -194,8 +206,10 @@ bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch) {
 
   auto next = endpoint.next;
   while (next < next_sequence_ && (head_.empty() || next < head_.front().sequence)) {
+    next = std::max(next, endpoint.next);  // a limit may have taken some during the last read
     const auto stored_until = store_.last_sequence();
     const auto* stored = next <= stored_until ? read_from_store(endpoint, next, lock) : nullptr;
+    if (stored != nullptr && stored->sequence < endpoint.next) continue;
     if (stored != nullptr) {
       if (!take(stored->sequence, stored->scrape)) return true;
       next = stored->sequence + 1;
@@ -314,7 +328,10 @@ Buffer::EndpointState Buffer::state(std::size_t number) const {
   auto state = endpoint.state;
   if (endpoint.next >= next_sequence_) return state;
   if (!head_.empty() && endpoint.next >= head_.front().sequence) {
-    state.oldest_timestamp_ms = head_[endpoint.next - head_.front().sequence].scrape->timestamp_ms;
+    const auto oldest =
+        std::lower_bound(head_.begin(), head_.end(), endpoint.next,
+                         [](const Waiting& w, std::uint64_t next) { return w.sequence < next; });
+    if (oldest != head_.end()) state.oldest_timestamp_ms = oldest->scrape->timestamp_ms;
   } else if (!endpoint.read.empty() && endpoint.read.front().sequence >= endpoint.next) {
     state.oldest_timestamp_ms = endpoint.read.front().scrape->timestamp_ms;
   } else if (const auto segment = store_.find(endpoint.next)) {

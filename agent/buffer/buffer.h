@@ -4,12 +4,13 @@
 //   disk) -> peek, ack
 //
 // A scrape that is delivered soon never leaves the head: no disk I/O on a good day. What still
-// waits after kSpillAfter goes to the store and is synced, by the disk thread: append() never waits
-// for a disk, and a disk that hangs, is full or is gone costs nothing until the head is full too
-// (kHeadBytesMax).
+// waits after BufferTiming::spill_after_ns goes to the store and is synced, by the disk thread:
+// append() never waits for a disk, and a disk that hangs, is full or is gone costs nothing until
+// the head is full too (kHeadBytesMax).
 //
 // What survives: kill -9, everything appended, where the head has its file; a restart or an orderly
-// reboot, everything; a power cut, everything but the last kSpillAfter + one flush.
+// reboot, everything; a power cut, everything but what was appended within spill_after_ns and one
+// round of the disk thread.
 //
 // A scrape leaves when all endpoints have acknowledged it, or when a limit takes it: then the
 // oldest goes first, counted for each endpoint that had not got it.
@@ -49,6 +50,12 @@ struct BufferLimits {
   std::uint64_t free_bytes_min = 512 << 20;
 };
 
+struct BufferTiming {
+  std::int64_t spill_after_ns = 5'000'000'000;  // how long a scrape waits in the head only
+  std::int64_t rest_ns = 2'000'000'000;         // between two rounds of the disk thread
+  std::int64_t retry_ns = 10'000'000'000;       // until what failed on a disk is tried again
+};
+
 /// Any thread, unless said otherwise. Endpoints are numbered from 0.
 class Buffer {
  public:
@@ -57,6 +64,7 @@ class Buffer {
     std::string folder;                  // segments, cursors, lock
     std::string head_folder;             // of the head's file; best on a memory-backed file system
     BufferLimits limits;
+    BufferTiming timing;
     FileSystem* files = &real_file_system();
   };
   struct EndpointState {
@@ -72,7 +80,6 @@ class Buffer {
     bool free_space_guard = false;
   };
 
-  static constexpr std::int64_t kSpillAfterNs = 5'000'000'000;
   static constexpr std::size_t kHeadBytesMax = 4 * 1024 * 1024;
 
   /// Opens what an earlier process left. The only error is another process that uses the same
@@ -103,6 +110,10 @@ class Buffer {
   /// The disk thread's work: spills, syncs, applies the limits. Returns after close().
   void run_disk();
 
+  /// One round of that work, with what was appended until then (monotonic clock): for who does
+  /// without run_disk().
+  void disk_round(std::int64_t appended_until_ns);
+
   /// Ends every wait and pause from now on: the agent is stopping.
   void stop();
 
@@ -131,7 +142,7 @@ class Buffer {
   };
 
   explicit Buffer(Options options);
-  Result<void> lock_folders();
+  Result<void> lock_folder();
   void open_store();
   Result<void> open_head_file();
   void recover();
@@ -141,6 +152,7 @@ class Buffer {
   Result<void> rewrite_head_file();
   bool has_backlog() const;
   std::uint64_t slowest() const;
+  std::size_t samples_in_head(std::uint64_t sequence) const;
   const ScrapeDecoder::Decoded* read_from_store(Endpoint& endpoint, std::uint64_t sequence,
                                                 std::unique_lock<std::mutex>& lock);
   void skip_to(Endpoint& endpoint, std::uint64_t next);
@@ -148,13 +160,16 @@ class Buffer {
   void trim_head(std::uint64_t needed);
 
   // The disk thread's.
-  void disk_round(std::int64_t appended_until_ns);
-  void spill(std::int64_t appended_until_ns);
-  Result<void> store_scrapes(const std::vector<Waiting>& due);
+  std::int64_t next_round_ns(std::int64_t last_round_ns) const;
+  void open_store_again();
+  void recount();
+  bool spill(std::int64_t appended_until_ns);
+  Result<void> store_scrapes(const std::vector<Waiting>& due, std::uint64_t& stored_until);
   bool make_room();
   void apply_limits();
   void drop_oldest_segment(DropReason reason);
-  void save_progress();
+  void save_progress(bool disk_works);
+  void on_disk_works();
   void on_disk_failure(const Error& error);
 
   const Options options_;
@@ -177,7 +192,6 @@ class Buffer {
   std::vector<Endpoint> endpoints_;
   bool memory_only_ = false;
   bool free_space_guard_ = false;
-  std::int64_t disk_retry_ns_ = 0;
   std::int64_t drop_told_ns_ = 0;
   Cursors saved_;  // what the cursor file holds
 };

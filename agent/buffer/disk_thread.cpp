@@ -1,6 +1,7 @@
 // The half of Buffer that touches the disk. Everything here runs in the disk thread, which may hang
 // in any call without holding up a tick or a request: the lock is never held across one.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "agent/buffer/buffer.h"
@@ -11,8 +12,7 @@
 namespace msp {
 namespace {
 
-constexpr std::int64_t kDiskRetryNs = 10 * kNsPerSecond;
-constexpr std::int64_t kProgressEveryNs = 2 * kNsPerSecond;
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kTellDropsEveryNs = 3600 * kNsPerSecond;
 constexpr std::size_t kSpillAtOnce = 256;  // scrapes
 
@@ -20,32 +20,22 @@ constexpr std::size_t kSpillAtOnce = 256;  // scrapes
 
 void Buffer::run_disk() {
   std::unique_lock lock(mutex_);
-  std::int64_t rest_until_ns = 0;  // the last round is not to be followed by another one at once
+  auto last_round_ns = monotonic_ns() - options_.timing.rest_ns;
   while (!closing_) {
-    if (!spill_wanted_ && !progress_) {
+    if (head_.empty()) spill_wanted_ = false;
+    const auto due_ns = next_round_ns(last_round_ns);
+    if (due_ns == kNever) {
       disk_wanted_.wait(lock);
       continue;
     }
-    auto due_ns = rest_until_ns;
-    if (spill_wanted_ && !progress_) {
-      if (head_.empty()) {
-        spill_wanted_ = false;
-        continue;
-      }
-      due_ns = std::max(due_ns, head_.front().appended_ns + kSpillAfterNs);
-    }
-    if (memory_only_) due_ns = std::max(due_ns, disk_retry_ns_);
     if (const auto left_ns = due_ns - monotonic_ns(); left_ns > 0) {
       disk_wanted_.wait_for(lock, std::chrono::nanoseconds(left_ns), [&] { return closing_; });
       continue;
     }
-    spill_wanted_ = false;
-    progress_ = false;
     lock.unlock();
-    disk_round(monotonic_ns() - kSpillAfterNs);
+    disk_round(monotonic_ns() - options_.timing.spill_after_ns);
     lock.lock();
-    spill_wanted_ = spill_wanted_ || !head_.empty();
-    rest_until_ns = monotonic_ns() + kProgressEveryNs;
+    last_round_ns = monotonic_ns();
   }
   lock.unlock();
   disk_round(monotonic_ns());
@@ -54,10 +44,29 @@ void Buffer::run_disk() {
   changed_.notify_all();
 }
 
+/// A disk that cannot be used, or has no space, is asked again even if nothing waits for it: who
+/// watches wants to know that it works again.
+std::int64_t Buffer::next_round_ns(std::int64_t last_round_ns) const {
+  const auto& timing = options_.timing;
+  const auto rested_ns = last_round_ns + timing.rest_ns;
+  const auto retry_ns = last_round_ns + timing.retry_ns;
+  if (memory_only_) return retry_ns;
+  if (progress_) return rested_ns;
+  if (spill_wanted_) {
+    return std::max(rested_ns, head_.front().appended_ns + timing.spill_after_ns);
+  }
+  return free_space_guard_ ? retry_ns : kNever;
+}
+
 void Buffer::disk_round(std::int64_t appended_until_ns) {
-  if (!store_.is_open()) open_store();
+  {
+    const std::lock_guard lock(mutex_);
+    spill_wanted_ = progress_ = false;
+  }
+  open_store_again();
+  bool disk_works = false;
   if (store_.is_open()) {
-    spill(appended_until_ns);
+    disk_works = spill(appended_until_ns);
     apply_limits();
   }
   std::uint64_t needed = 0;
@@ -66,11 +75,64 @@ void Buffer::disk_round(std::int64_t appended_until_ns) {
     needed = slowest();
   }
   store_.remove_before(needed);
-  save_progress();
+  save_progress(disk_works);
+  const std::lock_guard lock(mutex_);
+  if (!head_.empty()) spill_wanted_ = true;
 }
 
-/// Takes what was appended until then from the head to the store.
-void Buffer::spill(std::int64_t appended_until_ns) {
+/// Where it could not be opened before, or the folder went away (with the lock file) or is another
+/// one now, as when a disk is mounted late.
+void Buffer::open_store_again() {
+  auto& files = *options_.files;
+  const bool is_gone = lock_file_ && !files.open(options_.folder + "/lock", FileSystem::Mode::read);
+  if (store_.is_open() && !is_gone) return;
+  if (is_gone) {
+    log_warning(cat("buffer: ", options_.folder, " was taken away"));
+    lock_file_.reset();
+  }
+  open_store();
+  if (!store_.is_open()) return;
+  const auto oldest = store_.oldest();
+  const auto cursors = load_cursors(files, options_.folder);
+  {
+    const std::lock_guard lock(mutex_);
+    if (cursors) saved_ = *cursors;
+    next_sequence_ = std::max(next_sequence_, store_.last_sequence() + 1);
+    for (auto& endpoint : endpoints_) {
+      if (!oldest || is_gone) break;
+      const auto saved = saved_.find(endpoint.name);
+      const auto first = oldest->summary.first_sequence;
+      const auto next = saved != saved_.end() ? std::max(saved->second, first) : first;
+      endpoint.next = std::min(endpoint.next, next);
+    }
+  }
+  recount();
+}
+
+/// After the store is not what it was. What is missing is counted as lost.
+void Buffer::recount() {
+  std::vector<std::uint64_t> cursors;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& endpoint : endpoints_) cursors.push_back(endpoint.next);
+  }
+  std::vector<std::uint64_t> stored;
+  for (const auto next : cursors) stored.push_back(store_.count_samples_from(next));
+
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    auto& state = endpoints_[i].state;
+    const auto head_from = std::max(endpoints_[i].next, store_.last_sequence() + 1);
+    const std::size_t samples = stored[i] + samples_in_head(head_from);
+    if (samples < state.samples) {
+      state.dropped[static_cast<std::size_t>(DropReason::damage)] += state.samples - samples;
+    }
+    state.samples = samples;
+  }
+}
+
+/// Takes what was appended until then from the head to the store. False where the disk failed.
+bool Buffer::spill(std::int64_t appended_until_ns) {
   for (;;) {
     std::vector<Waiting> due;
     {
@@ -80,25 +142,36 @@ void Buffer::spill(std::int64_t appended_until_ns) {
         due.push_back(waiting);
       }
     }
-    if (due.empty() || !make_room()) return;
-    if (const auto stored = store_scrapes(due); !stored) {
-      on_disk_failure(stored.error());
-      return;
+    if (!make_room() || due.empty()) return true;
+    std::uint64_t stored_until = 0;
+    const auto stored = store_scrapes(due, stored_until);
+    {
+      const std::lock_guard lock(mutex_);
+      trim_head(stored_until + 1);
     }
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(memory_only_, false)) log_info("buffer: writes to disk again");
-    trim_head(due.back().sequence + 1);
+    if (!stored) {
+      on_disk_failure(stored.error());
+      return false;
+    }
+    on_disk_works();
   }
 }
 
-Result<void> Buffer::store_scrapes(const std::vector<Waiting>& due) {
+/// What fits is kept: `stored_until` is the last sequence that is safe, 0 where there is none.
+Result<void> Buffer::store_scrapes(const std::vector<Waiting>& due, std::uint64_t& stored_until) {
+  Result<void> appended;
+  std::uint64_t last = 0;
   for (const auto& waiting : due) {
-    if (waiting.sequence <= store_.last_sequence()) continue;  // and not synced, the last time
-    if (auto appended = store_.append(waiting.sequence, *waiting.scrape); !appended) {
-      return appended;
+    if (waiting.sequence > store_.last_sequence()) {
+      appended = store_.append(waiting.sequence, *waiting.scrape);
+      if (!appended) break;
     }
+    last = waiting.sequence;
   }
-  return store_.sync();
+  if (last == 0) return appended;
+  if (auto synced = store_.sync(); !synced) return synced;
+  stored_until = last;
+  return appended;
 }
 
 /// Whether the store may write: what it must leave free of its file system is free, if need be by
@@ -170,24 +243,40 @@ void Buffer::drop_oldest_segment(DropReason reason) {
                   " samples dropped, the oldest first; msp_agent_samples_dropped_total counts on"));
 }
 
-void Buffer::save_progress() {
+/// A cursor in the file never points beyond what was on disk at some time: a power cut cannot make
+/// it point at scrapes that get the same sequence later. It is also what a disk that failed is
+/// tried with when there is nothing else to write.
+void Buffer::save_progress(bool disk_works) {
   Cursors cursors;
+  bool is_trial = false;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& endpoint : endpoints_) cursors[endpoint.name] = endpoint.next;
+    for (const auto& endpoint : endpoints_) {
+      const auto saved = saved_.find(endpoint.name);
+      const auto known =
+          std::max(store_.last_sequence() + 1, saved != saved_.end() ? saved->second : 0);
+      cursors[endpoint.name] = std::min(endpoint.next, known);
+    }
+    is_trial = memory_only_;
   }
-  if (cursors == saved_ || !store_.is_open()) return;
-  if (const auto saved = save_cursors(*options_.files, options_.folder, cursors)) {
-    saved_ = std::move(cursors);
-  }
+  if (!disk_works || (cursors == saved_ && !is_trial)) return;
+  const auto saved = save_cursors(*options_.files, options_.folder, cursors);
+  if (!saved) return on_disk_failure(saved.error());
+  on_disk_works();
+  const std::lock_guard lock(mutex_);
+  saved_ = std::move(cursors);
 }
 
 void Buffer::on_disk_failure(const Error& error) {
   const std::lock_guard lock(mutex_);
-  disk_retry_ns_ = monotonic_ns() + kDiskRetryNs;
   if (std::exchange(memory_only_, true)) return;
   log_warning(cat("buffer: ", error.text, "; samples are kept in memory, up to ",
                   kHeadBytesMax >> 20, " MiB, until the disk works again"));
+}
+
+void Buffer::on_disk_works() {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(memory_only_, false)) log_info("buffer: writes to disk again");
 }
 
 }  // namespace msp

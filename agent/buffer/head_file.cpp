@@ -8,6 +8,8 @@
 namespace msp {
 namespace {
 
+constexpr std::uint64_t kBytesMax = 64 << 20;
+
 /// Bytes of the records before the first scrape in `records`.
 std::size_t dictionary_size(std::string_view records) {
   RecordScanner scanner(records);
@@ -28,7 +30,7 @@ Result<void> HeadFile::open(FileSystem& files, const std::string& path) {
   file_ = std::move(*file);
   const auto size = file_->size();
   if (!size) return close_after(size.error());
-  bytes_ = *size;
+  bytes_ = *size <= kBytesMax ? *size : 0;  // what is larger is not ours: it is written over
   dictionary_end_ = 0;
   encoder_.restart();
   encoder_.set_keyframes_only(true);

@@ -22,9 +22,6 @@ class HeadFile {
   Result<void> open(FileSystem& files, const std::string& path);
   bool is_open() const { return file_ != nullptr; }
 
-  /// False where another process has it.
-  Result<bool> lock() { return file_->lock(); }
-
   /// What an earlier process left, oldest first; damaged parts are skipped.
   Result<std::vector<ScrapeDecoder::Decoded>> read() const;
 

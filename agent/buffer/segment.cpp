@@ -6,6 +6,9 @@
 namespace msp {
 namespace {
 
+// One scrape and its dictionary, as large as they may be, on top of a full segment.
+constexpr std::uint64_t kSegmentFileMax = 64 << 20;
+
 void extend(Summary& summary, std::uint64_t sequence, const Scrape& scrape) {
   if (summary.scrapes++ == 0) {
     summary.first_sequence = sequence;
@@ -92,6 +95,8 @@ Result<FoundSegment> inspect_segment(const File& file) {
       return FoundSegment{FoundSegment::State::good, *summary, *size, 0};
     }
   }
+  // Not one of ours, and nothing to be read into memory.
+  if (*size > kSegmentFileMax) return FoundSegment{.summary = {}, .bytes = *size};
   const auto content = file.read(0, *size);
   if (!content) return content.error();
   return scan(*content);

@@ -43,7 +43,7 @@ Result<void> Store::open() {
   std::deque<Segment> segments;
   for (auto& segment : found) {
     const auto after = segments.empty() ? 0 : segments.back().summary.last_sequence;
-    if (segment.summary.first_sequence <= after) {  // a copy of what another segment holds
+    if (segment.summary.last_sequence <= after) {  // a copy of what another segment holds
       set_aside(segment.path, kBadSuffix);
     } else {
       segments.push_back(std::move(segment));
@@ -51,11 +51,15 @@ Result<void> Store::open() {
   }
   limit_bad_files();
 
-  const std::lock_guard lock(mutex_);
-  segments_ = std::move(segments);
-  if (!segments_.empty()) {
-    last_sequence_ = std::max(last_sequence_, segments_.back().summary.last_sequence);
+  writer_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    segments_ = std::move(segments);
+    if (!segments_.empty()) {
+      last_sequence_ = std::max(last_sequence_, segments_.back().summary.last_sequence);
+    }
   }
+  mark_synced();
   open_ = true;
   return {};
 }
@@ -118,7 +122,8 @@ void Store::limit_bad_files() {
 }
 
 Result<void> Store::append(std::uint64_t sequence, const Scrape& scrape) {
-  if (writer_ && writer_->bytes() >= segment_bytes_) {
+  // A gap ends a segment, so that a gap within one is damage.
+  if (writer_ && (writer_->bytes() >= segment_bytes_ || sequence != last_sequence() + 1)) {
     if (auto ended = end_segment(); !ended) return ended;
   }
   const bool is_new = !writer_;
@@ -128,12 +133,16 @@ Result<void> Store::append(std::uint64_t sequence, const Scrape& scrape) {
       set_aside(segment_path(sequence), kBadSuffix);
     }
     auto writer = SegmentWriter::create(files_, segment_path(sequence), sequence);
-    if (!writer) return writer.error();
+    if (!writer) {
+      static_cast<void>(files_.remove(segment_path(sequence)));
+      return writer.error();
+    }
     writer_ = std::move(*writer);
     folder_changed_ = true;
   }
   if (auto appended = writer_->append(sequence, scrape); !appended) {
     writer_.reset();
+    if (is_new) static_cast<void>(files_.remove(segment_path(sequence)));
     return appended;
   }
   const std::lock_guard lock(mutex_);
@@ -153,15 +162,49 @@ Result<void> Store::end_segment() {
     const std::lock_guard lock(mutex_);
     segments_.back().bytes = writer->bytes();
   }
-  return writer->sync();
+  if (auto synced = writer->sync(); !synced) {
+    forget_unsynced();
+    return synced;
+  }
+  mark_synced();
+  return {};
 }
 
 Result<void> Store::sync() {
-  if (writer_) {
-    if (auto synced = writer_->sync(); !synced) return synced;
+  auto synced = writer_ ? writer_->sync() : Result<void>();
+  if (synced && folder_changed_) synced = files_.sync_folder(folder_);
+  if (!synced) {
+    forget_unsynced();
+    return synced;
   }
-  if (std::exchange(folder_changed_, false)) return files_.sync_folder(folder_);
+  folder_changed_ = false;
+  mark_synced();
   return {};
+}
+
+void Store::mark_synced() {
+  const std::lock_guard lock(mutex_);
+  synced_.reset();
+  if (!segments_.empty()) synced_ = segments_.back();
+  synced_sequence_ = last_sequence_;
+}
+
+void Store::forget_unsynced() {
+  writer_.reset();
+  const std::lock_guard lock(mutex_);
+  last_sequence_ = synced_sequence_;
+  if (segments_.empty()) return;
+  auto& newest = segments_.back();
+  if (synced_ && synced_->path == newest.path) {
+    // Where this fails the file keeps some that come again in the next segment: open() copes.
+    if (auto file = files_.open(newest.path, FileSystem::Mode::write)) {
+      static_cast<void>((*file)->truncate(synced_->bytes));
+    }
+    newest = *synced_;
+  } else {
+    static_cast<void>(files_.remove(newest.path));
+    segments_.pop_back();
+  }
 }
 
 void Store::remove_oldest() {
@@ -227,8 +270,9 @@ std::uint64_t Store::count_in_segment(const Segment& segment, std::uint64_t sequ
 
 std::uint64_t Store::count_samples_from(std::uint64_t sequence) const {
   std::uint64_t samples = 0;
-  for (auto segment = find(sequence); segment; segment = find(segment->summary.last_sequence + 1)) {
+  for (auto segment = find(sequence); segment; segment = find(sequence)) {
     samples += count_in_segment(*segment, sequence);
+    sequence = segment->summary.last_sequence + 1;
   }
   return samples;
 }

@@ -47,8 +47,11 @@ class Store {
   Result<void> open();
   bool is_open() const { return open_; }
 
-  /// Appends; in memory of the kernel until sync().
+  /// Appends; in memory of the kernel until sync(). After an error the scrape is not in the store.
   Result<void> append(std::uint64_t sequence, const Scrape& scrape);
+
+  /// After an error nothing that was appended since the last sync is in the store: the kernel may
+  /// have let go of it, and a second sync would not tell.
   Result<void> sync();
 
   /// Removes the oldest segment, whatever is in it.
@@ -81,6 +84,8 @@ class Store {
   void set_aside(const std::string& path, std::string_view suffix);
   void limit_bad_files();
   Result<void> end_segment();
+  void mark_synced();
+  void forget_unsynced();
 
   FileSystem& files_;
   const std::string folder_;
@@ -92,6 +97,8 @@ class Store {
   mutable std::mutex mutex_;
   std::deque<Segment> segments_;
   std::uint64_t last_sequence_ = 0;
+  std::optional<Segment> synced_;  // the newest segment as it was when it was synced
+  std::uint64_t synced_sequence_ = 0;
   std::uint64_t damaged_ = 0;
 };
 
