@@ -120,6 +120,8 @@ server_name: $name
 interval: 15s
 remote_write:
   url: $server/api/v1/write
+buffer:
+  path: $PWD/$folder/buffer
 YAML
 }
 
