@@ -32,8 +32,8 @@ done
 : "${parts:=tree unit collectors fault integration}" "${presets:=release asan tsan}"
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan='config_errors delivery dry_run loop real_server startup'
-under_tsan='delivery loop real_server'
+under_asan='config_errors delivery dry_run loop outage real_server startup'
+under_tsan='delivery loop outage real_server'
 
 is_in() { # word, list
   case " $2 " in *" $1 "*) return 0 ;; esac
@@ -76,6 +76,11 @@ catch2_tests() { # part, preset
   run "$1 ($2)" python3 tests/support/catch2_report.py "$1 ($2)" "build/$2/tests/$(binary_of "$1")"
 }
 
+# Mutated segments, always the same ones.
+fuzz() { # preset
+  run "fuzz ($1)" sh -c "build/$1/tests/segment_fuzz --runs=5000 && echo 'ok fuzz ($1): segments'"
+}
+
 binary_of() { # part
   case $1 in
     collectors) echo collector_tests ;;
@@ -89,6 +94,7 @@ build() { # preset
     for part in unit collectors fault; do
       if is_in "$part" "$parts"; then targets="$targets $(binary_of "$part")"; fi
     done
+    if is_in fault "$parts"; then targets="$targets segment_fuzz"; fi
   fi
   if [ -n "$(integration_tests "$1")" ]; then targets="$targets msp-agent"; fi
   [ -n "$targets" ] || return 0
@@ -125,6 +131,7 @@ for preset in $presets; do
     for part in unit collectors fault; do
       if is_in "$part" "$parts"; then catch2_tests "$part" "$preset"; fi
     done
+    if [ "$preset" = asan ] && is_in fault "$parts"; then fuzz "$preset"; fi
   fi
   variant=
   [ "$preset" = release ] || variant=$preset

@@ -99,7 +99,9 @@ Result<FoundSegment> inspect_segment(const File& file) {
   if (*size > kSegmentFileMax) return FoundSegment{.summary = {}, .bytes = *size};
   const auto content = file.read(0, *size);
   if (!content) return content.error();
-  return scan(*content);
+  auto found = scan(*content);
+  if (found.state == FoundSegment::State::unreadable) found.bytes = *size;
+  return found;
 }
 
 Result<std::uint64_t> count_samples_from(const File& file, std::uint64_t bytes,

@@ -50,7 +50,7 @@ struct FoundSegment {
   };
   State state = State::unreadable;
   Summary summary;
-  std::uint64_t bytes = 0;            // up to the end of the last whole record
+  std::uint64_t bytes = 0;            // up to the end of the last whole record; if not good, all
   std::uint64_t damaged_regions = 0;  // where it had to be scanned
 };
 

@@ -78,7 +78,7 @@ void Store::take_over(const std::string& name, std::deque<Segment>& found) {
       set_aside(path, kNewerSuffix);
       return;
     case FoundSegment::State::unreadable:
-      if (inspected->bytes > kSegmentHeaderSize || inspected->damaged_regions > 0) {
+      if (inspected->bytes > kSegmentHeaderSize) {
         set_aside(path, kBadSuffix);
       } else {
         static_cast<void>(files_.remove(path));  // made, and never written to

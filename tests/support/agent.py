@@ -23,7 +23,7 @@ def temporary_folder() -> Iterator[pathlib.Path]:
 
 def write_config(folder: pathlib.Path, url: str, *, server: str = SERVER, interval: str = "1s",
                  timeout: str = "10s", more: str = "") -> pathlib.Path:
-    """A configuration with one endpoint; `more` is further YAML at the top level."""
+    """A configuration with one endpoint and a buffer of its own; `more` is further YAML at the top level."""
     config = folder / f"{server}.yaml"
     config.write_text(f"""customer_id: {CUSTOMER}
 server_name: {server}
@@ -32,7 +32,7 @@ remote_write:
   url: {url}
   timeout: {timeout}
 buffer:
-  path: {folder / server / "buffer"}
+  path: {folder / f"{server}-buffer"}
 {more}""")
     return config
 
