@@ -1,0 +1,24 @@
+# What the static binary is linked with: http_library, regex_library and static_link_options, for CMakeLists.txt.
+
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  packaging/static_dependencies.sh packaging/static_dependencies.lock)
+execute_process(COMMAND sh packaging/static_dependencies.sh --where WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+  OUTPUT_VARIABLE static_dependencies OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE not_built)
+if(not_built)
+  message(FATAL_ERROR "The static OpenSSL and libcurl are not built yet. Run: sh packaging/static_dependencies.sh")
+endif()
+
+find_library(CARES libcares.a REQUIRED)
+find_library(RE2 libre2.a REQUIRED)
+
+add_library(http_library INTERFACE)
+target_compile_definitions(http_library INTERFACE CURL_STATICLIB)
+target_include_directories(http_library SYSTEM INTERFACE ${static_dependencies}/include)
+target_link_libraries(http_library INTERFACE ${static_dependencies}/lib/libcurl.a
+  ${static_dependencies}/lib/libssl.a ${static_dependencies}/lib/libcrypto.a ${CARES})
+
+add_library(regex_library INTERFACE)
+target_link_libraries(regex_library INTERFACE ${RE2})
+
+# A linker's warning is about a function that needs the host's shared libraries after all: getaddrinfo, dlopen.
+set(static_link_options -static -Wl,--fatal-warnings)
