@@ -21,4 +21,5 @@ add_library(regex_library INTERFACE)
 target_link_libraries(regex_library INTERFACE ${RE2})
 
 # A linker's warning is about a function that needs the host's shared libraries after all: getaddrinfo, dlopen.
-set(static_link_options -static -Wl,--fatal-warnings)
+# Position-independent for a random address space; packed relocations make that 0.1 MB instead of 0.6 MB.
+set(static_link_options -static-pie -Wl,-z,pack-relative-relocs -Wl,--fatal-warnings)
