@@ -4,16 +4,17 @@
 # source packages, fetched by apt, which checks that the distribution signed them; packaging/static_dependencies.lock
 # says which, with their SHA-256. Nothing is installed and nothing under /etc/apt is touched.
 #
-#   sh packaging/static_dependencies.sh            builds what the lock names; at once when it is there already
-#   sh packaging/static_dependencies.sh --update   takes in a security update: rewrites the lock, builds, says what changed
-#   sh packaging/static_dependencies.sh --or-newest   as without, but takes what the distribution has now where it no
-#                                                  longer has what the lock names, and says so
-#   sh packaging/static_dependencies.sh --where    prints the folder of what is built; exit code 1: it is not built
+#   sh packaging/static_dependencies.sh               builds what the lock names; at once when it is there already
+#   sh packaging/static_dependencies.sh --update      takes in a security update: rewrites the lock, builds, says what
+#                                                     changed
+#   sh packaging/static_dependencies.sh --or-newest   the lock's, or what the distribution has now where it does not
+#                                                     have that; it says so
+#   sh packaging/static_dependencies.sh --where       prints the folder of what is built; exit code 1: nothing is
 #
-# An archive keeps a version only until the next one. A build of a release must not change by itself on that day, so
-# without an option the build stops and says to run --update; the sources that were fetched before are kept and used.
-# Who only wants an agent from an old checkout, or has another distribution, takes --or-newest (quickstart.sh does;
-# tests/run.sh does too, and then has a test that fails because the lock is behind).
+# An archive keeps a version only until the next one. What is built for release must not change by itself on that day:
+# without an option the build then stops and says to run --update (sources fetched before are kept and still do).
+# Whoever only wants an agent, from an old checkout or on another distribution, takes --or-newest, as quickstart.sh
+# does. So does tests/run.sh, lest one new version hide what every other test says; static_binary_test.py then fails.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,6 +25,7 @@ newest=$cache/newest.lock
 sources=$cache/sources
 compiler=${CC:-cc}
 apt_is_ready=
+export LC_ALL=C
 
 fail() { # what went wrong, what to do
   printf 'static_dependencies.sh: %s\n' "$1" >&2
@@ -201,6 +203,7 @@ build_curl() { # source folder, destination
     -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON
   cmake --build "$1/b"
   cmake --install "$1/b"
+  rm -rf "$2/bin" "$2/share"
 }
 
 build() { # lock
@@ -209,7 +212,8 @@ build() { # lock
   work=$cache/work
   rm -rf "$work" "$folder"
   mkdir -p "$work" "$folder"
-  export SOURCE_DATE_EPOCH=0
+  unset CFLAGS CPPFLAGS LDFLAGS
+  export CC="$compiler" SOURCE_DATE_EPOCH=0
   for package in openssl curl; do
     step "building $package $(version_in "$1" "$package")"
     log=$cache/$package.log
@@ -229,7 +233,12 @@ fetch_locked() { # 1: the archive does not have it
   have_sources "$lock" && return
   [ "$(sed -n 's/^distribution //p' "$lock")" = "$(distribution)" ] || return 1
   prepare_apt
-  for package in openssl curl; do fetch "$package" "$(version_in "$lock" "$package")"; done
+  for package in openssl curl; do
+    pinned=$(version_in "$lock" "$package")
+    fetch "$package" "$pinned"
+    offered=$(versions_of "$package" | head -n 1)
+    [ "$offered" = "$pinned" ] || step "$package $offered is out; to take it in: sh $script --update"
+  done
   have_sources "$lock"
 }
 
@@ -245,18 +254,25 @@ update() {
   for package in openssl curl; do
     before=$(version_in "$cache/before.lock" "$package")
     after=$(version_in "$lock" "$package")
-    if [ "$before" = "$after" ]; then
+    if [ "$before" != "$after" ]; then
+      echo "$package: ${before:-none} -> $after"
+    elif [ "$(grep "^$package " "$lock")" = "$(grep "^$package " "$cache/before.lock")" ]; then
       echo "$package $after: as before"
     else
-      echo "$package: ${before:-none} -> $after"
+      echo "$package $after: the same version, of other files"
     fi
   done
   cmp -s "$lock" "$cache/before.lock" || echo "Run the tests, then commit $lock."
 }
 
 mkdir -p "$cache" "$sources"
+if [ "${1-}" = --where ]; then
+  where
+  exit
+fi
+exec 9>"$cache/one-at-a-time"
+flock 9
 case ${1-} in
-  --where) where ;;
   --update)
     update
     ;;
