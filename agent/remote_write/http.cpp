@@ -178,6 +178,15 @@ struct HttpClient::Curl {
     curl_url_cleanup(url);
   }
 
+  /// After a failure: c-ares reads /etc/resolv.conf when a handle is made, and the network of a
+  /// host may come, or change, after that.
+  void start_over() {
+    CURL* const fresh = curl_easy_duphandle(handle);
+    if (fresh == nullptr) return;
+    curl_easy_cleanup(handle);
+    handle = fresh;
+  }
+
   void clear_headers() {
     curl_slist_free_all(headers);
     headers = nullptr;
@@ -275,6 +284,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
   const auto code = curl_easy_perform(curl.handle);
   if (code != CURLE_OK) {
     answer.error = curl.failure(code);
+    curl.start_over();
     return answer;
   }
   long status = 0;

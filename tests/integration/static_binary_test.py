@@ -4,8 +4,10 @@ import os
 import pathlib
 import platform
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 from typing import Iterator
 
 from support.agent import BINARY, ROOT, temporary_folder, write_config
@@ -102,6 +104,39 @@ def a_name_that_does_not_exist_is_told() -> None:
             poll_until("the error", lambda: "the host name does not resolve" in agent.log(), process=agent)
 
 
+@contextlib.contextmanager
+def name_server(address: str) -> Iterator[None]:
+    """Answers every question with 127.0.0.1 (RFC 1035, section 4)."""
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                question, client = listener.recvfrom(512)
+                name_and_type = question[12:question.index(b"\0", 12) + 5]
+                is_a = name_and_type[-4:-2] == b"\0\1"
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1" if is_a else b""
+                header = question[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + bytes(4)
+                listener.sendto(header + name_and_type + record, client)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind((address, 53))
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+
+
+def a_network_that_comes_later_is_noticed() -> None:
+    if os.getuid() != 0:
+        print("only root can listen on port 53: not looked at")
+        return
+    address = f"127.{os.getpid() >> 16 & 255}.{os.getpid() >> 8 & 255}.{os.getpid() & 255 | 2}"
+    with temporary_folder() as folder, receiving() as receiver, name_server(address):
+        url = f"http://later.test:{receiver.port}/api/v1/write"
+        with agent_in_empty_root(folder, url, None) as agent:
+            poll_until("the error", lambda: "the host name does not resolve" in agent.log(), process=agent)
+            assert not receiver.requests, "it delivered before there was a name server"
+            (folder / "root/etc/resolv.conf").write_text(f"nameserver {address}\n")
+            poll_until("a request", receiver.accepted, process=agent)
+
+
 def a_host_without_ca_certificates_is_told_what_to_do() -> None:
     with temporary_folder() as folder, receiving_tls(folder) as (receiver, _):
         with agent_in_empty_root(folder, f"https://{NAME}:{receiver.port}/api/v1/write", None) as agent:
@@ -146,5 +181,6 @@ def a_kernel_that_lacks_young_system_calls_is_enough() -> None:
 
 run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned,
            an_empty_root_is_enough_to_deliver_over_https_by_name, a_name_that_does_not_exist_is_told,
+           a_network_that_comes_later_is_noticed,
            a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,
            a_kernel_that_lacks_young_system_calls_is_enough)
