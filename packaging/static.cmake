@@ -5,7 +5,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
 execute_process(COMMAND sh packaging/static_dependencies.sh --where WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
   OUTPUT_VARIABLE static_dependencies OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE not_built)
 if(not_built)
-  message(FATAL_ERROR "The static OpenSSL and libcurl are not built yet. Run: sh packaging/static_dependencies.sh")
+  message(FATAL_ERROR "  the static OpenSSL and libcurl are not built yet; run: sh packaging/static_dependencies.sh")
 endif()
 
 find_library(CARES libcares.a REQUIRED)
