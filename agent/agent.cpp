@@ -1,7 +1,8 @@
 #include "agent/agent.h"
 
-#include <algorithm>
+#include <malloc.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <deque>
@@ -158,6 +159,9 @@ void tell_what_is_left(const Config& config, const Buffer& buffer) {
 }  // namespace
 
 Result<void> run_agent(const Config& config, const HostPaths& paths) {
+  // One heap for all threads: they allocate little and never at the same time for long. A heap per
+  // thread would keep what each needed at its worst.
+  mallopt(M_ARENA_MAX, 1);
   const auto signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals,
                   nullptr);  // threads inherit it: signals come to sigtimedwait

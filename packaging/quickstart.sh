@@ -76,7 +76,8 @@ done
 build() {
   sh packaging/dependencies.sh demo || exit 1
   mkdir -p "$folder"
-  [ -x build/release/msp-agent ] || say "Building build/release/msp-agent; the first time this takes a minute or two."
+  [ -x build/release/msp-agent ] || say "Building build/release/msp-agent; the first time this takes some minutes."
+  sh packaging/static_dependencies.sh --or-newest || exit 1
   if ! { cmake --preset release -DMSP_AGENT_TESTS=OFF && cmake --build --preset release --target msp-agent; } \
     >"$folder/build.log" 2>&1; then
     tail -n 20 "$folder/build.log" >&2

@@ -101,6 +101,10 @@ build() { # preset
   with_tests=ON
   [ "$1" != release ] || with_tests=OFF
   log=build/tests/build-$1.log
+  if [ "$1" = release ] && ! sh packaging/static_dependencies.sh --or-newest; then
+    echo "FAILED build: static dependencies" | tee -a "$results"
+    return 1
+  fi
   echo "building $1 ..."
   # shellcheck disable=SC2086  # words on purpose
   if ! { cmake --preset "$1" -DMSP_AGENT_TESTS=$with_tests && cmake --build --preset "$1" --target $targets; } \

@@ -1,5 +1,7 @@
 #include "agent/remote_write/sender.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -65,6 +67,8 @@ void Sender::run() {
     if (send() == Verdict::retry) {
       if (last_try) return;
       buffer_.pause(resume_ns_);
+    } else if (buffer_.state(endpoint_).samples == 0) {
+      malloc_trim(0);  // until the next tick the host has what encoding and TLS needed
     }
   }
 }

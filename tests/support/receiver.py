@@ -2,6 +2,7 @@
 import contextlib
 import dataclasses
 import http.server
+import ssl
 import threading
 import time
 from typing import Callable, Iterable, Iterator
@@ -28,7 +29,8 @@ class Receiver:
     """Listens on 127.0.0.1. `answers` are used up one per request, then it is 204: a status, or a function that is
     given the handler and answers itself. A request that breaks the specification is kept in `violations`."""
 
-    def __init__(self, answers: Iterable[int | Callable] = (), port: int = 0):
+    def __init__(self, answers: Iterable[int | Callable] = (), port: int = 0,
+                 tls: ssl.SSLContext | None = None):
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self._answers = list(answers)
@@ -54,7 +56,12 @@ class Receiver:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/api/v1/write"
+        if tls is not None:
+            # The handshake is made by the connection's own thread, with its first read.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.handle_error = lambda *_: None  # a handshake that fails is the client's to tell
+        self.port = self._server.server_port
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}/api/v1/write"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -84,9 +91,10 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving(answers: Iterable[int | Callable] = (), port: int = 0) -> Iterator[Receiver]:
+def receiving(answers: Iterable[int | Callable] = (), port: int = 0,
+              tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver for the length of the block, which fails when a request broke the specification."""
-    receiver = Receiver(answers, port)
+    receiver = Receiver(answers, port, tls)
     try:
         yield receiver
     finally:

@@ -1,0 +1,25 @@
+# What the static binary is linked with: http_library, regex_library and static_link_options, for CMakeLists.txt.
+
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  packaging/static_dependencies.sh packaging/static_dependencies.lock)
+execute_process(COMMAND sh packaging/static_dependencies.sh --where WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+  OUTPUT_VARIABLE static_dependencies OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE not_built)
+if(not_built)
+  message(FATAL_ERROR "  the static OpenSSL and libcurl are not built yet; run: sh packaging/static_dependencies.sh")
+endif()
+
+find_library(CARES libcares.a REQUIRED)
+find_library(RE2 libre2.a REQUIRED)
+
+add_library(http_library INTERFACE)
+target_compile_definitions(http_library INTERFACE CURL_STATICLIB)
+target_include_directories(http_library SYSTEM INTERFACE ${static_dependencies}/include)
+target_link_libraries(http_library INTERFACE ${static_dependencies}/lib/libcurl.a
+  ${static_dependencies}/lib/libssl.a ${static_dependencies}/lib/libcrypto.a ${CARES})
+
+add_library(regex_library INTERFACE)
+target_link_libraries(regex_library INTERFACE ${RE2})
+
+# A linker's warning is about a function that needs the host's shared libraries after all: getaddrinfo, dlopen.
+# Position-independent for a random address space; packed relocations make that 0.1 MB instead of 0.6 MB.
+set(static_link_options -static-pie -Wl,-z,pack-relative-relocs -Wl,--fatal-warnings)

@@ -1,0 +1,186 @@
+"""The binary that is shipped needs nothing of the host: no library, no file but its own, no new system call."""
+import contextlib
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from typing import Iterator
+
+from support.agent import BINARY, ROOT, temporary_folder, write_config
+from support.check import run_checks
+from support.process import Process, poll_until, started
+from support.receiver import Receiver, receiving
+
+BYTES_MAX = 6 * 1024 * 1024
+NAME = "monitor.test"  # resolved by nobody but the chroot's own /etc/hosts
+# What a kernel of 2014 (3.10) does not have, or what came after it that the C library tries.
+YOUNG_CALLS = ("getrandom", "statx", "clone3", "membarrier", "rseq", "faccessat2", "openat2", "close_range", "preadv2",
+               "copy_file_range", "epoll_pwait2", "futex_waitv")
+OLD_KERNEL = "3.10.0-1160.el7.x86_64"
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def it_is_static_and_small() -> None:
+    assert "INTERP" not in run("readelf", "--wide", "--program-headers", BINARY), "it asks for a dynamic loader"
+    assert "NEEDED" not in run("readelf", "--wide", "--dynamic", BINARY), "it needs shared libraries"
+    assert "DYN (" in run("readelf", "--wide", "--file-header", BINARY), "its addresses are not random"
+    assert ".symtab" not in run("readelf", "--wide", "--section-headers", BINARY), "it is not stripped"
+    size = os.path.getsize(BINARY)
+    assert size <= BYTES_MAX, f"{size:,} bytes; {BYTES_MAX:,} is the limit"
+    print(f"size of the stripped binary: {size:,} bytes")
+
+
+def it_is_built_from_the_sources_that_are_pinned() -> None:
+    release = platform.freedesktop_os_release()
+    pinned = (ROOT / "packaging/static_dependencies.lock").read_text()
+    if f"distribution {release['ID']} {release.get('VERSION_ID', 'unstable')}\n" not in pinned:
+        print("the pinned sources are those of another distribution: not looked at")
+        return
+    where = run("sh", str(ROOT / "packaging/static_dependencies.sh"), "--where").strip()
+    assert (pathlib.Path(where) / "lock").read_text() == pinned, \
+        "the distribution has another OpenSSL or curl than is pinned: run sh packaging/static_dependencies.sh --update"
+
+
+class OwnAuthority:
+    """A CA of its own, and a certificate for NAME."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.ca, self.certificate, self.key = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+        ca_key, request, names = folder / "ca.key", folder / "server.csr", folder / "names"
+        names.write_text(f"subjectAltName=DNS:{NAME}\n")
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        run("openssl", "req", "-x509", *new_key, "-keyout", str(ca_key), "-out", str(self.ca), "-days", "2",
+            "-subj", "/CN=own authority")
+        run("openssl", "req", *new_key, "-keyout", str(self.key), "-out", str(request), "-subj", f"/CN={NAME}")
+        run("openssl", "x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey", str(ca_key),
+            "-CAcreateserial", "-days", "2", "-extfile", str(names), "-out", str(self.certificate))
+
+
+@contextlib.contextmanager
+def receiving_tls(folder: pathlib.Path) -> Iterator[tuple[Receiver, OwnAuthority]]:
+    authority = OwnAuthority(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    with receiving(tls=context) as receiver:
+        yield receiver, authority
+
+
+@contextlib.contextmanager
+def agent_in_empty_root(folder: pathlib.Path, url: str, ca: pathlib.Path | None) -> Iterator[Process]:
+    """The agent where there is nothing but itself, its configuration, /etc/hosts and, where given, a CA file. Root
+    changes the root itself, everybody else in a user namespace of its own."""
+    root = folder / "root"
+    (root / "etc").mkdir(parents=True)
+    shutil.copy(BINARY, root / "msp-agent")
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.0.1 {NAME}\n")
+    config = write_config(root, url)
+    if ca is not None:
+        shutil.copy(ca, root / "ca.pem")
+        config.write_text(config.read_text() + "  tls: {ca_file: /ca.pem}\n")
+    change_root = ["chroot"] if os.getuid() == 0 else ["unshare", "--map-root-user", "chroot"]
+    process = Process([*change_root, str(root), "/msp-agent", "--config", f"/{config.name}"], folder / "agent.log")
+    with started(process):
+        yield process
+
+
+def an_empty_root_is_enough_to_deliver_over_https_by_name() -> None:
+    with temporary_folder() as folder, receiving_tls(folder) as (receiver, authority):
+        url = f"https://{NAME}:{receiver.port}/api/v1/write"
+        with agent_in_empty_root(folder, url, authority.ca) as agent:
+            poll_until("2 requests over TLS", lambda: len(receiver.accepted()) >= 2, process=agent)
+    assert len({request.connection for request in receiver.requests}) == 1, "not one connection for all requests"
+
+
+def a_name_that_does_not_exist_is_told() -> None:
+    with temporary_folder() as folder:
+        with agent_in_empty_root(folder, "http://nowhere.test/api/v1/write", None) as agent:
+            poll_until("the error", lambda: "the host name does not resolve" in agent.log(), process=agent)
+
+
+@contextlib.contextmanager
+def name_server(address: str) -> Iterator[None]:
+    """Answers every question with 127.0.0.1 (RFC 1035, section 4)."""
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                question, client = listener.recvfrom(512)
+                name_and_type = question[12:question.index(b"\0", 12) + 5]
+                is_a = name_and_type[-4:-2] == b"\0\1"
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1" if is_a else b""
+                header = question[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + bytes(4)
+                listener.sendto(header + name_and_type + record, client)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind((address, 53))
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+
+
+def a_network_that_comes_later_is_noticed() -> None:
+    if os.getuid() != 0:
+        print("only root can listen on port 53: not looked at")
+        return
+    address = f"127.{os.getpid() >> 16 & 255}.{os.getpid() >> 8 & 255}.{os.getpid() & 255 | 2}"
+    with temporary_folder() as folder, receiving() as receiver, name_server(address):
+        url = f"http://later.test:{receiver.port}/api/v1/write"
+        with agent_in_empty_root(folder, url, None) as agent:
+            poll_until("the error", lambda: "the host name does not resolve" in agent.log(), process=agent)
+            assert not receiver.requests, "it delivered before there was a name server"
+            (folder / "root/etc/resolv.conf").write_text(f"nameserver {address}\n")
+            poll_until("a request", receiver.accepted, process=agent)
+
+
+def a_host_without_ca_certificates_is_told_what_to_do() -> None:
+    with temporary_folder() as folder, receiving_tls(folder) as (receiver, _):
+        with agent_in_empty_root(folder, f"https://{NAME}:{receiver.port}/api/v1/write", None) as agent:
+            poll_until("the error", lambda: "no CA certificates to verify the server with" in agent.log(),
+                       process=agent)
+            said = agent.log()
+        assert "/etc/ssl/certs/ca-certificates.crt" in said and "tls.ca_file" in said, said
+        assert not receiver.requests, "it delivered to a server that it could not verify"
+
+
+def a_certificate_of_another_authority_is_refused() -> None:
+    with temporary_folder() as folder, receiving_tls(folder) as (receiver, _):
+        (other := folder / "other").mkdir()
+        url = f"https://{NAME}:{receiver.port}/api/v1/write"
+        with agent_in_empty_root(folder, url, OwnAuthority(other).ca) as agent:
+            poll_until("the error", lambda: "certificate" in agent.log(), process=agent)
+        assert not receiver.requests, "it delivered to a server that it could not verify"
+
+
+def old_utsname() -> str:
+    """struct utsname up to the release, in hex: OpenSSL believes a kernel from 4.8 on to have getrandom."""
+    return "".join(field.encode().ljust(65, b"\0").hex() for field in ("Linux", os.uname().nodename, OLD_KERNEL))
+
+
+def a_kernel_that_lacks_young_system_calls_is_enough() -> None:
+    with temporary_folder() as folder, receiving_tls(folder) as (receiver, authority):
+        config = write_config(folder, receiver.url)
+        config.write_text(config.read_text() + f"  tls: {{server_name: {NAME}, ca_file: {authority.ca}}}\n")
+        trace, young = folder / "strace.log", ",".join(YOUNG_CALLS)
+        process = Process(["strace", "--follow-forks", "--output", str(trace), "--trace", f"{young},uname",
+                           "--inject", f"{young}:error=ENOSYS", "--inject", f"uname:poke_exit=@arg1={old_utsname()}",
+                           BINARY, "--config", str(config)], folder / "agent.log")
+        with started(process):
+            poll_until("2 requests", lambda: len(receiver.accepted()) >= 2, process=process)
+        seen = trace.read_text()
+        names = {value for request in receiver.accepted() for series in request.series
+                 for value in [dict(series.labels).get("release")] if value}
+    for name in ("getrandom", "clone3"):
+        assert any(f"{name}(" in line and "ENOSYS" in line for line in seen.splitlines()), f"{name} was not refused"
+    assert names == {OLD_KERNEL}, f"it saw the kernel {names}, not {OLD_KERNEL}"
+
+
+run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned,
+           an_empty_root_is_enough_to_deliver_over_https_by_name, a_name_that_does_not_exist_is_told,
+           a_network_that_comes_later_is_noticed,
+           a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,
+           a_kernel_that_lacks_young_system_calls_is_enough)
