@@ -129,8 +129,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(
-    Fixture, "a disk that is filled to the brim and released: all that fits in memory is kept") {
+TEST_CASE_METHOD(Fixture, "a disk is filled to the brim and released: nothing that fits is lost") {
   open();
   append(20);
   buffer->disk_round(kNow);
@@ -151,8 +150,7 @@ TEST_CASE_METHOD(
   check_waiting(321);
 }
 
-TEST_CASE_METHOD(
-    Fixture, "a disk that stays full: the oldest are dropped beyond the memory limit, counted") {
+TEST_CASE_METHOD(Fixture, "a disk stays full: the oldest go beyond the memory limit, counted") {
   open();
   fill();
   append(700);
