@@ -23,16 +23,17 @@ def temporary_folder() -> Iterator[pathlib.Path]:
 
 def write_config(folder: pathlib.Path, url: str, *, server: str = SERVER, interval: str = "1s",
                  timeout: str = "10s", more: str = "") -> pathlib.Path:
-    """A configuration with one endpoint and a buffer of its own; `more` is further YAML at the top level."""
+    """A configuration with one endpoint and a buffer of its own; `more` is further YAML,
+    inside remote_write where it is indented."""
     config = folder / f"{server}.yaml"
     config.write_text(f"""customer_id: {CUSTOMER}
 server_name: {server}
 interval: {interval}
+buffer:
+  path: {folder / f"{server}-buffer"}
 remote_write:
   url: {url}
   timeout: {timeout}
-buffer:
-  path: {folder / f"{server}-buffer"}
 {more}""")
     return config
 
