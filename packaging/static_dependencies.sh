@@ -24,6 +24,7 @@ cache=$PWD/build/static-deps
 newest=$cache/newest.lock
 sources=$cache/sources
 compiler=${CC:-cc}
+small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables'
 apt_is_ready=
 export LC_ALL=C
 
@@ -185,7 +186,7 @@ build_openssl() { # build folder, destination
     $(printf 'no-%s ' afalgeng aria async autoload-config bf blake2 camellia capieng cast cmp cms comp ct des dsa dtls \
       ec2m gost idea legacy md4 mdc2 nextprotoneg psk rc2 rc4 rc5 rmd160 scrypt seed siphash sm2 sm3 sm4 sock srp srtp \
       ssl-trace ssl3 tls1 tls1_1 ts ui-console whirlpool) \
-    -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+    $small_code
   make -j "$(nproc)" build_libs
   mkdir -p "$2/include" "$2/lib"
   cp -r include/openssl "$2/include/"
@@ -195,7 +196,7 @@ build_openssl() { # build folder, destination
 # CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
 build_curl() { # source folder, destination
   cmake -S "$1" -B "$1/b" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_INSTALL_PREFIX="$2" -DCMAKE_INSTALL_LIBDIR=lib \
-    -DCMAKE_C_FLAGS="-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -DNDEBUG -ffile-prefix-map=$1=curl" \
+    -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$1=curl" \
     -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DENABLE_MANUAL=OFF -DHTTP_ONLY=ON \
     -DENABLE_ARES=ON -DCURL_USE_OPENSSL=ON -DOPENSSL_ROOT_DIR="$2" -DOPENSSL_USE_STATIC_LIBS=ON \
     -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \
