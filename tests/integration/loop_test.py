@@ -50,7 +50,7 @@ def a_stop_ends_in_time_when_nobody_listens() -> None:
             took = time.monotonic() - begin
         assert exit_code == 0, f"exit code {exit_code}: {agent.log()}"
         assert took < STOP_SECONDS_MAX, f"the stop took {took:.1f} s"
-        assert "not delivered" in agent.log(), f"lost samples and not a word of it: {agent.log()}"
+        assert "kept for the next start" in agent.log(), f"samples wait and not a word of it: {agent.log()}"
 
 
 def an_outage_leaves_no_hole_and_two_log_lines() -> None:
