@@ -146,6 +146,15 @@ std::string start_line(const Config& config) {
              config.collectors.size(), " collectors to ", endpoints);
 }
 
+void tell_what_was_kept(const Config& config, const Buffer& buffer) {
+  for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
+    const auto samples = buffer.state(i).samples;
+    if (samples == 0) continue;
+    log_info(cat(grouped(samples), " samples of an earlier run are kept for ",
+                 config.endpoints[i].name()));
+  }
+}
+
 void tell_what_is_left(const Config& config, const Buffer& buffer) {
   for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
     const auto samples = buffer.state(i).samples;
@@ -173,6 +182,7 @@ Result<void> run_agent(const Config& config, const HostPaths& paths) {
   auto& buffer = **opened;
   Source source(config, paths, &buffer);
   log_info(start_line(config));
+  tell_what_was_kept(config, buffer);
   Delivery delivery(config, buffer, source.stats);
   const int signal = tick_until_stopped(config, source, buffer, signals);
   log_info(cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left"));
