@@ -41,19 +41,22 @@ Result<void> Store::open() {
   });
 
   std::deque<Segment> segments;
+  std::uint64_t holes = 0;
   for (auto& segment : found) {
     const auto after = segments.empty() ? 0 : segments.back().summary.last_sequence;
     if (segment.summary.last_sequence <= after) {  // a copy of what another segment holds
       set_aside(segment.path, kBadSuffix);
-    } else {
-      segments.push_back(std::move(segment));
+      continue;
     }
+    if (after != 0 && segment.summary.first_sequence > after + 1) ++holes;
+    segments.push_back(std::move(segment));
   }
   limit_bad_files();
 
   writer_.reset();
   {
     const std::lock_guard lock(mutex_);
+    damaged_ += holes;
     segments_ = std::move(segments);
     if (!segments_.empty()) {
       last_sequence_ = std::max(last_sequence_, segments_.back().summary.last_sequence);

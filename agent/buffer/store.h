@@ -72,7 +72,9 @@ class Store {
   std::uint64_t count_in_segment(const Segment& segment, std::uint64_t sequence) const;
   /// Samples of all segments from `sequence` on. Reads at most one segment.
   std::uint64_t count_samples_from(std::uint64_t sequence) const;
-  /// Damaged regions, and segments set aside, that open() came upon.
+  /// Damaged regions, segments set aside, and places where segments are missing between others,
+  /// that open() came upon. The last may also be what did not fit into memory while the disk was
+  /// away.
   std::uint64_t damaged() const;
 
   FileSystem& files() const { return files_; }

@@ -97,9 +97,9 @@ TEST_CASE_METHOD(Fixture, "a segment under another name gets its own") {
   CHECK(files.names("/f", ".seg")[1] == "000000000000000b.seg");
 }
 
-TEST_CASE_METHOD(Fixture, "a segment that is missing costs its own scrapes") {
+TEST_CASE_METHOD(Fixture, "a segment that is missing costs its own scrapes, and is counted") {
   REQUIRE(files.remove(path("0b")));
-  check(range({{1, 10}, {21, 30}}));
+  check(range({{1, 10}, {21, 30}}), 1);
 }
 
 TEST_CASE_METHOD(Fixture, "a segment that is there twice is handed out once") {
