@@ -166,7 +166,9 @@ def a_kernel_that_lacks_young_system_calls_is_enough() -> None:
         config = write_config(folder, receiver.url)
         config.write_text(config.read_text() + f"  tls: {{server_name: {NAME}, ca_file: {authority.ca}}}\n")
         trace, young = folder / "strace.log", ",".join(YOUNG_CALLS)
-        process = Process(["strace", "--follow-forks", "--output", str(trace), "--trace", f"{young},uname",
+        # --daemonize: the agent is the process that is started, and ended; strace goes with it.
+        process = Process(["strace", "--daemonize", "--follow-forks", "--output", str(trace),
+                           "--trace", f"{young},uname",
                            "--inject", f"{young}:error=ENOSYS", "--inject", f"uname:poke_exit=@arg1={old_utsname()}",
                            BINARY, "--config", str(config)], folder / "agent.log")
         with started(process):
