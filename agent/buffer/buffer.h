@@ -14,6 +14,8 @@
 //
 // A scrape leaves when all endpoints have acknowledged it, or when a limit takes it: then the
 // oldest goes first, counted for each endpoint that had not got it.
+//
+// That append() never waits for a disk is true as long as head_folder is not on one.
 #pragma once
 
 #include <chrono>
