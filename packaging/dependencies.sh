@@ -10,7 +10,7 @@ set -eu
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev libfmt-dev'
 demo='curl ca-certificates iproute2 victoria-metrics'
-test='catch2 clang-format fuse3 libfuse3-dev openssl prometheus prometheus-node-exporter python3 strace
+test='catch2 clang-format fuse3 libfuse3-dev openssl nftables prometheus prometheus-node-exporter python3 strace
   util-linux'
 
 usage() {

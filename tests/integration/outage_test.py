@@ -8,15 +8,11 @@ import tempfile
 import time
 from typing import Iterator
 
-from support.agent import BINARY, CUSTOMER, SERVER, run_once, running_agent, temporary_folder, write_config
+from support.agent import BINARY, SERVER, run_once, running_agent, temporary_folder, write_config
 from support.check import run_checks
 from support.process import Process, free_port, poll_until, started
-from support.victoria_metrics import VictoriaMetrics, running_victoria_metrics
-
-MINE = f'customer_id="{CUSTOMER}",server_name="{SERVER}"'
-# One series of each kind that every tick has.
-ALWAYS = ("node_time_seconds", "node_load1", "node_memory_MemTotal_bytes", "node_uname_info", "up",
-          "msp_agent_build_info")
+from support.ticks import check_no_hole, wait_caught_up
+from support.victoria_metrics import running_victoria_metrics
 
 
 @contextlib.contextmanager
@@ -39,41 +35,6 @@ def kill(agent: Process) -> None:
 def stop_orderly(agent: Process) -> None:
     agent.send(signal.SIGTERM)
     assert agent.wait(10) == 0, agent.log()
-
-
-def ticks_of(server: VictoriaMetrics, selector: str) -> list[list[int]]:
-    server.get("/internal/force_flush")
-    return [series["timestamps"] for series in server.export(selector)]
-
-
-def waits_for(server: VictoriaMetrics, since: float, agent: Process) -> None:
-    """Returns when a tick from after `since` is there and nothing older is on its way."""
-    def caught_up() -> bool:
-        waiting = server.query(f"msp_agent_buffer_samples{{{MINE}}}")
-        ticks = (ticks_of(server, f"node_time_seconds{{{MINE}}}") or [[0]])[0]
-        return bool(waiting) and waiting[0][1] == 0 and ticks[-1] > since * 1000
-    poll_until("the backlog delivered", caught_up, 60, agent)
-
-
-def check_no_hole(server: VictoriaMetrics, lives: list[tuple[float, float]]) -> None:
-    """`lives`: when each agent was surely up and ticking, from and until."""
-    ticks = ticks_of(server, f"node_time_seconds{{{MINE}}}")
-    assert len(ticks) == 1, f"{len(ticks)} series of node_time_seconds"
-    times = ticks[0]
-    assert times == sorted(set(times)), "a tick is there twice, or out of order"
-    for begin, end in lives:
-        mine = [t for t in times if begin * 1000 <= t <= end * 1000]
-        gaps = [b - a for a, b in zip(mine, mine[1:])]
-        expected = end - begin - 1
-        assert len(mine) >= expected, f"{len(mine)} ticks in {end - begin:.1f} s of an agent's life: {gaps}"
-        assert all(gap <= 1500 for gap in gaps), f"a hole in an agent's life: ticks are {gaps} ms apart"
-    for name in ALWAYS:
-        for other in ticks_of(server, f"{name}{{{MINE}}}"):
-            assert other == times, f"{name} has {len(other)} ticks, node_time_seconds {len(times)}"
-    count = server.query(f"count_over_time(node_time_seconds{{{MINE}}}[10m])")[0][1]
-    assert count == len(times), f"count_over_time says {count}, there are {len(times)} ticks"
-    dropped = server.query(f"sum(msp_agent_samples_dropped_total{{{MINE}}})")
-    assert not dropped or dropped[0][1] == 0, f"{dropped} samples dropped"
 
 
 def outage_with(end_agent, lives_count: int, seconds_of_life: float) -> None:
@@ -100,7 +61,7 @@ def outage_with(end_agent, lives_count: int, seconds_of_life: float) -> None:
                 live(agent, seconds_of_life)
                 end_agent(agent)
         with started(agent_process(config, runtime)) as agent, running_victoria_metrics(folder, port) as server:
-            waits_for(server, time.time() + 1, agent)
+            wait_caught_up(server, time.time() + 1, agent)
             check_no_hole(server, lives)
             log = agent.log()
             assert "samples of an earlier run are kept for" in log, log
@@ -124,7 +85,7 @@ def a_long_outage_goes_to_disk_and_is_removed_from_there_when_delivered() -> Non
         with started(agent_process(config, runtime)) as agent:
             poll_until("a segment", lambda: list(buffer.glob("*.seg")), 20, agent)
             with running_victoria_metrics(folder, port) as server:
-                waits_for(server, time.time() + 1, agent)
+                wait_caught_up(server, time.time() + 1, agent)
                 poll_until("no segment", lambda: not list(buffer.glob("*.seg")), 20, agent)
 
 

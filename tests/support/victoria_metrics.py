@@ -10,13 +10,13 @@ from support.process import Process, free_port, poll_until, started
 
 
 class VictoriaMetrics:
-    def __init__(self, folder: pathlib.Path, port: int):
-        self.base = f"http://127.0.0.1:{port}"
+    def __init__(self, folder: pathlib.Path, port: int, address: str, options: tuple[str, ...]):
+        self.base = f"http://{address}:{port}"
         self.url = f"{self.base}/api/v1/write"
         self._asked = 0
-        self.process = Process(["victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}",
+        self.process = Process(["victoria-metrics", f"-httpListenAddr={address}:{port}",
                                 f"-storageDataPath={folder / 'victoria-metrics'}", "-search.latencyOffset=0s",
-                                "-loggerLevel=WARN"], folder / "victoria-metrics.log")
+                                "-loggerLevel=WARN", *options], folder / "victoria-metrics.log")
 
     def get(self, path: str, **parameters: str) -> str:
         with urllib.request.urlopen(f"{self.base}{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
@@ -42,8 +42,9 @@ class VictoriaMetrics:
 
 
 @contextlib.contextmanager
-def running_victoria_metrics(folder: pathlib.Path, port: int = 0) -> Iterator[VictoriaMetrics]:
-    server = VictoriaMetrics(folder, port or free_port())
+def running_victoria_metrics(folder: pathlib.Path, port: int = 0, address: str = "127.0.0.1",
+                             options: tuple[str, ...] = ()) -> Iterator[VictoriaMetrics]:
+    server = VictoriaMetrics(folder, port or free_port(), address, options)
     with started(server.process):
         poll_until("victoria-metrics answers", lambda: server.get("/health") == "OK", 20, server.process)
         yield server
