@@ -32,7 +32,7 @@ done
 : "${parts:=tree unit collectors fault integration}" "${presets:=release asan tsan}"
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan='config_errors delivery dry_run loop outage real_server startup'
+under_asan='config_errors delivery dry_run fleet loop outage real_server startup'
 under_tsan='delivery loop outage real_server'
 
 is_in() { # word, list
@@ -96,7 +96,9 @@ build() { # preset
     done
     if is_in fault "$parts"; then targets="$targets segment_fuzz"; fi
   fi
-  if [ -n "$(integration_tests "$1")" ]; then targets="$targets msp-agent"; fi
+  tests=$(integration_tests "$1")
+  if [ -n "$tests" ]; then targets="$targets msp-agent"; fi
+  if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
   [ -n "$targets" ] || return 0
   with_tests=ON
   [ "$1" != release ] || with_tests=OFF
@@ -120,6 +122,7 @@ integration_tests() { # preset
     test=$(basename "$file" _test.py)
     is_in integration "$parts" || is_in "$test" "$parts" || continue
     case $1 in
+      release) [ "$test" != fleet ] || continue ;; # it is a program of the tests
       asan) is_in "$test" "$under_asan" || continue ;;
       tsan) is_in "$test" "$under_tsan" || continue ;;
     esac

@@ -54,9 +54,11 @@ def a_link_that_loses_30_of_100_packets_leaves_no_hole() -> None:
 
 def a_slow_link_delivers_and_ticks_stay_on_time() -> None:
     with agent_over_link() as (link, server, agent):
-        before = len(ticks_of(server, f"node_load1{{{MINE}}}")[0])
+        def ticks() -> int:
+            return len(ticks_of(server, f"node_load1{{{MINE}}}")[0])
+        wanted = ticks() + 10
         link.slow_down("200kbit")
-        poll_until("ten more ticks", lambda: len(ticks_of(server, f"node_load1{{{MINE}}}")[0]) >= before + 10, 60, agent)
+        poll_until("ten more ticks", lambda: ticks() >= wanted, 60, agent)
 
 
 def connections_that_turn_into_a_black_hole_are_noticed_within_the_timeout() -> None:

@@ -1,0 +1,167 @@
+// Many agents in one process, for tests of what a fleet does to its centre: each has the agent's
+// own Schedule, Buffer (on disk, in a folder of its own) and Sender; only the collectors are left
+// out, the scrapes are made up.
+//
+//   fleet URL FOLDER AGENTS SERIES INTERVAL_S
+//
+// Prints a line per second, "SECOND APPENDED DELIVERED WAITING REQUESTS" (samples in all, samples
+// in all, samples, requests in all), until SIGTERM; then no agent ticks any more, and it ends when
+// nothing is waiting.
+#include <malloc.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <queue>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/buffer/buffer.h"
+#include "agent/core/clock.h"
+#include "agent/core/text.h"
+#include "agent/remote_write/sender.h"
+#include "agent/schedule.h"
+
+namespace {
+
+using namespace msp;
+
+volatile std::sig_atomic_t g_stopping = 0;
+
+constexpr Family kFamily{"fleet_value", "Made up.", MetricType::gauge, "n"};
+
+class Agent {
+ public:
+  Agent(const EndpointConfig& endpoint, const std::string& folder, int number, int series,
+        std::chrono::seconds interval)
+      : stats_(endpoint.name()),
+        schedule_(interval, cat("fleet/", number), wall_ns(), clock_ns(CLOCK_BOOTTIME)) {
+    Buffer::Options options;
+    options.endpoints = {endpoint.name()};
+    options.folder = options.head_folder = cat(folder, "/", number);
+    auto buffer = Buffer::open(std::move(options));
+    if (!buffer) {
+      std::fprintf(stderr, "fleet: %s\n", buffer.error().text.c_str());
+      std::exit(1);
+    }
+    buffer_ = std::move(*buffer);
+    SeriesSet set;
+    for (int i = 0; i < series; ++i) {
+      set.push_back(
+          std::make_shared<const Series>(Series{Labels({{"__name__", std::string(kFamily.name)},
+                                                        {"n", std::to_string(i)},
+                                                        {"server_name", cat("agent-", number)}}),
+                                                &kFamily}));
+    }
+    series_ = std::make_shared<const SeriesSet>(std::move(set));
+    sender_ = std::make_unique<Sender>(endpoint, 0, *buffer_, stats_);
+    disk_ = std::thread([this] { buffer_->run_disk(); });
+    send_ = std::thread([this] { sender_->run(); });
+  }
+
+  ~Agent() {
+    sender_->stop_at(monotonic_ns());
+    buffer_->stop();
+    send_.join();
+    buffer_->close(monotonic_ns() + 5 * kNsPerSecond);
+    disk_.join();
+  }
+
+  std::int64_t due_ns() const { return schedule_.due_ns(); }
+
+  void tick() {
+    schedule_.tick(clock_ns(CLOCK_BOOTTIME));
+    Scrape scrape{wall_ns() / kNsPerMs, series_, {}};
+    for (std::size_t i = 0; i < series_->size(); ++i) {
+      scrape.values.push_back(static_cast<double>(appended_ + i));
+    }
+    appended_ += scrape.values.size();
+    buffer_->append(std::move(scrape));
+  }
+
+  std::uint64_t appended() const { return appended_; }
+  std::uint64_t waiting() const { return buffer_->state(0).samples; }
+  const EndpointStats& stats() const { return stats_; }
+
+ private:
+  EndpointStats stats_;
+  Schedule schedule_;
+  std::shared_ptr<const SeriesSet> series_;
+  std::uint64_t appended_ = 0;
+  std::unique_ptr<Buffer> buffer_;
+  std::unique_ptr<Sender> sender_;
+  std::thread disk_;
+  std::thread send_;
+};
+
+/// Whether anything is waiting.
+bool print_line(std::int64_t second, const std::deque<Agent>& agents) {
+  std::uint64_t appended = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t waiting = 0;
+  std::uint64_t requests = 0;
+  for (const auto& agent : agents) {
+    appended += agent.appended();
+    delivered += agent.stats().samples_sent;
+    waiting += agent.waiting();
+    requests += agent.stats().requests;
+  }
+  std::printf("%lld %llu %llu %llu %llu\n", static_cast<long long>(second),
+              static_cast<unsigned long long>(appended), static_cast<unsigned long long>(delivered),
+              static_cast<unsigned long long>(waiting), static_cast<unsigned long long>(requests));
+  std::fflush(stdout);
+  return waiting > 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: fleet URL FOLDER AGENTS SERIES INTERVAL_S\n");
+    return 2;
+  }
+  mallopt(M_ARENA_MAX, 1);
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGTERM, [](int) { g_stopping = 1; });
+  init_http();
+
+  EndpointConfig endpoint;
+  endpoint.url = argv[1];
+  const int count = std::atoi(argv[3]);
+  const std::chrono::seconds interval(std::atoi(argv[5]));
+  std::deque<Agent> agents;
+  using Due = std::pair<std::int64_t, Agent*>;
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> due;
+  for (int i = 0; i < count; ++i) {
+    auto& agent = agents.emplace_back(endpoint, argv[2], i, std::atoi(argv[4]), interval);
+    due.emplace(agent.due_ns(), &agent);
+  }
+
+  const auto began_ns = clock_ns(CLOCK_BOOTTIME);
+  for (std::int64_t second = 1;; ++second) {
+    const auto line_ns = began_ns + second * kNsPerSecond;
+    for (;;) {
+      const auto now_ns = clock_ns(CLOCK_BOOTTIME);
+      if (now_ns >= line_ns) break;
+      const auto next_ns = g_stopping != 0 ? line_ns : std::min(line_ns, due.top().first);
+      if (next_ns > now_ns) {
+        std::this_thread::sleep_for(std::chrono::nanoseconds(next_ns - now_ns));
+        continue;
+      }
+      auto* const agent = due.top().second;
+      due.pop();
+      agent->tick();
+      due.emplace(agent->due_ns(), agent);
+    }
+    if (!print_line(second, agents) && g_stopping != 0) return 0;
+  }
+}
