@@ -74,14 +74,11 @@ void Sender::run() {
 }
 
 Verdict Sender::send() {
-  static const std::vector<std::string> kHeaders = {
-      "Content-Encoding: snappy",
-      "Content-Type: application/x-protobuf",
-      "X-Prometheus-Remote-Write-Version: 0.1.0",
-      "User-Agent: msp-agent/" MSP_AGENT_VERSION,
-  };
-  const auto body = encoder_.encode(batch_);
-  const auto answer = http_.post(body, kHeaders);
+  constexpr auto kWire = Wire::prometheus_1_0;
+  // One part: kSamplesPerRequestMax samples are far below the limits.
+  const auto body =
+      encoder_.encode(batch_, 0, batch_.rows().size(), kWire, Encoder::kRawBytesMax).body;
+  const auto answer = http_.post(body, wire_headers(kWire));
   ++stats_.requests;
   stats_.bytes_sent += body.size();
 
