@@ -99,6 +99,9 @@ class Buffer {
   /// thread per endpoint.
   bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch);
 
+  bool peek_newest(std::size_t, Batch&) { return false; }
+  bool wait_newest(std::size_t, std::int64_t until_ns) { pause(until_ns); return false; }
+
   /// The endpoint is done with these scrapes: delivered, or refused for good. What it has
   /// acknowledged before, or the buffer has dropped meanwhile, does not matter.
   void ack(std::size_t endpoint, const Batch& batch);

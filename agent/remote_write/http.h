@@ -19,6 +19,10 @@ struct HttpAnswer {
   std::string body;   // the first kBodyMax bytes, on one line
   std::string error;  // "connection refused"
 
+  std::chrono::seconds retry_after{0};
+  bool written_header = false;
+  std::string moved_to;
+
   static constexpr std::size_t kBodyMax = 512;
 };
 

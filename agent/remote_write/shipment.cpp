@@ -20,7 +20,8 @@ std::string series_text(const Series& series) {
 }  // namespace
 
 void Shipment::start() {
-  queue_.assign(1, {0, batch_.rows().size()});
+  queue_.clear();
+  queue_.push_back({.rows_begin = 0, .rows_end = batch_.rows().size()});
   doubtful_.clear();
   accepted_any_ = false;
   halved_ = false;
@@ -60,8 +61,7 @@ Shipment::Piece Shipment::take(std::size_t rows_end) {
 void Shipment::accepted(std::size_t rows_end) {
   take(rows_end);
   accepted_any_ = true;
-  server_takes_something_ = true;
-  believe_refusals();
+  on_evidence();
 }
 
 void Shipment::conflicted(std::size_t rows_end) {
@@ -83,18 +83,21 @@ void Shipment::refused(std::size_t rows_end) {
 }
 
 void Shipment::halve(const Piece& piece) {
+  auto first = piece;
+  auto second = piece;
   const auto rows = piece.rows_end - piece.rows_begin;
   if (rows > 1) {
-    const auto middle = piece.rows_begin + rows / 2;
-    queue_.push_back({piece.rows_begin, middle});
-    queue_.push_back({middle, piece.rows_end});
+    first.rows_end = second.rows_begin = piece.rows_begin + rows / 2;
+    queue_.push_back(first);
+    queue_.push_back(second);
     return;
   }
   // Points go in time order, so the earlier ones first, down to the last.
-  const auto end = piece.points_end == 0 ? points_of(piece) : piece.points_end;
-  const auto middle = piece.points_begin + (end - piece.points_begin) / 2;
-  queue_.push_front({piece.rows_begin, piece.rows_end, middle, end});
-  queue_.push_front({piece.rows_begin, piece.rows_end, piece.points_begin, middle});
+  if (piece.points_end == 0) second.points_end = points_of(piece);
+  first.points_end = second.points_begin =
+      piece.points_begin + (second.points_end - piece.points_begin) / 2;
+  queue_.push_front(second);
+  queue_.push_front(first);
 }
 
 std::size_t Shipment::points_of(const Piece& piece) {
@@ -112,12 +115,23 @@ void Shipment::doubt(const Piece& piece) {
 }
 
 void Shipment::refuse_rest() {
-  for (const auto& piece : queue_) doubt(piece);
+  for (auto& piece : queue_) {
+    piece.refused_before = true;
+    doubt(piece);
+  }
   queue_.clear();
 }
 
-void Shipment::believe_refusals() {
-  for (const auto& piece : doubtful_) refused_samples_ += points_of(piece);
+/// The server took something: what it refused before that is tried again, or believed.
+void Shipment::on_evidence() {
+  server_takes_something_ = true;
+  for (auto& piece : doubtful_) {
+    if (std::exchange(piece.refused_before, true)) {
+      refused_samples_ += points_of(piece);
+    } else {
+      queue_.push_back(piece);
+    }
+  }
   doubtful_.clear();
 }
 
@@ -127,8 +141,7 @@ bool Shipment::wants_probe() const {
 }
 
 void Shipment::probe_accepted() {
-  server_takes_something_ = true;
-  if (queue_.empty()) believe_refusals();
+  on_evidence();
 }
 
 void Shipment::probe_refused() {
@@ -137,6 +150,7 @@ void Shipment::probe_refused() {
   if (!accepted_any_ && refused_samples_ == 0) return start();
   queue_.insert(queue_.begin(), doubtful_.begin(), doubtful_.end());
   doubtful_.clear();
+  for (auto& piece : queue_) piece.refused_before = false;
 }
 
 }  // namespace msp

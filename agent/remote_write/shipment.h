@@ -2,8 +2,9 @@
 //
 // It goes as a whole. What is refused is halved, breadth first, until the bad rows stand alone, and
 // a row of several samples further, in time order, until the bad samples do. Nothing is given up on
-// the word of a server that refuses everything: a refusal counts once the server has taken
-// something after it. Until then it is a doubt, for which the owner sends a probe.
+// the word of a server that refuses everything for a while: a sample counts as refused when it was
+// refused alone, then the server took something, then it was refused again, and the server took
+// something again. Until then it is a doubt, for which the owner may have to send a probe.
 //
 // Knows no network, no clock and no log.
 #pragma once
@@ -72,18 +73,19 @@ class Shipment {
     std::size_t rows_end;
     std::size_t points_begin = 0;
     std::size_t points_end = 0;  // 0: all
+    bool refused_before = false;  // and then the server took something
   };
 
   Piece take(std::size_t rows_end);
   void halve(const Piece& piece);
   std::size_t points_of(const Piece& piece);
   void doubt(const Piece& piece);
-  void believe_refusals();
+  void on_evidence();
 
   Batch batch_;
   Batch points_;  // the front's, where it is a part of a row
   std::deque<Piece> queue_;
-  std::vector<Piece> doubtful_;  // refused for good, if the server takes anything
+  std::vector<Piece> doubtful_;  // refused since the server took something
   bool accepted_any_ = false;
   bool halved_ = false;
   bool server_takes_something_ = false;

@@ -294,7 +294,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 34);
+  CHECK(keys == 36);
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";

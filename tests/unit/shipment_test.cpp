@@ -40,7 +40,7 @@ std::vector<Sample> samples_of(const Shipment::Front& front) {
 struct Server {
   std::function<bool(const Sample&)> is_bad = [](const Sample&) { return false; };
   bool refuses_everything = false;
-  std::vector<Sample> taken;
+  std::vector<Sample> taken = {};
   int requests = 0;
   int probes = 0;
 
