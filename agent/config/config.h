@@ -46,6 +46,7 @@ struct EndpointConfig {
   std::map<std::string, std::string> headers;  // values may be secrets
   TlsConfig tls;
   std::string proxy_url;  // empty: none; may hold user:password, so never show it
+  std::string no_proxy;   // what goes past it: "internal.example,10.0.0.0/8"; "*": everything
   std::chrono::milliseconds timeout{10'000};
 
   bool fresh_first() const {
