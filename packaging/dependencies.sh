@@ -8,10 +8,11 @@
 set -eu
 
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
-  libcurl4-openssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev libfmt-dev'
+  libcurl4-openssl-dev libssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
+  libfmt-dev'
 demo='curl ca-certificates iproute2 victoria-metrics'
-test='catch2 clang-format fuse3 libfuse3-dev openssl nftables prometheus prometheus-node-exporter python3 strace
-  util-linux'
+test='catch2 clang-format fuse3 libfuse3-dev nftables nginx openssl prometheus prometheus-node-exporter python3
+  python3-zstandard strace util-linux'
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -91,7 +92,7 @@ apt install -y --no-install-recommends $missing || {
 if [ -d /run/systemd/system ] && [ -n "$policy_is_ours" ]; then
   for package in $missing; do
     case $package in
-      victoria-metrics | prometheus | prometheus-node-exporter)
+      victoria-metrics | nginx | prometheus | prometheus-node-exporter)
         $as_root systemctl disable --quiet "$package.service" || true
         ;;
     esac

@@ -20,14 +20,6 @@ void Batch::add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
   grouped_ = false;
 }
 
-std::size_t Batch::samples_from(std::uint64_t sequence) const {
-  std::size_t samples = 0;
-  for (std::size_t i = 0; i < scrapes_.size(); ++i) {
-    if (sequences_[i] >= sequence) samples += scrapes_[i]->values.size();
-  }
-  return samples;
-}
-
 std::span<const Batch::Row> Batch::rows() {
   if (!std::exchange(grouped_, true)) group();
   return rows_;

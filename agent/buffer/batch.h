@@ -39,8 +39,10 @@ class Batch {
 
   bool empty() const { return scrapes_.empty(); }
   std::size_t samples() const { return samples_; }
-  /// Of the scrapes whose place in the buffer is `sequence` or later.
-  std::size_t samples_from(std::uint64_t sequence) const;
+  /// Its scrapes' places in the buffer, ascending.
+  std::span<const std::uint64_t> sequences() const { return sequences_; }
+  /// Of the scrape at `sequences()[index]`.
+  std::size_t samples_of(std::size_t index) const { return scrapes_[index]->values.size(); }
   std::int64_t last_timestamp_ms() const { return scrapes_.back()->timestamp_ms; }
   std::uint64_t last_sequence() const { return sequences_.back(); }
 

@@ -1,35 +1,35 @@
 #include "agent/remote_write/http.h"
 
 #include <curl/curl.h>
-#include <dirent.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdlib>
+#include <cstring>
 
 #include "agent/core/clock.h"
-#include "agent/core/file.h"
 #include "agent/core/text.h"
+#include "agent/remote_write/authorization.h"
+#include "agent/remote_write/ca_store.h"
+#include "agent/remote_write/certificate.h"
+#include "agent/remote_write/redirect.h"
+#include "agent/remote_write/wiped_memory.h"
 
 namespace msp {
 namespace {
 
-constexpr std::size_t kSecretBytesMax = 64 * 1024;
-// More of an answer than this is not read: the connection is closed instead.
-constexpr std::size_t kAnswerBytesMax = 64 * 1024;
+constexpr int kRedirectsMax = 5;
+// One is in use; one more for where a redirect leads.
+constexpr long kConnectionsMax = 2;
 
-struct Received {
-  std::string body;
-  std::size_t bytes = 0;
-};
+std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
+  return static_cast<AnswerReader*>(user)->on_header({data, size}) ? size : 0;
+}
 
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
-  auto& received = *static_cast<Received*>(user);
-  received.bytes += size;
-  if (received.bytes > kAnswerBytesMax) return 0;
-  const auto room = HttpAnswer::kBodyMax - received.body.size();
-  received.body.append(data, std::min(size, room));
-  return size;
+  return static_cast<AnswerReader*>(user)->on_body({data, size}) ? size : 0;
 }
 
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -38,71 +38,84 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return give_up_at != 0 && monotonic_ns() >= give_up_at ? 1 : 0;
 }
 
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
-  make_utf8(text);
-  return std::string(trim(text));
+CURLcode on_tls(CURL*, void* ssl_ctx, void* user) {
+  static_cast<CertificateWatch*>(user)->watch(ssl_ctx);
+  return CURLE_OK;
 }
 
-Result<std::string> read_secret(const std::string& inline_secret, const std::string& file) {
-  if (file.empty()) return inline_secret;
-  auto content = read_file(file, kSecretBytesMax);
-  if (!content) return content.error();
-  return std::string(trim(*content));
-}
+struct Url {
+  std::string text;
+  std::string shown;  // without user, query and fragment
+  Place place;
+  std::string path_and_query;
+  bool usable = false;  // http or https, and nobody's password inside
 
-/// Where this host has the CA certificates that it trusts; both empty: nowhere.
-struct CaStore {
-  std::string file;
-  std::string folder;  // of one file per certificate, each found by a hash of its name
+  std::string host_and_port() const { return cat(place.host, ":", place.port); }
 };
 
-// Debian, Ubuntu, Alpine; RHEL, Fedora, Amazon Linux; SUSE; what is left.
-constexpr const char* kCaFiles[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-};
-constexpr const char* kCaFolder = "/etc/ssl/certs";
-// A few links made by hand are not the host's store.
-constexpr int kHashedCertificatesMin = 32;
-
-bool is_hashed(const char* folder) {
-  DIR* const entries = opendir(folder);
-  if (entries == nullptr) return false;
-  int found = 0;
-  while (const auto* entry = readdir(entries)) {
-    if (std::string_view(entry->d_name).ends_with(".0")) ++found;
+/// `text`, and what `reference` means in it (RFC 3986, section 5). Not usable where it is no URL.
+Url parse_url(const std::string& text, const std::string& reference = {}) {
+  Url url;
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
+  const auto part = [&](CURLUPart which, unsigned flags = 0) -> std::string {
+    char* value = nullptr;
+    if (curl_url_get(parsed.get(), which, &value, flags) != CURLUE_OK) return {};
+    std::string copy(value);
+    curl_free(value);
+    return copy;
+  };
+  if (curl_url_set(parsed.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return url;
+  if (!reference.empty() &&
+      curl_url_set(parsed.get(), CURLUPART_URL, reference.c_str(), 0) != CURLUE_OK) {
+    return url;
   }
-  closedir(entries);
-  return found >= kHashedCertificatesMin;
+  url.text = part(CURLUPART_URL);
+  const auto scheme = part(CURLUPART_SCHEME);
+  url.place = {.https = scheme == "https",
+               .host = part(CURLUPART_HOST),
+               .port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT)};
+  std::transform(url.place.host.begin(), url.place.host.end(), url.place.host.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  url.path_and_query = part(CURLUPART_PATH);
+  if (const auto query = part(CURLUPART_QUERY); !query.empty()) url.path_and_query += '?' + query;
+  url.usable = (scheme == "http" || scheme == "https") && part(CURLUPART_USER).empty() &&
+               part(CURLUPART_PASSWORD).empty() && !url.place.host.empty();
+  for (const auto which :
+       {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
+    curl_url_set(parsed.get(), which, nullptr, 0);
+  }
+  url.shown = one_line(part(CURLUPART_URL));
+  return url;
 }
 
-/// The folder before the file: of the folder OpenSSL reads the one certificate that it needs; of
-/// the file all, which takes 12 ms and 0.8 MB.
-CaStore find_ca_store() {
-  if (is_hashed(kCaFolder)) return {.file = {}, .folder = kCaFolder};
-  for (const auto* file : kCaFiles) {
-    if (access(file, R_OK) == 0) return {.file = file, .folder = {}};
-  }
-  return {};
+/// Another one when the file is written or replaced.
+using Mark = std::array<std::int64_t, 4>;
+
+Mark mark_of(const std::string& path) {
+  struct stat at {};
+  if (path.empty() || stat(path.c_str(), &at) != 0) return {};
+  return {static_cast<std::int64_t>(at.st_ino), at.st_size, at.st_mtim.tv_sec, at.st_mtim.tv_nsec};
 }
 
 }  // namespace
 
 struct HttpClient::Curl {
-  CURL* handle = curl_easy_init();
+  const EndpointConfig& config;
+  const std::atomic<std::int64_t>& give_up_at_ns;
+  const Url home;
+  CertificateWatch certificates;  // outlives the handle
+  CURL* handle = nullptr;
   curl_slist* headers = nullptr;
   curl_slist* connect_to = nullptr;
-  std::string host_header;  // empty: libcurl's own
-  bool needs_ca_store = false;
+  std::array<Mark, 3> tls_files{};
   char error[CURL_ERROR_SIZE] = {};
 
+  Curl(const EndpointConfig& endpoint, const std::atomic<std::int64_t>& give_up)
+      : config(endpoint), give_up_at_ns(give_up), home(parse_url(endpoint.url)) {
+    open();
+  }
   ~Curl() {
-    curl_easy_cleanup(handle);
-    curl_slist_free_all(headers);
+    close();
     curl_slist_free_all(connect_to);
   }
 
@@ -110,188 +123,275 @@ struct HttpClient::Curl {
   void set(CURLoption option, Value value) {
     curl_easy_setopt(handle, option, value);
   }
-
-  /// Empty text leaves libcurl's default.
-  void set_if(CURLoption option, const std::string& text) {
-    if (!text.empty()) set(option, text.c_str());
+  template <typename Value>
+  Value get(CURLINFO info) {
+    Value value{};
+    curl_easy_getinfo(handle, info, &value);
+    return value;
   }
 
-  void set_tls(const EndpointConfig& config) {
+  void open() {
+    handle = curl_easy_init();
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    set(CURLOPT_MAXCONNECTS, kConnectionsMax);
+    set(CURLOPT_ERRORBUFFER, error);
+    set(CURLOPT_HEADERFUNCTION, on_header);
+    set(CURLOPT_WRITEFUNCTION, on_body);
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, on_progress);
+    set(CURLOPT_XFERINFODATA, const_cast<std::atomic<std::int64_t>*>(&give_up_at_ns));
+    // Both are set where they are empty, too: libcurl would ask the environment otherwise.
+    set(CURLOPT_PROXY, config.proxy_url.c_str());
+    set(CURLOPT_NOPROXY, config.no_proxy.c_str());
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // the proxy's answer is not the server's
+
     const auto& tls = config.tls;
-    set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    for (const auto option : {CURLOPT_SSLVERSION, CURLOPT_PROXY_SSLVERSION}) {
+      set(option, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    }
     set(CURLOPT_SSL_VERIFYPEER, tls.insecure_skip_verify ? 0L : 1L);
     set(CURLOPT_SSL_VERIFYHOST, tls.insecure_skip_verify ? 0L : 2L);
-    needs_ca_store = (config.url.starts_with("https:") && !tls.insecure_skip_verify) ||
-                     config.proxy_url.starts_with("https:");
-    if (!tls.ca_file.empty()) {
-      needs_ca_store = false;
-      set_ca_store({.file = tls.ca_file, .folder = {}});
-    }
-    set_if(CURLOPT_SSLCERT, tls.cert_file);
-    set_if(CURLOPT_SSLKEY, tls.key_file);
-    if (!tls.server_name.empty()) set_server_name(config);
+    set(CURLOPT_CA_CACHE_TIMEOUT, 0L);  // a connection lasts; its CA certificates need not
+    set(CURLOPT_SSL_CTX_FUNCTION, on_tls);
+    set(CURLOPT_SSL_CTX_DATA, &certificates);
+    set(CURLOPT_KEYPASSWD, "");  // an encrypted key is an error, not a question on the terminal
   }
 
-  /// In the place of the one that libcurl was built with, if any. A proxy is trusted like the
-  /// server.
-  void set_ca_store(const CaStore& store) {
+  void close() {
+    curl_easy_cleanup(handle);
+    handle = nullptr;
+    curl_slist_free_all(headers);
+    headers = nullptr;
+  }
+
+  /// After a failure: c-ares reads /etc/resolv.conf when a handle is made, and the network of a
+  /// host may come, or change, after that. Also closes the connection.
+  void start_over() {
+    close();
+    open();
+  }
+
+  /// A connection was made with the certificates and keys of its time.
+  void follow_tls_files() {
+    const auto& tls = config.tls;
+    const std::array<Mark, 3> now = {mark_of(tls.ca_file), mark_of(tls.cert_file),
+                                     mark_of(tls.key_file)};
+    if (now != tls_files) start_over();
+    tls_files = now;
+  }
+
+  /// Looked for at every request: it may be installed while the agent runs. In the place of the one
+  /// that libcurl was built with, if any. A proxy is trusted like the server.
+  Result<void> set_ca_store(const Url& to) {
+    const bool verifies = (to.place.https && !config.tls.insecure_skip_verify) ||
+                          config.proxy_url.starts_with("https:");
+    if (!verifies) return {};
+    CaStore store{.file = config.tls.ca_file, .folder = {}};
+    if (store.file.empty()) {
+      auto found = find_ca_store();
+      if (!found) return found.error();
+      store = std::move(*found);
+    }
     const auto* const file = store.file.empty() ? nullptr : store.file.c_str();
     const auto* const folder = store.folder.empty() ? nullptr : store.folder.c_str();
     for (const auto option : {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO}) set(option, file);
     for (const auto option : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH}) set(option, folder);
+    return {};
   }
 
-  /// Looked for until it is found: it may be installed while the agent runs.
-  Result<void> find_ca_store_once() {
-    if (!needs_ca_store) return {};
-    const auto store = find_ca_store();
-    if (store.file.empty() && store.folder.empty()) {
-      std::string looked;
-      for (const auto* file : kCaFiles) looked += cat(looked.empty() ? "" : ", ", file);
-      return failed(cat("no CA certificates to verify the server with: this host has none of ",
-                        looked, "; install its package ca-certificates or set tls.ca_file"));
+  void add_header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
+
+  /// `is_home`: the server of the configuration, which may see who the agent is.
+  void aim(const Url& to, bool is_home, const std::vector<std::string>& lines,
+           const Secret& login) {
+    const auto& tls = config.tls;
+    curl_slist_free_all(headers);
+    headers = nullptr;
+    for (const auto& line : lines) add_header(line);
+    add_header("Expect:");  // no round trip for 100-continue
+    add_header("Accept:");
+    if (is_home) {
+      for (const auto& [name, value] : config.headers) add_header(cat(name, ": ", value));
+      if (!login.text().empty()) add_header(login.text());
     }
-    set_ca_store(store);
-    needs_ca_store = false;
-    return {};
+    const bool has_certificate = is_home && !tls.cert_file.empty();
+    set(CURLOPT_SSLCERT, has_certificate ? tls.cert_file.c_str() : nullptr);
+    set(CURLOPT_SSLKEY, has_certificate ? tls.key_file.c_str() : nullptr);
+    set(CURLOPT_URL, to.text.c_str());
+    curl_slist_free_all(connect_to);
+    connect_to = nullptr;
+    if (is_home && to.place.https && !tls.server_name.empty()) rename(to);
+    set(CURLOPT_CONNECT_TO, connect_to);
+    set(CURLOPT_HTTPHEADER, headers);
   }
 
   /// The name that the certificate must have is, for libcurl, the URL's host: so the URL gets that
   /// name, the connection goes where the URL pointed, and the request still names the real host.
-  void set_server_name(const EndpointConfig& config) {
-    CURLU* const url = curl_url();
-    char* host = nullptr;
-    char* port = nullptr;
-    char* renamed = nullptr;
-    if (curl_url_set(url, CURLUPART_URL, config.url.c_str(), 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        curl_url_set(url, CURLUPART_HOST, config.tls.server_name.c_str(), 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_URL, &renamed, 0) == CURLUE_OK) {
-      const auto route = cat(config.tls.server_name, ":", port, ":", host, ":", port);
-      connect_to = curl_slist_append(nullptr, route.c_str());
-      set(CURLOPT_CONNECT_TO, connect_to);
-      set(CURLOPT_URL, renamed);
-      host_header = cat("Host: ", host, ":", port);
+  void rename(const Url& to) {
+    const auto& name = config.tls.server_name;
+    const auto route = cat(name, ":", to.place.port, ":", to.place.host, ":", to.place.port);
+    connect_to = curl_slist_append(nullptr, route.c_str());
+    add_header(cat("Host: ", to.host_and_port()));
+    set(CURLOPT_URL, cat("https://", name, ":", to.place.port, to.path_and_query).c_str());
+  }
+
+  /// One request, to the end of its answer or of `deadline_ns`.
+  CURLcode perform(std::string_view body, std::int64_t deadline_ns, AnswerReader& reader) {
+    const auto left_ms = std::max<std::int64_t>(1, (deadline_ns - monotonic_ns()) / kNsPerMs);
+    for (const auto option : {CURLOPT_TIMEOUT_MS, CURLOPT_CONNECTTIMEOUT_MS}) {
+      set(option, static_cast<long>(left_ms));
     }
-    for (char* part : {host, port, renamed}) curl_free(part);
-    curl_url_cleanup(url);
+    set(CURLOPT_HEADERDATA, &reader);
+    set(CURLOPT_WRITEDATA, &reader);
+    set(CURLOPT_POSTFIELDS, body.data());
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    error[0] = '\0';
+    certificates.forget();
+    return curl_easy_perform(handle);
   }
 
-  /// After a failure: c-ares reads /etc/resolv.conf when a handle is made, and the network of a
-  /// host may come, or change, after that.
-  void start_over() {
-    CURL* const fresh = curl_easy_duphandle(handle);
-    if (fresh == nullptr) return;
-    curl_easy_cleanup(handle);
-    handle = fresh;
-  }
-
-  void clear_headers() {
-    curl_slist_free_all(headers);
-    headers = nullptr;
-  }
-  void add_header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
-
-  std::string failure(CURLcode code) {
-    long system_error = 0;
-    curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &system_error);
-    switch (code) {
-      case CURLE_COULDNT_CONNECT:
-        if (system_error != 0) return errno_text(static_cast<int>(system_error));
-        break;
-      case CURLE_COULDNT_RESOLVE_HOST:
-        return "the host name does not resolve";
-      case CURLE_OPERATION_TIMEDOUT:
-        return "no answer in time";
-      case CURLE_WRITE_ERROR:
-        return "the answer does not end";
-      case CURLE_ABORTED_BY_CALLBACK:
-        return "given up because the agent stops";
-      case CURLE_GOT_NOTHING:
-        return "the connection was closed without an answer";
-      default:
-        break;
-    }
-    return one_line(error[0] != '\0' ? error : curl_easy_strerror(code));
-  }
+  std::string failure(CURLcode code, const Url& to);
+  std::string time_out(const std::string& server, const std::string& peer);
+  std::string words() const { return one_line(error); }
 };
 
+std::string HttpClient::Curl::time_out(const std::string& server, const std::string& peer) {
+  const auto ms = config.timeout.count();
+  const auto within =
+      ms % 1000 == 0 ? cat(" within ", ms / 1000, " s") : cat(" within ", ms, " ms");
+  const bool is_new = get<long>(CURLINFO_NUM_CONNECTS) > 0;
+  if (is_new && get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) == 0) {
+    return cat("no answer from the name servers", within, " when asked for ", peer);
+  }
+  if (is_new && get<curl_off_t>(CURLINFO_CONNECT_TIME_T) == 0) {
+    return cat("no connection to ", peer, within, ": does a firewall drop it?");
+  }
+  if (is_new && home.place.https && get<curl_off_t>(CURLINFO_APPCONNECT_TIME_T) == 0) {
+    return cat("no TLS connection to ", server, within, ": does it speak TLS there?");
+  }
+  return cat("no answer from ", server, within);
+}
+
+/// Why there was no answer: what failed, with whom, what to do.
+std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
+  const auto server = to.host_and_port();
+  // Without a no_proxy everything goes through the proxy; with one, libcurl's words tell.
+  const auto proxy = parse_url(config.proxy_url);
+  const auto by_proxy = cat("to ", proxy.place.host, " port ", proxy.place.port, " ");
+  const bool to_proxy = !config.proxy_url.empty() &&
+                        (config.no_proxy.empty() || words().find(by_proxy) != std::string::npos);
+  const auto peer = to_proxy ? cat("the proxy ", proxy.host_and_port()) : server;
+  if (!certificates.problem().empty()) return cat(server, ": ", certificates.problem());
+  if (const auto status = get<long>(CURLINFO_HTTP_CONNECTCODE); status >= 300) {
+    return cat("the proxy ", proxy.host_and_port(), " answers HTTP ", status,
+               " when asked for a connection to ", server,
+               status == 407 ? "; its user and password belong into proxy_url" : "");
+  }
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return cat("the host name does not resolve: ", to.place.host);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return cat("the proxy's host name does not resolve: ", proxy.place.host);
+    case CURLE_COULDNT_CONNECT: {
+      const auto system_error = static_cast<int>(get<long>(CURLINFO_OS_ERRNO));
+      if (system_error == ECONNREFUSED) return cat("connection refused by ", peer);
+      if (system_error != 0) return cat(errno_text(system_error), ": ", peer);
+      break;
+    }
+    case CURLE_OPERATION_TIMEDOUT:
+      return time_out(server, peer);
+    case CURLE_WRITE_ERROR:
+      return cat("the headers of the answer do not end: ", server);
+    case CURLE_ABORTED_BY_CALLBACK:
+      return "given up because the agent stops";
+    case CURLE_GOT_NOTHING:
+      return cat("the connection was closed without an answer by ", server);
+    case CURLE_UNSUPPORTED_PROTOCOL:  // it calls that HTTP/0.9
+    case CURLE_WEIRD_SERVER_REPLY:
+      return cat(server, " does not answer in HTTP; if it speaks TLS, the url must begin with ",
+                 "https:// (", words(), ")");
+    case CURLE_PEER_FAILED_VERIFICATION:
+      if (words().find("subject name") == std::string::npos) break;
+      return cat(server, ": the certificate is for ", certificates.names(), " and not for ",
+                 config.tls.server_name.empty() ? to.place.host : config.tls.server_name,
+                 "; correct the url, or set tls.server_name to a name that it has");
+    case CURLE_SSL_CACERT_BADFILE:
+      return cat("tls.ca_file ", config.tls.ca_file, " cannot be read, or holds no certificate in ",
+                 "PEM form (", words(), ")");
+    case CURLE_SSL_CERTPROBLEM:
+      return cat("tls.cert_file ", config.tls.cert_file, " or tls.key_file ", config.tls.key_file,
+                 " cannot be used: readable, PEM, unencrypted, one of the other? (", words(), ")");
+    default:
+      break;
+  }
+  const auto said = error[0] != '\0' ? words() : std::string(curl_easy_strerror(code));
+  const auto advice = tls_advice(said);
+  return advice.empty() ? cat(server, ": ", said) : cat(server, ": ", advice, " (", said, ")");
+}
+
 void init_http() {
-  curl_global_init(CURL_GLOBAL_DEFAULT);
+  // What it frees was often a header with a password.
+  curl_global_init_mem(CURL_GLOBAL_DEFAULT, std::malloc, wiping_free, wiping_realloc, strdup,
+                       std::calloc);
 }
 
 HttpClient::HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns)
-    : config_(config), give_up_at_ns_(give_up_at_ns), curl_(std::make_unique<Curl>()) {
-  auto& curl = *curl_;
-  const auto timeout_ms = static_cast<long>(config.timeout.count());
-  curl.set(CURLOPT_URL, config.url.c_str());
-  curl.set_tls(config);
-  curl.set_if(CURLOPT_PROXY, config.proxy_url);
-  curl.set(CURLOPT_PROTOCOLS_STR, "http,https");
-  curl.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  curl.set(CURLOPT_NOSIGNAL, 1L);
-  curl.set(CURLOPT_POST, 1L);
-  curl.set(CURLOPT_TIMEOUT_MS, timeout_ms);
-  curl.set(CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
-  curl.set(CURLOPT_TCP_KEEPALIVE, 1L);
-  curl.set(CURLOPT_ERRORBUFFER, curl.error);
-  curl.set(CURLOPT_WRITEFUNCTION, on_body);
-  curl.set(CURLOPT_NOPROGRESS, 0L);
-  curl.set(CURLOPT_XFERINFOFUNCTION, on_progress);
-  curl.set(CURLOPT_XFERINFODATA, const_cast<std::atomic<std::int64_t>*>(&give_up_at_ns_));
-}
+    : config_(config), curl_(std::make_unique<Curl>(config, give_up_at_ns)) {}
 
 HttpClient::~HttpClient() = default;
 
 HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string>& headers) {
   auto& curl = *curl_;
   HttpAnswer answer;
-
-  // Secrets are read at every request: a rotated one is in force at once, and none stays in a
-  // long-lived copy.
-  const auto password = read_secret(config_.password, config_.password_file);
-  const auto token = read_secret(config_.bearer_token, config_.bearer_token_file);
-  for (const auto* secret : {&password, &token}) {
-    if (!*secret) {
-      answer.error = secret->error().text;
+  const auto deadline_ns = monotonic_ns() + config_.timeout.count() * kNsPerMs;
+  const auto login = authorization(config_);
+  if (!login) {
+    answer.error = login.error().text;
+    return answer;
+  }
+  curl.follow_tls_files();
+  auto to = curl.home;
+  bool is_home = true;
+  for (int redirects = 0;; ++redirects) {
+    AnswerReader reader(wall_ns() / kNsPerSecond);
+    const auto found = curl.set_ca_store(to);
+    if (!found) {
+      answer.error = found.error().text;
       return answer;
     }
+    curl.aim(to, is_home, headers, *login);
+    const auto code = curl.perform(body, deadline_ns, reader);
+    const bool sent_all =
+        curl.get<curl_off_t>(CURLINFO_SIZE_UPLOAD_T) >= static_cast<curl_off_t>(body.size());
+    answer = reader.answer();
+    // The status stands whatever becomes of the answer's body, unless it praises half a request.
+    if (!reader.complete() || (answer.status < 300 && !sent_all)) {
+      answer = {};
+      answer.error = curl.failure(code, to);
+      if (redirects > 0) answer.error = cat("redirected to ", to.shown, ": ", answer.error);
+      curl.start_over();
+      return answer;
+    }
+    hide_secrets(answer.body, config_, *login);
+    if (const auto refusal = connection_refusal(answer); !refusal.empty()) {
+      answer.error = cat(to.host_and_port(), ": ", refusal);
+      answer.status = 0;
+    }
+    const auto next = parse_url(to.text, reader.location());
+    const bool is_redirect =
+        answer.status >= 300 && answer.status < 400 && !reader.location().empty();
+    answer.moved_to = is_redirect ? next.shown : redirects > 0 ? to.shown : "";
+    if (!is_redirect || !next.usable || redirects == kRedirectsMax ||
+        !follows(answer.status, to.place, next.place)) {
+      return answer;
+    }
+    is_home = is_home && is_same_server(curl.home.place, next.place);
+    to = next;
   }
-  if (const auto found = curl.find_ca_store_once(); !found) {
-    answer.error = found.error().text;
-    return answer;
-  }
-  curl.clear_headers();
-  for (const auto& line : headers) curl.add_header(line);
-  for (const auto& [name, value] : config_.headers) curl.add_header(cat(name, ": ", value));
-  if (!curl.host_header.empty()) curl.add_header(curl.host_header);
-  curl.add_header("Expect:");  // no round trip for 100-continue
-  curl.add_header("Accept:");
-  if (!token->empty()) curl.add_header(cat("Authorization: Bearer ", *token));
-  if (!config_.username.empty()) {
-    curl.set(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-    curl.set(CURLOPT_USERNAME, config_.username.c_str());
-    curl.set(CURLOPT_PASSWORD, password->c_str());
-  }
-
-  Received received;
-  curl.error[0] = '\0';
-  curl.set(CURLOPT_HTTPHEADER, curl.headers);
-  curl.set(CURLOPT_WRITEDATA, &received);
-  curl.set(CURLOPT_POSTFIELDS, body.data());
-  curl.set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  const auto code = curl_easy_perform(curl.handle);
-  if (code != CURLE_OK) {
-    answer.error = curl.failure(code);
-    curl.start_over();
-    return answer;
-  }
-  long status = 0;
-  curl_easy_getinfo(curl.handle, CURLINFO_RESPONSE_CODE, &status);
-  answer.status = static_cast<int>(status);
-  answer.body = one_line(std::move(received.body));
-  return answer;
 }
 
 }  // namespace msp

@@ -1,6 +1,14 @@
 // POST over HTTP with libcurl: one endpoint, one connection kept alive. Nothing is retried and
-// nothing interpreted here; a redirect is an answer like any other, so that credentials never
-// follow it to another host.
+// nothing of an answer interpreted here, but that redirects are followed as redirect.h says.
+//
+// Promises: a request ends within the endpoint's timeout, redirects and all, and costs bounded
+// memory whatever the server does. Who the agent is (password, token, configured headers, client
+// certificate) learns only the server of the configuration, and only one that proved who it is
+// where the URL is https. No secret is in an error, in an answer, or left in memory that was freed.
+// A certificate, key or secret that was replaced is in force at the next request. The environment
+// (http_proxy, no_proxy) changes nothing.
+//
+// Does not: wipe what libcurl keeps of proxy_url, nor what the configuration itself holds inline.
 #pragma once
 
 #include <atomic>
@@ -11,16 +19,9 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/remote_write/http_answer.h"
 
 namespace msp {
-
-struct HttpAnswer {
-  int status = 0;     // 0: there was no answer, and error says why
-  std::string body;   // the first kBodyMax bytes, on one line
-  std::string error;  // "connection refused"
-
-  static constexpr std::size_t kBodyMax = 512;
-};
 
 /// Used by one thread.
 class HttpClient {
@@ -37,7 +38,6 @@ class HttpClient {
   struct Curl;
 
   const EndpointConfig& config_;
-  const std::atomic<std::int64_t>& give_up_at_ns_;
   std::unique_ptr<Curl> curl_;
 };
 

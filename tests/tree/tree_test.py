@@ -54,6 +54,7 @@ BAD = (
     ("collectors/x.cpp", "#include <snappy.h>\n", "no third-party library"),
     ("agent/x.cpp", '#include "tests/support/scrapes.h"\n', "does not know its tests"),
     ("agent/x.cpp", "#include <curl/curl.h>\n", "libcurl belongs to agent/remote_write/http.cpp"),
+    ("agent/remote_write/http.cpp", "#include <openssl/ssl.h>\n", "OpenSSL belongs to agent/remote_write/cert"),
     ("agent/x.cpp", "#include <yaml-cpp/yaml.h>\n", "yaml-cpp belongs to agent/config/"),
     ("agent/config/x.cpp", "#include <CLI/CLI.hpp>\n", "CLI11 belongs to agent/cli/"),
     ("agent/x.cpp", "#include <google/protobuf/message.h>\n", "protobuf belongs to"),

@@ -165,7 +165,7 @@ TEST_CASE_METHOD(Fixture,
   append({1, 2, 3});
   buffer->disk_round(kNow);
   buffer.reset();
-  REQUIRE(save_cursors(files, "/disk/buffer", {{"a", 1'000'000}}));
+  REQUIRE(save_cursors(files, "/disk/buffer", {{"a", Acknowledged(1'000'000)}}));
   reopen();
   CHECK(peeked(*buffer) == Times{1, 2, 3});
   append({4});

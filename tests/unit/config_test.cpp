@@ -93,6 +93,9 @@ void check_defaults(const Config& config) {
   const auto& endpoint = config.endpoints[0];
   CHECK(endpoint.url == "http://h/w");
   CHECK(endpoint.protocol == Protocol::automatic);
+  CHECK(endpoint.order == Order::automatic);
+  CHECK(endpoint.fresh_first());
+  CHECK(endpoint.catch_up_rate == 100'000);
   CHECK(endpoint.username.empty());
   CHECK(endpoint.headers.empty());
   CHECK(endpoint.tls.ca_file.empty());
@@ -138,6 +141,7 @@ collectors:
 remote_write:
   - url: HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b
     protocol: prometheus-1.0
+    catch_up_rate: unlimited
     basic_auth: {username: u, password_file: /run/secret}
     headers: {X-Scope-OrgID: alpha, x_y: " z "}
     tls: {ca_file: /a, cert_file: /b, key_file: /c, server_name: vm.internal, insecure_skip_verify: true}
@@ -145,6 +149,12 @@ remote_write:
     timeout: 2s500ms
   - url: http://[fe80::1]:8428/api/v1/write
     bearer_token: token
+    protocol: prometheus-2.0
+    order: fresh_first
+    catch_up_rate: 5000
+  - url: http://h/w
+    protocol: victoriametrics
+    order: oldest_first
 buffer: {path: /srv/buffer/, max_size: 2GiB, max_age: 12h}
 log: {level: warning}
 )");
@@ -166,11 +176,13 @@ log: {level: warning}
   CHECK_FALSE(options.diskstats_devices("sda1"));
   CHECK_FALSE(options.diskstats_devices("vda"));
 
-  REQUIRE(config.endpoints.size() == 2);
+  REQUIRE(config.endpoints.size() == 3);
   const auto& first = config.endpoints[0];
   CHECK(first.url == "HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b");
   CHECK(first.name() == "HTTPS://monitor.example.com:8443/api/v1/write");
   CHECK(first.protocol == Protocol::prometheus_1_0);
+  CHECK_FALSE(first.fresh_first());
+  CHECK(first.catch_up_rate == 0);
   CHECK(first.username == "u");
   CHECK(first.password.empty());
   CHECK(first.password_file == "/run/secret");
@@ -183,7 +195,14 @@ log: {level: warning}
   CHECK(first.tls.insecure_skip_verify);
   CHECK(first.proxy_url == "http://me:pw@proxy:3128");
   CHECK(first.timeout == 2500ms);
-  CHECK(config.endpoints[1].bearer_token == "token");
+  const auto& second = config.endpoints[1];
+  CHECK(second.bearer_token == "token");
+  CHECK(second.protocol == Protocol::prometheus_2_0);
+  CHECK(second.fresh_first());
+  CHECK(second.catch_up_rate == 5'000);
+  const auto& third = config.endpoints[2];
+  CHECK(third.protocol == Protocol::victoriametrics);
+  CHECK_FALSE(third.fresh_first());
   CHECK(config.buffer.path == "/srv/buffer");
   CHECK(config.buffer.bytes_max == 2ull << 30);
   CHECK(config.buffer.age_max == 12h);
@@ -275,7 +294,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 34);
+  CHECK(keys == 36);
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";
