@@ -46,6 +46,10 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.fallthrough();
   app.add_subcommand("run", "Run in the foreground (the default; what systemd starts)");
+  auto* checking = app.add_subcommand("check", "Say what is wrong with the configuration");
+  bool is_offline = false;
+  checking->add_flag("--offline", is_offline, "Read it, and try nothing on the network")
+      ->required();
   auto* collectors = app.add_subcommand("collectors", "List the collectors");
   app.footer("Exit codes: 0 done, 1 failed, 2 bad usage, 78 bad configuration.");
 
@@ -59,6 +63,7 @@ int run_command_line(int argc, char** argv) {
   }
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
   if (collectors->parsed()) return list_collectors();
+  if (checking->parsed()) return check(options);
   return is_dry_run ? dry_run(options) : run(options);
 }
 

@@ -22,6 +22,7 @@ struct GlobalOptions {
 
 int run(const GlobalOptions& options);
 int dry_run(const GlobalOptions& options);
+int check(const GlobalOptions& options);
 int list_collectors();
 
 /// The configuration, or nothing after printing a line for each thing wrong with it.

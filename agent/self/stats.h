@@ -1,10 +1,11 @@
-// Counters of what the agent did, for its own metrics. Written by the thread that does it, read by
-// any.
+// What the agent did and how it is, for its own metrics and for people. Written by the thread that
+// does it, read by any.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <string>
 
 namespace msp {
@@ -17,7 +18,33 @@ struct EndpointStats {
   std::atomic<std::uint64_t> samples_rejected = 0;  // refused for good, dropped
   std::atomic<std::uint64_t> bytes_sent = 0;        // bodies, whatever the answer was
   std::atomic<std::uint64_t> requests = 0;
-  std::atomic<std::uint64_t> retries = 0;  // requests that will be sent again
+  std::atomic<std::uint64_t> retries = 0;          // requests that will be sent again
+  std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
+
+  /// Why nothing is delivered, for people: "cannot reach" the endpoint, "no route to host".
+  struct Trouble {
+    std::string what;  // empty: none
+    std::string why;
+    std::int64_t since_ns = 0;  // monotonic
+  };
+  /// One that is there already keeps its beginning.
+  void set_trouble(std::string what, std::string why, std::int64_t now_ns) {
+    const std::lock_guard lock(mutex_);
+    const auto since_ns = trouble_.what.empty() ? now_ns : trouble_.since_ns;
+    trouble_ = {std::move(what), std::move(why), since_ns};
+  }
+  void clear_trouble() {
+    const std::lock_guard lock(mutex_);
+    trouble_ = {};
+  }
+  Trouble trouble() const {
+    const std::lock_guard lock(mutex_);
+    return trouble_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Trouble trouble_;
 };
 
 struct AgentStats {
