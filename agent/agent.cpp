@@ -201,8 +201,15 @@ Result<void> run_agent(const Config& config, const HostPaths& paths) {
   std::_Exit(1);  // the disk thread uses the buffer as long as the process lives
 }
 
-Scrape collect_once(const Config& config, const HostPaths& paths) {
-  return Source(config, paths, nullptr).scraper.scrape(wall_ns());
+std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
+                            std::chrono::nanoseconds apart) {
+  Source source(config, paths, nullptr);
+  std::vector<Scrape> scrapes;
+  for (int tick = 0; tick < ticks; ++tick) {
+    if (tick > 0) std::this_thread::sleep_for(apart);
+    scrapes.push_back(source.scraper.scrape(wall_ns()));
+  }
+  return scrapes;
 }
 
 }  // namespace msp
