@@ -18,6 +18,7 @@
 #include "agent/scraper.h"
 #include "agent/self/log.h"
 #include "agent/self/self_metrics.h"
+#include "agent/self/service.h"
 #include "agent/self/stats.h"
 
 namespace msp {
@@ -114,17 +115,20 @@ int wait_for_signal(const sigset_t& signals, std::int64_t due_ns) {
 }
 
 /// Ticks until a signal says stop, which it returns.
-int tick_until_stopped(const Config& config, Source& source, Buffer& buffer,
+int tick_until_stopped(const Config& config, Source& source, Buffer& buffer, Service& service,
                        const sigset_t& signals) {
   Schedule schedule(config.interval, cat(config.customer_id, "/", config.server_name), wall_ns(),
                     clock_ns(CLOCK_BOOTTIME));
   std::int64_t last_timestamp_ms = 0;
   for (;;) {
-    const int signal = wait_for_signal(signals, schedule.due_ns());
+    const int signal = wait_for_signal(signals, std::min(schedule.due_ns(), service.due_ns()));
     if (signal == SIGTERM || signal == SIGINT) return signal;
     if (signal == SIGHUP) log_warning("SIGHUP: restart the agent to apply a changed configuration");
 
     const auto now_ns = clock_ns(CLOCK_BOOTTIME);
+    if (now_ns >= service.due_ns()) {
+      service.report(now_ns, make_report(config, source.stats, buffer));
+    }
     if (now_ns < schedule.due_ns()) continue;
     source.stats.ticks_skipped += schedule.tick(now_ns);
     auto scrape = source.scraper.scrape(wall_ns());
@@ -133,6 +137,7 @@ int tick_until_stopped(const Config& config, Source& source, Buffer& buffer,
     if (scrape.timestamp_ms == last_timestamp_ms) continue;
     last_timestamp_ms = scrape.timestamp_ms;
     buffer.append(std::move(scrape));
+    service.ticked(clock_ns(CLOCK_BOOTTIME));
   }
 }
 
@@ -184,7 +189,9 @@ Result<void> run_agent(const Config& config, const HostPaths& paths) {
   log_info(start_line(config));
   tell_what_was_kept(config, buffer);
   Delivery delivery(config, buffer, source.stats);
-  const int signal = tick_until_stopped(config, source, buffer, signals);
+  Service service(Notify::from_environment());
+  const int signal = tick_until_stopped(config, source, buffer, service, signals);
+  service.stopping("sending what is left");
   log_info(cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left"));
   const bool closed = delivery.stop();
   tell_what_is_left(config, buffer);
@@ -194,8 +201,15 @@ Result<void> run_agent(const Config& config, const HostPaths& paths) {
   std::_Exit(1);  // the disk thread uses the buffer as long as the process lives
 }
 
-Scrape collect_once(const Config& config, const HostPaths& paths) {
-  return Source(config, paths, nullptr).scraper.scrape(wall_ns());
+std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
+                            std::chrono::nanoseconds apart) {
+  Source source(config, paths, nullptr);
+  std::vector<Scrape> scrapes;
+  for (int tick = 0; tick < ticks; ++tick) {
+    if (tick > 0) std::this_thread::sleep_for(apart);
+    scrapes.push_back(source.scraper.scrape(wall_ns()));
+  }
+  return scrapes;
 }
 
 }  // namespace msp

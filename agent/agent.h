@@ -3,7 +3,11 @@
 // hang, excepted) and handles signals.
 #pragma once
 
+#include <chrono>
+#include <vector>
+
 #include "agent/config/config.h"
+#include "agent/core/sample.h"
 #include "collectors/collector.h"
 
 namespace msp {
@@ -13,7 +17,8 @@ namespace msp {
 /// Call it once, from the process's first thread, before there are others.
 Result<void> run_agent(const Config& config, const HostPaths& paths);
 
-/// One tick, without network and buffer: what the first scrape of run_agent() would be.
-Scrape collect_once(const Config& config, const HostPaths& paths);
+/// The first ticks of run_agent(), `apart` of one another, without network and buffer.
+std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
+                            std::chrono::nanoseconds apart = {});
 
 }  // namespace msp

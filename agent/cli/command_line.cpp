@@ -18,6 +18,24 @@ void strip_trailing_slashes(std::string& path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
 }
 
+void add_init_options(CLI::App& command, InitOptions& out) {
+  const auto add = [&](const char* flag, std::string& value, const char* type, const char* text) {
+    command.add_option(flag, value, text)->type_name(type);
+  };
+  add("--customer-id", out.draft.customer_id, "ID", "Who the server belongs to");
+  add("--server-name", out.draft.server_name, "NAME", "Default: the host name");
+  add("--environment", out.draft.environment, "NAME", "Such as production");
+  add("--url", out.draft.url, "URL", "Such as https://monitor.example.com/api/v1/write");
+  add("--username", out.draft.username, "NAME", "For basic authentication");
+  add("--password-file", out.draft.password_file, "FILE", "For basic authentication");
+  add("--bearer-token-file", out.draft.bearer_token_file, "FILE", "For a bearer token");
+  add("--ca-file", out.draft.ca_file, "FILE", "The centre's CA, if this host does not know it");
+  command.add_option("--label", out.labels, "On every sample; may be given more than once")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command.add_flag("--force", out.force, "Replace a configuration, and keep it as FILE.bak");
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -28,8 +46,16 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--config", options.config, "The configuration file")
       ->type_name("FILE")
       ->capture_default_str();
-  app.add_flag("--dry-run", is_dry_run,
-               "Collect once, print the samples as Prometheus text, send nothing");
+  auto* dry_flag = app.add_flag("--dry-run", is_dry_run,
+                                "Collect once, print the samples as Prometheus text, send nothing");
+  DryRunOptions dry;
+  app.add_option("--collectors", dry.collectors, "With --dry-run: only these")
+      ->type_name("A,B")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->needs(dry_flag);
+  app.add_flag("--diff", dry.diff, "With --dry-run: two passes a second apart, and what changed")
+      ->needs(dry_flag);
   app.add_option("--path.procfs", options.paths.procfs, "Where the host's /proc is mounted")
       ->type_name("DIR")
       ->capture_default_str();
@@ -46,6 +72,13 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.fallthrough();
   app.add_subcommand("run", "Run in the foreground (the default; what systemd starts)");
+  auto* checking = app.add_subcommand("check", "Say what is wrong with the configuration");
+  bool is_offline = false;
+  checking->add_flag("--offline", is_offline, "Read it, and try nothing on the network")
+      ->required();
+  InitOptions init_options;
+  auto* initializing = app.add_subcommand("init", "Write the configuration, from flags or answers");
+  add_init_options(*initializing, init_options);
   auto* collectors = app.add_subcommand("collectors", "List the collectors");
   app.footer("Exit codes: 0 done, 1 failed, 2 bad usage, 78 bad configuration.");
 
@@ -59,7 +92,9 @@ int run_command_line(int argc, char** argv) {
   }
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
   if (collectors->parsed()) return list_collectors();
-  return is_dry_run ? dry_run(options) : run(options);
+  if (checking->parsed()) return check(options);
+  if (initializing->parsed()) return init(options, init_options);
+  return is_dry_run ? dry_run(options, dry) : run(options);
 }
 
 }  // namespace msp

@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "agent/cli/config_draft.h"
 #include "agent/config/config.h"
 #include "collectors/collector.h"
 
@@ -20,8 +22,21 @@ struct GlobalOptions {
   std::optional<LogLevel> log_level;  // wins over the configuration's
 };
 
+struct InitOptions {
+  ConfigDraft draft;                // what flags said; labels are in `labels`
+  std::vector<std::string> labels;  // NAME=VALUE
+  bool force = false;               // replace a file that is configured
+};
+
+struct DryRunOptions {
+  std::vector<std::string> collectors;  // empty: those of the configuration
+  bool diff = false;                    // two passes, and what changed between them
+};
+
 int run(const GlobalOptions& options);
-int dry_run(const GlobalOptions& options);
+int dry_run(const GlobalOptions& options, const DryRunOptions& wanted);
+int check(const GlobalOptions& options);
+int init(const GlobalOptions& options, const InitOptions& wanted);
 int list_collectors();
 
 /// The configuration, or nothing after printing a line for each thing wrong with it.

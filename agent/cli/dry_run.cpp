@@ -1,18 +1,86 @@
-// msp-agent --dry-run: one scrape as Prometheus text on stdout, with the labels that would be sent.
+// msp-agent --dry-run: one scrape as Prometheus text on stdout, with the labels that would be sent;
+// or, with --diff, what changed between two.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <map>
+#include <optional>
+#include <string_view>
 
 #include "agent/agent.h"
 #include "agent/cli/commands.h"
+#include "agent/core/text.h"
 #include "agent/core/text_format.h"
 #include "agent/self/log.h"
+#include "collectors/registry.h"
 
 namespace msp {
+namespace {
 
-int dry_run(const GlobalOptions& options) {
-  const auto config = load_config_or_tell(options);
+constexpr std::chrono::seconds kApart{1};
+
+/// Puts `names` in the configuration's place, or says which of them is unknown.
+bool choose_collectors(const std::vector<std::string>& names, Config& config) {
+  std::vector<std::string_view> known;
+  for (const auto& entry : collector_registry()) known.push_back(entry.name);
+  for (const auto& name : names) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const auto meant = nearest(name, known);
+    log_error(cat("--collectors: there is no collector '", name, "'",
+                  meant.empty() ? "; `msp-agent collectors` lists them"
+                                : cat("; did you mean ", meant, "?")));
+    return false;
+  }
+  if (!names.empty()) config.collectors = names;
+  return true;
+}
+
+std::string change_text(const Series& series, double before, double now, double seconds) {
+  const auto rate = [&] { return text_value(std::round((now - before) / seconds * 1e3) / 1e3); };
+  const bool is_counter = series.family != nullptr && series.family->type == MetricType::counter;
+  return cat("  ", series_text(series), " ", text_value(before), " -> ", text_value(now),
+             is_counter ? cat(" (", rate(), " per second)") : "", "\n");
+}
+
+/// A line for each series that changed, came (+) or went (-), and a last one that counts.
+std::string diff(const Scrape& before, const Scrape& now) {
+  std::map<std::string_view, double> values;
+  for (std::size_t i = 0; i < before.values.size(); ++i) {
+    values.emplace((*before.series)[i]->labels.flat(), before.values[i]);
+  }
+  const double seconds = static_cast<double>(now.timestamp_ms - before.timestamp_ms) / 1e3;
+  std::string text;
+  std::size_t changed = 0;
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < now.values.size(); ++i) {
+    const auto& series = *(*now.series)[i];
+    const auto value = now.values[i];
+    const auto found = values.find(series.labels.flat());
+    if (is_stale_marker(value)) {
+      text += cat("- ", series_text(series), "\n");
+    } else if (found == values.end()) {
+      text += cat("+ ", series_text(series), " ", text_value(value), "\n");
+    } else if (found->second != value) {
+      ++changed;
+      text += change_text(series, found->second, value, seconds);
+    } else {
+      ++same;
+    }
+  }
+  return cat(text, "# ", changed, " changed in ", text_value(seconds), " s, ", same,
+             " stayed the same\n");
+}
+
+}  // namespace
+
+int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
+  auto config = load_config_or_tell(options);
   if (!config) return kExitBadConfig;
+  if (!choose_collectors(wanted.collectors, *config)) return kExitBadUsage;
   if (options.log_level) init_log(*options.log_level);
-  const auto text = text_format(collect_once(*config, options.paths));
+  const auto scrapes = collect(*config, options.paths, wanted.diff ? 2 : 1, kApart);
+  const auto text = wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]);
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return kExitDone;

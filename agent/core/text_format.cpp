@@ -23,19 +23,6 @@ std::string escape(std::string_view text, bool quotes) {
   return escaped;
 }
 
-void append_sample(std::string& text, const Series& series, double value) {
-  text += series.labels.get(kMetricName);
-  char separator = '{';
-  for (const auto label : series.labels) {
-    if (label.name == kMetricName) continue;
-    text += separator;
-    text.append(label.name).append("=\"").append(escape_label_value(label.value)).append("\"");
-    separator = ',';
-  }
-  if (separator == ',') text += '}';
-  text.append(" ").append(text_value(value)).append("\n");
-}
-
 }  // namespace
 
 std::string escape_label_value(std::string_view text) {
@@ -49,6 +36,19 @@ std::string text_value(double value) {
   return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
 }
 
+std::string series_text(const Series& series) {
+  std::string text(series.labels.get(kMetricName));
+  char separator = '{';
+  for (const auto label : series.labels) {
+    if (label.name == kMetricName) continue;
+    text += separator;
+    text.append(label.name).append("=\"").append(escape_label_value(label.value)).append("\"");
+    separator = ',';
+  }
+  if (separator == ',') text += '}';
+  return text;
+}
+
 std::string text_format(const Scrape& scrape) {
   std::map<std::string_view, std::string> families;
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
@@ -60,7 +60,7 @@ std::string text_format(const Scrape& scrape) {
       text.append(escape(family.help, false)).append("\n# TYPE ").append(family.name);
       text += family.type == MetricType::counter ? " counter\n" : " gauge\n";
     }
-    append_sample(text, series, scrape.values[i]);
+    text.append(series_text(series)).append(" ").append(text_value(scrape.values[i])).append("\n");
   }
   std::string all;
   for (const auto& [name, text] : families) all += text;

@@ -12,6 +12,9 @@ namespace msp {
 /// timestamps.
 std::string text_format(const Scrape& scrape);
 
+/// The series as a sample begins: name{label="value",..}.
+std::string series_text(const Series& series);
+
 /// A sample's value as the format writes it: shortest decimal that reads back the same, NaN, +Inf,
 /// -Inf.
 std::string text_value(double value);

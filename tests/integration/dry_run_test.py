@@ -71,6 +71,34 @@ def it_reads_the_host_where_it_is_told_to() -> None:
     assert loads == {"node_load1": 0.2, "node_load5": 0.18, "node_load15": 12.5}, loads
 
 
+def it_shows_chosen_collectors_only() -> None:
+    with temporary_folder() as folder:
+        config = write_config(folder, NOWHERE)
+        text = dry_run(config, "--collectors", "loadavg,stat")
+        wrong = run_once("--config", str(config), "--dry-run", "--collectors", "loadavgg")
+    ran = {dict(labels)["collector"] for name, labels in parse_exposition(text).samples
+           if name == "node_scrape_collector_success"}
+    assert ran == {"loadavg", "stat"}, ran
+    assert wrong.returncode == 2 and "did you mean loadavg?" in wrong.stderr, wrong.stderr
+    assert wrong.stdout == "", wrong.stdout
+
+
+def diff_shows_what_changed_between_two_passes() -> None:
+    with temporary_folder() as folder:
+        config = write_config(folder, NOWHERE)
+        text = dry_run(config, "--diff", "--collectors", "stat,time,uname")
+        alone = run_once("--config", str(config), "--diff")
+    lines = text.splitlines()
+    uptime = [line for line in lines if line.startswith("  node_uptime_seconds{")]
+    assert len(uptime) == 1 and re.search(r" [\d.]+ -> [\d.]+$", uptime[0]), lines
+    switches = [line for line in lines if line.startswith("  node_context_switches_total{")]
+    assert len(switches) == 1 and switches[0].endswith(" per second)"), lines
+    assert not any("node_uname_info" in line for line in lines), "what did not change is shown"
+    assert re.fullmatch(r"# \d+ changed in [\d.]+ s, \d+ stayed the same", lines[-1]), lines[-1]
+    assert alone.returncode == 2 and "--dry-run" in alone.stderr, alone.stderr
+
+
 run_checks(promtool_accepts_it, every_sample_carries_the_labels_of_its_server,
            every_family_has_help_and_type_and_every_collector_succeeds, it_needs_no_network,
-           it_reads_the_host_where_it_is_told_to)
+           it_reads_the_host_where_it_is_told_to, it_shows_chosen_collectors_only,
+           diff_shows_what_changed_between_two_passes)

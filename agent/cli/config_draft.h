@@ -1,0 +1,33 @@
+// A configuration in the making: what `msp-agent init` was told so far, and the file that comes of
+// it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/core/labels.h"
+
+namespace msp {
+
+/// Empty: not set. Values as they stand in the file: ${NAME} is taken from the environment.
+struct ConfigDraft {
+  std::string customer_id;
+  std::string server_name;
+  std::string environment;
+  std::vector<Label> labels;
+  std::string url;
+  std::string username;
+  std::string password_file;
+  std::string bearer_token_file;
+  std::string ca_file;
+
+  /// The file, commented.
+  std::string yaml() const;
+
+  /// What the agent would say of the value of `key` ("remote_write.url"; "labels" is all of them);
+  /// empty: nothing. What is still missing does not count.
+  std::string problem_with(std::string_view key) const;
+};
+
+}  // namespace msp

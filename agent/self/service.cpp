@@ -1,0 +1,112 @@
+#include "agent/self/service.h"
+
+#include <algorithm>
+
+#include "agent/core/clock.h"
+#include "agent/core/text.h"
+#include "agent/self/log.h"
+
+namespace msp {
+namespace {
+
+// After a tick: until an endpoint that is well has answered.
+constexpr std::int64_t kNewsAfterNs = 1 * kNsPerSecond;
+// With an interval of an hour: how old the status may be.
+constexpr std::int64_t kReportAtLeastEveryNs = 30 * kNsPerSecond;
+// A request ends at its time-out; a host that is short of CPU or memory is late with it.
+constexpr std::int64_t kStuckAfterNs = 60 * kNsPerSecond;
+
+std::string status_of(const EndpointReport& endpoint, std::int64_t now_ns) {
+  const auto waiting = grouped(endpoint.waiting);
+  if (const auto& trouble = endpoint.trouble; !trouble.what.empty()) {
+    return cat(trouble.what, " ", endpoint.name, " for ", duration_text(now_ns - trouble.since_ns),
+               ": ", trouble.why, "; ", waiting, " samples kept");
+  }
+  if (!endpoint.answered) return cat("connecting to ", endpoint.name, ", ", waiting, " behind");
+  return cat("delivering to ", endpoint.name, ", ", waiting, " behind");
+}
+
+}  // namespace
+
+std::string ServiceReport::status(std::int64_t now_ns) const {
+  std::string line;
+  for (const auto& endpoint : endpoints) {
+    line += cat(line.empty() ? "" : " | ", status_of(endpoint, now_ns));
+  }
+  if (memory_only) line += " | the buffer's disk cannot be used: samples are kept in memory only";
+  if (free_space_guard) line += " | the buffer's disk is nearly full: samples are kept in memory";
+  return line;
+}
+
+std::string ServiceReport::stuck(std::int64_t now_ns) const {
+  for (const auto& endpoint : endpoints) {
+    if (endpoint.request_since_ns == 0) continue;
+    const auto took_ns = now_ns - endpoint.request_since_ns;
+    if (took_ns <= endpoint.timeout_ns + kStuckAfterNs) continue;
+    return cat("a request to ", endpoint.name, " has not ended for ", duration_text(took_ns),
+               ", its time-out is ", duration_text(endpoint.timeout_ns));
+  }
+  return {};
+}
+
+ServiceReport make_report(const Config& config, const AgentStats& stats, const Buffer& buffer) {
+  ServiceReport report;
+  for (std::size_t i = 0; i < stats.endpoints.size(); ++i) {
+    const auto& endpoint = stats.endpoints[i];
+    report.endpoints.push_back(
+        {.name = endpoint.name,
+         .waiting = buffer.state(i).samples,
+         .answered = endpoint.samples_sent > 0 || endpoint.samples_rejected > 0,
+         .trouble = endpoint.trouble(),
+         .timeout_ns = std::chrono::nanoseconds(config.endpoints[i].timeout).count(),
+         .request_since_ns = endpoint.request_since_ns});
+  }
+  const auto state = buffer.state();
+  report.memory_only = state.memory_only;
+  report.free_space_guard = state.free_space_guard;
+  return report;
+}
+
+void Service::ticked(std::int64_t now_ns) {
+  if (!notify_.listened_to()) return;
+  due_ns_ = std::min(due_ns_, told_up_ ? now_ns + kNewsAfterNs : now_ns);
+}
+
+void Service::report(std::int64_t now_ns, const ServiceReport& report) {
+  const auto stuck = report.stuck(monotonic_ns());
+  if (!stuck.empty() && !told_stuck_) {
+    log_error(cat(stuck, notify_.watchdog_ns() == 0
+                             ? ""
+                             : "; the service manager is going to start the agent anew"));
+  }
+  told_stuck_ = !stuck.empty();
+
+  auto status = report.status(monotonic_ns());
+  const bool is_first = !told_up_;
+  const bool told = notify_.send({.ready = is_first,
+                                  .alive = notify_.watchdog_ns() != 0 && stuck.empty(),
+                                  .status = status != told_status_ ? status : ""});
+  if (told) {
+    told_up_ = true;
+    told_status_ = std::move(status);
+  }
+  auto rest_ns = kReportAtLeastEveryNs;
+  if (notify_.watchdog_ns() != 0) rest_ns = std::min(rest_ns, notify_.watchdog_ns() / 2);
+  if (is_first || !told) rest_ns = std::min(rest_ns, kNewsAfterNs);
+  due_ns_ = now_ns + rest_ns;
+}
+
+void Service::reloading() {
+  notify_.send({.reloading = true, .status = "reading the configuration"});
+  told_status_.clear();
+}
+
+void Service::reloaded() {
+  told_up_ = notify_.send({.ready = true});
+}
+
+void Service::stopping(std::string status) {
+  notify_.send({.stopping = true, .status = std::move(status)});
+}
+
+}  // namespace msp

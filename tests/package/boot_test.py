@@ -1,0 +1,196 @@
+"""The service under a real systemd: it starts, says how it is, and comes back from whatever ends it, with nothing lost.
+
+BOOT_SUITE names another Debian than bookworm.
+"""
+import os
+import re
+import signal
+import time
+
+from support.agent import temporary_folder
+from support.check import run_checks
+from support.container import Container, own_mounts
+from support.exposition import parse_exposition
+from support.process import free_port, poll_until
+from support.receiver import Receiver, receiving
+from support.service import (configure, machine_with_agent, main_pid, messages, override, signal_main, start,
+                             systemd_version, wait_until_restarted, wait_until_status)
+from support.victoria_metrics import running_victoria_metrics
+
+SUITE = os.environ.get("BOOT_SUITE", "bookworm")
+
+
+def ticks_until(receiver: Receiver, count: int) -> list[int]:
+    """Timestamps that arrived, once each, in order; at least `count` of them."""
+    return poll_until(f"{count} ticks", lambda: (ticks := sorted(set(receiver.timestamps())))[count - 1:] and ticks, 40)
+
+
+def gaps(ticks: list[int]) -> list[tuple[int, int]]:
+    """Where more than a tick is missing of a series with one each second."""
+    return [(a, b) for a, b in zip(ticks, ticks[1:]) if b - a > 1500]
+
+
+def an_installed_and_configured_agent_delivers_to_victoria_metrics() -> None:
+    with temporary_folder() as folder, running_victoria_metrics(folder) as server, machine_with_agent(SUITE) as machine:
+        assert machine.property("ActiveState") == "inactive", "the agent runs before it was configured"
+        configure(machine, server.url)
+        start(machine)
+        poll_until("samples", lambda: server.query('node_uname_info{server_name="web-01"}'))
+        wait_until_status(machine, f'Status: "delivering to {server.url}, 0 behind"')
+        status = machine.must("systemctl status --no-pager msp-agent")
+        assert "Active: active (running)" in status and "enabled" in status, status
+        said = messages(machine)
+        assert re.fullmatch(r"msp-agent \S+: alpha/web-01: every 1 s 9 collectors to " + re.escape(server.url), said[0])
+        assert len(said) == 1, f"a good start is one line: {said}"
+        pid = main_pid(machine)
+        process = machine.must(f"cat /proc/{pid}/status; stat -c '%U:%G %a' /var/lib/msp-agent /run/msp-agent")
+        for wanted in ("CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "msp-agent:msp-agent 750"):
+            assert wanted in process, f"{wanted} is not in: {process}"
+        assert machine.must(f"ps -o user= -p {pid} 2>/dev/null || stat -c %U /proc/{pid}") == "msp-agent"
+
+
+def killed_in_an_outage_it_comes_back_with_nothing_lost() -> None:
+    port = free_port()
+    with machine_with_agent(SUITE) as machine:
+        override(machine, "RestartSec=1")
+        configure(machine, f"http://127.0.0.1:{port}/api/v1/write")
+        start(machine)  # although nobody listens
+        wait_until_status(machine, f"cannot reach http://127.0.0.1:{port}/api/v1/write for ")
+        first = int(time.time() * 1000)
+        time.sleep(8)  # long enough for samples on the disk and samples in memory
+        before = main_pid(machine)
+        killed = int(time.time() * 1000)
+        signal_main(machine, signal.SIGKILL)
+        wait_until_restarted(machine, before)
+        assert machine.property("NRestarts") == "1"
+        assert any("samples of an earlier run are kept" in line for line in messages(machine)), machine.journal()
+        with receiving(port=port) as receiver:
+            ticks = ticks_until(receiver, 12)
+            wait_until_status(machine, "0 behind")
+        assert ticks[0] < first, f"the ticks before {first} are gone: {ticks}"
+        assert all(a <= killed <= b + 1500 for a, b in gaps(ticks)), f"killed at {killed}, missing: {gaps(ticks)}"
+
+
+def a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        override(machine, "WatchdogSec=3", "RestartSec=1")
+        configure(machine, receiver.url, interval="1h")  # life between two ticks, too
+        start(machine)
+        pid = main_pid(machine)
+        time.sleep(7)  # two of the watchdog's times
+        assert main_pid(machine) == pid and machine.property("NRestarts") == "0", machine.journal()
+        signal_main(machine, signal.SIGSTOP)
+        wait_until_restarted(machine, pid)
+        assert "Watchdog timeout" in machine.journal() and machine.property("NRestarts") == "1", machine.journal()
+        wait_until_status(machine, "0 behind")
+
+
+def a_reboot_and_no_network_at_boot_lose_nothing() -> None:
+    port = free_port()
+    with machine_with_agent(SUITE) as machine:
+        configure(machine, f"http://127.0.0.1:{port}/api/v1/write")
+        start(machine)
+        time.sleep(3)  # ticks to be kept
+        down = int(time.time() * 1000)
+        machine.power_off()
+        machine.boot("--private-network")  # nothing but a loopback where nobody listens
+        wait_until_status(machine, "cannot reach")
+        assert machine.property("ActiveState") == "active"
+        time.sleep(2)
+        machine.power_off()
+        with receiving(port=port) as receiver:
+            machine.boot()
+            ticks = ticks_until(receiver, 7)
+        assert ticks[0] < down, f"samples of before the first reboot are gone: {ticks}"
+        assert len(gaps(ticks)) <= 2, f"more is missing than two reboots: {gaps(ticks)}"
+
+
+def a_reload_tells_what_is_wrong_and_the_agent_goes_on() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        configure(machine, receiver.url)
+        start(machine)
+        pid = main_pid(machine)
+        machine.must("systemctl reload msp-agent")
+        config = machine.root / "etc/msp-agent.yaml"
+        config.write_text(config.read_text().replace("customer_id", "customer_di"))
+        outcome = machine.run("systemctl reload msp-agent")
+        assert outcome.returncode != 0, "a bad configuration is reloaded"
+        assert "msp-agent.yaml:1:1: unknown key 'customer_di'" in machine.journal(), machine.journal()
+        assert machine.property("ActiveState") == "active" and main_pid(machine) == pid
+        seen = len(receiver.timestamps())
+        ticks_until(receiver, seen + 2)
+
+
+def filesystems_read_in_the_unit_as_they_do_outside() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        # Whatever is mounted, wherever: nothing is left out.
+        configure(machine, receiver.url, interval="1h", more="collectors:\n  filesystem:\n"
+                  "    mount_points_exclude: ''\n    fs_types_exclude: ''\n")
+        for place, size in (("home/customer", "3m"), ("tmp/inside", "5m"), ("var/tmp/inside", "7m"), ("srv/a b", "9m")):
+            machine.must(f"mkdir -p '/{place}' && mount -t tmpfs -o size={size} t '/{place}'")
+        machine.must("mount -o remount,ro '/srv/a b'")
+        start(machine)
+        request = poll_until("a request", lambda: receiver.requests)[0]
+        inside = {}
+        for series in request.series:
+            if series.name.startswith("node_filesystem_") and series.samples:
+                labels = tuple(pair for pair in series.labels if pair[0] in
+                               ("device", "mountpoint", "fstype", "device_error", "major", "minor"))
+                inside[series.name, labels] = series.samples[0][1]
+        text = machine.must("setpriv --reuid msp-agent --regid msp-agent --clear-groups msp-agent --dry-run")
+        outside = {(name, tuple(pair for pair in labels if pair[0] in
+                                ("device", "mountpoint", "fstype", "device_error", "major", "minor"))): value
+                   for (name, labels), value in parse_exposition(text).samples.items()
+                   if name.startswith("node_filesystem_")}
+        assert len(outside) > 50, f"only {len(outside)} series"
+        moving = ("node_filesystem_free_bytes", "node_filesystem_avail_bytes", "node_filesystem_files_free")
+        assert sorted(inside) == sorted(outside), f"not the same series: {set(inside) ^ set(outside)}"
+        for key, value in outside.items():
+            # What is written meanwhile, journal and buffer, and nothing else.
+            slack = 64 << 20 if key[0] in moving else 0
+            assert abs(inside[key] - value) <= slack, f"{key}: {inside[key]} inside, {value} outside"
+        assert ("node_filesystem_readonly", (("device", "t"), ("device_error", ""), ("fstype", "tmpfs"),
+                                             ("mountpoint", "/srv/a b"))) in inside
+
+
+def what_keeps_failing_is_tried_again_with_growing_pauses() -> None:
+    with machine_with_agent(SUITE) as machine:
+        configure(machine, "http://127.0.0.1:9/api/v1/write")
+        machine.must("ln -sf /bin/false /usr/bin/msp-agent.new && mv -T /usr/bin/msp-agent.new /usr/bin/msp-agent")
+        override(machine, "RestartSec=1")
+        machine.run("systemctl enable --now msp-agent")
+        poll_until("three more starts", lambda: int(machine.property("NRestarts")) >= 3)
+        assert machine.property("SubState") in ("auto-restart", "auto-restart-queued", "start"), machine.journal()
+        if systemd_version(machine) >= 254:
+            shown = machine.must("systemctl show -p RestartSteps -p RestartMaxDelayUSec msp-agent")
+            assert shown == "RestartSteps=6\nRestartMaxDelayUSec=5min" or "RestartSteps=6" in shown, shown
+
+
+def a_renamed_host_is_one_server_with_a_new_nodename() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        configure(machine, receiver.url)
+        start(machine)
+        ticks_until(receiver, 2)
+        machine.must("hostname renamed-host")
+
+        def renamed() -> dict[str, str] | None:
+            for request in receiver.accepted():
+                for series in request.series:
+                    labels = dict(series.labels)
+                    if series.name == "node_uname_info" and labels["nodename"] == "renamed-host" and series.samples:
+                        return labels
+            return None
+        labels = poll_until("the new name in node_uname_info", renamed, 10)
+        assert labels["server_name"] == "web-01", f"another server: {labels}"
+
+
+if __name__ == "__main__":
+    own_mounts()
+    run_checks(an_installed_and_configured_agent_delivers_to_victoria_metrics,
+               killed_in_an_outage_it_comes_back_with_nothing_lost,
+               a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back,
+               a_reboot_and_no_network_at_boot_lose_nothing,
+               a_reload_tells_what_is_wrong_and_the_agent_goes_on,
+               filesystems_read_in_the_unit_as_they_do_outside,
+               what_keeps_failing_is_tried_again_with_growing_pauses,
+               a_renamed_host_is_one_server_with_a_new_nodename)

@@ -1,0 +1,175 @@
+#include "agent/self/service.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <string>
+
+#include "agent/core/clock.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+constexpr std::int64_t kSecond = kNsPerSecond;
+constexpr std::int64_t kNow = 1000 * kSecond;
+const std::string kUrl = "https://monitor.example.com/api/v1/write";
+
+EndpointReport endpoint(std::size_t waiting) {
+  return {.name = kUrl, .waiting = waiting, .answered = true, .timeout_ns = 10 * kSecond};
+}
+
+/// A service and the manager that it talks to, at an abstract name of this process.
+class Fixture {
+ public:
+  explicit Fixture(std::int64_t watchdog_ns)
+      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
+        address_(cat("@msp-agent-service-test-", ::getpid())) {
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    std::memcpy(at.sun_path + 1, address_.data() + 1, address_.size() - 1);
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
+    REQUIRE(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&at), size) == 0);
+    service.emplace(Notify(address_, watchdog_ns));
+  }
+
+  std::string told() {
+    char text[4096];
+    const auto size = ::recv(socket_.get(), text, sizeof text, MSG_DONTWAIT);
+    return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "";
+  }
+
+  std::optional<Service> service;
+
+ private:
+  Fd socket_;
+  std::string address_;
+};
+
+}  // namespace
+
+TEST_CASE("a status says what is delivered where, and why not") {
+  ServiceReport report;
+  report.endpoints = {endpoint(0)};
+  CHECK(report.status(kNow) == "delivering to " + kUrl + ", 0 behind");
+
+  report.endpoints = {{.name = kUrl, .waiting = 900}};
+  CHECK(report.status(kNow) == "connecting to " + kUrl + ", 900 behind");
+
+  report.endpoints = {endpoint(3420)};
+  report.endpoints[0].trouble = {"cannot reach", "Connection refused", kNow - 720 * kSecond};
+  CHECK(report.status(kNow) ==
+        "cannot reach " + kUrl + " for 12 m 0 s: Connection refused; 3,420 samples kept");
+
+  report.endpoints.push_back({.name = "http://second", .waiting = 7, .answered = true});
+  report.memory_only = true;
+  CHECK(report.status(kNow).ends_with(
+      "kept | delivering to http://second, 7 behind | the buffer's disk cannot be used: samples "
+      "are kept in memory only"));
+}
+
+TEST_CASE("the trouble that lasts keeps its beginning") {
+  EndpointStats stats("http://x");
+  stats.set_trouble("cannot reach", "refused", 5);
+  stats.set_trouble("cannot deliver to", "HTTP 503", 9);
+  CHECK(stats.trouble().what == "cannot deliver to");
+  CHECK(stats.trouble().since_ns == 5);
+  stats.clear_trouble();
+  CHECK(stats.trouble().what.empty());
+}
+
+TEST_CASE("only a request that outlasts its time-out by far is stuck") {
+  ServiceReport report;
+  report.endpoints = {endpoint(5)};
+  CHECK(report.stuck(kNow).empty());
+  report.endpoints[0].request_since_ns = kNow - 69 * kSecond;
+  CHECK(report.stuck(kNow).empty());
+  report.endpoints[0].request_since_ns = kNow - 71 * kSecond;
+  CHECK(report.stuck(kNow) ==
+        "a request to " + kUrl + " has not ended for 1 m 11 s, its time-out is 10 s");
+  // An endpoint that is away, and a disk that hangs, are nothing that a restart mends.
+  report.endpoints = {endpoint(5'000'000)};
+  report.endpoints[0].trouble = {"cannot reach", "Connection refused", 1};
+  report.memory_only = true;
+  CHECK(report.stuck(kNow).empty());
+}
+
+TEST_CASE("the manager hears of the start at the first tick, and then of news") {
+  Fixture manager(120 * kSecond);
+  auto& service = *manager.service;
+  CHECK(service.due_ns() == INT64_MAX);
+  service.ticked(kNow);
+  CHECK(service.due_ns() == kNow);
+  ServiceReport report;
+  report.endpoints = {{.name = "http://x", .waiting = 9}};
+  service.report(kNow, report);
+  CHECK(manager.told() == "READY=1\nWATCHDOG=1\nSTATUS=connecting to http://x, 9 behind\n");
+  // Soon after it: was it delivered?
+  CHECK(service.due_ns() == kNow + kSecond);
+  report.endpoints = {{.name = "http://x", .waiting = 0, .answered = true}};
+  service.report(kNow + kSecond, report);
+  CHECK(manager.told() == "WATCHDOG=1\nSTATUS=delivering to http://x, 0 behind\n");
+  // Nothing new: only a sign of life, at the next tick or when half the time is over.
+  CHECK(service.due_ns() == kNow + 31 * kSecond);
+  service.ticked(kNow + 15 * kSecond);
+  CHECK(service.due_ns() == kNow + 16 * kSecond);
+  service.report(kNow + 16 * kSecond, report);
+  CHECK(manager.told() == "WATCHDOG=1\n");
+}
+
+TEST_CASE("ticks in quick succession do not put off a report") {
+  Fixture manager(4 * kSecond);
+  auto& service = *manager.service;
+  service.ticked(kNow);
+  service.report(kNow, {});
+  service.report(kNow + kSecond, {});
+  CHECK(service.due_ns() == kNow + 3 * kSecond);  // half of the watchdog's time
+  service.ticked(kNow + 3 * kSecond / 2);
+  service.ticked(kNow + 2 * kSecond);
+  CHECK(service.due_ns() == kNow + 5 * kSecond / 2);
+}
+
+TEST_CASE("a request that is stuck is no sign of life") {
+  Fixture manager(120 * kSecond);
+  auto& service = *manager.service;
+  service.ticked(kNow);
+  ServiceReport report;
+  report.endpoints = {endpoint(1)};
+  service.report(kNow, report);
+  manager.told();
+  report.endpoints[0].request_since_ns = monotonic_ns() - 600 * kSecond;
+  service.report(kNow + kSecond, report);
+  CHECK(manager.told().empty());
+  report.endpoints[0].request_since_ns = 0;
+  service.report(kNow + 2 * kSecond, report);
+  CHECK(manager.told() == "WATCHDOG=1\n");
+}
+
+TEST_CASE("a reload begins with its time and ends ready, with the status of before") {
+  Fixture manager(0);
+  auto& service = *manager.service;
+  service.ticked(kNow);
+  ServiceReport report;
+  report.endpoints = {endpoint(0)};
+  service.report(kNow, report);
+  manager.told();
+  service.reloading();
+  CHECK(manager.told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+  service.reloaded();
+  CHECK(manager.told() == "READY=1\n");
+  service.report(kNow + kSecond, report);
+  CHECK(manager.told() == "STATUS=delivering to " + kUrl + ", 0 behind\n");
+  service.stopping("sending what is left");
+  CHECK(manager.told() == "STOPPING=1\nSTATUS=sending what is left\n");
+}
+
+TEST_CASE("without a service manager the main thread is never woken for it") {
+  Service service(Notify("", 0));
+  service.ticked(kNow);
+  CHECK(service.due_ns() == INT64_MAX);
+}
+
+}  // namespace msp
