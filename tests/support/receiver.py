@@ -1,4 +1,4 @@
-"""A remote write receiver that answers as a script says and checks every request it gets."""
+"""A remote write receiver that answers as a script says and checks every request it gets, of any of the protocols."""
 import contextlib
 import dataclasses
 import http.server
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Callable, Iterable, Iterator
 
-from support.remote_write import Labels, Series, read_request
+from support.remote_write import Labels, Series, Wire, read_request, wire_of
 
 
 @dataclasses.dataclass
@@ -16,6 +16,8 @@ class Request:
     connection: tuple[str, int]
     accepted: bool
     series: list[Series]
+    wire: Wire = Wire.PROMETHEUS_1_0
+    body_bytes: int = 0
 
     def samples(self) -> set[tuple[Labels, int]]:
         return {(series.labels, time) for series in self.series for time, _ in series.samples}
@@ -23,6 +25,16 @@ class Request:
     def timestamps(self) -> list[int]:
         """Those of node_load1, which every tick has."""
         return sorted(time for series in self.series if series.name == "node_load1" for time, _ in series.samples)
+
+
+def written_headers(request: Request) -> dict[str, str]:
+    """What a receiver of 2.0 must say: how much it has taken."""
+    if request.wire is not Wire.PROMETHEUS_2_0:
+        return {}
+    samples = sum(len(series.times) for series in request.series) if request.accepted else 0
+    return {"X-Prometheus-Remote-Write-Samples-Written": str(samples),
+            "X-Prometheus-Remote-Write-Histograms-Written": "0",
+            "X-Prometheus-Remote-Write-Exemplars-Written": "0"}
 
 
 class Receiver:
@@ -43,11 +55,13 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = receiver._take(self, body)
+                answer, request = receiver._take(self, body)
                 if callable(answer):
                     answer(self)
                     return
                 self.send_response(answer)
+                for name, value in written_headers(request).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -65,7 +79,7 @@ class Receiver:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def _take(self, handler: http.server.BaseHTTPRequestHandler, body: bytes) -> int | Callable:
+    def _take(self, handler: http.server.BaseHTTPRequestHandler, body: bytes) -> tuple[int | Callable, Request]:
         try:
             assert handler.path == "/api/v1/write", f"path {handler.path}"
             series = read_request(handler.headers, body)
@@ -75,8 +89,10 @@ class Receiver:
         with self._lock:
             answer = self._answers.pop(0) if self._answers else 204
             accepted = answer == 204 or getattr(answer, "accepts", False)
-            self.requests.append(Request(time.time(), handler.client_address, accepted, series))
-        return answer
+            request = Request(time.time(), handler.client_address, accepted, series, wire_of(handler.headers),
+                              len(body))
+            self.requests.append(request)
+        return answer, request
 
     def accepted(self) -> list[Request]:
         return [request for request in list(self.requests) if request.accepted]
@@ -99,7 +115,7 @@ def receiving(answers: Iterable[int | Callable] = (), port: int = 0,
         yield receiver
     finally:
         receiver.close()
-    assert not receiver.violations, f"remote write 1.0 is broken: {receiver.violations[:3]}"
+    assert not receiver.violations, f"remote write is broken: {receiver.violations[:3]}"
 
 
 def hold_until(release: threading.Event) -> Callable:
