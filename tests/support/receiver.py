@@ -38,13 +38,15 @@ def written_headers(request: Request) -> dict[str, str]:
 
 
 class Receiver:
-    """Listens on 127.0.0.1. `answers` are used up one per request, then it is 204: a status, or a function that is
-    given the handler and answers itself. A request that breaks the specification is kept in `violations`."""
+    """Listens on 127.0.0.1. `answers` are used up one per request, then `judge` answers to what is in the request, or it
+    is 204: a status, or a function that is given the handler and answers itself (support.answers has some). A request
+    that breaks the specification is kept in `violations`."""
 
     def __init__(self, answers: Iterable[int | Callable] = (), port: int = 0,
                  tls: ssl.SSLContext | None = None):
         self.requests: list[Request] = []
         self.violations: list[str] = []
+        self.judge: Callable[[Request], int | Callable] | None = None
         self._answers = list(answers)
         self._lock = threading.Lock()
         receiver = self
@@ -87,10 +89,12 @@ class Receiver:
             series = []
             self.violations.append(f"{type(violation).__name__}: {violation}")
         with self._lock:
-            answer = self._answers.pop(0) if self._answers else 204
-            accepted = answer == 204 or getattr(answer, "accepts", False)
-            request = Request(time.time(), handler.client_address, accepted, series, wire_of(handler.headers),
-                              len(body))
+            request = Request(time.time(), handler.client_address, False, series, wire_of(handler.headers), len(body))
+            if self._answers:
+                answer = self._answers.pop(0)
+            else:
+                answer = self.judge(request) if self.judge else 204
+            request.accepted = answer == 204 or getattr(answer, "accepts", False)
             self.requests.append(request)
         return answer, request
 
