@@ -98,6 +98,7 @@ void check_defaults(const Config& config) {
   CHECK(endpoint.tls.ca_file.empty());
   CHECK_FALSE(endpoint.tls.insecure_skip_verify);
   CHECK(endpoint.proxy_url.empty());
+  CHECK(endpoint.no_proxy.empty());
   CHECK(endpoint.timeout == 10s);
   CHECK(config.buffer.path == "/var/lib/msp-agent/buffer");
   CHECK(config.buffer.bytes_max == 256 * 1024 * 1024);
@@ -142,6 +143,7 @@ remote_write:
     headers: {X-Scope-OrgID: alpha, x_y: " z "}
     tls: {ca_file: /a, cert_file: /b, key_file: /c, server_name: vm.internal, insecure_skip_verify: true}
     proxy_url: http://me:pw@proxy:3128
+    no_proxy: [internal.example.com, '10.0.0.0/8', '[::1]']
     timeout: 2s500ms
   - url: http://[fe80::1]:8428/api/v1/write
     bearer_token: token
@@ -182,6 +184,7 @@ log: {level: warning}
   CHECK(first.tls.server_name == "vm.internal");
   CHECK(first.tls.insecure_skip_verify);
   CHECK(first.proxy_url == "http://me:pw@proxy:3128");
+  CHECK(first.no_proxy == "internal.example.com,10.0.0.0/8,[::1]");
   CHECK(first.timeout == 2500ms);
   CHECK(config.endpoints[1].bearer_token == "token");
   CHECK(config.buffer.path == "/srv/buffer");
@@ -275,7 +278,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 34);
+  CHECK(keys == 35);
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";
