@@ -1,11 +1,10 @@
 """The distribution's nginx on loopback, one process, all its files in the test's folder."""
 import contextlib
 import pathlib
-import signal
 import socket
 from typing import Iterator
 
-from support.process import Process, free_port, poll_until, started
+from support.process import Process, free_port, poll_until
 
 FIELDS = ("connection", "status", "request_method", "request_uri", "request_length", "ssl_protocol",
           "http_authorization", "http_x_key", "http_content_encoding", "ssl_client_s_dn")
@@ -20,9 +19,13 @@ class Nginx:
         self.port, self.port_2 = free_port(), free_port()
         self._config = self.folder / "nginx.conf"
         self._access = self.folder / "access.log"
+        self.start(servers)
+
+    def start(self, servers: str) -> None:
         self._write(servers)
         self.process = Process(["nginx", "-p", str(self.folder), "-c", str(self._config), "-e", "stderr"],
-                               folder / "nginx.log")
+                               self.folder / "nginx.log")
+        poll_until("nginx listens", lambda: listens(self.port), 20, self.process)
 
     def _write(self, servers: str) -> None:
         log = "\\t".join(f"${field}" for field in FIELDS)
@@ -37,14 +40,16 @@ http {{
 {temporary}
   log_format all "{log}";
   access_log {self._access} all;
+  ssl_protocols TLSv1.2 TLSv1.3;
   {servers.replace("PORT_2", f"127.0.0.1:{self.port_2}").replace("PORT", f"127.0.0.1:{self.port}")}
 }}
 """)
 
-    def reload(self, servers: str) -> None:
-        """New configuration and certificates; connections stay."""
-        self._write(servers)
-        self.process.send(signal.SIGHUP)
+    def restart(self, servers: str) -> None:
+        """With another configuration, or other certificates. Without a master process it cannot reload; with one, its
+        workers would outlive a test that is killed."""
+        self.process.stop()
+        self.start(servers)
 
     def requests(self) -> list[dict[str, str]]:
         """What it has answered, one {field: value} each, '-' for what there was not."""
@@ -64,6 +69,7 @@ def listens(port: int) -> bool:
 @contextlib.contextmanager
 def running_nginx(folder: pathlib.Path, servers: str) -> Iterator[Nginx]:
     nginx = Nginx(folder, servers)
-    with started(nginx.process):
-        poll_until("nginx listens", lambda: listens(nginx.port), 20, nginx.process)
+    try:
         yield nginx
+    finally:
+        nginx.process.stop()
