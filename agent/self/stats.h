@@ -26,8 +26,8 @@ struct EndpointStats {
   std::atomic<std::uint64_t> samples_rejected = 0;  // refused for good, dropped
   std::atomic<std::uint64_t> bytes_sent = 0;        // bodies, whatever the answer was
   std::atomic<std::uint64_t> requests = 0;
-  std::atomic<std::uint64_t> retries = 0;          // requests that will be sent again
-  std::atomic<std::int64_t> last_success_ms = 0;   // wall clock; 0: never
+  std::atomic<std::uint64_t> retries = 0;         // requests that will be sent again
+  std::atomic<std::int64_t> last_success_ms = 0;  // wall clock; 0: never
   std::atomic<EndpointState> state = EndpointState::starting;
   std::atomic<const char*> protocol = "";  // the one in use, as the configuration calls it
 

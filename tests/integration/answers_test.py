@@ -53,6 +53,7 @@ def agent_with(endpoints: list[tuple[Receiver, str]], interval: str = "1s") -> I
         config = folder / "agent.yaml"
         entries = "".join(f"  - url: {receiver.url}\n    timeout: {TIMEOUT}s\n{keys}" for receiver, keys in endpoints)
         config.write_text(f"customer_id: {CUSTOMER}\nserver_name: {SERVER}\ninterval: {interval}\n"
+                          f"collectors: {{enabled: [loadavg, uname]}}\n"
                           f"buffer: {{path: {folder / 'buffer'}}}\nremote_write:\n{entries}")
         with running_agent(config) as agent:
             yield agent
@@ -77,34 +78,40 @@ def dropped(receiver: Receiver, about: Receiver) -> float:
     raise AssertionError("msp_agent_samples_dropped_total is not there")
 
 
-def every_answer_costs_nothing_or_what_is_counted() -> None:
-    rows = [(name, row) for name, group in STATUSES.items() for row in group]
+def check_rows(name: str, rows: list[Row]) -> None:
+    """Each row with an endpoint of its own, beside one that accepts everything."""
     with contextlib.ExitStack() as stack:
-        receivers = [stack.enter_context(receiving([row.first])) for _, row in rows]
-        with agent_with([(receiver, "") for receiver in receivers]) as agent:
-            for (name, row), receiver in zip(rows, receivers):
+        good = stack.enter_context(receiving())
+        receivers = [stack.enter_context(receiving([row.first])) for row in rows]
+        with agent_with([(receiver, "") for receiver in (good, *receivers)]) as agent:
+            for row, receiver in zip(rows, receivers):
                 if row.then == AGAIN:
-                    poll_until(f"{name}: accepted after {row.first}", lambda: len(receiver.timestamps()) >= 4,
-                               TIMEOUT + 10, agent)
-            for (name, row), receiver in zip(rows, receivers):
+                    poll_until(f"accepted after {row.first}", lambda: len(receiver.timestamps()) >= 3,
+                               TIMEOUT + 20, agent)
+            poll_until("ticks", lambda: len(good.timestamps()) >= 3, process=agent)
+            for row, receiver in zip(rows, receivers):
                 if row.then == HELD:
                     assert len(receiver.requests) == 1, f"{row.first}: {len(receiver.requests)} requests, not held"
-            counts = [dropped(receivers[0], receiver) for receiver in receivers]
+            counts = [dropped(good, receiver) for receiver in receivers]
             peak_kb = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{agent.pid}/status").read_text())[1])
-            log = agent.log()
             agent.stop()
-        everything = set().union(*(accepted_samples(receiver) for receiver in receivers))
-        for (name, row), receiver, count in zip(rows, receivers, counts):
-            missing = everything - accepted_samples(receiver)
-            first = receiver.requests[0].samples()
-            expected = first if row.lost else set()
-            assert missing == expected, f"{name}, {row.first}: {len(missing)} of {len(everything)} samples are missing"
-            assert count == len(expected), f"{name}, {row.first}: {count} counted as dropped, not {len(expected)}"
-            # One that was accepted and not answered in time may come again; twice the same is the same.
-    for code in (401, 403, 404, 405, 407, 410, 300, 304):
-        assert re.search(rf"error +cannot deliver to \S+: HTTP {code}\b.*; \w.*; [\d,]+ samples kept", log), log
+            log = agent.log()
+        everything = set().union(*(accepted_samples(receiver) for receiver in (good, *receivers)))
+    for row, receiver, count in zip(rows, receivers, counts):
+        missing = everything - accepted_samples(receiver)
+        expected = receiver.requests[0].samples() if row.lost else set()
+        assert missing == expected, f"{row.first}: {len(missing)} of {len(everything)} samples are missing\n{log}"
+        assert count == len(expected), f"{row.first}: {count} counted as dropped, not {len(expected)}"
+        if row.then == HELD:
+            words = rf"error +cannot deliver to {receiver.url}: HTTP {row.first}\b.*; \w.*; [\d,]+ samples kept"
+            assert re.search(words, log), f"{row.first}: no word of what to do\n{log}"
     if not os.environ.get("MSP_VARIANT"):
-        assert peak_kb < 24_000, f"{peak_kb} kB of memory, with {len(rows)} endpoints and an answer of 100 MB"
+        assert peak_kb < 20_000, f"{name}: {peak_kb} kB of memory with {len(rows)} endpoints"
+
+
+def every_answer_costs_nothing_or_what_is_counted() -> None:
+    for name, rows in STATUSES.items():
+        check_rows(name, rows)
 
 
 def the_readme_shows_the_same_table() -> None:
@@ -159,7 +166,7 @@ def an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests() -> No
 
 
 def a_size_limit_is_learned() -> None:
-    limit = 2_000
+    limit = 600
     with receiving() as good, receiving() as small:
         small.judge = lambda request: 413 if request.body_bytes > limit else 204
         with agent_with([(good, ""), (small, "    protocol: prometheus-1.0\n")]) as agent:

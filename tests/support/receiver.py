@@ -38,9 +38,9 @@ def written_headers(request: Request) -> dict[str, str]:
 
 
 class Receiver:
-    """Listens on 127.0.0.1. `answers` are used up one per request, then `judge` answers to what is in the request, or it
-    is 204: a status, or a function that is given the handler and answers itself (support.answers has some). A request
-    that breaks the specification is kept in `violations`."""
+    """Listens on 127.0.0.1. `answers` are used up one per request, then `judge` answers to what is in the request, or
+    it is 204: a status, or a function that is given the handler and answers itself (support.answers has some). A
+    request that breaks the specification is kept in `violations`."""
 
     def __init__(self, answers: Iterable[int | Callable] = (), port: int = 0,
                  tls: ssl.SSLContext | None = None):
@@ -72,10 +72,10 @@ class Receiver:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # a connection that ends early is the client's to tell
         if tls is not None:
             # The handshake is made by the connection's own thread, with its first read.
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-            self._server.handle_error = lambda *_: None  # a handshake that fails is the client's to tell
         self.port = self._server.server_port
         self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}/api/v1/write"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
