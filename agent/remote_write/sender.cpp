@@ -75,14 +75,17 @@ void Sender::run() {
 
 Verdict Sender::send() {
   constexpr auto kWire = Wire::prometheus_1_0;
-  // One part: kSamplesPerRequestMax samples are far below the limits.
-  const auto body =
-      encoder_.encode(batch_, 0, batch_.rows().size(), kWire, Encoder::kRawBytesMax).body;
-  const auto answer = http_.post(body, wire_headers(kWire));
-  ++stats_.requests;
-  stats_.bytes_sent += body.size();
-
-  const auto verdict = judge(answer.status);
+  const auto rows = batch_.rows().size();
+  HttpAnswer answer;
+  auto verdict = Verdict::delivered;
+  for (std::size_t row = 0; row < rows && verdict == Verdict::delivered;) {
+    const auto part = encoder_.encode(batch_, row, rows, kWire, Encoder::kRawBytesMax);
+    answer = http_.post(part.body, wire_headers(kWire));
+    ++stats_.requests;
+    stats_.bytes_sent += part.body.size();
+    verdict = judge(answer.status);
+    row = part.rows_end;
+  }
   if (verdict == Verdict::retry) {
     on_retry(answer);
     return verdict;
