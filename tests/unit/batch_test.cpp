@@ -63,4 +63,14 @@ TEST_CASE("a cleared batch starts anew") {
   CHECK(content(batch) == std::map<std::string, std::string>{{"b", "20=2 "}});
 }
 
+TEST_CASE("of two samples of one series in one scrape a batch has the first") {
+  const auto set = series_set({"a", "b", "a"});
+  Batch batch;
+  add(batch, scrape(10, set, {1, 2, 3}));
+  add(batch, scrape(20, set, {4, 5, 6}));
+  CHECK(content(batch) ==
+        std::map<std::string, std::string>{{"a", "10=1 20=4 "}, {"b", "10=2 20=5 "}});
+  CHECK(batch.samples() == 6);  // what it was given
+}
+
 }  // namespace msp
