@@ -30,6 +30,7 @@ class EndpointReader {
     read_headers();
     read_tls();
     read_proxy_url();
+    read_no_proxy();
     section_.read("timeout", {100ms, 5min, "a duration from 100ms to 5m, such as 10s"},
                   out_.timeout);
     section_.finish();
@@ -132,9 +133,10 @@ class EndpointReader {
   static bool is_reserved(std::string_view lower) {
     constexpr std::string_view kReserved[] = {
         "host",       "content-type", "content-encoding", "content-length", "transfer-encoding",
-        "connection", "expect",       "authorization",    "user-agent"};
+        "connection", "expect",       "authorization",    "user-agent",     "proxy-authorization",
+        "te",         "trailer",      "upgrade",          "keep-alive",     "accept-encoding"};
     return std::find(std::begin(kReserved), std::end(kReserved), lower) != std::end(kReserved) ||
-           lower.starts_with("x-prometheus-");
+           lower.starts_with("x-prometheus-") || lower == "x-victoriametrics-remote-write-version";
   }
 
   void read_headers() {
@@ -157,7 +159,8 @@ class EndpointReader {
       } else if (is_reserved(lower)) {
         findings_.reject(at, key, "a header that the agent sets itself",
                          lower == "authorization" ? "basic_auth or bearer_token in its place"
-                                                  : "any other header");
+                         : lower == "proxy-authorization" ? "user:password@ in proxy_url"
+                                                          : "any other header");
       } else if (std::find(seen.begin(), seen.end(), lower) != seen.end() &&
                  !out_.headers.contains(name)) {
         findings_.reject(at, key, "the same header in other letters", "each header once");
@@ -204,6 +207,28 @@ class EndpointReader {
     out_.proxy_url = url->text;
     if (url->text.find('@') != std::string::npos && !url->from_environment) {
       inline_secrets_.push_back(url->key);
+    }
+  }
+
+  /// Of a name, an address or a network.
+  static bool is_in_place(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view(".-_:/[]").find(c) != std::string_view::npos;
+  }
+
+  void read_no_proxy() {
+    constexpr std::string_view kAccepted =
+        "a list of hosts, domains, addresses and networks, such as [internal.example.com, "
+        "10.0.0.0/8], or ['*']";
+    const auto entries = section_.list("no_proxy", kAccepted);
+    if (!entries) return;
+    for (const auto& entry : *entries) {
+      const bool is_place = !entry.text.empty() && std::all_of(entry.text.begin(), entry.text.end(),
+                                                               &EndpointReader::is_in_place);
+      if (!is_place && entry.text != "*") {
+        findings_.reject(entry.at, entry.key, shown(entry.text), kAccepted);
+      }
+      out_.no_proxy += cat(out_.no_proxy.empty() ? "" : ",", entry.text);
     }
   }
 

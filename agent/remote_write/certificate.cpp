@@ -27,22 +27,27 @@ std::string name_text(const X509_NAME* name) {
   return {text, std::min(static_cast<std::size_t>(size), kNameBytesMax)};
 }
 
-std::string time_text(const tm& time) {
-  const auto two = [](int number) { return cat(number < 10 ? "0" : "", number); };
-  return cat(time.tm_year + 1900, "-", two(time.tm_mon + 1), "-", two(time.tm_mday), " ",
-             two(time.tm_hour), ":", two(time.tm_min), " UTC");
+std::string two_digits(int number) {
+  return cat(number < 10 ? "0" : "", number);
+}
+
+std::string day_text(const tm& time) {
+  return cat(time.tm_year + 1900, "-", two_digits(time.tm_mon + 1), "-", two_digits(time.tm_mday));
 }
 
 std::string time_text(const ASN1_TIME* time) {
   tm parts{};
-  return ASN1_TIME_to_tm(time, &parts) == 1 ? time_text(parts) : "an unknown time";
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return "an unknown day";
+  return cat(day_text(parts), " ", two_digits(parts.tm_hour), ":", two_digits(parts.tm_min),
+             " UTC");
 }
 
-std::string clock_text() {
+/// To the day: a text that changes with every minute is another problem every minute.
+std::string today_text() {
   const time_t now = wall_ns() / kNsPerSecond;
   tm parts{};
   gmtime_r(&now, &parts);
-  return time_text(parts);
+  return day_text(parts);
 }
 
 std::string alternative_name(const GENERAL_NAME& name) {
@@ -89,10 +94,10 @@ std::string describe(int error, const X509* certificate, bool is_servers_own) {
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return cat(whose, " expired on ", time_text(X509_get0_notAfter(certificate)),
-                 " and this host's clock says ", clock_text(), "; renew the one or set the other");
+                 " and this host's clock says ", today_text(), "; renew it, or set the clock");
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return cat(whose, " is valid from ", time_text(X509_get0_notBefore(certificate)),
-                 " only and this host's clock says ", clock_text(), "; is the clock right?");
+                 " only and this host's clock says ", today_text(), "; is the clock right?");
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
       return cat(whose, " is self-signed: nobody vouches for it; ", kTrustIt);
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:

@@ -68,9 +68,9 @@ Courier::Exchange Courier::exchange(Batch& batch, std::size_t rows_begin, std::s
   const auto other = doubtful ? dialect_.other_than(first.wire) : std::nullopt;
   auto result = other ? post(batch, rows_begin, rows_end, *other) : first;
   if (result.action != Action::delivered) {
-    const bool both_refused = first.action == Action::refused &&
-                              (result.action == Action::refused ||
-                               result.action == Action::not_understood);
+    const bool both_refused =
+        first.action == Action::refused &&
+        (result.action == Action::refused || result.action == Action::not_understood);
     return both_refused ? first : result;
   }
   if (dialect_.accepted(result.wire, monotonic_ns())) {
@@ -152,7 +152,8 @@ Courier::Report Courier::probe(Shipment& shipment) {
       shipment.probe_refused();
       size_.reset();
       report.outcome = Outcome::hold;
-      report.advice = "it refuses everything: check protocol, and that url is a remote write endpoint";
+      report.advice =
+          "it refuses everything: check protocol, and that url is a remote write endpoint";
       break;
     case Action::not_understood:
     case Action::fix_configuration:

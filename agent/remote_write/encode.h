@@ -60,7 +60,7 @@ class Encoder {
     void reserve(std::size_t bytes_count);
   };
 
-  void compress(Wire wire);
+  void compress(Wire wire, std::size_t samples);
 
   WriteRequest write_request_;
   RequestV2 request_v2_;

@@ -115,7 +115,8 @@ struct HttpClient::Curl {
     open();
   }
   ~Curl() {
-    close();
+    drop_headers();
+    curl_easy_cleanup(handle);
     curl_slist_free_all(connect_to);
   }
 
@@ -161,17 +162,10 @@ struct HttpClient::Curl {
     set(CURLOPT_KEYPASSWD, "");  // an encrypted key is an error, not a question on the terminal
   }
 
-  void close() {
-    curl_easy_cleanup(handle);
-    handle = nullptr;
-    curl_slist_free_all(headers);
-    headers = nullptr;
-  }
-
   /// After a failure: c-ares reads /etc/resolv.conf when a handle is made, and the network of a
   /// host may come, or change, after that. Also closes the connection.
   void start_over() {
-    close();
+    curl_easy_cleanup(handle);
     open();
   }
 
@@ -203,14 +197,19 @@ struct HttpClient::Curl {
     return {};
   }
 
+  /// They hold who the agent is; between requests nobody needs that.
+  void drop_headers() {
+    set(CURLOPT_HTTPHEADER, nullptr);
+    curl_slist_free_all(headers);
+    headers = nullptr;
+  }
   void add_header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
 
   /// `is_home`: the server of the configuration, which may see who the agent is.
   void aim(const Url& to, bool is_home, const std::vector<std::string>& lines,
            const Secret& login) {
     const auto& tls = config.tls;
-    curl_slist_free_all(headers);
-    headers = nullptr;
+    drop_headers();
     for (const auto& line : lines) add_header(line);
     add_header("Expect:");  // no round trip for 100-continue
     add_header("Accept:");
@@ -251,7 +250,9 @@ struct HttpClient::Curl {
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     error[0] = '\0';
     certificates.forget();
-    return curl_easy_perform(handle);
+    const auto code = curl_easy_perform(handle);
+    drop_headers();
+    return code;
   }
 
   std::string failure(CURLcode code, const Url& to);
@@ -306,6 +307,8 @@ std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
       return time_out(server, peer);
     case CURLE_WRITE_ERROR:
       return cat("the headers of the answer do not end: ", server);
+    case CURLE_OK:
+      return cat(server, " answered before it had read the request");
     case CURLE_ABORTED_BY_CALLBACK:
       return "given up because the agent stops";
     case CURLE_GOT_NOTHING:

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <functional>
+#include <span>
 
 #include "agent/remote_write/protobuf.h"
 
@@ -26,9 +25,6 @@ constexpr auto kMetadataUnitRef = varint_tag(4);
 
 constexpr std::int64_t kTypeCounter = 1;
 constexpr std::int64_t kTypeGauge = 2;
-
-constexpr std::uint32_t kNone = 0xffffffff;
-constexpr std::size_t kSlotsMin = 256;
 
 constexpr std::string_view kBootTime = "node_boot_time_seconds";
 /// Those of /proc/stat. A disk or a network device may have come later.
@@ -55,59 +51,27 @@ std::string_view unit_of(std::string_view metric) {
   return {};
 }
 
-void SymbolTable::clear() {
-  symbols_.clear();
-  std::fill(slots_.begin(), slots_.end(), kNone);
-  number_of({});
-}
-
-std::uint32_t SymbolTable::number_of(std::string_view text) {
-  if (slots_.size() < 2 * (symbols_.size() + 1)) grow();
-  auto slot = std::hash<std::string_view>()(text) & (slots_.size() - 1);
-  while (slots_[slot] != kNone) {
-    const auto number = slots_[slot];
-    if (number < symbols_.size() && symbols_[number] == text) return number;
-    slot = (slot + 1) & (slots_.size() - 1);
-  }
-  slots_[slot] = static_cast<std::uint32_t>(symbols_.size());
-  symbols_.push_back(text);
-  return slots_[slot];
-}
-
-void SymbolTable::cut(std::size_t count) {
-  symbols_.resize(count);
-}
-
-void SymbolTable::grow() {
-  slots_.assign(std::max(kSlotsMin, 2 * slots_.size()), kNone);
-  for (std::uint32_t number = 0; number < symbols_.size(); ++number) {
-    auto slot = std::hash<std::string_view>()(symbols_[number]) & (slots_.size() - 1);
-    while (slots_[slot] != kNone) slot = (slot + 1) & (slots_.size() - 1);
-    slots_[slot] = number;
-  }
-}
-
 Extent RequestV2::write(Batch& batch, std::size_t rows_begin, std::size_t rows_end,
                         std::size_t bytes_max, std::string& message) {
   find_boot_times(batch);
   symbols_.clear();
+  symbols_.number_of("");  // the first, says the specification
   refs_.clear();
   layouts_.clear();
   const auto rows = batch.rows().subspan(rows_begin, rows_end - rows_begin);
   Extent extent{rows_begin, 0};
   std::size_t size = bytes_size(0);  // the empty symbol
+  std::size_t symbols_count = 0;
   for (const auto& row : rows) {
-    const auto symbols_before = symbols_.symbols().size();
+    const auto symbols_before = symbols_.strings().size();
     const auto layout = lay_out(batch, row);
     auto more = bytes_size(layout.size);
-    for (auto i = symbols_before; i < symbols_.symbols().size(); ++i) {
-      more += bytes_size(symbols_.symbols()[i].size());
+    for (auto i = symbols_before; i < symbols_.strings().size(); ++i) {
+      more += bytes_size(symbols_.strings()[i].size());
     }
-    if (!layouts_.empty() && size + more > bytes_max) {
-      symbols_.cut(symbols_before);
-      break;
-    }
+    if (!layouts_.empty() && size + more > bytes_max) break;
     size += more;
+    symbols_count = symbols_.strings().size();
     layouts_.push_back(layout);
     extent.samples += row.points_count;
     ++extent.rows_end;
@@ -116,7 +80,9 @@ Extent RequestV2::write(Batch& batch, std::size_t rows_begin, std::size_t rows_e
   // (libstdc++ 12 gives the capacity where the size should be.)
   message.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
   auto* at = reinterpret_cast<std::uint8_t*>(message.data());
-  for (const auto symbol : symbols_.symbols()) at = write_bytes(kSymbol, symbol, at);
+  for (const auto symbol : std::span(symbols_.strings()).first(symbols_count)) {
+    at = write_bytes(kSymbol, symbol, at);
+  }
   std::size_t refs_begin = 0;
   for (std::size_t i = 0; i < layouts_.size(); ++i) {
     at = write_length(kTimeSeries, layouts_[i].size, at);

@@ -13,26 +13,10 @@
 #include <vector>
 
 #include "agent/buffer/batch.h"
+#include "agent/core/string_table.h"
 #include "agent/remote_write/write_request.h"
 
 namespace msp {
-
-/// Strings by number, each once; the first is empty.
-class SymbolTable {
- public:
-  void clear();
-  /// The number of `text`, which outlives the table's use.
-  std::uint32_t number_of(std::string_view text);
-  /// Forgets all but the first `count` symbols.
-  void cut(std::size_t count);
-  const std::vector<std::string_view>& symbols() const { return symbols_; }
-
- private:
-  void grow();
-
-  std::vector<std::string_view> symbols_;
-  std::vector<std::uint32_t> slots_;  // open addressing: a symbol's number, or kNone
-};
 
 /// Reused from request to request. One thread at a time.
 class RequestV2 {
@@ -59,7 +43,7 @@ class RequestV2 {
   void find_boot_times(Batch& batch);
   std::int64_t boot_time_ms(const Point& point, std::size_t& at) const;
 
-  SymbolTable symbols_;
+  StringTable symbols_;
   std::vector<std::uint32_t> refs_;  // of all rows, one after the other
   std::vector<RowLayout> layouts_;
   std::vector<Point> boot_times_;  // of node_boot_time_seconds, oldest first

@@ -2,10 +2,10 @@
 // acknowledged only when all of it was answered with 2xx, or refused for good, which is counted and
 // logged.
 //
-// fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left; after a
-// failure the newest scrape alone is the next try. oldest_first: everything in its order. In both a
-// backlog is sent at Pace's pace. Tells people when delivery begins to fail and when it works again,
-// not in between.
+// fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left; after
+// a failure the newest scrape alone is the next try. oldest_first: everything in its order. In both
+// a backlog is sent at Pace's pace. Tells people when delivery begins to fail and when it works
+// again, not in between.
 #pragma once
 
 #include <atomic>

@@ -68,7 +68,8 @@ void Shipment::conflicted(std::size_t rows_end) {
   const auto piece = take(rows_end);
   halved_ = true;
   refused_samples_ += points_of(piece);
-  if (refused_series_.empty()) refused_series_ = series_text(*batch_.rows()[piece.rows_begin].series);
+  if (refused_series_.empty())
+    refused_series_ = series_text(*batch_.rows()[piece.rows_begin].series);
 }
 
 void Shipment::refused(std::size_t rows_end) {
@@ -111,7 +112,8 @@ std::size_t Shipment::points_of(const Piece& piece) {
 
 void Shipment::doubt(const Piece& piece) {
   doubtful_.push_back(piece);
-  if (refused_series_.empty()) refused_series_ = series_text(*batch_.rows()[piece.rows_begin].series);
+  if (refused_series_.empty())
+    refused_series_ = series_text(*batch_.rows()[piece.rows_begin].series);
 }
 
 void Shipment::refuse_rest() {

@@ -72,7 +72,7 @@ class Shipment {
     std::size_t rows_begin;
     std::size_t rows_end;
     std::size_t points_begin = 0;
-    std::size_t points_end = 0;  // 0: all
+    std::size_t points_end = 0;   // 0: all
     bool refused_before = false;  // and then the server took something
   };
 

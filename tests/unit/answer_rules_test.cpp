@@ -34,7 +34,8 @@ TEST_CASE("the rules are those of the README") {
 }
 
 TEST_CASE("what is no status is tried again") {
-  for (const int status : {-1, 1, 99, 600, 999}) CHECK(rule_for(status).action == Action::try_again);
+  for (const int status : {-1, 1, 99, 600, 999})
+    CHECK(rule_for(status).action == Action::try_again);
 }
 
 }  // namespace msp

@@ -101,6 +101,7 @@ void check_defaults(const Config& config) {
   CHECK(endpoint.tls.ca_file.empty());
   CHECK_FALSE(endpoint.tls.insecure_skip_verify);
   CHECK(endpoint.proxy_url.empty());
+  CHECK(endpoint.no_proxy.empty());
   CHECK(endpoint.timeout == 10s);
   CHECK(config.buffer.path == "/var/lib/msp-agent/buffer");
   CHECK(config.buffer.bytes_max == 256 * 1024 * 1024);
@@ -141,20 +142,14 @@ collectors:
 remote_write:
   - url: HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b
     protocol: prometheus-1.0
-    catch_up_rate: unlimited
     basic_auth: {username: u, password_file: /run/secret}
     headers: {X-Scope-OrgID: alpha, x_y: " z "}
     tls: {ca_file: /a, cert_file: /b, key_file: /c, server_name: vm.internal, insecure_skip_verify: true}
     proxy_url: http://me:pw@proxy:3128
+    no_proxy: [internal.example.com, '10.0.0.0/8', '[::1]']
     timeout: 2s500ms
   - url: http://[fe80::1]:8428/api/v1/write
     bearer_token: token
-    protocol: prometheus-2.0
-    order: fresh_first
-    catch_up_rate: 5000
-  - url: http://h/w
-    protocol: victoriametrics
-    order: oldest_first
 buffer: {path: /srv/buffer/, max_size: 2GiB, max_age: 12h}
 log: {level: warning}
 )");
@@ -176,13 +171,11 @@ log: {level: warning}
   CHECK_FALSE(options.diskstats_devices("sda1"));
   CHECK_FALSE(options.diskstats_devices("vda"));
 
-  REQUIRE(config.endpoints.size() == 3);
+  REQUIRE(config.endpoints.size() == 2);
   const auto& first = config.endpoints[0];
   CHECK(first.url == "HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b");
   CHECK(first.name() == "HTTPS://monitor.example.com:8443/api/v1/write");
   CHECK(first.protocol == Protocol::prometheus_1_0);
-  CHECK_FALSE(first.fresh_first());
-  CHECK(first.catch_up_rate == 0);
   CHECK(first.username == "u");
   CHECK(first.password.empty());
   CHECK(first.password_file == "/run/secret");
@@ -194,19 +187,29 @@ log: {level: warning}
   CHECK(first.tls.server_name == "vm.internal");
   CHECK(first.tls.insecure_skip_verify);
   CHECK(first.proxy_url == "http://me:pw@proxy:3128");
+  CHECK(first.no_proxy == "internal.example.com,10.0.0.0/8,[::1]");
   CHECK(first.timeout == 2500ms);
-  const auto& second = config.endpoints[1];
-  CHECK(second.bearer_token == "token");
-  CHECK(second.protocol == Protocol::prometheus_2_0);
-  CHECK(second.fresh_first());
-  CHECK(second.catch_up_rate == 5'000);
-  const auto& third = config.endpoints[2];
-  CHECK(third.protocol == Protocol::victoriametrics);
-  CHECK_FALSE(third.fresh_first());
+  CHECK(config.endpoints[1].bearer_token == "token");
   CHECK(config.buffer.path == "/srv/buffer");
   CHECK(config.buffer.bytes_max == 2ull << 30);
   CHECK(config.buffer.age_max == 12h);
   CHECK(config.log_level == LogLevel::warning);
+}
+
+TEST_CASE("config: protocol, order and rate") {
+  const auto endpoint = [](const std::string& keys) {
+    return good("customer_id: alpha\nremote_write: {url: http://h/w, " + keys + "}\n").endpoints[0];
+  };
+  CHECK(endpoint("protocol: auto").fresh_first());
+  CHECK(endpoint("protocol: victoriametrics").fresh_first());
+  CHECK(endpoint("protocol: victoriametrics").protocol == Protocol::victoriametrics);
+  CHECK_FALSE(endpoint("protocol: prometheus-1.0").fresh_first());
+  CHECK_FALSE(endpoint("protocol: prometheus-2.0").fresh_first());
+  CHECK(endpoint("protocol: prometheus-2.0").protocol == Protocol::prometheus_2_0);
+  CHECK(endpoint("protocol: prometheus-1.0, order: fresh_first").fresh_first());
+  CHECK_FALSE(endpoint("order: oldest_first").fresh_first());
+  CHECK(endpoint("catch_up_rate: 5000").catch_up_rate == 5'000);
+  CHECK(endpoint("catch_up_rate: unlimited").catch_up_rate == 0);
 }
 
 TEST_CASE("config: YAML's other ways to write the same") {
@@ -294,7 +297,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 36);
+  CHECK(keys == 37);
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";

@@ -106,9 +106,9 @@ struct CourierFixture {
     const auto set = test::series_set(all);
     shipment.release();
     for (auto t = from; t <= to; ++t) {
-      shipment.batch().add(static_cast<std::uint64_t>(t),
-                           std::make_shared<const Scrape>(
-                               test::scrape(t, set, std::vector<double>(names, 1))));
+      shipment.batch().add(
+          static_cast<std::uint64_t>(t),
+          std::make_shared<const Scrape>(test::scrape(t, set, std::vector<double>(names, 1))));
     }
     shipment.start();
   }
@@ -191,7 +191,8 @@ TEST_CASE_METHOD(CourierFixture, "2.0 that nobody confirms is sent again as 1.0"
   CHECK(std::string(stats.protocol) == "prometheus-1.0");
 }
 
-TEST_CASE_METHOD(CourierFixture, "a server that refuses everything costs four requests and nothing") {
+TEST_CASE_METHOD(CourierFixture,
+                 "a server that refuses everything costs four requests and nothing") {
   const int status = GENERATE(400, 402, 415, 422);
   server.always = status;
   auto courier = this->courier(Protocol::automatic);
@@ -208,12 +209,11 @@ TEST_CASE_METHOD(CourierFixture, "a server that refuses everything costs four re
 }
 
 TEST_CASE_METHOD(CourierFixture, "what waits is not touched by an answer that is not about it") {
-  const auto [status, outcome] =
-      GENERATE(table<int, Outcome>({{503, Outcome::try_again},
-                                    {429, Outcome::try_again},
-                                    {401, Outcome::hold},
-                                    {404, Outcome::hold},
-                                    {301, Outcome::hold}}));
+  const auto [status, outcome] = GENERATE(table<int, Outcome>({{503, Outcome::try_again},
+                                                               {429, Outcome::try_again},
+                                                               {401, Outcome::hold},
+                                                               {404, Outcome::hold},
+                                                               {301, Outcome::hold}}));
   auto courier = this->courier(Protocol::automatic);
   fill(10, 1, 3);
   server.always = status;
@@ -288,7 +288,8 @@ TEST_CASE_METHOD(CourierFixture, "a poisoned scrape is dropped, its neighbours a
   std::int64_t next = 1;
   std::size_t dropped = 0;
   while (next <= 20) {  // as the sender does it: fewer scrapes where the courier asks for them
-    const auto scrapes = std::max<std::int64_t>(1, static_cast<std::int64_t>(courier.samples_max() / 50));
+    const auto scrapes =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(courier.samples_max() / 50));
     const auto last = std::min<std::int64_t>(20, next + scrapes - 1);
     fill(50, next, last);
     if (send_all(courier) == Outcome::fewer_scrapes) continue;
@@ -300,7 +301,8 @@ TEST_CASE_METHOD(CourierFixture, "a poisoned scrape is dropped, its neighbours a
   CHECK(stored_once().size() == 19 * 50);
 }
 
-TEST_CASE_METHOD(CourierFixture, "a day of scrapes that are all refused costs a few requests each") {
+TEST_CASE_METHOD(CourierFixture,
+                 "a day of scrapes that are all refused costs a few requests each") {
   server.judge = [](const Samples& samples) { return samples[0].second <= 100 ? 400 : 204; };
   auto courier = this->courier();
   for (int t = 1; t <= 101; ++t) {

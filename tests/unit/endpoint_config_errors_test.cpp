@@ -5,6 +5,10 @@ namespace msp {
 
 using namespace test;
 
+const std::string kNoProxyAccepted =
+    "; accepted: a list of hosts, domains, addresses and networks, such as [internal.example.com, "
+    "10.0.0.0/8], or ['*']";
+
 TEST_CASE("config errors: addresses") {
   const auto url = [](const std::string& text) {
     return "customer_id: a\nremote_write:\n  url: " + text + "\n";
@@ -56,12 +60,20 @@ TEST_CASE("config errors: addresses") {
       {with_endpoint("  proxy_url: me:hunter2@proxy\n"),
        {"f:4:14: remote_write.proxy_url: found an address with no scheme; accepted: an address "
         "such as http://proxy.example.com:3128"}},
+      {with_endpoint("  proxy_url: \"http://p:1/\\r\\nX: y\"\n"),
+       {"f:4:14: remote_write.proxy_url: found a line break or another control character; "
+        "accepted: an address such as http://proxy.example.com:3128"}},
+      {with_endpoint("  no_proxy: internal.example.com\n"),
+       {"f:4:13: remote_write.no_proxy: found a single value" + kNoProxyAccepted}},
+      {with_endpoint("  no_proxy: [a.example, 'b.example,c.example', '', '*.d.example', [e]]\n"),
+       {"f:4:25: remote_write.no_proxy[1]: found 'b.example,c.example'" + kNoProxyAccepted,
+        "f:4:48: remote_write.no_proxy[2]: found ''" + kNoProxyAccepted,
+        "f:4:52: remote_write.no_proxy[3]: found '*.d.example'" + kNoProxyAccepted,
+        "f:4:67: remote_write.no_proxy[4]: found a list" + kNoProxyAccepted}},
   });
 }
 
-TEST_CASE("config errors: how an endpoint is spoken to") {
-  const std::string line = "; accepted: a single line of text";
-  const std::string path = "; accepted: an absolute path, that is one that begins with '/'";
+TEST_CASE("config errors: protocol and order") {
   check({
       {with_endpoint("  protocol: prometheus-3.0\n"),
        {"f:4:13: remote_write.protocol: found 'prometheus-3.0'; accepted: auto, prometheus-1.0, "
@@ -71,6 +83,13 @@ TEST_CASE("config errors: how an endpoint is spoken to") {
       {with_endpoint("  catch_up_rate: 99\n"),
        {"f:4:18: remote_write.catch_up_rate: found '99'; accepted: samples per second from 100, or "
         "unlimited"}},
+  });
+}
+
+TEST_CASE("config errors: how an endpoint is spoken to") {
+  const std::string line = "; accepted: a single line of text";
+  const std::string path = "; accepted: an absolute path, that is one that begins with '/'";
+  check({
       {with_endpoint("  timeout: 6m\n"),
        {"f:4:12: remote_write.timeout: found '6m'; accepted: a duration from 100ms to 5m, such as "
         "10s"}},
@@ -83,6 +102,9 @@ TEST_CASE("config errors: how an endpoint is spoken to") {
       {with_endpoint("  basic_auth: {username: 'a:b', password: hunter2}\n"),
        {"f:4:26: remote_write.basic_auth.username: found 'a:b'; accepted: a user name without "
         "':'"}},
+      {with_endpoint("  basic_auth: {username: \"u\\r\\nHost: h\", password: hunter2}\n"),
+       {"f:4:26: remote_write.basic_auth.username: found a line break or another control character"
+        "; accepted: a user name without ':'"}},
       {with_endpoint("  basic_auth: {username: u, password: hunter2, password_file: /f}\n"),
        {"f:4:63: remote_write.basic_auth.password_file: found password as well; accepted: one of "
         "the two"}},
@@ -116,6 +138,9 @@ TEST_CASE("config errors: how an endpoint is spoken to") {
       {with_endpoint("  headers: {authorization: hunter2}\n"),
        {"f:4:13: remote_write.headers.authorization: found a header that the agent sets itself; "
         "accepted: basic_auth or bearer_token in its place"}},
+      {with_endpoint("  headers: {Proxy-Authorization: hunter2}\n"),
+       {"f:4:13: remote_write.headers.Proxy-Authorization: found a header that the agent sets "
+        "itself; accepted: user:password@ in proxy_url"}},
       {with_endpoint("  headers: {X-a: b, x-A: c}\n"),
        {"f:4:21: remote_write.headers.x-A: found the same header in other letters; accepted: each "
         "header once"}},
@@ -130,10 +155,14 @@ TEST_CASE("config errors: how an endpoint is spoken to") {
        {"f:4:31: remote_write.tls.insecure_skip_verify: found 'yes'; accepted: false, true"}},
       {with_endpoint("  tls: {server_name: 'h:443'}\n"),
        {"f:4:22: remote_write.tls.server_name: found 'h:443'; accepted: a host name"}},
+      {with_endpoint("  tls: {server_name: \"h\\r\\nX: y\"}\n"),
+       {"f:4:22: remote_write.tls.server_name: found a line break or another control character; "
+        "accepted: a host name"}},
   });
   for (const std::string name :
        {"Host", "CONTENT-TYPE", "content-encoding", "Content-Length", "Transfer-Encoding",
-        "User-Agent", "X-Prometheus-Remote-Write-Version"}) {
+        "User-Agent", "Accept-Encoding", "X-Prometheus-Remote-Write-Version",
+        "X-VictoriaMetrics-Remote-Write-Version"}) {
     CHECK(errors_of(with_endpoint("  headers: {" + name + ": x}\n")) ==
           std::vector{"f:4:13: remote_write.headers." + name +
                       ": found a header that the agent sets itself; accepted: any other header"});

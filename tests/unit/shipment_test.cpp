@@ -20,8 +20,8 @@ void fill(Batch& batch, std::size_t names, std::int64_t times) {
   for (std::size_t i = 0; i < names; ++i) all.push_back(cat("m", i));
   const auto set = test::series_set(all);
   for (std::int64_t t = 1; t <= times; ++t) {
-    batch.add(static_cast<std::uint64_t>(t), std::make_shared<const Scrape>(test::scrape(
-                                                 t, set, std::vector<double>(names, 1))));
+    batch.add(static_cast<std::uint64_t>(t),
+              std::make_shared<const Scrape>(test::scrape(t, set, std::vector<double>(names, 1))));
   }
 }
 

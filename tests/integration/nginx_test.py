@@ -1,0 +1,234 @@
+"""nginx with TLS in front of a real VictoriaMetrics: who may write, what is too large, where a redirect leads, and the
+way through a proxy. What arrived is asked of VictoriaMetrics."""
+import contextlib
+import os
+import pathlib
+import re
+from typing import Iterator
+
+from support.agent import BINARY, run_once, running_agent, temporary_folder, write_config
+from support.certificates import Authority, openssl
+from support.check import run_checks
+from support.nginx import Nginx, running_nginx
+from support.process import Process, poll_until, started
+from support.proxy import running_proxy
+from support.victoria_metrics import VictoriaMetrics, running_victoria_metrics
+
+PASSWORD, TOKEN = "correct-horse-battery", "staple-token-4711"
+
+
+class Site:
+    """What the checks of this file share: one VictoriaMetrics, one authority, one certificate."""
+
+    def __init__(self, folder: pathlib.Path, server: VictoriaMetrics):
+        self.server, self.authority = server, Authority(folder)
+        self.certificate = self.authority.issue("monitor", "IP:127.0.0.1,DNS:localhost")
+        self.checks = 0
+
+    def tls(self, inside: str, port: str = "PORT") -> str:
+        return (f"server {{ listen {port} ssl; ssl_certificate {self.certificate.file}; "
+                f"ssl_certificate_key {self.certificate.key}; {inside} }}\n")
+
+    def write_path(self, inside: str = "") -> str:
+        return f"location /api/v1/write {{ {inside} proxy_pass {self.server.base}; }}"
+
+    def ticks(self, name: str) -> list[int]:
+        series = self.server.export(f'node_load1{{server_name="{name}"}}')
+        return series[0]["timestamps"] if series else []
+
+
+site: Site
+folder: pathlib.Path
+
+
+@contextlib.contextmanager
+def agent_of(url: str, more: str = "", env: dict[str, str] | None = None) -> Iterator[tuple[Process, str]]:
+    """Each with a name of its own, by which its samples are found."""
+    site.checks += 1
+    name = f"web-{site.checks}"
+    config = write_config(folder, url, server=name)
+    config.write_text(config.read_text() + f"  tls: {{ca_file: {site.authority.ca}}}\n{more}")
+    if env is None:
+        with running_agent(config) as agent:
+            yield agent, name
+    else:
+        agent = Process([BINARY, "--config", str(config)], config.with_suffix(".log"), {**os.environ, **env})
+        with started(agent):
+            yield agent, name
+
+
+def arrives(name: str, agent: Process, count: int = 2) -> None:
+    wanted = len(site.ticks(name)) + count
+    poll_until(f"{count} more ticks", lambda: len(site.ticks(name)) >= wanted, process=agent)
+
+
+def says(agent: Process, words: str) -> None:
+    poll_until(words, lambda: words in agent.log(), 15, agent)
+
+
+@contextlib.contextmanager
+def nginx(servers: str) -> Iterator[Nginx]:
+    with temporary_folder() as inner, running_nginx(inner, servers) as running:
+        yield running
+
+
+def https(port: int) -> str:
+    return f"https://127.0.0.1:{port}/api/v1/write"
+
+
+def behind_basic_auth_with_a_systemd_credential_that_is_rotated() -> None:
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    secret, users = credentials / "password", folder / "htpasswd"
+    users.write_text(f"agent:{openssl('passwd', '-apr1', PASSWORD)}")
+    secret.write_text("yesterdays-password\n")
+    login = "  basic_auth: {username: agent, password_file: '${CREDENTIALS_DIRECTORY}/password'}\n"
+    guarded = site.tls(site.write_path(f"auth_basic x; auth_basic_user_file {users};"))
+    with nginx(guarded) as server:
+        with agent_of(https(server.port), login, {"CREDENTIALS_DIRECTORY": str(credentials)}) as (agent, name):
+            says(agent, "HTTP 401")
+            secret.write_text(f"{PASSWORD}\n")
+            arrives(name, agent)
+            log = agent.log()
+    assert "dropped" not in log and "yesterdays" not in log and PASSWORD not in log, log
+
+
+def behind_a_bearer_token_and_a_header() -> None:
+    guard = f'if ($http_authorization != "Bearer {TOKEN}") {{ return 403; }} if ($http_x_key != k1) {{ return 403; }}'
+    (folder / "token").write_text(f"{TOKEN}\n")
+    with nginx(site.tls(guard + site.write_path())) as server:
+        with agent_of(https(server.port)) as (agent, name):
+            says(agent, "HTTP 403")
+        with agent_of(https(server.port), f"  bearer_token_file: {folder / 'token'}\n  headers: {{X-Key: k1}}\n") \
+                as (agent, name):
+            arrives(name, agent)
+
+
+def a_body_that_is_too_large_is_told_as_413() -> None:
+    with nginx(site.tls("client_max_body_size 100; " + site.write_path())) as server:
+        with agent_of(https(server.port)) as (agent, _):
+            says(agent, "HTTP 413")
+            poll_until("a 413 in nginx's own log", lambda: "413" in server.statuses(), process=agent)
+
+
+def redirects_307_and_308_keep_the_method_the_body_and_the_login() -> None:
+    for status in (307, 308):
+        moved = f"location /old {{ return {status} /api/v1/write?moved=1; }}"
+        with nginx(site.tls(moved + site.write_path())) as server:
+            with agent_of(f"https://127.0.0.1:{server.port}/old", f"  bearer_token: {TOKEN}\n") as (agent, name):
+                arrives(name, agent)
+            seen = server.requests()
+        assert {request["request_method"] for request in seen} == {"POST"}, seen
+        assert {request["http_authorization"] for request in seen} == {f"Bearer {TOKEN}"}, seen
+        assert len({request["connection"] for request in seen}) == 1, f"not one connection: {seen}"
+
+
+def redirects_301_and_302_are_followed_from_http_to_https_on_the_same_host() -> None:
+    for status in (301, 302):
+        plain = f"server {{ listen PORT; return {status} https://PORT_2$request_uri; }}\n"
+        with nginx(plain + site.tls(site.write_path(), "PORT_2")) as server:
+            with agent_of(f"http://127.0.0.1:{server.port}/api/v1/write", f"  bearer_token: {TOKEN}\n") \
+                    as (agent, name):
+                arrives(name, agent)
+            seen = server.requests()
+        arrived = [request for request in seen if request["ssl_protocol"] != "-"]
+        assert arrived and {request["request_method"] for request in arrived} == {"POST"}, seen
+        # Another port may be another server: it is not told who asks.
+        assert {request["http_authorization"] for request in arrived} == {"-"}, seen
+
+
+def other_redirects_are_not_followed_and_the_samples_are_kept() -> None:
+    with nginx(f"server {{ listen PORT; return 301 http://localhost:{site.server.base.rsplit(':')[-1]}$request_uri; }}"
+               ) as server:
+        with agent_of(f"http://127.0.0.1:{server.port}/api/v1/write") as (agent, name):
+            says(agent, "HTTP 301")
+            assert "dropped" not in agent.log(), agent.log()
+            server.restart(f"server {{ listen PORT; {site.write_path()} }}")
+            arrives(name, agent)
+        ticks = site.ticks(name)
+    gaps = [b - a for a, b in zip(ticks[1:], ticks[2:])]
+    assert all(gap < 1500 for gap in gaps), f"ticks are missing: {gaps} ms apart"
+
+
+def another_host_gets_the_samples_and_no_login() -> None:
+    with nginx(f"server {{ listen PORT; {site.write_path()} }}") as other:
+        sends_away = f"server {{ listen PORT; return 307 http://localhost:{other.port}$request_uri; }}"
+        login = f"  basic_auth: {{username: u, password: {PASSWORD}}}\n  headers: {{X-Key: k1}}\n"
+        with nginx(sends_away) as server, agent_of(f"http://127.0.0.1:{server.port}/api/v1/write", login) \
+                as (agent, name):
+            arrives(name, agent)
+            assert {request["http_x_key"] for request in server.requests()} == {"k1"}
+        seen = {(request["http_authorization"], request["http_x_key"]) for request in other.requests()}
+    assert seen == {("-", "-")}, seen
+
+
+def through_a_proxy_that_wants_a_password() -> None:
+    with nginx(site.tls(site.write_path())) as server, running_proxy(f"agent:{PASSWORD}") as proxy:
+        url, by_proxy = https(server.port), f"@127.0.0.1:{proxy.port}\n"
+        with agent_of(url, f"  proxy_url: http://agent:wrong-{PASSWORD}{by_proxy}") as (agent, _):
+            says(agent, f"the proxy 127.0.0.1:{proxy.port} answers HTTP 407")
+            assert PASSWORD not in agent.log(), agent.log()
+        with agent_of(url, f"  bearer_token: {TOKEN}\n  proxy_url: http://agent:{PASSWORD}{by_proxy}") as (agent, name):
+            arrives(name, agent)
+        assert len(set(proxy.asked)) == 1 and not [line for line in proxy.headers if TOKEN in line], proxy.headers
+        count = len(proxy.asked)
+        with agent_of(url, f"  no_proxy: [127.0.0.0/8]\n  proxy_url: http://agent:{PASSWORD}{by_proxy}") \
+                as (agent, name):
+            arrives(name, agent)
+        with agent_of(url, "", {"https_proxy": f"http://127.0.0.1:{proxy.port}", "ALL_PROXY": "http://x"}) \
+                as (agent, name):
+            arrives(name, agent)
+        assert len(proxy.asked) == count, "it went through the proxy all the same"
+
+
+def an_old_victoria_metrics_that_knows_no_zstd_gets_everything() -> None:
+    with nginx(site.tls(site.write_path())) as server:
+        with agent_of(https(server.port)) as (agent, name):
+            arrives(name, agent, 4)
+        encodings = [request["http_content_encoding"] for request in server.requests()
+                     if request["status"] == "204"]
+    assert encodings and set(encodings) == {"snappy"}, encodings
+
+
+def secrets_are_nowhere_but_in_the_requests() -> None:
+    """Not in the log, on the command line, in --dry-run, nor left in memory that a core file would show."""
+    (folder / "password").write_text(f"{PASSWORD}\n")
+    pair = "YWdlbnQ6Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"
+    login = f"  basic_auth: {{username: agent, password_file: {folder / 'password'}}}\n"
+    with nginx(site.tls(site.write_path())) as server:
+        with agent_of(https(server.port), login) as (agent, name):
+            arrives(name, agent, 4)
+            assert f"Basic {pair}" in {request["http_authorization"] for request in server.requests()}
+            memory = memory_of(agent.pid)
+            for secret in (PASSWORD, pair):
+                assert secret.encode() not in memory, f"{secret} is in its memory, {memory.count(secret.encode())} times"
+            assert b"customer_id" in memory, "that was not its memory"
+            command_line = pathlib.Path(f"/proc/{agent.pid}/cmdline").read_text()
+            dry = run_once("--config", str(folder / f"{name}.yaml"), "--dry-run")
+            for text in (agent.log(), command_line, dry.stdout, dry.stderr):
+                assert PASSWORD not in text and pair not in text, text[:2000]
+
+
+def memory_of(pid: int) -> bytes:
+    """All that it may write to: what a core file holds."""
+    parts = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
+            if span:
+                begin, end = (int(part, 16) for part in span.groups())
+                memory.seek(begin)
+                with contextlib.suppress(OSError):
+                    parts.append(memory.read(end - begin))
+    return b"".join(parts)
+
+
+with temporary_folder() as folder, running_victoria_metrics(folder) as victoria_metrics:
+    site = Site(folder, victoria_metrics)
+    run_checks(behind_basic_auth_with_a_systemd_credential_that_is_rotated, behind_a_bearer_token_and_a_header,
+               a_body_that_is_too_large_is_told_as_413,
+               redirects_307_and_308_keep_the_method_the_body_and_the_login,
+               redirects_301_and_302_are_followed_from_http_to_https_on_the_same_host,
+               other_redirects_are_not_followed_and_the_samples_are_kept, another_host_gets_the_samples_and_no_login,
+               through_a_proxy_that_wants_a_password, an_old_victoria_metrics_that_knows_no_zstd_gets_everything,
+               secrets_are_nowhere_but_in_the_requests)

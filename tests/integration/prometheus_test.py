@@ -1,0 +1,56 @@
+"""A real Prometheus as the receiver: it refuses what is older than what it has of a series, so what waited in an outage
+must come oldest first and all of it be taken."""
+import time
+
+from support.agent import SERVER, running_agent, temporary_folder, write_config
+from support.check import run_checks
+from support.process import free_port, poll_until
+from support.prometheus import Prometheus, running_prometheus
+
+SELECTOR = f'node_load1{{server_name="{SERVER}"}}'
+
+
+def ticks(server: Prometheus) -> list[float]:
+    series = server.series(SELECTOR)
+    return [at for at, _ in series[0]["values"]] if series else []
+
+
+def nothing_was_refused(server: Prometheus) -> None:
+    for name in ("prometheus_target_scrapes_sample_out_of_order_total", "prometheus_tsdb_out_of_order_samples_total",
+                 "prometheus_tsdb_out_of_bound_samples_total", "prometheus_tsdb_too_old_samples_total"):
+        assert server.metric(name) == 0, f"{name} is {server.metric(name)}"
+
+
+def it_delivers_every_series_with_its_labels() -> None:
+    with temporary_folder() as folder, running_prometheus(folder) as server:
+        with running_agent(write_config(folder, server.url, more="  protocol: prometheus-1.0\n")) as agent:
+            poll_until("4 ticks", lambda: len(ticks(server)) >= 4, process=agent)
+            for name in ("up", "node_uname_info", "node_cpu_seconds_total", "msp_agent_build_info"):
+                for series in server.series(name):
+                    labels = series["metric"]
+                    assert (labels["customer_id"], labels["server_name"]) == ("alpha", SERVER), labels
+            assert "dropped" not in agent.log() and "refuses" not in agent.log(), agent.log()
+        nothing_was_refused(server)
+
+
+def after_an_outage_nothing_is_refused_and_nothing_is_missing() -> None:
+    with temporary_folder() as folder:
+        port = free_port()
+        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", more="  protocol: prometheus-1.0\n")
+        with running_prometheus(folder, port) as server, running_agent(config) as agent:
+            poll_until("3 ticks", lambda: len(ticks(server)) >= 3, process=agent)
+            server.process.stop()
+            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
+            time.sleep(5)  # what is to wait: five ticks
+            with running_prometheus(folder, port) as again:
+                poll_until("the end of the outage in the log", lambda: "delivered again" in agent.log(), 90, agent)
+                count = len(ticks(again))
+                poll_until("2 ticks after it", lambda: len(ticks(again)) >= count + 2, process=agent)
+                arrived = ticks(again)
+                nothing_was_refused(again)
+            assert "dropped" not in agent.log() and "refuses" not in agent.log(), agent.log()
+    gaps = [round(b - a, 1) for a, b in zip(arrived[1:], arrived[2:])]
+    assert len(arrived) >= 10 and all(gap < 1.5 for gap in gaps), f"ticks are missing: {gaps} s apart"
+
+
+run_checks(it_delivers_every_series_with_its_labels, after_an_outage_nothing_is_refused_and_nothing_is_missing)

@@ -1,0 +1,46 @@
+#include "agent/remote_write/redirect.h"
+
+#include <catch2/catch.hpp>
+
+namespace msp {
+
+const Place kPlain{false, "h", "80"};
+const Place kTls{true, "h", "443"};
+
+TEST_CASE("redirects: which are followed") {
+  const Place elsewhere{true, "other", "443"};
+  for (const int status : {307, 308}) {
+    INFO(status);
+    CHECK(follows(status, kPlain, kPlain));
+    CHECK(follows(status, kPlain, kTls));
+    CHECK(follows(status, kTls, elsewhere));
+    CHECK_FALSE(follows(status, kTls, kPlain));
+  }
+  for (const int status : {301, 302}) {
+    INFO(status);
+    CHECK(follows(status, kPlain, kTls));
+    CHECK(follows(status, {false, "h", "8080"}, {true, "h", "8443"}));
+    CHECK_FALSE(follows(status, kPlain, kPlain));
+    CHECK_FALSE(follows(status, kTls, kTls));
+    CHECK_FALSE(follows(status, kPlain, elsewhere));
+    CHECK_FALSE(follows(status, kTls, kPlain));
+  }
+  for (const int status : {300, 303, 304, 305, 306, 309, 200}) {
+    INFO(status);
+    CHECK_FALSE(follows(status, kPlain, kTls));
+  }
+}
+
+TEST_CASE("redirects: who learns who the agent is") {
+  CHECK(is_same_server(kPlain, kPlain));
+  CHECK(is_same_server(kTls, kTls));
+  CHECK(is_same_server(kPlain, kTls));
+  CHECK_FALSE(is_same_server(kTls, kPlain));
+  CHECK_FALSE(is_same_server(kTls, {true, "h", "8443"}));
+  CHECK_FALSE(is_same_server(kPlain, {true, "h", "8443"}));
+  CHECK_FALSE(is_same_server({false, "h", "8080"}, {true, "h", "443"}));
+  CHECK_FALSE(is_same_server(kTls, {true, "h.example", "443"}));
+  CHECK_FALSE(is_same_server(kPlain, {true, "other", "443"}));
+}
+
+}  // namespace msp
