@@ -15,7 +15,13 @@ class CertificateWatch {
   /// to 0.8 MB that nobody needs until the next connection.
   void watch(void* ssl_ctx);
 
-  void forget() { problem_.clear(); }
+  /// Before each request.
+  void forget() {
+    problem_.clear();
+    has_begun_ = false;
+  }
+  /// Whether a handshake began: there was a connection.
+  bool has_begun() const { return has_begun_; }
   /// "the certificate of CN = a expired on ..; ..". Empty: none of the watched was refused.
   const std::string& problem() const { return problem_; }
   /// Who the server's last certificate is for: "a.example.com, b.example.com".
@@ -24,6 +30,7 @@ class CertificateWatch {
  private:
   struct Callbacks;
 
+  bool has_begun_ = false;
   std::string problem_;
   std::string names_;
 };
