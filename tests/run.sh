@@ -76,9 +76,11 @@ catch2_tests() { # part, preset
   run "$1 ($2)" python3 tests/support/catch2_report.py "$1 ($2)" "build/$2/tests/$(binary_of "$1")"
 }
 
-# Mutated segments, always the same ones.
+# Mutated segments and foreign configurations, always the same ones.
 fuzz() { # preset
   run "fuzz ($1)" sh -c "build/$1/tests/segment_fuzz --runs=5000 && echo 'ok fuzz ($1): segments'"
+  run "fuzz ($1)" sh -c "build/$1/tests/alloy_fuzz --runs=5000 tests/fixtures/alloy tests/fixtures/prometheus &&
+    echo 'ok fuzz ($1): configurations of Alloy and Prometheus'"
 }
 
 binary_of() { # part
@@ -94,7 +96,7 @@ build() { # preset
     for part in unit collectors fault; do
       if is_in "$part" "$parts"; then targets="$targets $(binary_of "$part")"; fi
     done
-    if is_in fault "$parts"; then targets="$targets segment_fuzz"; fi
+    if is_in fault "$parts"; then targets="$targets segment_fuzz alloy_fuzz"; fi
   fi
   if [ -n "$(integration_tests "$1")" ]; then targets="$targets msp-agent"; fi
   [ -n "$targets" ] || return 0

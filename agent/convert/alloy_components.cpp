@@ -126,6 +126,7 @@ class Reader {
         return argument;
       }
     }
+    if (name == "concat" || name == "array.concat") return concat(expression);
     if (name == "coalesce" && arguments.size() == 2) {
       if (auto text = with_default(value(arguments[0]), value(arguments[1]))) {
         return make(Kind::text, expression.line, std::move(*text));
@@ -134,6 +135,20 @@ class Reader {
     return with_items(make(Kind::unknown, expression.line,
                            cat(one_line(name), "(..), which only Alloy computes")),
                       expression);
+  }
+
+  /// One list of the lists that are known, and of whatever else is in between.
+  Setting concat(const AlloyExpression& expression) const {
+    auto joined = make(Kind::list, expression.line);
+    for (const auto& argument : expression.items) {
+      auto part = value(argument);
+      if (part.is(Kind::list)) {
+        for (auto& item : part.items) joined.items.push_back(std::move(item));
+      } else {
+        joined.items.push_back(std::move(part));
+      }
+    }
+    return joined;
   }
 
   /// coalesce(env("X"), "default"): ours is ${X:-default}.

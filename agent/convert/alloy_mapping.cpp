@@ -184,12 +184,28 @@ class AlloyMapper {
       }
     }
     map_literals(scrape, has_exporter, labels);
+    name_unknown(scrape, *scrape.find("targets"));
     for (const auto* const relabel : rules) {
       seen_.insert(relabel);
       Part part(&relabel->body, relabel->id, context_);
-      part.find("targets");
+      if (const auto* const targets = part.find("targets")) name_unknown(part, *targets);
       apply_rules(part.all("rule"), cat(relabel->id, ".rule"), context_, labels);
       part.finish();
+    }
+  }
+
+  /// The targets in a list that lead to nothing that is here.
+  void name_unknown(Part& part, const Setting& targets) {
+    std::vector<const Setting*> references;
+    collect_references(targets, references);
+    for (const auto* const reference : references) {
+      if (exporter_of(reference->text) != nullptr) continue;
+      part.left_out("targets", cat("there is no ", one_line(reference->text)));
+    }
+    if (targets.is(Kind::unknown) && references.empty()) part.left_out("targets", targets.text);
+    if (!targets.is(Kind::list)) return;
+    for (const auto& item : targets.items) {
+      if (item.is(Kind::unknown)) part.left_out("targets", item.text);
     }
   }
 
@@ -254,16 +270,7 @@ class AlloyMapper {
                       "samples come to it on a second way; msp-agent sends each once");
     }
     Part part(&remote_write.body, remote_write.id, context_);
-    const auto* const external = part.find("external_labels");
-    if (external != nullptr && !external->is(Kind::mapping) && !external->is(Kind::empty)) {
-      std::string why = "not a mapping of names to values";
-      text_of(*external, why);
-      part.left_out("external_labels", why);
-    } else if (external != nullptr) {
-      for (const auto& [name, at, value] : external->entries) {
-        if (find_label(labels, name) == nullptr) add_label(name, value, at, context_, labels);
-      }
-    }
+    add_labels(part, "external_labels", LabelUse::gives_way, context_, labels);
     for (const auto* const setting : part.all("endpoint"))
       map_endpoint(*setting, remote_write, labels);
     constexpr Explanation kKeys[] = {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/convert/alloy_lexer.h"
+#include "agent/convert/notes.h"
 #include "agent/core/text.h"
 
 namespace msp {
@@ -16,7 +17,7 @@ using Kind = AlloyExpression::Kind;
 std::string called(const Token& token) {
   switch (token.kind) {
     case Token::Kind::name:
-      return cat("'", token.text.substr(0, 40), "'");
+      return quoted(token.text);
     case Token::Kind::text:
       return "a text";
     case Token::Kind::number:

@@ -248,10 +248,12 @@ void split_login(Part& part, DraftEndpoint& out) {
 }
 
 bool read_url(Part& part, DraftEndpoint& out) {
-  const bool is_there = part.find("url") != nullptr;
-  const auto url = part.text("url");
+  const auto* const setting = part.find("url");
+  const bool is_set = setting != nullptr && !setting->is(Setting::Kind::empty);
+  const auto url = part.text("url");  // notes by itself what is no text
+  if (is_set && !url) return false;
   if (!url || url->empty()) {
-    if (!is_there || url) part.left_out("url", "an endpoint without an address");
+    part.left_out("url", "an endpoint without an address");
     return false;
   }
   out.url = *url;

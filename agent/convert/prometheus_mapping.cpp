@@ -45,7 +45,7 @@ class PrometheusMapper {
                                "no job scrapes this host's node_exporter (port 9100 of "
                                "localhost); msp-agent collects with its default collectors");
     }
-    map_external_labels(global, labels);
+    add_labels(global, "external_labels", LabelUse::gives_way, context_, labels);
     finish_global(global);
     for (const auto* const setting : top_.all("remote_write")) map_endpoint(*setting, labels);
     finish();
@@ -113,11 +113,10 @@ class PrometheusMapper {
         context_.notes.left_out(target->at, cat("static_configs.targets: ", quoted(target->text),
                                                 ": msp-agent scrapes nothing"));
       }
-      const auto* const own_labels = of_config.find("labels");
-      if (config == own_config_ && own_labels != nullptr) {
-        for (const auto& [name, at, value] : own_labels->entries) {
-          if (!name.starts_with("__")) add_label(name, value, at, context_, labels);
-        }
+      if (config == own_config_) {
+        add_labels(of_config, "labels", LabelUse::replaces, context_, labels);
+      } else {
+        of_config.find("labels");  // of targets that are named above
       }
       of_config.finish();
     }
@@ -134,14 +133,6 @@ class PrometheusMapper {
          "collect[] is collectors.enabled in msp-agent; write its names there"},
     };
     part.finish(kKeys);
-  }
-
-  void map_external_labels(Part& global, DraftLabels& labels) {
-    const auto* const external = global.find("external_labels");
-    if (external == nullptr) return;
-    for (const auto& [name, at, value] : external->entries) {
-      if (find_label(labels, name) == nullptr) add_label(name, value, at, context_, labels);
-    }
   }
 
   static void finish_global(Part& global) {

@@ -163,6 +163,22 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
   set_label(labels, {std::string(name), text.value_or(""), at, is_host_name});
 }
 
+void add_labels(Part& part, std::string_view key, LabelUse use, ConvertContext& context,
+                DraftLabels& labels) {
+  const auto* const setting = part.find(key);
+  if (setting == nullptr || setting->is(Kind::empty)) return;
+  if (!setting->is(Kind::mapping)) {
+    std::string why = "not a mapping of names to values";
+    text_of(*setting, why);
+    return part.left_out(key, why);
+  }
+  for (const auto& [name, at, value] : setting->entries) {
+    if (name.starts_with("__")) continue;
+    if (use == LabelUse::gives_way && find_label(labels, name) != nullptr) continue;
+    add_label(name, value, at, context, labels);
+  }
+}
+
 void apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
                  ConvertContext& context, DraftLabels& labels) {
   for (const auto* const setting : rules) {

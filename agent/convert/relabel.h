@@ -18,4 +18,12 @@ void apply_rules(const std::vector<const Setting*>& rules, std::string_view what
 void add_label(std::string_view name, const Setting& value, const Place& at,
                ConvertContext& context, DraftLabels& labels);
 
+/// To a label that is there already.
+enum class LabelUse { replaces, gives_way };
+
+/// The labels of the mapping `key`, such as external_labels. Names that begin with '__' are the
+/// other agent's own business.
+void add_labels(Part& part, std::string_view key, LabelUse use, ConvertContext& context,
+                DraftLabels& labels);
+
 }  // namespace msp

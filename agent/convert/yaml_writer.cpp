@@ -185,15 +185,24 @@ class Writer {
   std::string out_;
 };
 
+/// A file of ours holds 1 MiB; the notes leave room for the rest.
+constexpr std::size_t kNotesBytesMax = 512 << 10;
+
 void write_notes(const std::vector<Note>& notes, Note::Kind kind, std::string_view heading,
                  std::string& out) {
+  std::size_t left = 0;
   bool is_first = true;
   for (const auto& note : notes) {
     if (note.kind != kind) continue;
     if (is_first) out += cat("\n# ", heading, "\n");
     is_first = false;
-    out += cat("#   ", note.place(), note.text, "\n");
+    if (out.size() < kNotesBytesMax) {
+      out += cat("#   ", note.place(), note.text, "\n");
+    } else {
+      ++left;
+    }
   }
+  if (left > 0) out += cat("#   and ", left, " more, which stderr has named\n");
 }
 
 }  // namespace
