@@ -317,7 +317,7 @@ class AlloyMapper {
   void name_unused(const AlloyComponent& component) {
     const auto& kind = component.kind;
     const auto is_family = [&](std::string_view family) { return kind.starts_with(family); };
-    if (kind == "local.file") return;  // where it is used its path is
+    if (kind == "local.file") return map_file(component);
     if (kind == "logging") return map_logging(component);
     if (is_family("loki.")) {
       left_out(component, "logs; msp-agent sends this host's metrics only, keep Alloy for it");
@@ -352,6 +352,15 @@ class AlloyMapper {
     } else {
       left_out(component, "msp-agent has nothing like it");
     }
+  }
+
+  /// Where its content is used, the path is used instead.
+  void map_file(const AlloyComponent& component) {
+    Part part(&component.body, component.id, context_);
+    for (const auto* const key : {"filename", "is_secret", "detector", "poll_frequency"}) {
+      part.find(key);
+    }
+    part.finish();
   }
 
   void map_logging(const AlloyComponent& component) {

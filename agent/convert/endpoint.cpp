@@ -286,7 +286,12 @@ std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& contex
   DraftEndpoint out;
   out.at = part.at();
   out.title = std::move(title);
-  if (!read_url(part, out)) return std::nullopt;
+  if (!read_url(part, out)) {
+    context.notes.left_out(part.at(),
+                           cat(part.name(), ": the whole endpoint, for it has no address ",
+                               "that can be carried over"));
+    return std::nullopt;
+  }
   read_basic_auth(part.part("basic_auth"), out);
   read_bearer(part, out);
   split_login(part, out);

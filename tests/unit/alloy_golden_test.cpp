@@ -139,5 +139,45 @@ TEST_CASE("convert: what is noted stands in the result too, and no secret of a v
   CHECK(notes > 100);
 }
 
+/// Whether `conversion` names `key`, or says of one of the blocks it is in (by their lines) that it
+/// is left out or not needed.
+bool names(const Conversion& conversion, const std::string& key, const std::vector<int>& around) {
+  return std::any_of(conversion.notes.begin(), conversion.notes.end(), [&](const Note& note) {
+    if (note.text.find(key) != std::string::npos) return true;
+    return (note.kind == Note::Kind::left_out ||
+            note.text.find(": not needed: ") != std::string::npos) &&
+           std::find(around.begin(), around.end(), note.line) != around.end();
+  });
+}
+
+TEST_CASE("convert: a key that nobody knows is named, whatever block it stands in") {
+  const std::string key = "nobody_knows_this";
+  int keys = 0;
+  for (const auto& folder : fs::directory_iterator(fs::path(FIXTURES) / "alloy")) {
+    const auto loaded = load(folder.path());
+    if (loaded.files.size() != 1) continue;
+    const auto& text = loaded.files.front().text;
+    std::vector<int> around;
+    int line = 0;
+    for (std::string_view rest = text; auto content = next_line(rest);) {
+      ++line;
+      const auto shown = trim(*content);
+      if (shown.starts_with('}') && !around.empty()) around.pop_back();
+      if (!shown.ends_with('{')) continue;
+      around.push_back(line);
+      if (shown.ends_with("= {")) continue;  // an object's keys are the user's own
+      const auto at = static_cast<std::size_t>(rest.data() - text.data());
+      auto changed = loaded.files;
+      changed.front().text.insert(at, key + " = 1\n");
+      const auto got = convert(ForeignAgent::alloy, changed, loaded.env_file);
+      INFO(folder.path().string() << ":" << line << " " << got.error);
+      if (!got.yaml) continue;
+      ++keys;
+      CHECK(names(got, key, around));
+    }
+  }
+  CHECK(keys > 60);
+}
+
 }  // namespace
 }  // namespace msp
