@@ -33,6 +33,13 @@ bool matches_any_value(std::string_view regex) {
          std::find(std::begin(kSome), std::end(kSome), regex) != std::end(kSome);
 }
 
+/// Whether every sample has the label `name`, and not empty.
+bool is_everywhere(const DraftLabels& labels, std::string_view name) {
+  constexpr std::string_view kAlways[] = {"__name__", "__address__", "instance", "job"};
+  return find_label(labels, name) != nullptr ||
+         std::find(std::begin(kAlways), std::end(kAlways), name) != std::end(kAlways);
+}
+
 struct Rule {
   Part part;
   std::string action;
@@ -121,8 +128,10 @@ void apply_replace(Rule& rule, ConvertContext& context, DraftLabels& labels) {
                       (value->is(Kind::text) && (value->text == "$$1" || value->text == "$${1}"));
   const bool has_group =
       value != nullptr && value->is(Kind::text) && value->text.find("$$") != std::string::npos;
-  const bool applies_always =
-      rule.sources.empty() ? matches_all(rule.regex) : matches_any_value(rule.regex);
+  const bool has_value =
+      std::any_of(rule.sources.begin(), rule.sources.end(),
+                  [&](const std::string& name) { return is_everywhere(labels, name); });
+  const bool applies_always = has_value ? matches_any_value(rule.regex) : matches_all(rule.regex);
   if (!applies_always || (copies && rule.sources.size() != 1) || (has_group && !copies)) {
     part.left_out("target_label",
                   cat("makes the label ", quoted(rule.target), " out of others",

@@ -91,7 +91,8 @@ def a_syntax_error_names_its_place_and_shows_the_line() -> None:
 
 def what_cannot_be_converted_exits_1() -> None:
     assert "found no prometheus.remote_write" in refused(str(ALLOY / "no_remote_write/config.alloy"))
-    assert "found no remote_write" in refused("--from", "prometheus", str(PROMETHEUS / "no_remote_write/prometheus.yml"))
+    nothing = PROMETHEUS / "no_remote_write/prometheus.yml"
+    assert "found no remote_write" in refused("--from", "prometheus", str(nothing))
     assert "No such file" in refused("/nothing/here.alloy")
     assert "No such file" in refused(str(ALLOY / "minimal/config.alloy"), "--env-file", "/nothing/here")
 

@@ -98,6 +98,43 @@ TEST_CASE("convert: identity from the label of that name, or of a similar one, w
   CHECK(told(alloy(host("")), "to do: customer_id"));
 }
 
+TEST_CASE("convert: a rule is a label only where it writes the same on every sample") {
+  const auto with_rule = [](const std::string& rule) {
+    return convert(ForeignAgent::prometheus,
+                   {{"p", cat("scrape_configs: [{job_name: j, static_configs: [{targets: "
+                              "['localhost:9100']}], metric_relabel_configs: [{",
+                              rule,
+                              "}]}]\nglobal: {external_labels: {customer_id: a}}\n"
+                              "remote_write: {url: 'http://h/w'}\n")}},
+                   {});
+  };
+  const std::vector<std::string> labels = {
+      "target_label: x, replacement: y",
+      "target_label: x, replacement: y, regex: '.*', action: Replace",
+      "target_label: x, replacement: y, source_labels: [device]",
+      "target_label: x, replacement: y, source_labels: [__name__], regex: '.+'"};
+  for (const auto& rule : labels) {
+    INFO(rule);
+    CHECK(label(loaded(with_rule(rule)), "x") == "y");
+  }
+  CHECK(label(loaded(with_rule("target_label: x, source_labels: [job]")), "x") == "j");
+  const std::vector<std::string> others = {
+      "target_label: x, replacement: y, source_labels: [device], regex: '.+'",
+      "target_label: x, replacement: y, source_labels: [__name__], regex: 'node_.*'",
+      "target_label: x, replacement: y, regex: 'z'",
+      "target_label: x, replacement: 'y$1', source_labels: [__name__]",
+      "target_label: x, source_labels: [device]",
+      "target_label: x, source_labels: [job, instance]",
+      "target_label: x, replacement: ''",
+      "target_label: x, replacement: y, action: lowercase"};
+  for (const auto& rule : others) {
+    INFO(rule);
+    const auto got = with_rule(rule);
+    CHECK(label(loaded(got), "x").empty());
+    CHECK(told(got, "not carried over: metric_relabel_configs."));
+  }
+}
+
 TEST_CASE("convert: what goes round in circles, or parts and meets again, ends") {
   std::string ladder =
       "prometheus.exporter.unix \"u\" { }\nprometheus.scrape \"s\" {\n targets = "
