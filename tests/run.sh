@@ -32,7 +32,7 @@ done
 : "${parts:=tree unit collectors fault integration}" "${presets:=release asan tsan}"
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan='config_errors delivery dry_run fleet loop outage real_server startup'
+under_asan='config_errors convert_alloy delivery dry_run fleet loop outage real_server startup'
 under_tsan='delivery loop outage real_server'
 
 is_in() { # word, list
@@ -76,9 +76,11 @@ catch2_tests() { # part, preset
   run "$1 ($2)" python3 tests/support/catch2_report.py "$1 ($2)" "build/$2/tests/$(binary_of "$1")"
 }
 
-# Mutated segments, always the same ones.
+# Mutated segments and foreign configurations, always the same ones.
 fuzz() { # preset
   run "fuzz ($1)" sh -c "build/$1/tests/segment_fuzz --runs=5000 && echo 'ok fuzz ($1): segments'"
+  run "fuzz ($1)" sh -c "build/$1/tests/alloy_fuzz --runs=5000 tests/fixtures/alloy tests/fixtures/prometheus &&
+    echo 'ok fuzz ($1): configurations of Alloy and Prometheus'"
 }
 
 binary_of() { # part
@@ -94,7 +96,7 @@ build() { # preset
     for part in unit collectors fault; do
       if is_in "$part" "$parts"; then targets="$targets $(binary_of "$part")"; fi
     done
-    if is_in fault "$parts"; then targets="$targets segment_fuzz"; fi
+    if is_in fault "$parts"; then targets="$targets segment_fuzz alloy_fuzz"; fi
   fi
   tests=$(integration_tests "$1")
   if [ -n "$tests" ]; then targets="$targets msp-agent"; fi

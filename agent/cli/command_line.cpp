@@ -13,6 +13,22 @@ const std::map<std::string, LogLevel> kLogLevels = {{"debug", LogLevel::debug},
                                                     {"warning", LogLevel::warning},
                                                     {"error", LogLevel::error}};
 
+CLI::App* add_convert_alloy(CLI::App& app, ConvertOptions& options) {
+  auto* command =
+      app.add_subcommand("convert-alloy", "Print Alloy's configuration as an msp-agent.yaml");
+  command->add_option("FILE", options.file, "A file, a folder of *.alloy files, or - for stdin")
+      ->required();
+  command
+      ->add_option("--env-file", options.env_file,
+                   "The variables of Alloy's unit, such as /etc/default/alloy")
+      ->type_name("FILE");
+  command->add_option("--from", options.from, "What FILE is: alloy or prometheus")
+      ->check(CLI::IsMember({"alloy", "prometheus"}).description(""))
+      ->type_name("AGENT")
+      ->capture_default_str();
+  return command;
+}
+
 /// "/host/proc/" is "/host/proc", "/" stays.
 void strip_trailing_slashes(std::string& path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -80,6 +96,8 @@ int run_command_line(int argc, char** argv) {
   auto* initializing = app.add_subcommand("init", "Write the configuration, from flags or answers");
   add_init_options(*initializing, init_options);
   auto* collectors = app.add_subcommand("collectors", "List the collectors");
+  ConvertOptions convert_options;
+  auto* convert = add_convert_alloy(app, convert_options);
   app.footer("Exit codes: 0 done, 1 failed, 2 bad usage, 78 bad configuration.");
 
   try {
@@ -94,6 +112,7 @@ int run_command_line(int argc, char** argv) {
   if (collectors->parsed()) return list_collectors();
   if (checking->parsed()) return check(options);
   if (initializing->parsed()) return init(options, init_options);
+  if (convert->parsed()) return convert_alloy(convert_options);
   return is_dry_run ? dry_run(options, dry) : run(options);
 }
 

@@ -33,11 +33,18 @@ struct DryRunOptions {
   bool diff = false;                    // two passes, and what changed between them
 };
 
+struct ConvertOptions {
+  std::string file;            // or a folder of *.alloy files; "-": standard input
+  std::string env_file;        // empty: none
+  std::string from = "alloy";  // or prometheus
+};
+
 int run(const GlobalOptions& options);
 int dry_run(const GlobalOptions& options, const DryRunOptions& wanted);
 int check(const GlobalOptions& options);
 int init(const GlobalOptions& options, const InitOptions& wanted);
 int list_collectors();
+int convert_alloy(const ConvertOptions& options);
 
 /// The configuration, or nothing after printing a line for each thing wrong with it.
 std::optional<Config> load_config_or_tell(const GlobalOptions& options);

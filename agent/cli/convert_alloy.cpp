@@ -1,0 +1,110 @@
+// msp-agent convert-alloy FILE: another agent's configuration as an msp-agent.yaml on stdout. What
+// it cannot carry over is named on stderr, and in comments at the end of the result.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "agent/cli/commands.h"
+#include "agent/convert/conversion.h"
+#include "agent/core/file.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+void tell(std::string_view text) {
+  std::fprintf(stderr, "msp-agent: %.*s\n", static_cast<int>(text.size()), text.data());
+}
+
+Result<ForeignFile> read_stdin() {
+  ForeignFile file{"-", ""};
+  char buffer[64 << 10];
+  while (file.text.size() <= kForeignBytesMax) {
+    const auto size = std::fread(buffer, 1, sizeof buffer, stdin);
+    if (size == 0) break;
+    file.text.append(buffer, size);
+  }
+  if (std::ferror(stdin) != 0) return failed("cannot read standard input");
+  return file;
+}
+
+Result<ForeignFile> read_foreign(const std::string& path) {
+  auto text = read_file(path, kForeignBytesMax);
+  if (!text) return text.error();
+  return ForeignFile{path, std::move(*text)};
+}
+
+/// The *.alloy files of a folder in the order of their names, as Alloy takes them: not those of
+/// folders inside.
+Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
+  constexpr std::size_t kFilesMax = 1'000;
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    if (entry.path().extension() == ".alloy" && entry.is_regular_file(error)) {
+      names.push_back(entry.path().string());
+    }
+  }
+  if (error) return failed(cat(path, ": ", error.message()));
+  if (names.empty()) return failed(cat(path, ": no *.alloy file in this folder"));
+  if (names.size() > kFilesMax) return failed(cat(path, ": more than ", kFilesMax, " files"));
+  std::sort(names.begin(), names.end());
+  std::vector<ForeignFile> files;
+  for (const auto& name : names) {
+    auto file = read_foreign(name);
+    if (!file) return file.error();
+    files.push_back(std::move(*file));
+  }
+  return files;
+}
+
+Result<std::vector<ForeignFile>> read_foreign_files(const ConvertOptions& options) {
+  std::error_code error;
+  const bool is_alloy = options.from == "alloy";
+  if (is_alloy && options.file != "-" && std::filesystem::is_directory(options.file, error)) {
+    return read_folder(options.file);
+  }
+  auto file = options.file == "-" ? read_stdin() : read_foreign(options.file);
+  if (!file) return file.error();
+  std::vector<ForeignFile> files;
+  files.push_back(std::move(*file));
+  return files;
+}
+
+}  // namespace
+
+int convert_alloy(const ConvertOptions& options) {
+  const auto files = read_foreign_files(options);
+  if (!files) {
+    tell(files.error().text);
+    return kExitFailed;
+  }
+  std::optional<ForeignFile> env_file;
+  if (!options.env_file.empty()) {
+    auto read = read_foreign(options.env_file);
+    if (!read) {
+      tell(read.error().text);
+      return kExitFailed;
+    }
+    env_file = std::move(*read);
+  }
+  const auto from = options.from == "alloy" ? ForeignAgent::alloy : ForeignAgent::prometheus;
+  const auto conversion = convert(from, *files, env_file);
+  for (const auto& note : conversion.notes) tell(note.to_string());
+  if (!conversion.yaml) {
+    tell(conversion.error);
+    return kExitFailed;
+  }
+  const auto& yaml = *conversion.yaml;
+  const bool written =
+      std::fwrite(yaml.data(), 1, yaml.size(), stdout) == yaml.size() && std::fflush(stdout) == 0;
+  if (written) return kExitDone;
+  tell("cannot write to standard output");
+  return kExitFailed;
+}
+
+}  // namespace msp

@@ -1,0 +1,237 @@
+// Texts from anywhere, converted as Alloy's and as Prometheus' configuration: no crash, no endless
+// work, and an answer that keeps its promise, which is a configuration that msp-agent loads or an
+// error, never both or neither. libFuzzer takes LLVMFuzzerTestOneInput as it is; without it this is
+// a program:
+//
+//     alloy_fuzz [--runs=N] [--seed=N] [file or directory]...
+//
+// reads every file, those of folders inside as well, then N mutations of them.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/convert/conversion.h"
+#include "agent/core/text.h"
+
+namespace {
+
+std::uint64_t g_results = 0;
+
+void require(bool holds, std::string_view what) {
+  if (holds) return;
+  std::fprintf(stderr, "alloy_fuzz: %.*s\n", static_cast<int>(what.size()), what.data());
+  std::abort();
+}
+
+bool is_one_line(std::string_view text) {
+  return msp::is_utf8(text) && text.find('\n') == std::string_view::npos;
+}
+
+/// The result with customer_id filled in loads; only variables may be missing, which the host has.
+void require_loads(std::string yaml) {
+  constexpr std::string_view kBlank = "customer_id: \"\"";
+  if (const auto at = yaml.find(kBlank); at != yaml.npos) {
+    yaml.replace(at, kBlank.size(), "customer_id: alpha");
+  }
+  for (const auto& error : msp::parse_config(yaml, "the result").errors) {
+    const bool is_variable = error.text.find("is not set; set it") != std::string::npos;
+    require(is_variable, error.to_string() + " in\n" + yaml);
+  }
+}
+
+void convert(msp::ForeignAgent from, const std::string& text, const std::string& variables) {
+  const auto got = msp::convert(from, {{"f", text}}, msp::ForeignFile{"e", variables});
+  require(got.yaml.has_value() == got.error.empty(), "a result and an error, or neither");
+  require(msp::is_utf8(got.error), "an error that is not UTF-8");
+  const auto lines = 1 + std::max(std::count(text.begin(), text.end(), '\n'),
+                                  std::count(variables.begin(), variables.end(), '\n'));
+  for (const auto& note : got.notes) {
+    require(is_one_line(note.to_string()), "a note of more than one line");
+    require(note.line >= 0 && note.line <= lines, "a note outside of the file");
+  }
+  if (!got.yaml) return;
+  ++g_results;
+  require_loads(*got.yaml);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  constexpr std::string_view kVariables = "\n=variables=\n";
+  const auto split = bytes.find(kVariables);
+  const std::string text(bytes.substr(0, split));
+  const std::string variables(split == bytes.npos ? "" : bytes.substr(split + kVariables.size()));
+  convert(msp::ForeignAgent::alloy, text, variables);
+  convert(msp::ForeignAgent::prometheus, text, variables);
+  return 0;
+}
+
+#ifndef MSP_AGENT_LIBFUZZER
+namespace {
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void add(const std::filesystem::path& path, std::vector<std::string>& corpus) {
+  if (!std::filesystem::is_directory(path)) {
+    corpus.push_back(contents(path));
+    return;
+  }
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+    const auto kind = entry.path().extension();
+    if (kind == ".alloy" || kind == ".yml") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    const auto variables = file.parent_path() / "alloy.env";
+    corpus.push_back(contents(file));
+    if (std::filesystem::exists(variables)) {
+      corpus.back() += "\n=variables=\n" + contents(variables);
+    }
+  }
+}
+
+class Mutator {
+ public:
+  explicit Mutator(std::uint64_t seed, const std::vector<std::string>& corpus)
+      : random_(seed), corpus_(corpus) {}
+
+  std::string next() {
+    auto text = corpus_[below(corpus_.size())];
+    for (auto left = 1 + below(3); left > 0; --left) harm(text);
+    return text;
+  }
+
+ private:
+  std::size_t below(std::size_t n) {
+    return n == 0 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
+  }
+
+  void harm(std::string& text) {
+    static const std::string kPieces[] = {"{",
+                                          "}",
+                                          "[",
+                                          "]",
+                                          "(",
+                                          ")",
+                                          "\"",
+                                          "`",
+                                          "'",
+                                          "//",
+                                          "/*",
+                                          "*/",
+                                          "=",
+                                          "+",
+                                          ".",
+                                          ",",
+                                          ":",
+                                          "- ",
+                                          "\n",
+                                          "\r",
+                                          "\t",
+                                          "$",
+                                          "$$",
+                                          "${",
+                                          "${A}",
+                                          "${A:-b}",
+                                          "%{A}",
+                                          "\\",
+                                          "\\u0000",
+                                          "\\xff",
+                                          "null",
+                                          "env(\"A\")",
+                                          "constants.hostname",
+                                          "rule { target_label = \"a\" }",
+                                          "concat(",
+                                          "~",
+                                          "#",
+                                          "&a ",
+                                          "*a",
+                                          "!!x ",
+                                          "|\n",
+                                          "customer_id",
+                                          "password",
+                                          "0",
+                                          "-1",
+                                          "1y",
+                                          "http://",
+                                          "@",
+                                          "\xff",
+                                          std::string(1, '\0'),
+                                          "\xe2\x82",
+                                          "서"};
+    const auto at = below(text.size() + 1);
+    const auto& other = corpus_[below(corpus_.size())];
+    switch (below(6)) {
+      case 0:
+        text.insert(at, kPieces[below(std::size(kPieces))]);
+        break;
+      case 1:
+        text.erase(at, 1 + below(30));
+        break;
+      case 2:
+        text.insert(at, text, below(text.size() + 1), below(300));
+        break;
+      case 3:
+        text.insert(at, other, below(other.size() + 1), below(300));
+        break;
+      case 4:
+        if (at < text.size()) text[at] = static_cast<char>(random_());
+        break;
+      default:
+        if (below(8) == 0) text.resize(at);
+    }
+  }
+
+  std::mt19937_64 random_;
+  const std::vector<std::string>& corpus_;
+};
+
+void run(const std::string& bytes) {
+  using namespace std::chrono_literals;
+  const auto begin = std::chrono::steady_clock::now();
+  LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  require(std::chrono::steady_clock::now() - begin < 10s, "more than 10 s for one text");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::uint64_t runs = 2000;
+  std::uint64_t seed = 1;
+  std::vector<std::string> corpus;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.starts_with("--runs=")) {
+      runs = std::strtoull(argument.c_str() + 7, nullptr, 10);
+    } else if (argument.starts_with("--seed=")) {
+      seed = std::strtoull(argument.c_str() + 7, nullptr, 10);
+    } else {
+      add(argument, corpus);
+    }
+  }
+  require(!corpus.empty(), "no file to begin with");
+  for (const auto& bytes : corpus) run(bytes);
+  std::printf("alloy_fuzz: %zu files, %llu mutations, seed %llu\n", corpus.size(),
+              static_cast<unsigned long long>(runs), static_cast<unsigned long long>(seed));
+  Mutator mutator(seed, corpus);
+  for (std::uint64_t i = 0; i < runs; ++i) run(mutator.next());
+  std::printf("alloy_fuzz: %llu of them became a configuration\n",
+              static_cast<unsigned long long>(g_results));
+  return 0;
+}
+#endif

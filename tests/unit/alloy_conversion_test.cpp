@@ -1,0 +1,221 @@
+// What becomes of another agent's configuration, piece by piece; the whole is in
+// alloy_golden_test.cpp.
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/convert/conversion.h"
+#include "agent/convert/env_file.h"
+#include "agent/convert/part.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+Conversion alloy(const std::string& text) {
+  return convert(ForeignAgent::alloy, {{"f.alloy", text}}, std::nullopt);
+}
+
+/// A host with `labels` in external_labels and `more` in its endpoint.
+std::string host(const std::string& labels, const std::string& more = "") {
+  return cat("prometheus.remote_write \"w\" {\n external_labels = {", labels,
+             "}\n endpoint {\n  url = \"http://h/w\"\n", more, "\n }\n}\n");
+}
+
+Config loaded(const Conversion& conversion) {
+  INFO(conversion.error);
+  REQUIRE(conversion.yaml.has_value());
+  const auto outcome = parse_config(*conversion.yaml, "f");
+  for (const auto& error : outcome.errors) FAIL(error.to_string());
+  return outcome.config;
+}
+
+std::string label(const Config& config, std::string_view name) {
+  for (const auto& one : config.labels) {
+    if (one.name == name) return one.value;
+  }
+  return "";
+}
+
+bool told(const Conversion& conversion, std::string_view words) {
+  for (const auto& note : conversion.notes) {
+    if (note.to_string().find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST_CASE("convert: job stays what Alloy made it, instance the host's name") {
+  const auto config =
+      loaded(alloy("prometheus.exporter.unix \"u\" { }\n"
+                   "prometheus.scrape \"s\" {\n targets = prometheus.exporter.unix.u.targets\n "
+                   "job_name = \"mine\"\n"
+                   " forward_to = [prometheus.remote_write.w.receiver]\n}\n" +
+                   host("customer_id = \"a\"")));
+  CHECK(label(config, "job") == "integrations/unix");
+  CHECK(label(config, "instance").empty());
+  CHECK(config.interval == std::chrono::minutes(1));
+}
+
+TEST_CASE("convert: every value arrives as it was, whatever YAML or our '$' would make of it") {
+  const std::vector<std::string> values = {
+      "plain", "a: b",   "#c",   "'quoted'", "\\\"x\\\"", "- a", "{a}",  "[a]",  "null",  "~",
+      "true",  "1",      "0x1f", "a$",       "$a",        "$$",  "$$$",  "${a}", "$${a}", "%{a}",
+      "*a",    "&a",     "!a",   "@a",       "a,b",       "a'b", " a ",  "?",    "|",     ">",
+      "서버",  "a\\\\b", "=",    "---",      "...",       "<<",  "a #b", "a:",   ":a",    "."};
+  for (const auto& value : values) {
+    INFO(value);
+    std::string plain = value;
+    for (auto at = plain.find('\\'); at != plain.npos; at = plain.find('\\', at + 1))
+      plain.erase(at, 1);
+    const auto config = loaded(alloy(host(cat("customer_id = \"a\", x = \"", value, "\""))));
+    CHECK(label(config, "x") == plain);
+  }
+}
+
+TEST_CASE("convert: a variable stays one beside dollars, and its name is told") {
+  setenv("MSP_TEST_TAIL", "z", 1);
+  const auto got = alloy(host("customer_id = \"a\", x = \"$\" + env(\"MSP_TEST_TAIL\") + \"$$\""));
+  CHECK(label(loaded(got), "x") == "$z$$");
+  CHECK(told(got, "to do: set MSP_TEST_TAIL for msp-agent"));
+}
+
+TEST_CASE("convert: identity from the label of that name, or of a similar one, which stays") {
+  const auto exact = loaded(
+      alloy(host("customer_id = \"a\", tenant = \"b\", server_name = \"s\", environment = \"e\"")));
+  CHECK(exact.customer_id == "a");
+  CHECK(exact.server_name == "s");
+  CHECK(exact.environment == "e");
+  CHECK(label(exact, "tenant") == "b");
+  const auto similar = loaded(alloy(host("tenant = \"b\", hostname = \"s\", env = \"e\"")));
+  CHECK(similar.customer_id == "b");
+  CHECK(similar.server_name == "s");
+  CHECK(similar.environment == "e");
+  CHECK(label(similar, "tenant") == "b");
+  CHECK(label(similar, "hostname") == "s");
+  CHECK(label(similar, "env") == "e");
+  CHECK(told(alloy(host("customer_id = \"A B\"")), "to do: customer_id"));
+  CHECK(told(alloy(host("")), "to do: customer_id"));
+}
+
+TEST_CASE("convert: a rule is a label only where it writes the same on every sample") {
+  const auto with_rule = [](const std::string& rule) {
+    return convert(ForeignAgent::prometheus,
+                   {{"p", cat("scrape_configs: [{job_name: j, static_configs: [{targets: "
+                              "['localhost:9100']}], metric_relabel_configs: [{",
+                              rule,
+                              "}]}]\nglobal: {external_labels: {customer_id: a}}\n"
+                              "remote_write: {url: 'http://h/w'}\n")}},
+                   {});
+  };
+  const std::vector<std::string> labels = {
+      "target_label: x, replacement: y",
+      "target_label: x, replacement: y, regex: '.*', action: Replace",
+      "target_label: x, replacement: y, source_labels: [device]",
+      "target_label: x, replacement: y, source_labels: [__name__], regex: '.+'"};
+  for (const auto& rule : labels) {
+    INFO(rule);
+    CHECK(label(loaded(with_rule(rule)), "x") == "y");
+  }
+  CHECK(label(loaded(with_rule("target_label: x, source_labels: [job]")), "x") == "j");
+  const std::vector<std::string> others = {
+      "target_label: x, replacement: y, source_labels: [device], regex: '.+'",
+      "target_label: x, replacement: y, source_labels: [__name__], regex: 'node_.*'",
+      "target_label: x, replacement: y, regex: 'z'",
+      "target_label: x, replacement: 'y$1', source_labels: [__name__]",
+      "target_label: x, source_labels: [device]",
+      "target_label: x, source_labels: [job, instance]",
+      "target_label: x, replacement: ''",
+      "target_label: x, replacement: y, action: lowercase"};
+  for (const auto& rule : others) {
+    INFO(rule);
+    const auto got = with_rule(rule);
+    CHECK(label(loaded(got), "x").empty());
+    CHECK(told(got, "not carried over: metric_relabel_configs."));
+  }
+}
+
+TEST_CASE("convert: what goes round in circles, or parts and meets again, ends") {
+  std::string ladder =
+      "prometheus.exporter.unix \"u\" { }\nprometheus.scrape \"s\" {\n targets = "
+      "prometheus.exporter.unix.u.targets\n forward_to = "
+      "[prometheus.relabel.r0.receiver]\n}\n";
+  for (int i = 0; i < 40; ++i) {
+    const auto next = cat("prometheus.relabel.r", i + 1, ".receiver");
+    ladder += cat("prometheus.relabel \"r", i, "\" {\n forward_to = [", next, ", ", next, "]\n}\n");
+  }
+  CHECK_FALSE(alloy(ladder + host("")).yaml.has_value());
+  const auto circle = alloy(
+      "prometheus.exporter.unix \"u\" { }\nprometheus.scrape \"s\" {\n targets = "
+      "discovery.relabel.a.output\n forward_to = [prometheus.relabel.a.receiver]\n}\n"
+      "discovery.relabel \"a\" {\n targets = concat(discovery.relabel.b.output, "
+      "prometheus.exporter.unix.u.targets)\n}\n"
+      "discovery.relabel \"b\" {\n targets = discovery.relabel.a.output\n}\n"
+      "prometheus.relabel \"a\" {\n forward_to = [prometheus.relabel.b.receiver]\n}\n"
+      "prometheus.relabel \"b\" {\n forward_to = [prometheus.relabel.a.receiver, "
+      "prometheus.remote_write.w.receiver]\n}\n" +
+      host("customer_id = \"a\""));
+  CHECK(loaded(circle).customer_id == "a");
+}
+
+TEST_CASE("convert: too large is refused, large is not slow") {
+  const auto large =
+      convert(ForeignAgent::alloy, {{"f", std::string(kForeignBytesMax + 1, ' ')}}, {});
+  CHECK(large.error == "f: more than 1048576 bytes; accepted: less");
+  std::string many;
+  while (many.size() < kForeignBytesMax - 1000) many += "a.b \"c\" {\n d = [1, 2]\n}\n";
+  const auto got = alloy(many + host("customer_id = \"a\""));
+  CHECK(loaded(got).customer_id == "a");
+  CHECK(got.notes.size() > 10'000);
+}
+
+TEST_CASE("convert: a syntax error shows its line, but nothing that may be a secret") {
+  CHECK(alloy("a {\n  b = = 1\n}").error ==
+        "f.alloy:2:7: found '='; expected a value\n      b = = 1\n          ^");
+  const auto got = alloy("a {\n  password = \"hush\" \"\n}");
+  CHECK(got.error.find("hush") == std::string::npos);
+  CHECK(got.error.find("    password = ...") != std::string::npos);
+  CHECK(convert(ForeignAgent::prometheus, {{"p.yml", "a: [1\nb: 2\n"}}, {})
+            .error.starts_with("p.yml:1:4: "));
+}
+
+TEST_CASE("convert: all files of a folder are told what is wrong with them") {
+  const auto got = convert(ForeignAgent::alloy, {{"1", "a = "}, {"2", "b { }"}, {"3", "}"}}, {});
+  CHECK(got.error.find("1:1:5: ") != std::string::npos);
+  CHECK(got.error.find("3:1:1: ") != std::string::npos);
+  CHECK_FALSE(got.yaml.has_value());
+}
+
+TEST_CASE("convert: durations of Go and Prometheus") {
+  struct Row {
+    std::string text;
+    long ms;
+  };
+  const std::vector<Row> rows = {{"15s", 15'000},       {"1m30s", 90'000}, {"1.5s", 1'500},
+                                 {"500ms", 500},        {"1h", 3'600'000}, {"1d", 86'400'000},
+                                 {"2w", 1'209'600'000}, {"0s", 0}};
+  for (const auto& row : rows) CHECK(foreign_duration_ms(row.text) == row.ms);
+  for (const std::string bad : {"", "15", "s", "1x", "1.2.3s", "-1s", "1s ", "99999999999999y"}) {
+    INFO(bad);
+    CHECK_FALSE(foreign_duration_ms(bad).has_value());
+  }
+  CHECK(duration_words(90'000) == "1m30s");
+  CHECK(duration_words(1'500) == "1s500ms");
+}
+
+TEST_CASE("convert: an environment file as systemd reads it") {
+  Notes notes;
+  const EnvFile env("e",
+                    "A=1\n# B=2\n;C=3\n  D = two words \nexport E=\"a b\"\nF='$x'\"y\"\\z\r\n"
+                    "G=long\\\n  er\nnonsense\n9=x\nH=\nI=\"open\n",
+                    notes);
+  CHECK(env.expand("${A}${D}|${E}|${F}|${G}|${H}") == "1two words|a b|$xyz|longer|");
+  CHECK_FALSE(env.expand("${B}").has_value());
+  CHECK_FALSE(env.expand("${C}").has_value());
+  CHECK_FALSE(env.expand("${I}").has_value());
+  CHECK(env.expand("${B:-x}${H:-y}${A:-z}$$") == "xy1$");
+  CHECK(notes.sorted().size() == 3);
+}
+
+}  // namespace
+}  // namespace msp
