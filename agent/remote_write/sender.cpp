@@ -103,7 +103,8 @@ Verdict Sender::send() {
 
 void Sender::on_delivered() {
   stats_.samples_sent += batch_.samples();
-  stats_.clear_trouble();
+  stats_.last_success_ms = wall_ns() / kNsPerMs;
+  stats_.state = EndpointState::delivering;
   failures_ = 0;
   told_rejection_ = false;
   if (failing_since_ns_ == 0) return;
@@ -119,7 +120,8 @@ void Sender::on_delivered() {
 
 void Sender::on_rejected(const HttpAnswer& answer) {
   stats_.samples_rejected += batch_.samples();
-  stats_.set_trouble("samples are refused by", problem(answer), monotonic_ns());
+  stats_.set_last_error(problem(answer));
+  stats_.state = EndpointState::delivering;
   failures_ = 0;
   if (std::exchange(told_rejection_, true)) return;
   log_error(cat(stats_.name, " refuses samples: ", problem(answer), "; ", grouped(batch_.samples()),
@@ -135,16 +137,16 @@ void Sender::on_retry(const HttpAnswer& answer) {
   resume_ns_ = now_ns + wait.count();
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
   caught_up_ = 0;
-  const auto* what = answer.status == 0 ? "cannot reach" : "cannot deliver to";
-  stats_.set_trouble(what, problem(answer), now_ns);
+  stats_.set_last_error(problem(answer));
+  stats_.state = EndpointState::retrying;
 
   // The server's words may differ from answer to answer; its status is what makes it another
   // problem.
   auto kind = answer.status == 0 ? answer.error : cat(answer.status);
   if (kind == told_ || (!told_.empty() && now_ns - told_at_ns_ < kTellAgainAfter.count())) return;
-  log_warning(cat(what, " ", stats_.name, ": ", problem(answer), "; ",
-                  grouped(buffer_.state(endpoint_).samples), " samples kept, next try in ",
-                  duration_text(wait.count())));
+  log_warning(cat(answer.status == 0 ? "cannot reach " : "cannot deliver to ", stats_.name, ": ",
+                  problem(answer), "; ", grouped(buffer_.state(endpoint_).samples),
+                  " samples kept, next try in ", duration_text(wait.count())));
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
 }

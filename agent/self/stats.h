@@ -1,5 +1,5 @@
-// What the agent did and how it is, for its own metrics and for people. Written by the thread that
-// does it, read by any.
+// Counters and states of what the agent did, for its own metrics and its status. Written by the
+// thread that does it, read by any.
 #pragma once
 
 #include <atomic>
@@ -10,6 +10,14 @@
 
 namespace msp {
 
+/// What became of the last request to an endpoint.
+enum class EndpointState : std::uint8_t {
+  starting,       // there was none yet
+  delivering,     // accepted
+  retrying,       // no answer, or one that passes by itself
+  misconfigured,  // somebody must mend the configuration, here or there
+};
+
 struct EndpointStats {
   explicit EndpointStats(std::string endpoint_name) : name(std::move(endpoint_name)) {}
 
@@ -18,33 +26,24 @@ struct EndpointStats {
   std::atomic<std::uint64_t> samples_rejected = 0;  // refused for good, dropped
   std::atomic<std::uint64_t> bytes_sent = 0;        // bodies, whatever the answer was
   std::atomic<std::uint64_t> requests = 0;
-  std::atomic<std::uint64_t> retries = 0;          // requests that will be sent again
+  std::atomic<std::uint64_t> retries = 0;         // requests that will be sent again
+  std::atomic<std::int64_t> last_success_ms = 0;  // wall clock; 0: never
+  std::atomic<EndpointState> state = EndpointState::starting;
   std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
 
-  /// Why nothing is delivered, for people: "cannot reach" the endpoint, "no route to host".
-  struct Trouble {
-    std::string what;  // empty: none
-    std::string why;
-    std::int64_t since_ns = 0;  // monotonic
-  };
-  /// One that is there already keeps its beginning.
-  void set_trouble(std::string what, std::string why, std::int64_t now_ns) {
+  /// The server's words, or why there was no answer, on one line; empty: nothing went wrong yet.
+  std::string last_error() const {
     const std::lock_guard lock(mutex_);
-    const auto since_ns = trouble_.what.empty() ? now_ns : trouble_.since_ns;
-    trouble_ = {std::move(what), std::move(why), since_ns};
+    return last_error_;
   }
-  void clear_trouble() {
+  void set_last_error(std::string text) {
     const std::lock_guard lock(mutex_);
-    trouble_ = {};
-  }
-  Trouble trouble() const {
-    const std::lock_guard lock(mutex_);
-    return trouble_;
+    last_error_ = std::move(text);
   }
 
  private:
   mutable std::mutex mutex_;
-  Trouble trouble_;
+  std::string last_error_;
 };
 
 struct AgentStats {

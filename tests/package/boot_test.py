@@ -57,7 +57,7 @@ def killed_in_an_outage_it_comes_back_with_nothing_lost() -> None:
         override(machine, "RestartSec=1")
         configure(machine, f"http://127.0.0.1:{port}/api/v1/write")
         start(machine)  # although nobody listens
-        wait_until_status(machine, f"cannot reach http://127.0.0.1:{port}/api/v1/write for ")
+        wait_until_status(machine, f"cannot reach http://127.0.0.1:{port}/api/v1/write: ")
         first = int(time.time() * 1000)
         time.sleep(8)  # long enough for samples on the disk and samples in memory
         before = main_pid(machine)

@@ -16,7 +16,8 @@ EXPOSURE_MAX = 1.9
 
 def analyze(*arguments: str, inside: pathlib.Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["chroot", inside, "systemd-analyze", "--no-pager", *arguments], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"})
+                          capture_output=True, text=True, check=False,
+                          env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"})
 
 
 def systemd_understands_every_line_of_the_unit() -> None:

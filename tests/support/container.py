@@ -16,7 +16,7 @@ from support.agent import ROOT
 from support.process import Process, poll_until
 
 TREES = ROOT / "build/trees"
-PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates,iproute2"
+PACKAGES = "systemd,systemd-sysv,ca-certificates"
 BOOT_SECONDS_MAX = 60
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
