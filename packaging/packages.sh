@@ -6,11 +6,13 @@
 #   sh packaging/packages.sh [--out DIR]     into DIR (build/packages); prints what it made
 #
 #   --preset release-arm64    of another release build than `release`
+#   --or-newest               as packaging/static_dependencies.sh has it; not for a release
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
 out=$root/build/packages
 preset=release
+sources=
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -19,6 +21,11 @@ usage() {
 
 while [ $# -gt 0 ]; do
   case $1,${2-} in
+    --or-newest,*)
+      sources=--or-newest
+      shift
+      continue
+      ;;
     --out,?*) mkdir -p "$2" && out=$(cd "$2" && pwd) ;;
     --preset,?*) preset=$2 ;;
     *) usage ;;
@@ -51,11 +58,11 @@ export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 umask 022
 
 mkdir -p build "$out"
-sh packaging/dependencies.sh build
+sh packaging/dependencies.sh package
 if [ "$architecture" = "$(uname -m)" ]; then
-  sh packaging/static_dependencies.sh
+  sh packaging/static_dependencies.sh $sources
 else
-  sh packaging/static_dependencies.sh --arch "$architecture"
+  sh packaging/static_dependencies.sh --arch "$architecture" $sources
 fi
 step "configuring $preset" cmake --preset "$preset" -DMSP_AGENT_TESTS=OFF
 step "building $preset" cmake --build --preset "$preset" --target msp-agent
