@@ -88,11 +88,9 @@ set(CPACK_RPM_USER_FILELIST
   "%doc /usr/share/doc/msp-agent/msp-agent.cdx.json"
   "%doc /usr/share/man/man5/msp-agent.yaml.5.gz"
   "%doc /usr/share/man/man8/msp-agent.8.gz")
-# Folders that belong to others.
+# Folders that belong to others. Those of the completions are there only where their shell is: owned by all of them.
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /usr/bin /usr/lib/systemd /usr/lib/systemd/system
-  /usr/lib/sysusers.d /usr/share/bash-completion /usr/share/bash-completion/completions /usr/share/fish
-  /usr/share/fish/vendor_completions.d /usr/share/licenses /usr/share/man /usr/share/man/man5 /usr/share/man/man8
-  /usr/share/zsh /usr/share/zsh/site-functions /var /var/lib)
+  /usr/lib/sysusers.d /usr/share/licenses /usr/share/man /usr/share/man/man5 /usr/share/man/man8 /var /var/lib)
 # No second stripping and no links by build ID; the same bytes on every day and every host.
 set(CPACK_RPM_SPEC_MORE_DEFINE "%global __os_install_post %{nil}
 %define _build_id_links none

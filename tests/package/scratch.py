@@ -89,7 +89,7 @@ class ScratchRoot:
         """Every path but what the system writes by itself, with owner and mode of each."""
         listed = self.must("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/var/lib/dpkg", "-o", "-path",
                            "/var/cache", "-o", "-path", "/var/log", "-o", "-path", "/var/lib/apt", "-o", "-path", "/srv",
-                           "-o", "-name", "*-", ")", "-prune", "-o", "-printf", "%p %u:%g %m\\n")
+                           "-o", "-path", "/tmp", "-o", "-name", "*-", ")", "-prune", "-o", "-printf", "%p %u:%g %m\\n")
         return set(listed.splitlines())
 
 
@@ -114,6 +114,10 @@ class Repository:
     def publish(self, *packages_to_add: pathlib.Path) -> subprocess.CompletedProcess[str]:
         return run("sh", str(ROOT / "packaging/repository.sh"), "--key", self._key, "--out", str(self.path),
                    *map(str, packages_to_add), env=self._home)
+
+    def sign(self, index: pathlib.Path) -> None:
+        must("gpg", "--batch", "--yes", "--armor", "--local-user", self._key, "--detach-sign", "--output",
+             f"{index}.asc", str(index), env=self._home)
 
     def stop(self) -> None:
         run("gpgconf", "--kill", "all", env=self._home)
