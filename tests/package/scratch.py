@@ -65,8 +65,9 @@ class ScratchRoot:
         self.upper, self._work, self.merged = folder / "upper", folder / "work", folder / "root"
         for path in (self.upper, self._work, self.merged):
             path.mkdir(parents=True)
-        self._mount = (f"mount -t overlay overlay -o 'lowerdir={debian_tree()},upperdir={self.upper},"
-                       f"workdir={self._work}' '{self.merged}' && mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
+        layers = f"lowerdir={debian_tree()},upperdir={self.upper},workdir={self._work}"
+        self._mount = (f"mount -t overlay overlay -o '{layers}' '{self.merged}' && "
+                       f"mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
 
     def around(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs a program of the host while the root is mounted at .merged."""
@@ -87,9 +88,10 @@ class ScratchRoot:
 
     def what_is_there(self) -> set[str]:
         """Every path but what the system writes by itself, with owner and mode of each."""
-        listed = self.must("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/var/lib/dpkg", "-o", "-path",
-                           "/var/cache", "-o", "-path", "/var/log", "-o", "-path", "/var/lib/apt", "-o", "-path", "/srv",
-                           "-o", "-path", "/tmp", "-o", "-name", "*-", ")", "-prune", "-o", "-printf", "%p %u:%g %m\\n")
+        skipped = [word for path in ("/proc", "/srv", "/tmp", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/log")
+                   for word in ("-path", path, "-o")]
+        listed = self.must("find", "/", "-xdev", "(", *skipped, "-name", "*-", ")", "-prune", "-o",
+                           "-printf", "%p %u:%g %m\\n")
         return set(listed.splitlines())
 
 
