@@ -13,7 +13,7 @@ build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsna
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 victoria-metrics'
 test='catch2 clang-format debootstrap dnf fish fuse3 libfuse3-dev lintian mandoc openssl prometheus
-  prometheus-node-exporter python3 rpmlint strace util-linux zsh'
+  prometheus-node-exporter python3 qemu-system-x86 rpmlint strace systemd-container util-linux zsh'
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2

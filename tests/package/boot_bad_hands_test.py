@@ -3,6 +3,7 @@ import os
 import signal
 import time
 
+from scratch import needs_root
 from support.check import run_checks
 from support.container import Container, own_mounts
 from support.process import free_port, poll_until
@@ -97,9 +98,9 @@ def a_second_agent_is_told_whose_buffer_it_is_and_tried_again() -> None:
 
 if __name__ == "__main__":
     own_mounts()
-    run_checks(bad_configuration_is_told_once_and_not_tried_again,
-               a_missing_configuration_is_told_once,
-               a_configuration_that_the_service_may_not_read_is_told_once,
-               a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
-               a_secret_that_only_root_may_read_reaches_the_agent,
-               a_second_agent_is_told_whose_buffer_it_is_and_tried_again)
+    run_checks(*map(needs_root, (bad_configuration_is_told_once_and_not_tried_again,
+                                 a_missing_configuration_is_told_once,
+                                 a_configuration_that_the_service_may_not_read_is_told_once,
+                                 a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
+                                 a_secret_that_only_root_may_read_reaches_the_agent,
+                                 a_second_agent_is_told_whose_buffer_it_is_and_tried_again)))

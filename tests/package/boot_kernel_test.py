@@ -3,6 +3,7 @@ never touched, its file system metrics are the machine's, and a clock that is se
 """
 import functools
 
+from scratch import needs_root
 from support.check import run_checks
 from support.container import container, own_mounts
 from support.exposition import parse_exposition
@@ -117,6 +118,6 @@ def filesystem_metrics_are_the_machines() -> None:
 
 if __name__ == "__main__":
     own_mounts()
-    run_checks(memory_is_limited_and_the_limit_is_never_touched,
-               a_clock_in_1970_that_is_set_later_stops_nothing,
-               filesystem_metrics_are_the_machines)
+    run_checks(*map(needs_root, (memory_is_limited_and_the_limit_is_never_touched,
+                                 a_clock_in_1970_that_is_set_later_stops_nothing,
+                                 filesystem_metrics_are_the_machines)))

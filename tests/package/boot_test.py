@@ -8,6 +8,7 @@ import signal
 import time
 from typing import Iterable
 
+from scratch import needs_root
 from support.agent import temporary_folder
 from support.check import run_checks
 from support.container import Container, own_mounts
@@ -191,11 +192,11 @@ def a_renamed_host_is_one_server_with_a_new_nodename() -> None:
 
 if __name__ == "__main__":
     own_mounts()
-    run_checks(an_installed_and_configured_agent_delivers_to_victoria_metrics,
-               killed_in_an_outage_it_comes_back_with_nothing_lost,
-               a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back,
-               a_reboot_and_no_network_at_boot_lose_nothing,
-               a_reload_tells_what_is_wrong_and_the_agent_goes_on,
-               filesystems_read_in_the_unit_as_they_do_outside,
-               what_keeps_failing_is_tried_again_with_growing_pauses,
-               a_renamed_host_is_one_server_with_a_new_nodename)
+    run_checks(*map(needs_root, (an_installed_and_configured_agent_delivers_to_victoria_metrics,
+                                 killed_in_an_outage_it_comes_back_with_nothing_lost,
+                                 a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back,
+                                 a_reboot_and_no_network_at_boot_lose_nothing,
+                                 a_reload_tells_what_is_wrong_and_the_agent_goes_on,
+                                 filesystems_read_in_the_unit_as_they_do_outside,
+                                 what_keeps_failing_is_tried_again_with_growing_pauses,
+                                 a_renamed_host_is_one_server_with_a_new_nodename)))

@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 
+from scratch import needs_root
 from support.agent import ROOT
 from support.check import run_checks
 from support.container import container, own_mounts
@@ -59,6 +60,6 @@ def no_list_of_what_is_allowed_that_an_old_systemd_cannot_read() -> None:
 
 if __name__ == "__main__":
     own_mounts()
-    run_checks(systemd_understands_every_line_of_the_unit,
-               what_is_left_of_the_exposure_is_explained_in_the_unit,
-               no_list_of_what_is_allowed_that_an_old_systemd_cannot_read)
+    run_checks(*map(needs_root, (systemd_understands_every_line_of_the_unit,
+                                 what_is_left_of_the_exposure_is_explained_in_the_unit,
+                                 no_list_of_what_is_allowed_that_an_old_systemd_cannot_read)))

@@ -10,11 +10,10 @@ import subprocess
 from typing import Callable, Iterator
 
 from support.agent import ROOT, temporary_folder
+from support.container import tree
 
 PACKAGES = ROOT / "build/tests/packages"  # made by tests/run.sh before these tests
 SUITE = "bookworm"
-TREE = ROOT / f"build/trees/{SUITE}"
-TREE_SECONDS_MAX = 600
 
 
 def needs_root(check: Callable[[], None]) -> Callable[[], None]:
@@ -46,18 +45,6 @@ def packages(pattern: str, folder: str = "") -> pathlib.Path:
     return found[0]
 
 
-def debian_tree() -> pathlib.Path:
-    """A bare Debian with systemd's programs, not booted. debootstrap takes half a minute, once."""
-    if not TREE.is_dir():
-        new = TREE.with_suffix(".new")
-        subprocess.run(["rm", "-rf", str(new)], check=True)
-        new.parent.mkdir(parents=True, exist_ok=True)
-        must("debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,ca-certificates", SUITE, str(new),
-             seconds_max=TREE_SECONDS_MAX)
-        new.rename(TREE)
-    return TREE
-
-
 class ScratchRoot:
     """A root of its own over the Debian tree. Files are put into it by path while no command runs."""
 
@@ -65,7 +52,7 @@ class ScratchRoot:
         self.upper, self._work, self.merged = folder / "upper", folder / "work", folder / "root"
         for path in (self.upper, self._work, self.merged):
             path.mkdir(parents=True)
-        layers = f"lowerdir={debian_tree()},upperdir={self.upper},workdir={self._work}"
+        layers = f"lowerdir={tree(SUITE)},upperdir={self.upper},workdir={self._work}"
         self._mount = (f"mount -t overlay overlay -o '{layers}' '{self.merged}' && "
                        f"mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
 
