@@ -3,16 +3,18 @@
 # nothing at all and at once when nothing is. Services that come with a package are not started.
 #
 #   sh packaging/dependencies.sh build    what it takes to build build/release/msp-agent
-#   sh packaging/dependencies.sh demo     that, and the VictoriaMetrics of packaging/quickstart.sh
-#   sh packaging/dependencies.sh test     that, and all that tests/run.sh uses
+#   sh packaging/dependencies.sh package  that, and what makes packages and repositories of it
+#   sh packaging/dependencies.sh demo     the first, and the VictoriaMetrics of packaging/quickstart.sh
+#   sh packaging/dependencies.sh test     all of that, and all that tests/run.sh uses
 set -eu
 
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
   libfmt-dev'
+package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 victoria-metrics'
-test='catch2 clang-format fuse3 libfuse3-dev nftables nginx openssl prometheus prometheus-node-exporter python3
-  python3-zstandard strace util-linux'
+test='catch2 clang-format debootstrap dnf fish fuse3 libfuse3-dev lintian mandoc nftables nginx openssl prometheus
+  prometheus-node-exporter python3 python3-zstandard qemu-system-x86 rpmlint strace systemd-container util-linux zsh'
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -22,8 +24,9 @@ usage() {
 [ $# -eq 1 ] || usage
 case $1 in
   build) wanted=$build ;;
+  package) wanted="$build $package" ;;
   demo) wanted="$build $demo" ;;
-  test) wanted="$build $demo $test" ;;
+  test) wanted="$build $package $demo $test" ;;
   *) usage ;;
 esac
 

@@ -3,8 +3,9 @@
 # some ran and none failed.
 #
 #   sh tests/run.sh                    everything
-#   sh tests/run.sh unit               a part: tree unit collectors fault integration
-#   sh tests/run.sh loop delivery      integration tests by name: tests/integration/<name>_test.py
+#   sh tests/run.sh unit               a part: tree unit collectors fault integration package
+#   sh tests/run.sh slow               what is not part of everything, because it takes minutes; .ci/run runs it too
+#   sh tests/run.sh loop delivery      tests by name: tests/integration/<name>_test.py, tests/package/<name>_test.py
 #   sh tests/run.sh loop release       only with this build: release asan tsan
 #
 # The C++ tests are built with AddressSanitizer and UndefinedBehaviorSanitizer (asan) and with ThreadSanitizer (tsan);
@@ -17,10 +18,10 @@ parts=
 presets=
 for word in "$@"; do
   case $word in
-    tree | unit | collectors | fault | integration) parts="$parts $word" ;;
+    tree | unit | collectors | fault | integration | package | slow) parts="$parts $word" ;;
     release | asan | tsan) presets="$presets $word" ;;
     *)
-      if [ ! -f "tests/integration/${word}_test.py" ]; then
+      if [ ! -f "tests/integration/${word}_test.py" ] && [ ! -f "tests/package/${word}_test.py" ]; then
         echo "tests/run.sh: there is no test called '$word'" >&2
         sed -n 's/^#   //p' "$0" >&2
         exit 2
@@ -29,11 +30,13 @@ for word in "$@"; do
       ;;
   esac
 done
-: "${parts:=tree unit collectors fault integration}" "${presets:=release asan tsan}"
+: "${parts:=tree unit collectors fault integration package}" "${presets:=release asan tsan}"
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
 under_asan='config_errors convert_alloy delivery dry_run fleet loop outage real_server startup'
 under_tsan='delivery loop outage real_server'
+# Package tests that take minutes.
+slow='reproducible boot_kernel boot_others'
 
 is_in() { # word, list
   case " $2 " in *" $1 "*) return 0 ;; esac
@@ -98,8 +101,8 @@ build() { # preset
     done
     if is_in fault "$parts"; then targets="$targets segment_fuzz alloy_fuzz"; fi
   fi
-  tests=$(integration_tests "$1")
-  if [ -n "$tests" ]; then targets="$targets msp-agent"; fi
+  tests="$(integration_tests "$1") $(package_tests "$1")"
+  if [ "$tests" != ' ' ]; then targets="$targets msp-agent"; fi
   if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
   [ -n "$targets" ] || return 0
   with_tests=ON
@@ -132,6 +135,28 @@ integration_tests() { # preset
   done
 }
 
+package_tests() { # preset
+  [ "$1" = release ] || return 0
+  for file in tests/package/*_test.py; do
+    test=$(basename "$file" _test.py)
+    part=package
+    if is_in "$test" "$slow"; then part=slow; fi
+    if is_in "$part" "$parts" || is_in "$test" "$parts"; then echo "$test"; fi
+  done
+}
+
+# What package tests install: the packages of this tree, and those of a later version.
+make_packages() {
+  echo "making packages ..."
+  rm -rf build/tests/packages
+  if ! { sh packaging/packages.sh --or-newest --out build/tests/packages &&
+    sh tests/package/newer.sh 0.2.0 build/tests/packages/newer; } >build/tests/packages.log 2>&1; then
+    echo "FAILED build: packages" | tee -a "$results"
+    tail -n 15 build/tests/packages.log | sed 's/^/  /'
+    return 1
+  fi
+}
+
 if is_in tree "$parts"; then run tree python3 tests/tree/tree_test.py; fi
 
 for preset in $presets; do
@@ -148,6 +173,10 @@ for preset in $presets; do
     run "$test ($preset)" env "MSP_AGENT=$root/build/$preset/msp-agent" "MSP_VARIANT=$variant" \
       python3 "tests/integration/${test}_test.py"
   done
+  packages_to_test=$(package_tests "$preset")
+  if [ -n "$packages_to_test" ] && make_packages; then
+    for test in $packages_to_test; do run "$test (package)" python3 "tests/package/${test}_test.py"; done
+  fi
 done
 
 passed=$(grep -c '^ok ' "$results" || true)

@@ -213,7 +213,8 @@ ConfigOutcome load_config(const std::string& path) {
           "agent, or name another with --config");
     }
     return refused(path, cat("cannot read the file: ", errno_text(error),
-                             "; run as root or as a user who may read it"));
+                             "; the agent's user must be able to: chgrp msp-agent ", path,
+                             " && chmod 640 ", path));
   }
   if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file");
   if (static_cast<std::uint64_t>(status.st_size) > kConfigBytesMax) {

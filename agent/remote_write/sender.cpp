@@ -151,7 +151,6 @@ void Sender::finish(Shipment& shipment) {
 
 void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   stats_.state = EndpointState::delivering;
-  stats_.clear_trouble();
   stats_.last_success_ms = wall_ns() / kNsPerMs;
   if (failing_since_ns_ != 0) caught_up_ += samples;
   if (std::exchange(failures_, 0) > 0) {
@@ -166,7 +165,7 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
 
 void Sender::on_dropped(const Shipment& shipment) {
   stats_.samples_rejected += shipment.refused_samples();
-  stats_.set_trouble("samples are refused by", courier_.refusal(), monotonic_ns());
+  stats_.set_last_error(courier_.refusal());
   if (std::exchange(told_rejection_, true)) return;
   log_error(cat(stats_.name, " refuses samples: ", courier_.refusal(), "; ",
                 grouped(shipment.refused_samples()), " dropped, the first of ",
@@ -192,11 +191,10 @@ void Sender::on_nothing_left() {
 void Sender::on_failure(const Courier::Report& report) {
   const bool hold = report.outcome == Courier::Outcome::hold;
   stats_.state = hold ? EndpointState::misconfigured : EndpointState::retrying;
+  stats_.set_last_error(problem_text(report.answer));
   ++stats_.retries;
   caught_up_ = 0;
   const auto now_ns = monotonic_ns();
-  const auto* const what = report.answer.status == 0 ? "cannot reach" : "cannot deliver to";
-  stats_.set_trouble(what, problem_text(report.answer), now_ns);
   if (++failures_ == 1) first_failure_ns_ = now_ns;
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
   auto wait = hold ? hold_time(random()) : backoff(failures_, random());

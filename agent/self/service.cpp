@@ -16,22 +16,32 @@ constexpr std::int64_t kReportAtLeastEveryNs = 30 * kNsPerSecond;
 // A request ends at its time-out; a host that is short of CPU or memory is late with it.
 constexpr std::int64_t kStuckAfterNs = 60 * kNsPerSecond;
 
-std::string status_of(const EndpointReport& endpoint, std::int64_t now_ns) {
+std::string status_of(const EndpointReport& endpoint, std::int64_t now_ms) {
   const auto waiting = grouped(endpoint.waiting);
-  if (const auto& trouble = endpoint.trouble; !trouble.what.empty()) {
-    return cat(trouble.what, " ", endpoint.name, " for ", duration_text(now_ns - trouble.since_ns),
-               ": ", trouble.why, "; ", waiting, " samples kept");
+  switch (endpoint.state) {
+    case EndpointState::starting:
+      return cat("connecting to ", endpoint.name, ", ", waiting, " behind");
+    case EndpointState::delivering:
+      return cat("delivering to ", endpoint.name, ", ", waiting, " behind");
+    case EndpointState::retrying:
+    case EndpointState::misconfigured:
+      break;
   }
-  if (!endpoint.answered) return cat("connecting to ", endpoint.name, ", ", waiting, " behind");
-  return cat("delivering to ", endpoint.name, ", ", waiting, " behind");
+  const bool answered = endpoint.error.starts_with("HTTP ");
+  auto text = cat(answered ? "cannot deliver to " : "cannot reach ", endpoint.name);
+  // After a clock that was set back, nothing is better than something wrong.
+  if (endpoint.last_success_ms != 0 && now_ms > endpoint.last_success_ms) {
+    text += cat(" for ", duration_text((now_ms - endpoint.last_success_ms) * kNsPerMs));
+  }
+  return cat(text, ": ", endpoint.error, "; ", waiting, " samples kept");
 }
 
 }  // namespace
 
-std::string ServiceReport::status(std::int64_t now_ns) const {
+std::string ServiceReport::status(std::int64_t now_ms) const {
   std::string line;
   for (const auto& endpoint : endpoints) {
-    line += cat(line.empty() ? "" : " | ", status_of(endpoint, now_ns));
+    line += cat(line.empty() ? "" : " | ", status_of(endpoint, now_ms));
   }
   if (memory_only) line += " | the buffer's disk cannot be used: samples are kept in memory only";
   if (free_space_guard) line += " | the buffer's disk is nearly full: samples are kept in memory";
@@ -56,8 +66,9 @@ ServiceReport make_report(const Config& config, const AgentStats& stats, const B
     report.endpoints.push_back(
         {.name = endpoint.name,
          .waiting = buffer.state(i).samples,
-         .answered = endpoint.samples_sent > 0 || endpoint.samples_rejected > 0,
-         .trouble = endpoint.trouble(),
+         .state = endpoint.state,
+         .error = endpoint.last_error(),
+         .last_success_ms = endpoint.last_success_ms,
          .timeout_ns = std::chrono::nanoseconds(config.endpoints[i].timeout).count(),
          .request_since_ns = endpoint.request_since_ns});
   }
@@ -81,7 +92,7 @@ void Service::report(std::int64_t now_ns, const ServiceReport& report) {
   }
   told_stuck_ = !stuck.empty();
 
-  auto status = report.status(monotonic_ns());
+  auto status = report.status(wall_ns() / kNsPerMs);
   const bool is_first = !told_up_;
   const bool told = notify_.send({.ready = is_first,
                                   .alive = notify_.watchdog_ns() != 0 && stuck.empty(),

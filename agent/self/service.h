@@ -26,8 +26,9 @@ namespace msp {
 struct EndpointReport {
   std::string name;
   std::size_t waiting = 0;  // samples
-  bool answered = false;    // ever
-  EndpointStats::Trouble trouble = {};
+  EndpointState state = EndpointState::starting;
+  std::string error = {};             // the last one
+  std::int64_t last_success_ms = 0;   // wall clock; 0: never
   std::int64_t timeout_ns = 0;        // of a request
   std::int64_t request_since_ns = 0;  // monotonic; 0: none is under way
 };
@@ -38,10 +39,11 @@ struct ServiceReport {
   bool free_space_guard = false;  // or is nearly full
 
   /// "delivering to https://..., 0 behind", a part for each endpoint, and what is wrong with the
-  /// disk. `now_ns` is monotonic.
-  std::string status(std::int64_t now_ns) const;
+  /// disk.
+  std::string status(std::int64_t now_ms) const;
 
-  /// What has stopped and would run again after a restart, as a sentence; empty: nothing.
+  /// What has stopped and would run again after a restart, as a sentence; empty: nothing. `now_ns`
+  /// is monotonic.
   std::string stuck(std::int64_t now_ns) const;
 };
 

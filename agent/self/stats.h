@@ -29,40 +29,21 @@ struct EndpointStats {
   std::atomic<std::uint64_t> retries = 0;         // requests that will be sent again
   std::atomic<std::int64_t> last_success_ms = 0;  // wall clock; 0: never
   std::atomic<EndpointState> state = EndpointState::starting;
+  std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
   std::atomic<const char*> protocol = "";  // the one in use, as the configuration calls it
 
-  std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
-
-  /// Why not all is delivered, for people: "cannot reach" the endpoint, "no route to host".
-  struct Trouble {
-    std::string what;           // empty: none
-    std::string why;            // the server's words, or why there was no answer, on one line
-    std::int64_t since_ns = 0;  // monotonic
-  };
-  /// One that is there already keeps its beginning.
-  void set_trouble(std::string what, std::string why, std::int64_t now_ns) {
-    const std::lock_guard lock(mutex_);
-    const auto since_ns = trouble_.what.empty() ? now_ns : trouble_.since_ns;
-    last_error_ = why;
-    trouble_ = {std::move(what), std::move(why), since_ns};
-  }
-  void clear_trouble() {
-    const std::lock_guard lock(mutex_);
-    trouble_ = {};
-  }
-  Trouble trouble() const {
-    const std::lock_guard lock(mutex_);
-    return trouble_;
-  }
-  /// Of the last trouble there was, over or not; empty: there was none yet.
+  /// The server's words, or why there was no answer, on one line; empty: nothing went wrong yet.
   std::string last_error() const {
     const std::lock_guard lock(mutex_);
     return last_error_;
   }
+  void set_last_error(std::string text) {
+    const std::lock_guard lock(mutex_);
+    last_error_ = std::move(text);
+  }
 
  private:
   mutable std::mutex mutex_;
-  Trouble trouble_;
   std::string last_error_;
 };
 

@@ -8,7 +8,9 @@ import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from typing import Iterator
 
@@ -16,33 +18,33 @@ from support.agent import ROOT
 from support.process import Process, poll_until
 
 TREES = ROOT / "build/trees"
-PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates,iproute2"
+PACKAGES = "systemd,systemd-sysv,ca-certificates"
 BOOT_SECONDS_MAX = 60
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 
 def own_mounts() -> None:
-    """From now on nobody else sees this process's mounts."""
+    """From now on nobody else sees this process's mounts. Nothing where it is not root's."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
+    if os.getuid() != 0:
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
-        raise OSError(ctypes.get_errno(), "cannot have mounts of its own: the test needs root")
+        raise OSError(ctypes.get_errno(), "cannot have mounts of its own")
 
 
 def tree(suite: str) -> pathlib.Path:
     """The root of a pristine Debian, made by debootstrap at the first call and kept under build/."""
     path = TREES / suite
     if not path.exists():
-        TREES.mkdir(parents=True, exist_ok=True)
-        unfinished = pathlib.Path(tempfile.mkdtemp(prefix=f"{suite}-unfinished-", dir=TREES))
-        try:
-            unfinished.chmod(0o755)
-            print(f"making {path.relative_to(ROOT)} with debootstrap, once ...", flush=True)
-            outcome = subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, unfinished],
-                                     stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-            assert outcome.returncode == 0, f"debootstrap {suite}: {outcome.stdout[-3000:]}{outcome.stderr[-1000:]}"
-            unfinished.rename(path)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished = TREES / f"{suite}.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        print(f"making {path.relative_to(ROOT)} with debootstrap, once ...", flush=True)
+        outcome = subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, unfinished],
+                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert outcome.returncode == 0, f"debootstrap {suite}: {outcome.stdout[-3000:]}{outcome.stderr[-1000:]}"
+        unfinished.rename(path)
     return path
 
 

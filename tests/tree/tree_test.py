@@ -21,6 +21,28 @@ def the_code_is_formatted() -> None:
     assert outcome.returncode == 0, f"run clang-format -i on: {' '.join(unformatted)}\n{outcome.stderr[:1000]}"
 
 
+def keys_of_the_configuration() -> set[str]:
+    """Every key in etc/msp-agent.yaml, such as collectors.netdev.device_exclude: a line '#key:' shows one that is not
+    set, and braces hold further ones."""
+    keys, above, parents = set(), [], set()
+    for line in (ROOT / "etc/msp-agent.yaml").read_text().splitlines():
+        if not (shown := re.match(r"( *)#?(\w+):(?: \{(.*)\})?", line)):
+            continue
+        depth = len(shown[1]) // 2
+        above = [*above[:depth], shown[2]]
+        parents |= {".".join(above[:length]) for length in range(1, len(above))}
+        inner = re.findall(r"(\w+):", shown[3] or "")
+        keys |= {".".join([*above, key]) for key in inner} or {".".join(above)}
+    return keys - parents
+
+
+def the_manual_has_every_key_of_the_configuration() -> None:
+    manual = set(re.findall(r"(?m)^\.It Ic (\S+)$", (ROOT / "packaging/man/msp-agent.yaml.5").read_text()))
+    wanted = keys_of_the_configuration()
+    assert len(wanted) > 30 and "remote_write.tls.ca_file" in wanted, wanted
+    assert manual == wanted, f"etc/msp-agent.yaml alone has {wanted - manual}, the manual alone {manual - wanted}"
+
+
 def a_good_tree(root: pathlib.Path) -> None:
     """The smallest tree that breaks no rule."""
     for name, text in {
@@ -105,5 +127,6 @@ def the_checker_finds_nothing_in_a_good_tree() -> None:
     assert not problems, problems
 
 
-run_checks(the_tree_keeps_its_rules, the_code_is_formatted, the_checker_finds_each_kind_of_fault,
+run_checks(the_tree_keeps_its_rules, the_code_is_formatted, the_manual_has_every_key_of_the_configuration,
+           the_checker_finds_each_kind_of_fault,
            the_checker_finds_nothing_in_a_good_tree)

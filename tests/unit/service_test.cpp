@@ -15,11 +15,15 @@ namespace msp {
 namespace {
 
 constexpr std::int64_t kSecond = kNsPerSecond;
-constexpr std::int64_t kNow = 1000 * kSecond;
+constexpr std::int64_t kNow = 1000 * kSecond;  // on a clock that does not jump
+constexpr std::int64_t kNowMs = 1'700'000'000'000;
 const std::string kUrl = "https://monitor.example.com/api/v1/write";
 
 EndpointReport endpoint(std::size_t waiting) {
-  return {.name = kUrl, .waiting = waiting, .answered = true, .timeout_ns = 10 * kSecond};
+  return {.name = kUrl,
+          .waiting = waiting,
+          .state = EndpointState::delivering,
+          .timeout_ns = 10 * kSecond};
 }
 
 /// A service and the manager that it talks to, at an abstract name of this process.
@@ -54,31 +58,31 @@ class Fixture {
 TEST_CASE("a status says what is delivered where, and why not") {
   ServiceReport report;
   report.endpoints = {endpoint(0)};
-  CHECK(report.status(kNow) == "delivering to " + kUrl + ", 0 behind");
+  CHECK(report.status(kNowMs) == "delivering to " + kUrl + ", 0 behind");
 
   report.endpoints = {{.name = kUrl, .waiting = 900}};
-  CHECK(report.status(kNow) == "connecting to " + kUrl + ", 900 behind");
+  CHECK(report.status(kNowMs) == "connecting to " + kUrl + ", 900 behind");
 
   report.endpoints = {endpoint(3420)};
-  report.endpoints[0].trouble = {"cannot reach", "Connection refused", kNow - 720 * kSecond};
-  CHECK(report.status(kNow) ==
+  report.endpoints[0].state = EndpointState::retrying;
+  report.endpoints[0].error = "Connection refused";
+  CHECK(report.status(kNowMs) ==
+        "cannot reach " + kUrl + ": Connection refused; 3,420 samples kept");
+  report.endpoints[0].last_success_ms = kNowMs - 720'000;
+  CHECK(report.status(kNowMs) ==
         "cannot reach " + kUrl + " for 12 m 0 s: Connection refused; 3,420 samples kept");
+  report.endpoints[0].error = "HTTP 401: who are you?";
+  report.endpoints[0].state = EndpointState::misconfigured;
+  CHECK(report.status(kNowMs).starts_with("cannot deliver to " + kUrl + " for 12 m 0 s: HTTP 401"));
+  report.endpoints[0].last_success_ms = kNowMs + 1;  // the clock was set back
+  CHECK(report.status(kNowMs).starts_with("cannot deliver to " + kUrl + ": HTTP 401"));
 
-  report.endpoints.push_back({.name = "http://second", .waiting = 7, .answered = true});
+  report.endpoints.push_back(
+      {.name = "http://second", .waiting = 7, .state = EndpointState::delivering});
   report.memory_only = true;
-  CHECK(report.status(kNow).ends_with(
+  CHECK(report.status(kNowMs).ends_with(
       "kept | delivering to http://second, 7 behind | the buffer's disk cannot be used: samples "
       "are kept in memory only"));
-}
-
-TEST_CASE("the trouble that lasts keeps its beginning") {
-  EndpointStats stats("http://x");
-  stats.set_trouble("cannot reach", "refused", 5);
-  stats.set_trouble("cannot deliver to", "HTTP 503", 9);
-  CHECK(stats.trouble().what == "cannot deliver to");
-  CHECK(stats.trouble().since_ns == 5);
-  stats.clear_trouble();
-  CHECK(stats.trouble().what.empty());
 }
 
 TEST_CASE("only a request that outlasts its time-out by far is stuck") {
@@ -92,7 +96,7 @@ TEST_CASE("only a request that outlasts its time-out by far is stuck") {
         "a request to " + kUrl + " has not ended for 1 m 11 s, its time-out is 10 s");
   // An endpoint that is away, and a disk that hangs, are nothing that a restart mends.
   report.endpoints = {endpoint(5'000'000)};
-  report.endpoints[0].trouble = {"cannot reach", "Connection refused", 1};
+  report.endpoints[0].state = EndpointState::retrying;
   report.memory_only = true;
   CHECK(report.stuck(kNow).empty());
 }
@@ -109,7 +113,7 @@ TEST_CASE("the manager hears of the start at the first tick, and then of news") 
   CHECK(manager.told() == "READY=1\nWATCHDOG=1\nSTATUS=connecting to http://x, 9 behind\n");
   // Soon after it: was it delivered?
   CHECK(service.due_ns() == kNow + kSecond);
-  report.endpoints = {{.name = "http://x", .waiting = 0, .answered = true}};
+  report.endpoints = {{.name = "http://x", .waiting = 0, .state = EndpointState::delivering}};
   service.report(kNow + kSecond, report);
   CHECK(manager.told() == "WATCHDOG=1\nSTATUS=delivering to http://x, 0 behind\n");
   // Nothing new: only a sign of life, at the next tick or when half the time is over.

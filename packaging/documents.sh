@@ -1,0 +1,34 @@
+#!/bin/sh
+# Writes what a package holds beside the files of the tree: compressed man pages, the bill of materials, the changelog
+# in the package's own form. Called by CMake's install step; SOURCE_DATE_EPOCH is the date of everything.
+#
+#   sh packaging/documents.sh common|deb|rpm BUILD_FOLDER LOCK DESTINATION
+set -eu
+umask 022
+component=$1 build=$2 lock=$3 root=${4%/}
+cd "$(dirname "$0")/.."
+
+compressed() { # from, to
+  mkdir -p "${2%/*}"
+  gzip -9nc "$1" >"$2"
+}
+
+documents=$root/usr/share/doc/msp-agent
+case $component in
+  common)
+    compressed packaging/man/msp-agent.8 "$root/usr/share/man/man8/msp-agent.8.gz"
+    compressed packaging/man/msp-agent.yaml.5 "$root/usr/share/man/man5/msp-agent.yaml.5.gz"
+    mkdir -p "$documents"
+    sh packaging/sbom.sh "$build" "$lock" >"$documents/msp-agent.cdx.json"
+    ;;
+  deb)
+    sh packaging/changelog.sh deb >"$build/changelog.deb"
+    compressed "$build/changelog.deb" "$documents/changelog.gz"
+    ;;
+  rpm)
+    sh packaging/changelog.sh rpm >"$build/changelog.rpm" # CPack takes it from there
+    mkdir -p "$root/usr/share/licenses/msp-agent"
+    # Debian has this text on every host; the others do not.
+    cp /usr/share/common-licenses/LGPL-2.1 "$root/usr/share/licenses/msp-agent/"
+    ;;
+esac

@@ -1,0 +1,5 @@
+# $1 is 0 when it is erased and not upgraded.
+if [ "$1" -eq 0 ]; then
+  if [ -d /run/systemd/system ]; then systemctl stop msp-agent.service || :; fi
+  if command -v systemctl >/dev/null; then systemctl --quiet --no-reload disable msp-agent.service || :; fi
+fi

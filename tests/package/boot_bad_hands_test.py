@@ -1,0 +1,106 @@
+"""The service in bad hands: each mistake is one clear line in the journal, and nothing is lost that need not be."""
+import os
+import signal
+import time
+
+from scratch import needs_root
+from support.check import run_checks
+from support.container import Container, own_mounts
+from support.process import free_port, poll_until
+from support.receiver import receiving
+from support.service import (CONFIG, configure, machine_with_agent, main_pid, messages, override, signal_main, start,
+                             wait_until_restarted, wait_until_status)
+
+SUITE = os.environ.get("BOOT_SUITE", "bookworm")
+
+
+def fails_for_good(machine: Container, *lines: str) -> None:
+    """systemctl says that it failed, the journal why, in these lines and no other, and nobody tries again."""
+    outcome = machine.run("systemctl enable --now msp-agent")
+    assert outcome.returncode != 0, "systemctl start says that it has started"
+    assert machine.property("ActiveState") == "failed", machine.journal()
+    assert machine.property("ExecMainStatus") == "78", machine.journal()
+    said = messages(machine)
+    assert len(said) == len(lines), f"{len(lines)} lines would do: {said}"
+    for line, wanted in zip(said, lines):
+        assert wanted in line, f"'{wanted}' is not in '{line}'"
+    # Long enough for a restart: RestartSec is a second here.
+    time.sleep(3)
+    assert machine.property("NRestarts") == "0", machine.journal()
+
+
+def bad_configuration_is_told_once_and_not_tried_again() -> None:
+    with machine_with_agent(SUITE) as machine:
+        override(machine, "RestartSec=1")
+        # As shipped.
+        fails_for_good(machine, "customer_id: found nothing; accepted: ", "remote_write.url: found nothing; accepted: ")
+
+
+def a_missing_configuration_is_told_once() -> None:
+    with machine_with_agent(SUITE) as machine:
+        override(machine, "RestartSec=1")
+        (machine.root / CONFIG).unlink()
+        fails_for_good(machine, "/etc/msp-agent.yaml: there is no such file; make it from")
+
+
+def a_configuration_that_the_service_may_not_read_is_told_once() -> None:
+    with machine_with_agent(SUITE) as machine:
+        override(machine, "RestartSec=1")
+        configure(machine, "http://127.0.0.1:9/api/v1/write")
+        machine.must("chown root:root /etc/msp-agent.yaml && chmod 600 /etc/msp-agent.yaml")
+        advice = "chgrp msp-agent /etc/msp-agent.yaml && chmod 640 /etc/msp-agent.yaml"
+        fails_for_good(machine, "/etc/msp-agent.yaml: cannot read the file: Permission denied; "
+                       f"the agent's user must be able to: {advice}")
+        machine.must(f"{advice} && systemctl start msp-agent")
+
+
+def a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery() -> None:
+    port = free_port()
+    with machine_with_agent(SUITE) as machine:
+        configure(machine, f"http://127.0.0.1:{port}/api/v1/write")
+        machine.must("mkdir -p /var/lib/msp-agent && mount -t tmpfs -o size=256k,mode=755 full /var/lib/msp-agent && "
+                     "{ cat /dev/zero >/var/lib/msp-agent/ballast || true; } 2>/dev/null")
+        start(machine)
+        wait_until_status(machine, "the buffer's disk is nearly full", 30)
+        with receiving(port=port) as receiver:
+            ticks = poll_until("what was kept", lambda: (t := sorted(set(receiver.timestamps())))[5:] and t, 70)
+            assert all(b - a < 1500 for a, b in zip(ticks, ticks[1:])), f"ticks are missing: {ticks}"
+        # Room again, and it is used again without a restart.
+        machine.must("umount -l /var/lib/msp-agent || true")
+
+
+def a_secret_that_only_root_may_read_reaches_the_agent() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        (machine.root / "etc/msp-agent.token").write_text("s3cret")
+        (machine.root / "etc/msp-agent.token").chmod(0o600)
+        configure(machine, receiver.url)
+        with open(machine.root / CONFIG, "a", encoding="ascii") as config:
+            config.write("  bearer_token_file: ${CREDENTIALS_DIRECTORY}/token\n")
+        override(machine, "LoadCredential=token:/etc/msp-agent.token")
+        start(machine)
+        poll_until("a request", lambda: receiver.requests)
+
+
+def a_second_agent_is_told_whose_buffer_it_is_and_tried_again() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        configure(machine, receiver.url)
+        start(machine)
+        pid = main_pid(machine)
+        machine.must("sed s/RuntimeDirectory=msp-agent/RuntimeDirectory=second/ "
+                     "/usr/lib/systemd/system/msp-agent.service >/etc/systemd/system/second.service && "
+                     "systemctl daemon-reload")
+        assert machine.run("systemctl start second").returncode != 0
+        assert f"{pid}" in machine.journal("second"), machine.journal("second")
+        assert machine.property("ActiveState", "second") == "activating", "it is not tried again"
+        signal_main(machine, signal.SIGTERM)
+        poll_until("the second takes over", lambda: machine.property("ActiveState", "second") == "active", 20)
+
+
+if __name__ == "__main__":
+    own_mounts()
+    run_checks(*map(needs_root, (bad_configuration_is_told_once_and_not_tried_again,
+                                 a_missing_configuration_is_told_once,
+                                 a_configuration_that_the_service_may_not_read_is_told_once,
+                                 a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
+                                 a_secret_that_only_root_may_read_reaches_the_agent,
+                                 a_second_agent_is_told_whose_buffer_it_is_and_tried_again)))

@@ -1,0 +1,124 @@
+"""Scratch roots to install into: a Debian tree, unpacked once and kept under build/, with everything that is written
+lying in a folder above it. Mounts exist only while a command runs, in a mount namespace of its own: a test that dies
+leaves none. Needs root; a check under @needs_root is not looked at without.
+"""
+import contextlib
+import functools
+import os
+import pathlib
+import subprocess
+from typing import Callable, Iterator
+
+from support.agent import ROOT, temporary_folder
+from support.container import tree
+
+PACKAGES = ROOT / "build/tests/packages"  # made by tests/run.sh before these tests
+SUITE = "bookworm"
+
+
+def needs_root(check: Callable[[], None]) -> Callable[[], None]:
+    @functools.wraps(check)
+    def looked_at() -> None:
+        if os.getuid() == 0:
+            check()
+        else:
+            print("only root can install into a scratch root: not looked at")
+    return looked_at
+
+
+def run(*command: str, env: dict[str, str] | None = None, seconds_max: float = 120) -> subprocess.CompletedProcess[str]:
+    """stdout and stderr together, in its stdout."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=seconds_max, check=False, env={**os.environ, "LC_ALL": "C", **(env or {})})
+
+
+def must(*command: str, env: dict[str, str] | None = None, seconds_max: float = 120) -> str:
+    outcome = run(*command, env=env, seconds_max=seconds_max)
+    assert outcome.returncode == 0, f"{' '.join(command)} ends with {outcome.returncode}:\n{outcome.stdout}"
+    return outcome.stdout
+
+
+def packages(pattern: str, folder: str = "") -> pathlib.Path:
+    """The one package of build/tests/packages that has such a name."""
+    found = list((PACKAGES / folder).glob(pattern))
+    assert len(found) == 1, f"{pattern} in {PACKAGES / folder}: {found}; tests/run.sh package makes it"
+    return found[0]
+
+
+class ScratchRoot:
+    """A root of its own over the Debian tree. Files are put into it by path while no command runs."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.upper, self._work, self.merged = folder / "upper", folder / "work", folder / "root"
+        for path in (self.upper, self._work, self.merged):
+            path.mkdir(parents=True)
+        layers = f"lowerdir={tree(SUITE)},upperdir={self.upper},workdir={self._work}"
+        self._mount = (f"mount -t overlay overlay -o '{layers}' '{self.merged}' && "
+                       f"mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
+
+    def around(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a program of the host while the root is mounted at .merged."""
+        return run("unshare", "--mount", "--propagation", "private", "sh", "-c", self._mount, "sh", *command)
+
+    def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return self.around("chroot", str(self.merged), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+                           "DEBIAN_FRONTEND=noninteractive", *command)
+
+    def must(self, *command: str) -> str:
+        outcome = self.inside(*command)
+        assert outcome.returncode == 0, f"{' '.join(command)} ends with {outcome.returncode}:\n{outcome.stdout}"
+        return outcome.stdout
+
+    def put(self, path: str, content: str) -> None:
+        (self.upper / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.upper / path).write_text(content)
+
+    def what_is_there(self) -> set[str]:
+        """Every path but what the system writes by itself, with owner and mode of each."""
+        skipped = [word for path in ("/proc", "/srv", "/tmp", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/log")
+                   for word in ("-path", path, "-o")]
+        listed = self.must("find", "/", "-xdev", "(", *skipped, "-name", "*-", ")", "-prune", "-o",
+                           "-printf", "%p %u:%g %m\\n")
+        return set(listed.splitlines())
+
+
+@contextlib.contextmanager
+def scratch_root() -> Iterator[ScratchRoot]:
+    with temporary_folder() as folder:
+        yield ScratchRoot(folder)
+
+
+class Repository:
+    """A signed repository of some packages, made by packaging/repository.sh with a key of its own."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.path = folder / "repository"
+        self._home = {"GNUPGHOME": str(folder / "gnupg")}
+        (folder / "gnupg").mkdir(mode=0o700, parents=True)
+        must("gpg", "--batch", "--passphrase", "", "--quick-generate-key", "test", "rsa2048", "sign", "never",
+             env=self._home)
+        listed = must("gpg", "--list-keys", "--with-colons", env=self._home)
+        self._key = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+
+    def publish(self, *packages_to_add: pathlib.Path) -> subprocess.CompletedProcess[str]:
+        return run("sh", str(ROOT / "packaging/repository.sh"), "--key", self._key, "--out", str(self.path),
+                   *map(str, packages_to_add), env=self._home)
+
+    def sign(self, index: pathlib.Path) -> None:
+        must("gpg", "--batch", "--yes", "--armor", "--local-user", self._key, "--detach-sign", "--output",
+             f"{index}.asc", str(index), env=self._home)
+
+    def stop(self) -> None:
+        run("gpgconf", "--kill", "all", env=self._home)
+
+
+@contextlib.contextmanager
+def repository(*first: pathlib.Path) -> Iterator[Repository]:
+    with temporary_folder() as folder:
+        made = Repository(folder)
+        try:
+            outcome = made.publish(*first)
+            assert outcome.returncode == 0, outcome.stdout
+            yield made
+        finally:
+            made.stop()
