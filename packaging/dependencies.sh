@@ -3,15 +3,17 @@
 # nothing at all and at once when nothing is. Services that come with a package are not started.
 #
 #   sh packaging/dependencies.sh build    what it takes to build build/release/msp-agent
+#   sh packaging/dependencies.sh cross    the first, and what it takes to build build/release-arm64/msp-agent
 #   sh packaging/dependencies.sh demo     that, and the VictoriaMetrics of packaging/quickstart.sh
 #   sh packaging/dependencies.sh test     that, and all that tests/run.sh uses
 set -eu
 
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev libfmt-dev'
+cross='g++-aarch64-linux-gnu'
 demo='curl ca-certificates iproute2 victoria-metrics'
-test='catch2 clang-format fuse3 libfuse3-dev openssl prometheus prometheus-node-exporter python3 strace
-  util-linux'
+test='catch2 clang-format fuse3 libfuse3-dev openssl prometheus prometheus-node-exporter python3
+  qemu-user-static strace util-linux'
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -21,8 +23,9 @@ usage() {
 [ $# -eq 1 ] || usage
 case $1 in
   build) wanted=$build ;;
+  cross) wanted="$build $cross" ;;
   demo) wanted="$build $demo" ;;
-  test) wanted="$build $demo $test" ;;
+  test) wanted="$build $cross $demo $test" ;;
   *) usage ;;
 esac
 
