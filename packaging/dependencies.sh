@@ -3,7 +3,8 @@
 # nothing at all and at once when nothing is. Services that come with a package are not started.
 #
 #   sh packaging/dependencies.sh build    what it takes to build build/release/msp-agent
-#   sh packaging/dependencies.sh package  that, and what makes packages and repositories of it
+#   sh packaging/dependencies.sh cross    that, and what it takes to build build/release-arm64/msp-agent
+#   sh packaging/dependencies.sh package  the first, and what makes packages and repositories of it
 #   sh packaging/dependencies.sh demo     the first, and the VictoriaMetrics of packaging/quickstart.sh
 #   sh packaging/dependencies.sh test     all of that, and all that tests/run.sh uses
 set -eu
@@ -11,10 +12,12 @@ set -eu
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
   libfmt-dev'
+cross='g++-aarch64-linux-gnu'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 victoria-metrics'
 test='catch2 clang-format debootstrap dnf fish fuse3 libfuse3-dev lintian mandoc nftables nginx openssl prometheus
-  prometheus-node-exporter python3 python3-zstandard qemu-system-x86 rpmlint strace systemd-container util-linux zsh'
+  prometheus-node-exporter python3 python3-zstandard qemu-system-x86 qemu-user-static rpmlint strace systemd-container
+  util-linux zsh'
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -24,9 +27,10 @@ usage() {
 [ $# -eq 1 ] || usage
 case $1 in
   build) wanted=$build ;;
+  cross) wanted="$build $cross" ;;
   package) wanted="$build $package" ;;
   demo) wanted="$build $demo" ;;
-  test) wanted="$build $package $demo $test" ;;
+  test) wanted="$build $cross $package $demo $test" ;;
   *) usage ;;
 esac
 

@@ -1,15 +1,19 @@
 #!/bin/sh
-# Builds the two libraries of the static binary that the distribution's archives cannot give: libcurl as small as
-# it gets, with c-ares for names, and an OpenSSL trimmed to TLS 1.2 and 1.3. Their sources are the distribution's
-# source packages, fetched by apt, which checks that the distribution signed them; packaging/static_dependencies.lock
-# says which, with their SHA-256. Nothing is installed and nothing under /etc/apt is touched.
+# Builds the libraries of the static binary that the distribution's archives cannot give: libcurl as small as it gets,
+# with c-ares for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd that is half the size. Their sources are the
+# distribution's source packages, fetched by apt, which checks that the distribution signed them;
+# packaging/static_dependencies.lock says which, with their SHA-256. For another architecture it also unpacks a sysroot:
+# the static libraries that the host's own -dev packages give where nothing is crossed, pinned and checked in the same
+# way. Nothing is installed and nothing under /etc/apt is touched.
 #
 #   sh packaging/static_dependencies.sh               builds what the lock names; at once when it is there already
-#   sh packaging/static_dependencies.sh --update      takes in a security update: rewrites the lock, builds, says what
-#                                                     changed
+#   sh packaging/static_dependencies.sh --update      takes in a security update: rewrites the lock, for all
+#                                                     architectures, builds, says what changed
 #   sh packaging/static_dependencies.sh --or-newest   the lock's, or what the distribution has now where it does not
 #                                                     have that; it says so
 #   sh packaging/static_dependencies.sh --where       prints the folder of what is built; exit code 1: nothing is
+#
+#   --arch aarch64   before any of these: for 64-bit ARM, with the cross compiler of packaging/dependencies.sh cross
 #
 # An archive keeps a version only until the next one. What is built for release must not change by itself on that day:
 # without an option the build then stops and says to run --update (sources fetched before are kept and still do).
@@ -23,10 +27,13 @@ lock=packaging/static_dependencies.lock
 cache=$PWD/build/static-deps
 newest=$cache/newest.lock
 sources=$cache/sources
-compiler=${CC:-cc}
-small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables'
-apt_is_ready=
+built_here='openssl curl libzstd'
+# What the sysroot is made of. Headers alone are all that is used of the last four.
+in_sysroot='libc6-dev libc-ares-dev libprotobuf-dev libre2-dev libsnappy-dev libyaml-cpp-dev
+  libcli11-dev libfmt-dev libspdlog-dev libxxhash-dev'
+. packaging/static_recipes.sh
 export LC_ALL=C
+umask 022
 
 fail() { # what went wrong, what to do
   printf 'static_dependencies.sh: %s\n' "$1" >&2
@@ -37,9 +44,23 @@ fail() { # what went wrong, what to do
 
 step() { printf 'static dependencies: %s\n' "$*" >&2; }
 
-# The folder of a lock: another lock, recipe or compiler is another folder.
+# The lines of a lock that count for one architecture: "package version file sha256" each, and package:arm64 is for the
+# sysroot of that architecture alone. The first line that counts names the distribution.
+lines_for() { # lock, architecture
+  if is_crossed "$2"; then grep -v '^#' "$1"; else grep -v -e '^#' -e '^[^ ]*:arm64 ' "$1"; fi
+}
+
+is_crossed() { [ "$1" = aarch64 ] && [ "$(uname -m)" != aarch64 ]; } # architecture
+
+compiler_for() { # architecture
+  if is_crossed "$1"; then echo aarch64-linux-gnu-gcc; else echo "${CC:-cc}"; fi
+}
+
+# The folder of a lock: another lock, recipe, architecture or compiler is another folder.
 folder_of() { # lock
-  printf '%s/%s' "$cache" "$({ cat "$1" "$script" && "$compiler" --version; } | sha256sum | cut -c 1-16)"
+  printf '%s/%s' "$cache" \
+    "$({ lines_for "$1" "$arch" && cat packaging/static_recipes.sh && "$compiler" --version; } | sha256sum |
+      cut -c 1-16)"
 }
 
 is_built() { [ -f "$1/lock" ]; }
@@ -59,48 +80,58 @@ where() {
 
 distribution() { (. /etc/os-release && printf '%s %s' "$ID" "${VERSION_ID:-unstable}"); }
 
-# Lines of a lock: "package version file sha256", one per file; the first line that counts names the distribution.
-files_of() { grep -v -e '^#' -e '^distribution ' "$1"; }
+files_of() { lines_for "$1" "$arch" | grep -v '^distribution '; }
 version_in() { files_of "$1" | awk -v package="$2" '$1 == package { print $2; exit }'; }
 
-# The sources of apt as they are, but for source packages, with lists of their own.
-prepare_apt() {
-  [ -z "$apt_is_ready" ] || return 0
-  rm -rf "$cache/apt"
-  mkdir -p "$cache/apt/parts" "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial" "$sources"
+# The sources of apt as they are, but for source packages, or for the binary ones of arm64; with lists of their own.
+prepare_apt() { # deb-src or deb
+  apt=$cache/apt-$1
+  [ ! -e "$apt/asked-by-$$" ] || return 0
+  rm -rf "$apt"
+  mkdir -p "$apt/parts" "$apt/lists/partial" "$apt/cache/archives/partial" "$sources"
+  : >"$apt/status"
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
     [ -f "$file" ] || continue
     case $file in
-      *.sources) sed 's/^Types:.*/Types: deb-src/' "$file" ;;
-      *) sed -n 's/^[[:space:]]*deb\([[:space:]]\)/deb-src\1/p' "$file" ;;
-    esac >"$cache/apt/parts/${file##*/}"
+      *.sources) sed "s/^Types:.*/Types: $1/" "$file" ;;
+      *) sed -n "s/^[[:space:]]*deb\([[:space:]]\)/$1\1/p" "$file" ;;
+    esac >"$apt/parts/${file##*/}"
   done
-  cat >"$cache/apt/apt.conf" <<CONF
+  cat >"$apt/apt.conf" <<CONF
 Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "$cache/apt/parts";
-Dir::State::lists "$cache/apt/lists";
-Dir::Cache "$cache/apt/cache";
+Dir::Etc::sourceparts "$apt/parts";
+Dir::State::lists "$apt/lists";
+Dir::Cache "$apt/cache";
 APT::Sandbox::User "root";
 Acquire::Retries "2";
+Acquire::Languages "none";
 CONF
-  step "asking the distribution for its source packages"
+  if [ "$1" = deb ]; then
+    printf 'APT::Architecture "arm64";\nAPT::Architectures {"arm64";};\nDir::State::status "%s/status";\n' "$apt" \
+      >>"$apt/apt.conf"
+  fi
+  step "asking the distribution for its packages ($1)"
   # One repository of several that does not answer is not the end: what is missing is found missing below.
-  as_apt apt-get -q update >"$cache/apt/update.log" 2>&1 || true
-  ls "$cache"/apt/lists/*Sources* >/dev/null 2>&1 ||
-    fail "apt-get update brought no list of source packages; it said:" "$(tail -n 5 "$cache/apt/update.log")"
-  apt_is_ready=yes
+  as_apt "$1" apt-get -q update >"$apt/update.log" 2>&1 || true
+  ls "$apt"/lists/*_Sources* >/dev/null 2>&1 || ls "$apt"/lists/*_Packages* >/dev/null 2>&1 ||
+    fail "apt-get update brought no list of packages; it said:" "$(tail -n 5 "$apt/update.log")"
+  : >"$apt/asked-by-$$"
 }
 
 # Nobody is asked whether an unsigned package will do: it will not.
-as_apt() { APT_CONFIG=$cache/apt/apt.conf "$@" </dev/null; }
+as_apt() { # deb-src or deb, command...
+  config=$cache/apt-$1/apt.conf
+  shift
+  APT_CONFIG=$config "$@" </dev/null
+}
 
 # The newest first.
 versions_of() { # package
-  as_apt apt-cache showsrc --only-source "$1" 2>/dev/null | sed -n 's/^Version: //p' | sort -u |
+  as_apt deb-src apt-cache showsrc --only-source "$1" 2>/dev/null | sed -n 's/^Version: //p' | sort -u |
     while read -r version; do
       # An insertion sort of a few lines, in the order that dpkg has.
       newer=0
-      for other in $(as_apt apt-cache showsrc --only-source "$1" | sed -n 's/^Version: //p' | sort -u); do
+      for other in $(as_apt deb-src apt-cache showsrc --only-source "$1" | sed -n 's/^Version: //p' | sort -u); do
         ! dpkg --compare-versions "$other" gt "$version" || newer=$((newer + 1))
       done
       echo "$newer $version"
@@ -109,8 +140,15 @@ versions_of() { # package
 
 # Whatever of a version's files the archive still has; apt-get says on its own when one is damaged.
 fetch() { # package, version
-  step "fetching $1 $2"
-  (cd "$sources" && as_apt apt-get -q source --download-only "$1=$2" >"$cache/apt/fetch.log" 2>&1) || true
+  case $1 in
+    *:arm64) how='deb apt-get -q download' ;;
+    *)
+      step "fetching $1 $2"
+      how='deb-src apt-get -q source --download-only'
+      ;;
+  esac
+  # shellcheck disable=SC2086  # words on purpose
+  (cd "$sources" && as_apt $how "${1%:arm64}=$2" >"$cache/fetch.log" 2>&1) || true
 }
 
 sha256_of() { sha256sum "$1" | cut -d ' ' -f 1; }
@@ -140,22 +178,37 @@ lines_of() { # package, version
   for name in $names; do echo "$1 $2 $name $(sha256_of "$sources/$name")"; done
 }
 
+# The newest of a package of the sysroot.
+sysroot_line_of() { # package
+  version=$(as_apt deb apt-cache policy "$1" | sed -n 's/^  Candidate: //p')
+  name=$(as_apt deb apt-get download --print-uris "$1" 2>/dev/null | sed -n "s/^'[^']*' \([^ ]*\) .*/\1/p")
+  [ -n "$name" ] || return 1
+  [ -f "$sources/$name" ] || fetch "$1:arm64" "$version"
+  [ -f "$sources/$name" ] && echo "$1:arm64 $version $name $(sha256_of "$sources/$name")"
+}
+
 # A lock of what the distribution has now.
-write_lock() { # file
-  prepare_apt
+write_lock() { # file, "with-sysroot" or nothing
+  prepare_apt deb-src
+  [ -z "${2-}" ] || prepare_apt deb
   {
-    echo "# Sources of the static binary's OpenSSL and libcurl. Written by: sh $script --update"
+    echo "# Sources of the static binary's OpenSSL, libcurl and zstd; then the sysroot for 64-bit ARM."
+    echo "# Written by: sh $script --update"
     echo "# package version file sha256. Without a .dsc: the upstream release, without the distribution's patches."
     echo "distribution $(distribution)"
-    for package in openssl curl; do
+    for package in $built_here; do
       found=
       for version in $(versions_of "$package"); do
         found=$(lines_of "$package" "$version") && break
         found=
       done
       [ -n "$found" ] || fail "the distribution offers no source package of $package that is complete" \
-        "apt-get said: $(tail -n 3 "$cache/apt/fetch.log" 2>/dev/null)"
+        "apt-get said: $(tail -n 3 "$cache/fetch.log" 2>/dev/null)"
       echo "$found"
+    done
+    [ -z "${2-}" ] || for package in $in_sysroot; do
+      sysroot_line_of "$package" || fail "the distribution offers no $package for arm64" \
+        "apt-get said: $(tail -n 3 "$cache/fetch.log" 2>/dev/null)"
     done
   } >"$1.new"
   mv "$1.new" "$1"
@@ -172,54 +225,27 @@ unpack() { # lock, package, folder
   fi
 }
 
-# Built inside its own folder, so that no path of this machine gets in. no-sock and no-dso are what removes
-# getaddrinfo and dlopen; libcurl brings its own socket layer.
-build_openssl() { # build folder, destination
-  case $(uname -m) in
-    x86_64) target=linux-x86_64 ;;
-    aarch64) target=linux-aarch64 ;;
-    *) fail "no OpenSSL target is known for $(uname -m)" ;;
-  esac
-  cd "$1"
-  # shellcheck disable=SC2046  # words on purpose
-  ./Configure $target --prefix=/nonexistent --openssldir=/nonexistent no-shared no-dso no-engine no-module no-tests \
-    $(printf 'no-%s ' afalgeng aria async autoload-config bf blake2 camellia capieng cast cmp cms comp ct des dsa dtls \
-      ec2m gost idea legacy md4 mdc2 nextprotoneg psk rc2 rc4 rc5 rmd160 scrypt seed siphash sm2 sm3 sm4 sock srp srtp \
-      ssl-trace ssl3 tls1 tls1_1 ts ui-console whirlpool) \
-    $small_code
-  make -j "$(nproc)" build_libs
-  mkdir -p "$2/include" "$2/lib"
-  cp -r include/openssl "$2/include/"
-  cp libssl.a libcrypto.a "$2/lib/"
-}
-
-# CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
-build_curl() { # source folder, destination
-  cmake -S "$1" -B "$1/b" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_INSTALL_PREFIX="$2" -DCMAKE_INSTALL_LIBDIR=lib \
-    -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$1=curl" \
-    -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DENABLE_MANUAL=OFF -DHTTP_ONLY=ON \
-    -DENABLE_ARES=ON -DCURL_USE_OPENSSL=ON -DOPENSSL_ROOT_DIR="$2" -DOPENSSL_USE_STATIC_LIBS=ON \
-    -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \
-    -DUSE_LIBIDN2=OFF -DCURL_USE_LIBPSL=OFF -DCURL_USE_LIBSSH2=OFF -DUSE_NGHTTP2=OFF -DCURL_USE_GSSAPI=OFF \
-    -DCURL_BROTLI=OFF -DCURL_ZSTD=OFF -DCURL_ZLIB=OFF -DCURL_DISABLE_ALTSVC=ON -DCURL_DISABLE_HSTS=ON \
-    -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON
-  cmake --build "$1/b"
-  cmake --install "$1/b"
-  rm -rf "$2/bin" "$2/share"
+unpack_sysroot() { # lock, folder
+  files_of "$1" | awk '$1 ~ /:arm64$/ { print $3 }' | while read -r file; do dpkg-deb -x "$sources/$file" "$2"; done
 }
 
 build() { # lock
   folder=$(folder_of "$1")
   if is_built "$folder"; then return; fi
+  command -v "$compiler" >/dev/null || fail "there is no $compiler" "run: sh packaging/dependencies.sh $(
+    if is_crossed "$arch"; then echo cross; else echo build; fi)"
   work=$cache/work
   rm -rf "$work" "$folder"
   mkdir -p "$work" "$folder"
-  unset CFLAGS CPPFLAGS LDFLAGS
-  export CC="$compiler" SOURCE_DATE_EPOCH=0
-  for package in openssl curl; do
-    step "building $package $(version_in "$1" "$package")"
-    log=$cache/$package.log
-    if ! { unpack "$1" "$package" "$work/$package" && ( set -e; "build_$package" "$work/$package" "$folder" ); } \
+  if is_crossed "$arch"; then unpack_sysroot "$1" "$folder/sysroot"; fi
+  unset CFLAGS CPPFLAGS CXXFLAGS LDFLAGS
+  prefix=
+  if is_crossed "$arch"; then prefix=aarch64-linux-gnu-; fi
+  export CC="$compiler" AR="${prefix}ar" RANLIB="${prefix}ranlib" SOURCE_DATE_EPOCH=0
+  for package in $built_here; do
+    step "building $package $(version_in "$1" "$package") for $arch"
+    log=$cache/$package-$arch.log
+    if ! { unpack "$1" "$package" "$work/$package" && ("build_$package" "$work/$package" "$folder"); } \
       >"$log" 2>&1; then
       tail -n 20 "$log" >&2
       fail "$package does not build; all that it said is in $log"
@@ -227,20 +253,25 @@ build() { # lock
   done
   rm -rf "$work"
   cp "$1" "$folder/lock" # the last step: from here on it is built
-  step "ready"
+  step "ready for $arch"
 }
 
 # Exactly what the lock names.
 fetch_locked() { # 1: the archive does not have it
   have_sources "$lock" && return
   [ "$(sed -n 's/^distribution //p' "$lock")" = "$(distribution)" ] || return 1
-  prepare_apt
-  for package in openssl curl; do
+  prepare_apt deb-src
+  for package in $built_here; do
     pinned=$(version_in "$lock" "$package")
     fetch "$package" "$pinned"
     offered=$(versions_of "$package" | head -n 1)
     [ "$offered" = "$pinned" ] || step "$package $offered is out; to take it in: sh $script --update"
   done
+  if is_crossed "$arch"; then
+    prepare_apt deb
+    step "fetching the sysroot for $arch"
+    for package in $in_sysroot; do fetch "$package:arm64" "$(version_in "$lock" "$package:arm64")"; done
+  fi
   have_sources "$lock"
 }
 
@@ -249,24 +280,57 @@ behind() {
     "$(version_in "$lock" openssl)" "$(version_in "$lock" curl)"
 }
 
+# What a new lock changes for one package; architectures that it is for.
+tell_change() { # package, architectures
+  before=$(version_in "$cache/before.lock" "$1")
+  after=$(version_in "$lock" "$1")
+  if [ "$before" != "$after" ]; then
+    echo "$2: ${1%:arm64} ${before:-none} -> $after"
+  elif [ "$(grep "^$1 " "$lock")" = "$(grep "^$1 " "$cache/before.lock")" ]; then
+    echo "$2: ${1%:arm64} $after, as before"
+  else
+    echo "$2: ${1%:arm64} $after, the same version, of other files"
+  fi
+}
+
+# The host's own packages are no line of the lock: is what is installed what the distribution has now?
+tell_installed() { # package
+  installed=$(dpkg-query -W -f '${Version}' "$1" 2>/dev/null) || return 0
+  newest_version=$(version_in "$lock" "$1:arm64")
+  if dpkg --compare-versions "${installed%+b*}" lt "${newest_version%+b*}"; then
+    echo "$(uname -m): $1 $installed is installed, $newest_version is out:" \
+      "apt-get install --only-upgrade $1"
+  else
+    echo "$(uname -m): $1 $installed, as installed"
+  fi
+}
+
 update() {
   cp "$lock" "$cache/before.lock" 2>/dev/null || : >"$cache/before.lock"
-  write_lock "$lock"
-  build "$lock"
-  for package in openssl curl; do
-    before=$(version_in "$cache/before.lock" "$package")
-    after=$(version_in "$lock" "$package")
-    if [ "$before" != "$after" ]; then
-      echo "$package: ${before:-none} -> $after"
-    elif [ "$(grep "^$package " "$lock")" = "$(grep "^$package " "$cache/before.lock")" ]; then
-      echo "$package $after: as before"
-    else
-      echo "$package $after: the same version, of other files"
+  write_lock "$lock" with-sysroot
+  for arch in x86_64 aarch64; do
+    compiler=$(compiler_for "$arch")
+    if [ "$arch" != "$(uname -m)" ] && ! is_crossed "$arch"; then continue; fi
+    if is_crossed "$arch" && ! command -v "$compiler" >/dev/null; then
+      step "not built for $arch: there is no $compiler; it comes with: sh packaging/dependencies.sh cross"
+      continue
     fi
+    build "$lock"
   done
+  arch=aarch64 # whose lines are all of them
+  for package in $built_here; do tell_change "$package" "x86_64, aarch64"; done
+  for package in $in_sysroot; do tell_change "$package:arm64" aarch64; done
+  for package in $in_sysroot; do tell_installed "$package"; done
   cmp -s "$lock" "$cache/before.lock" || echo "Run the tests, then commit $lock."
 }
 
+arch=$(uname -m)
+if [ "${1-}" = --arch ]; then
+  arch=${2-}
+  shift 2 || shift
+fi
+[ "$arch" = "$(uname -m)" ] || is_crossed "$arch" || fail "cannot build for '$arch' on $(uname -m)"
+compiler=$(compiler_for "$arch")
 mkdir -p "$cache" "$sources"
 if [ "${1-}" = --where ]; then
   where
@@ -283,7 +347,7 @@ case ${1-} in
     fetch_locked || fail "this distribution does not offer (any more) what is pinned in $(behind)" \
       "if it has a newer version, take it in:  sh $script --update" \
       "or build once with what it has now:  sh $script --or-newest" \
-      "what apt-get said is in $cache/apt"
+      "what apt-get said is in $cache"
     build "$lock"
     ;;
   --or-newest)
@@ -292,7 +356,7 @@ case ${1-} in
       build "$lock"
     else
       step "not offered here: $(behind)"
-      write_lock "$newest"
+      write_lock "$newest" "$(if is_crossed "$arch"; then echo with-sysroot; fi)"
       step "building with openssl $(version_in "$newest" openssl), curl $(version_in "$newest" curl) instead;" \
         "for a release run: sh $script --update"
       build "$newest"

@@ -9,7 +9,8 @@
 #   sh tests/run.sh loop release       only with this build: release asan tsan
 #
 # The C++ tests are built with AddressSanitizer and UndefinedBehaviorSanitizer (asan) and with ThreadSanitizer (tsan);
-# release is the binary that is shipped.
+# release is the binary that is shipped; MSP_FROM_SCRATCH=1 sh tests/run.sh reproducible release rebuilds its libraries
+# as well, elsewhere, and compares (3 minutes).
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -95,7 +96,7 @@ binary_of() { # part
 
 build() { # preset
   targets=
-  if [ "$1" != release ]; then
+  if [ "${1%-arm64}" != release ]; then
     for part in unit collectors fault; do
       if is_in "$part" "$parts"; then targets="$targets $(binary_of "$part")"; fi
     done
@@ -106,10 +107,13 @@ build() { # preset
   if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
   [ -n "$targets" ] || return 0
   with_tests=ON
-  [ "$1" != release ] || with_tests=OFF
+  [ "${1%-arm64}" != release ] || with_tests=OFF
   log=build/tests/build-$1.log
-  if [ "$1" = release ] && ! sh packaging/static_dependencies.sh --or-newest; then
-    echo "FAILED build: static dependencies" | tee -a "$results"
+  arch=
+  [ "$1" != release-arm64 ] || arch='--arch aarch64'
+  # shellcheck disable=SC2086  # words on purpose
+  if [ "${1%-arm64}" = release ] && ! sh packaging/static_dependencies.sh $arch --or-newest; then
+    echo "FAILED build: static dependencies $arch" | tee -a "$results"
     return 1
   fi
   echo "building $1 ..."
@@ -170,6 +174,7 @@ for preset in $presets; do
   variant=
   [ "$preset" = release ] || variant=$preset
   for test in $(integration_tests "$preset"); do
+    if [ "$test" = aarch64 ]; then build release-arm64 || continue; fi
     run "$test ($preset)" env "MSP_AGENT=$root/build/$preset/msp-agent" "MSP_VARIANT=$variant" \
       python3 "tests/integration/${test}_test.py"
   done

@@ -3,23 +3,25 @@ import contextlib
 import os
 import pathlib
 import platform
+import re
 import shutil
 import socket
-import ssl
 import subprocess
 import threading
 from typing import Iterator
 
 from support.agent import BINARY, ROOT, temporary_folder, write_config
+from support.authority import OwnAuthority, receiving_tls
 from support.check import run_checks
 from support.process import Process, poll_until, started
-from support.receiver import Receiver, receiving
+from support.receiver import receiving
 
 BYTES_MAX = 6 * 1024 * 1024
 NAME = "monitor.test"  # resolved by nobody but the chroot's own /etc/hosts
-# What a kernel of 2014 (3.10) does not have, or what came after it that the C library tries.
+# What a kernel of 2013 (3.10) does not have, of all that the agent or a library in it might try.
 YOUNG_CALLS = ("getrandom", "statx", "clone3", "membarrier", "rseq", "faccessat2", "openat2", "close_range", "preadv2",
-               "copy_file_range", "epoll_pwait2", "futex_waitv")
+               "pwritev2", "copy_file_range", "epoll_pwait2", "futex_waitv", "pidfd_open", "pidfd_getfd",
+               "pidfd_send_signal", "memfd_create", "renameat2", "execveat", "mlock2", "io_uring_setup")
 OLD_KERNEL = "3.10.0-1160.el7.x86_64"
 
 
@@ -44,32 +46,11 @@ def it_is_built_from_the_sources_that_are_pinned() -> None:
         print("the pinned sources are those of another distribution: not looked at")
         return
     where = run("sh", str(ROOT / "packaging/static_dependencies.sh"), "--where").strip()
-    assert (pathlib.Path(where) / "lock").read_text() == pinned, \
-        "the distribution has another OpenSSL or curl than is pinned: run sh packaging/static_dependencies.sh --update"
-
-
-class OwnAuthority:
-    """A CA of its own, and a certificate for NAME."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.ca, self.certificate, self.key = folder / "ca.pem", folder / "server.pem", folder / "server.key"
-        ca_key, request, names = folder / "ca.key", folder / "server.csr", folder / "names"
-        names.write_text(f"subjectAltName=DNS:{NAME}\n")
-        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        run("openssl", "req", "-x509", *new_key, "-keyout", str(ca_key), "-out", str(self.ca), "-days", "2",
-            "-subj", "/CN=own authority")
-        run("openssl", "req", *new_key, "-keyout", str(self.key), "-out", str(request), "-subj", f"/CN={NAME}")
-        run("openssl", "x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey", str(ca_key),
-            "-CAcreateserial", "-days", "2", "-extfile", str(names), "-out", str(self.certificate))
-
-
-@contextlib.contextmanager
-def receiving_tls(folder: pathlib.Path) -> Iterator[tuple[Receiver, OwnAuthority]]:
-    authority = OwnAuthority(folder)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority.certificate, authority.key)
-    with receiving(tls=context) as receiver:
-        yield receiver, authority
+    # What is for the other architecture's sysroot alone has no part in this binary.
+    built, pinned = (re.sub(r"(?m)^(#.*|\S+:arm64 .*)\n", "", text)
+                     for text in ((pathlib.Path(where) / "lock").read_text(), pinned))
+    assert built == pinned, "the distribution has other sources than are pinned: run sh " \
+        "packaging/static_dependencies.sh --update"
 
 
 @contextlib.contextmanager
@@ -91,7 +72,7 @@ def agent_in_empty_root(folder: pathlib.Path, url: str, ca: pathlib.Path | None)
 
 
 def an_empty_root_is_enough_to_deliver_over_https_by_name() -> None:
-    with temporary_folder() as folder, receiving_tls(folder) as (receiver, authority):
+    with temporary_folder() as folder, receiving_tls(folder, NAME) as (receiver, authority):
         url = f"https://{NAME}:{receiver.port}/api/v1/write"
         with agent_in_empty_root(folder, url, authority.ca) as agent:
             poll_until("2 requests over TLS", lambda: len(receiver.accepted()) >= 2, process=agent)
@@ -138,7 +119,7 @@ def a_network_that_comes_later_is_noticed() -> None:
 
 
 def a_host_without_ca_certificates_is_told_what_to_do() -> None:
-    with temporary_folder() as folder, receiving_tls(folder) as (receiver, _):
+    with temporary_folder() as folder, receiving_tls(folder, NAME) as (receiver, _):
         with agent_in_empty_root(folder, f"https://{NAME}:{receiver.port}/api/v1/write", None) as agent:
             poll_until("the error", lambda: "no CA certificates to verify the server with" in agent.log(),
                        process=agent)
@@ -148,10 +129,10 @@ def a_host_without_ca_certificates_is_told_what_to_do() -> None:
 
 
 def a_certificate_of_another_authority_is_refused() -> None:
-    with temporary_folder() as folder, receiving_tls(folder) as (receiver, _):
+    with temporary_folder() as folder, receiving_tls(folder, NAME) as (receiver, _):
         (other := folder / "other").mkdir()
         url = f"https://{NAME}:{receiver.port}/api/v1/write"
-        with agent_in_empty_root(folder, url, OwnAuthority(other).ca) as agent:
+        with agent_in_empty_root(folder, url, OwnAuthority(other, NAME).ca) as agent:
             poll_until("the error", lambda: "certificate" in agent.log(), process=agent)
         assert not receiver.requests, "it delivered to a server that it could not verify"
 
@@ -161,18 +142,24 @@ def old_utsname() -> str:
     return "".join(field.encode().ljust(65, b"\0").hex() for field in ("Linux", os.uname().nodename, OLD_KERNEL))
 
 
+@contextlib.contextmanager
+def agent_on_old_kernel(config: pathlib.Path, trace: pathlib.Path) -> Iterator[Process]:
+    young = ",".join(YOUNG_CALLS)
+    # --daemonize: the agent is the process that is started, and ended; strace goes with it.
+    process = Process(["strace", "--daemonize", "--follow-forks", "--output", str(trace),
+                       "--trace", f"{young},uname",
+                       "--inject", f"{young}:error=ENOSYS", "--inject", f"uname:poke_exit=@arg1={old_utsname()}",
+                       BINARY, "--config", str(config)], config.parent / "agent.log")
+    with started(process):
+        yield process
+
+
 def a_kernel_that_lacks_young_system_calls_is_enough() -> None:
-    with temporary_folder() as folder, receiving_tls(folder) as (receiver, authority):
-        config = write_config(folder, receiver.url)
+    with temporary_folder() as folder, receiving_tls(folder, NAME) as (receiver, authority):
+        config, trace = write_config(folder, receiver.url), folder / "strace.log"
         config.write_text(config.read_text() + f"  tls: {{server_name: {NAME}, ca_file: {authority.ca}}}\n")
-        trace, young = folder / "strace.log", ",".join(YOUNG_CALLS)
-        # --daemonize: the agent is the process that is started, and ended; strace goes with it.
-        process = Process(["strace", "--daemonize", "--follow-forks", "--output", str(trace),
-                           "--trace", f"{young},uname",
-                           "--inject", f"{young}:error=ENOSYS", "--inject", f"uname:poke_exit=@arg1={old_utsname()}",
-                           BINARY, "--config", str(config)], folder / "agent.log")
-        with started(process):
-            poll_until("2 requests", lambda: len(receiver.accepted()) >= 2, process=process)
+        with agent_on_old_kernel(config, trace) as agent:
+            poll_until("2 requests", lambda: len(receiver.accepted()) >= 2, process=agent)
         seen = trace.read_text()
         names = {value for request in receiver.accepted() for series in request.series
                  for value in [dict(series.labels).get("release")] if value}
@@ -181,8 +168,24 @@ def a_kernel_that_lacks_young_system_calls_is_enough() -> None:
     assert names == {OLD_KERNEL}, f"it saw the kernel {names}, not {OLD_KERNEL}"
 
 
+def an_old_kernel_is_enough_to_buffer_on_disk() -> None:
+    with temporary_folder() as folder, receiving([503] * 1000) as receiver:
+        with agent_on_old_kernel(write_config(folder, receiver.url), folder / "strace.log") as agent:
+            poll_until("a segment on disk", lambda: list(folder.glob("*-buffer/*.seg")), process=agent)
+            assert not receiver.accepted(), "it was delivered after all"
+            receiver.answer_from_now_on(())
+            # The back-off is up to a minute by now; a stop and a start do not wait for it.
+            agent.stop()
+        refused = {sample for request in receiver.requests for sample in request.samples()}
+        with agent_on_old_kernel(folder / "web-01.yaml", folder / "strace.log") as agent:
+            poll_until("what was buffered", lambda: refused <= {
+                sample for request in receiver.accepted() for sample in request.samples()}, process=agent)
+        ticks = receiver.timestamps()
+    assert len(ticks) >= 4 and len(ticks) == len(set(ticks)), f"ticks delivered: {ticks}"
+
+
 run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned,
            an_empty_root_is_enough_to_deliver_over_https_by_name, a_name_that_does_not_exist_is_told,
            a_network_that_comes_later_is_noticed,
            a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,
-           a_kernel_that_lacks_young_system_calls_is_enough)
+           a_kernel_that_lacks_young_system_calls_is_enough, an_old_kernel_is_enough_to_buffer_on_disk)

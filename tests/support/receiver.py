@@ -105,6 +105,11 @@ class Receiver:
         """Of all ticks that arrived and were accepted, in the order of arrival."""
         return [timestamp for request in self.accepted() for timestamp in request.timestamps()]
 
+    def answer_from_now_on(self, answers: Iterable[int | Callable]) -> None:
+        """Instead of what is left of the answers before."""
+        with self._lock:
+            self._answers = list(answers)
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()

@@ -1,0 +1,53 @@
+# How each library of the static binary is built: sourced by packaging/static_dependencies.sh, which rebuilds when a
+# letter of this changes. A recipe gets the folder of the unpacked source and the folder whose include/ and lib/ it
+# fills; CC, AR and RANLIB are set. Nothing of either path may end in what it makes.
+
+small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables'
+
+# Built inside its own folder, so that no path of this machine gets in. no-sock and no-dso are what removes
+# getaddrinfo and dlopen; libcurl brings its own socket layer.
+build_openssl() { # build folder, destination
+  cd "$1" &&
+    # shellcheck disable=SC2046  # words on purpose
+    ./Configure "linux-$arch" --prefix=/nonexistent --openssldir=/nonexistent no-shared no-dso no-engine no-module \
+      $(printf 'no-%s ' afalgeng aria async autoload-config bf blake2 camellia capieng cast cmp cms comp ct des dsa \
+        dtls ec2m filenames gost idea legacy md4 mdc2 multiblock nextprotoneg ocb ocsp psk rc2 rc4 rc5 rmd160 scrypt \
+        seed siphash sm2 sm3 sm4 sock srp srtp ssl-trace ssl3 tests tls1 tls1_1 ts ui-console whirlpool) \
+      $small_code &&
+    make build_generated && make -j "$(nproc)" libcrypto.a libssl.a &&
+    mkdir -p "$2/include" "$2/lib" &&
+    cp -r include/openssl "$2/include/" &&
+    cp libssl.a libcrypto.a "$2/lib/"
+}
+
+# CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
+build_curl() { # source folder, destination
+  set -- "$1" "$2" -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$1=curl"
+  if is_crossed "$arch"; then
+    set -- "$@" -DCMAKE_TOOLCHAIN_FILE="$PWD/packaging/$arch.cmake" -DMSP_AGENT_STATIC_DEPENDENCIES="$2"
+  fi
+  folder=$2
+  source=$1
+  shift 2
+  cmake -S "$source" -B "$source/b" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_INSTALL_PREFIX="$folder" "$@" \
+    -DCMAKE_INSTALL_LIBDIR=lib \
+    -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DENABLE_MANUAL=OFF -DHTTP_ONLY=ON \
+    -DENABLE_ARES=ON -DCURL_USE_OPENSSL=ON -DOPENSSL_ROOT_DIR="$folder" -DOPENSSL_USE_STATIC_LIBS=ON \
+    -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \
+    -DUSE_LIBIDN2=OFF -DCURL_USE_LIBPSL=OFF -DCURL_USE_LIBSSH2=OFF -DUSE_NGHTTP2=OFF -DCURL_USE_GSSAPI=OFF \
+    -DCURL_BROTLI=OFF -DCURL_ZSTD=OFF -DCURL_ZLIB=OFF -DCURL_DISABLE_ALTSVC=ON -DCURL_DISABLE_HSTS=ON \
+    -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON &&
+    cmake --build "$source/b" &&
+    cmake --install "$source/b" &&
+    rm -rf "$folder/bin" "$folder/share"
+}
+
+# The distribution's is made for speed; here each of its loops is there once. What it writes and reads is the same.
+build_libzstd() { # source folder, destination
+  cd "$1/lib" &&
+    printf '%s\n' common/*.c compress/*.c decompress/*.c | xargs -P "$(nproc)" -n 4 "$CC" -c $small_code -DNDEBUG \
+      -DXXH_NAMESPACE=ZSTD_ -DZSTD_DISABLE_ASM=1 -DDYNAMIC_BMI2=0 -DZSTD_NO_INLINE -DHUF_FORCE_DECOMPRESS_X1 \
+      -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT &&
+    "$AR" rcs "$2/lib/libzstd.a" ./*.o &&
+    cp zstd.h zstd_errors.h "$2/include/"
+}
