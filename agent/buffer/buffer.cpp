@@ -11,8 +11,8 @@
 
 namespace msp {
 std::string_view drop_reason_name(DropReason reason) {
-  constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space", "memory",
-                                                     "damage"};
+  constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space",
+                                                     "memory",   "damage",  "too_large"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

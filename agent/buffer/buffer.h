@@ -41,8 +41,8 @@
 namespace msp {
 
 /// Why samples were dropped before an endpoint had them.
-enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage };
-inline constexpr std::size_t kDropReasons = 5;
+enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage, too_large };
+inline constexpr std::size_t kDropReasons = 6;
 std::string_view drop_reason_name(DropReason reason);
 
 struct BufferLimits {
@@ -178,9 +178,11 @@ class Buffer {
                                                   Count count);
   bool spill(std::int64_t appended_until_ns);
   Result<void> store_scrapes(const std::vector<Head::Waiting>& due, std::uint64_t& stored_until);
+  void drop_too_large(const Head::Waiting& waiting);
   bool make_room();
   void apply_limits();
   void drop_oldest_segment(DropReason reason);
+  void tell_drops(DropReason reason, std::uint64_t samples);
   void save_progress(bool disk_works);
   void on_disk_works();
   void on_disk_failure(const Error& error);

@@ -16,6 +16,12 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kTellDropsEveryNs = 3600 * kNsPerSecond;
 constexpr std::size_t kSpillAtOnce = 256;  // scrapes
 
+/// Whether it is the scrape that cannot be stored, whatever the disk does.
+bool is_too_large(const Head::Waiting& waiting) {
+  std::string records;
+  return !ScrapeEncoder().encode(waiting.sequence, *waiting.scrape, records);
+}
+
 }  // namespace
 
 void Buffer::run_disk() {
@@ -180,14 +186,33 @@ Result<void> Buffer::store_scrapes(const std::vector<Head::Waiting>& due,
   for (const auto& waiting : due) {
     if (waiting.sequence > store_.last_sequence()) {
       appended = store_.append(waiting.sequence, *waiting.scrape);
+      if (!appended && is_too_large(waiting)) {
+        appended = {};
+        drop_too_large(waiting);
+        continue;
+      }
       if (!appended) break;
     }
     last = waiting.sequence;
   }
   if (last == 0) return appended;
   if (auto synced = store_.sync(); !synced) return synced;
-  stored_until = last;
+  stored_until = std::min(last, store_.last_sequence());
   return appended;
+}
+
+/// It is delivered to who takes it from memory; it would hold up those behind it for ever.
+void Buffer::drop_too_large(const Head::Waiting& waiting) {
+  const auto samples = waiting.scrape->values.size();
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& endpoint : endpoints_) {
+      if (endpoint.acknowledged.contains(waiting.sequence)) continue;
+      drop(endpoint, {waiting.sequence, waiting.sequence}, samples, DropReason::too_large);
+    }
+    trim_head(0);
+  }
+  tell_drops(DropReason::too_large, samples);
 }
 
 /// Whether the store may write: what it must leave free of its file system is free, if need be by
@@ -240,12 +265,15 @@ void Buffer::drop_oldest_segment(DropReason reason) {
     most = std::max(most, samples);
   }
   store_.remove_oldest();
-  if (most == 0) return;
+  tell_drops(reason, most);
+}
+
+void Buffer::tell_drops(DropReason reason, std::uint64_t samples) {
   const auto now_ns = monotonic_ns();
-  if (drop_told_ns_ != 0 && now_ns - drop_told_ns_ < kTellDropsEveryNs) return;
+  if (samples == 0 || (drop_told_ns_ != 0 && now_ns - drop_told_ns_ < kTellDropsEveryNs)) return;
   drop_told_ns_ = now_ns;
-  log_warning(cat("buffer: ", drop_reason_name(reason), " reached: ", grouped(most),
-                  " samples dropped, the oldest first; msp_agent_samples_dropped_total counts on"));
+  log_warning(cat("buffer: ", grouped(samples), " samples dropped, reason ",
+                  drop_reason_name(reason), "; msp_agent_samples_dropped_total counts on"));
 }
 
 /// A cursor in the file never points beyond what was on disk at some time: a power cut cannot make

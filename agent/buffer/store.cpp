@@ -141,8 +141,15 @@ Result<void> Store::append(std::uint64_t sequence, const Scrape& scrape) {
     folder_changed_ = true;
   }
   if (auto appended = writer_->append(sequence, scrape); !appended) {
-    writer_.reset();
-    if (is_new) static_cast<void>(files_.remove(segment_path(sequence)));
+    // What it took before is to be safe nevertheless.
+    const auto writer = std::move(writer_);
+    if (is_new) {
+      static_cast<void>(files_.remove(segment_path(sequence)));
+    } else if (writer->sync()) {
+      mark_synced();
+    } else {
+      forget_unsynced();
+    }
     return appended;
   }
   const std::lock_guard lock(mutex_);

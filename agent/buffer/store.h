@@ -48,7 +48,8 @@ class Store {
   Result<void> open();
   bool is_open() const { return open_; }
 
-  /// Appends; in memory of the kernel until sync(). After an error the scrape is not in the store.
+  /// Appends; in memory of the kernel until sync(). After an error the scrape is not in the store,
+  /// and what is in it is synced.
   Result<void> append(std::uint64_t sequence, const Scrape& scrape);
 
   /// After an error nothing that was appended since the last sync is in the store: the kernel may
