@@ -49,16 +49,15 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
   return {};
 }
 
-ServiceReport make_report(const Config& config, const AgentStats& stats, const Buffer& buffer) {
+ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
   ServiceReport report;
-  for (std::size_t i = 0; i < stats.endpoints.size(); ++i) {
-    const auto& endpoint = stats.endpoints[i];
+  for (const auto& endpoint : stats.endpoints) {
     report.endpoints.push_back(
         {.name = endpoint.name,
-         .waiting = buffer.state(i).samples,
+         .waiting = buffer.state(endpoint.number).samples,
          .answered = endpoint.samples_sent > 0 || endpoint.samples_rejected > 0,
          .trouble = endpoint.trouble(),
-         .timeout_ns = std::chrono::nanoseconds(config.endpoints[i].timeout).count(),
+         .timeout_ns = endpoint.timeout_ns,
          .request_since_ns = endpoint.request_since_ns});
   }
   const auto state = buffer.state();
