@@ -5,15 +5,17 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <deque>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "agent/buffer/buffer.h"
 #include "agent/core/clock.h"
 #include "agent/core/text.h"
-#include "agent/remote_write/sender.h"
+#include "agent/delivery.h"
+#include "agent/remote_write/http.h"
 #include "agent/schedule.h"
 #include "agent/scraper.h"
 #include "agent/self/log.h"
@@ -23,10 +25,6 @@
 
 namespace msp {
 namespace {
-
-// Of the 5 s in which a stop must end: for the network, then for the disk.
-constexpr std::int64_t kFlushMaxNs = 3 * kNsPerSecond;
-constexpr std::int64_t kCloseMaxNs = 1 * kNsPerSecond;
 
 void tell_health(std::string_view collector, const Error* error) {
   if (error == nullptr) {
@@ -52,7 +50,8 @@ Buffer::Options buffer_options(const Config& config) {
 /// What makes a scrape: the collectors, and what the agent says of itself.
 struct Source {
   /// `buffer` may be null: a dry run.
-  Source(const Config& config, const HostPaths& paths, const Buffer* buffer)
+  Source(const Config& config, const HostPaths& paths, const AgentStats& stats,
+         const Buffer* buffer)
       : self_metrics(stats, buffer),
         scraper({.collectors = config.collectors,
                  .paths = paths,
@@ -60,44 +59,22 @@ struct Source {
                  .labels = config.target_labels(),
                  .host = {},
                  .on_health_change = tell_health,
-                 .self_samples = [this](SampleWriter& out) { self_metrics.add_to(out); }}) {
-    for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
-  }
+                 .self_samples = [this](SampleWriter& out) { self_metrics.add_to(out); }}) {}
 
-  AgentStats stats;
   SelfMetrics self_metrics;
   Scraper scraper;
 };
 
-/// Threads that send, and the one that keeps on disk what cannot be sent.
-class Delivery {
- public:
-  Delivery(const Config& config, Buffer& buffer, AgentStats& stats) : buffer_(buffer) {
-    disk_ = std::thread([&buffer] { buffer.run_disk(); });
-    for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
-      auto& sender = senders_.emplace_back(config.endpoints[i], i, buffer, stats.endpoints[i]);
-      threads_.emplace_back([&sender] { sender.run(); });
-    }
-  }
+/// Whether two configurations make the same scrapes at the same moments.
+bool scrape_alike(const Config& a, const Config& b) {
+  return a.interval == b.interval && a.collectors == b.collectors &&
+         a.collector_options == b.collector_options && a.target_labels() == b.target_labels();
+}
 
-  /// Sends what is left, keeps what cannot be sent. False where the disk hangs: then its thread
-  /// still runs.
-  bool stop() {
-    const auto deadline_ns = monotonic_ns() + kFlushMaxNs;
-    for (auto& sender : senders_) sender.stop_at(deadline_ns);
-    buffer_.stop();
-    for (auto& thread : threads_) thread.join();
-    const bool closed = buffer_.close(monotonic_ns() + kCloseMaxNs);
-    closed ? disk_.join() : disk_.detach();
-    return closed;
-  }
-
- private:
-  Buffer& buffer_;
-  std::thread disk_;
-  std::deque<Sender> senders_;
-  std::vector<std::thread> threads_;
-};
+Schedule make_schedule(const Config& config) {
+  return Schedule(config.interval, cat(config.customer_id, "/", config.server_name), wall_ns(),
+                  clock_ns(CLOCK_BOOTTIME));
+}
 
 sigset_t handled_signals() {
   sigset_t set;
@@ -114,33 +91,6 @@ int wait_for_signal(const sigset_t& signals, std::int64_t due_ns) {
   return signal > 0 ? signal : 0;
 }
 
-/// Ticks until a signal says stop, which it returns.
-int tick_until_stopped(const Config& config, Source& source, Buffer& buffer, Service& service,
-                       const sigset_t& signals) {
-  Schedule schedule(config.interval, cat(config.customer_id, "/", config.server_name), wall_ns(),
-                    clock_ns(CLOCK_BOOTTIME));
-  std::int64_t last_timestamp_ms = 0;
-  for (;;) {
-    const int signal = wait_for_signal(signals, std::min(schedule.due_ns(), service.due_ns()));
-    if (signal == SIGTERM || signal == SIGINT) return signal;
-    if (signal == SIGHUP) log_warning("SIGHUP: restart the agent to apply a changed configuration");
-
-    const auto now_ns = clock_ns(CLOCK_BOOTTIME);
-    if (now_ns >= service.due_ns()) {
-      service.report(now_ns, make_report(config, source.stats, buffer));
-    }
-    if (now_ns < schedule.due_ns()) continue;
-    source.stats.ticks_skipped += schedule.tick(now_ns);
-    auto scrape = source.scraper.scrape(wall_ns());
-    // Two samples of a series cannot share a millisecond; the first tick may come that close to the
-    // second.
-    if (scrape.timestamp_ms == last_timestamp_ms) continue;
-    last_timestamp_ms = scrape.timestamp_ms;
-    buffer.append(std::move(scrape));
-    service.ticked(clock_ns(CLOCK_BOOTTIME));
-  }
-}
-
 std::string start_line(const Config& config) {
   std::string endpoints;
   for (const auto& endpoint : config.endpoints) {
@@ -151,28 +101,130 @@ std::string start_line(const Config& config) {
              config.collectors.size(), " collectors to ", endpoints);
 }
 
-void tell_what_was_kept(const Config& config, const Buffer& buffer) {
-  for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
-    const auto samples = buffer.state(i).samples;
+void tell_what_was_kept(const Config& config, Buffer& buffer) {
+  for (const auto& endpoint : config.endpoints) {
+    const auto samples = buffer.state(buffer.add_endpoint(endpoint.name())).samples;
     if (samples == 0) continue;
-    log_info(cat(grouped(samples), " samples of an earlier run are kept for ",
-                 config.endpoints[i].name()));
+    log_info(cat(grouped(samples), " samples of an earlier run are kept for ", endpoint.name()));
   }
 }
 
-void tell_what_is_left(const Config& config, const Buffer& buffer) {
-  for (std::size_t i = 0; i < config.endpoints.size(); ++i) {
-    const auto samples = buffer.state(i).samples;
+void tell_what_is_left(const AgentStats& stats, const Buffer& buffer) {
+  for (const auto& endpoint : stats.endpoints) {
+    const auto samples = buffer.state(endpoint.number).samples;
     if (samples == 0) continue;
-    log_info(cat("stopped with ", grouped(samples), " samples for ", config.endpoints[i].name(),
-                 buffer.state().memory_only ? ", which are lost: the disk cannot be used"
-                                            : ", kept for the next start"));
+    const auto* fate = ", kept for the next start";
+    if (endpoint.removed) fate = ", which is no longer in the configuration: they are lost";
+    if (buffer.state().memory_only) fate = ", which are lost: the disk cannot be used";
+    log_info(cat("stopped with ", grouped(samples), " samples for ", endpoint.name, fate));
   }
 }
+
+/// The main thread's work: ticks, signals, what the service manager is told.
+class Agent {
+ public:
+  Agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config, Buffer& buffer)
+      : config_(config),
+        paths_(paths),
+        read_config_(read_config),
+        buffer_(buffer),
+        source_(std::make_unique<Source>(config_, paths_, stats_, &buffer_)),
+        schedule_(make_schedule(config_)),
+        service_(Notify::from_environment()),
+        delivery_(buffer_, stats_) {}
+
+  /// Ticks until a signal says stop. False where the buffer's disk hangs: then its thread still
+  /// uses the buffer.
+  bool run(const sigset_t& signals) {
+    log_info(start_line(config_));
+    tell_what_was_kept(config_, buffer_);
+    delivery_.set_endpoints(config_.endpoints);
+    int signal = 0;
+    while (signal != SIGTERM && signal != SIGINT) {
+      signal = wait_for_signal(signals, std::min(schedule_.due_ns(), service_.due_ns()));
+      if (signal == SIGHUP) reload();
+      const auto now_ns = clock_ns(CLOCK_BOOTTIME);
+      if (now_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, buffer_));
+      if (now_ns >= schedule_.due_ns()) tick(now_ns);
+    }
+    return stop(signal);
+  }
+
+ private:
+  void tick(std::int64_t now_ns) {
+    delivery_.reap();
+    stats_.ticks_skipped += schedule_.tick(now_ns);
+    auto scrape = source_->scraper.scrape(wall_ns());
+    // Two samples of a series cannot share a millisecond; the first tick may come that close to the
+    // second.
+    if (scrape.timestamp_ms == last_timestamp_ms_) return;
+    last_timestamp_ms_ = scrape.timestamp_ms;
+    auto series = scrape.series;
+    if (const auto before = std::exchange(series_before_reload_, nullptr)) {
+      end_missing_series(*before, scrape);
+    }
+    last_series_ = std::move(series);
+    buffer_.append(std::move(scrape));
+    service_.ticked(clock_ns(CLOCK_BOOTTIME));
+  }
+
+  /// Takes over what has changed in the configuration, or leaves all as it is where there is an
+  /// error in it.
+  void reload() {
+    service_.reloading();
+    if (auto config = read_config_()) {
+      apply(std::move(*config));
+      log_info(cat("reloaded: ", start_line(config_)));
+    } else {
+      log_error("the configuration was not reloaded: the one before stays in force");
+    }
+    service_.reloaded();
+  }
+
+  void apply(Config config) {
+    if (config.buffer != config_.buffer) {
+      log_warning("reload: the keys under buffer change with a restart only; the rest is applied");
+      config.buffer = config_.buffer;
+    }
+    const bool same_scrapes = scrape_alike(config, config_);
+    const bool same_ticks = config.interval == config_.interval &&
+                            config.customer_id == config_.customer_id &&
+                            config.server_name == config_.server_name;
+    config_ = std::move(config);
+    delivery_.set_endpoints(config_.endpoints);
+    if (!same_ticks) schedule_ = make_schedule(config_);
+    if (same_scrapes) return;
+    if (series_before_reload_ == nullptr) series_before_reload_ = last_series_;
+    source_ = std::make_unique<Source>(config_, paths_, stats_, &buffer_);
+  }
+
+  bool stop(int signal) {
+    const auto line = cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left");
+    log_info(line);
+    service_.stopping(line);
+    const bool closed = delivery_.stop();
+    tell_what_is_left(stats_, buffer_);
+    return closed;
+  }
+
+  Config config_;
+  const HostPaths& paths_;
+  const ReadConfig& read_config_;
+  Buffer& buffer_;
+  AgentStats stats_;
+  std::unique_ptr<Source> source_;
+  Schedule schedule_;
+  Service service_;
+  Delivery delivery_;
+  std::int64_t last_timestamp_ms_ = 0;
+  std::shared_ptr<const SeriesSet> last_series_;
+  std::shared_ptr<const SeriesSet> series_before_reload_;  // until the next tick
+};
 
 }  // namespace
 
-Result<void> run_agent(const Config& config, const HostPaths& paths) {
+Result<void> run_agent(const Config& config, const HostPaths& paths,
+                       const ReadConfig& read_config) {
   // One heap for all threads: they allocate little and never at the same time for long. A heap per
   // thread would keep what each needed at its worst.
   mallopt(M_ARENA_MAX, 1);
@@ -185,17 +237,8 @@ Result<void> run_agent(const Config& config, const HostPaths& paths) {
   auto opened = Buffer::open(buffer_options(config));
   if (!opened) return opened.error();
   auto& buffer = **opened;
-  Source source(config, paths, &buffer);
-  log_info(start_line(config));
-  tell_what_was_kept(config, buffer);
-  Delivery delivery(config, buffer, source.stats);
-  Service service(Notify::from_environment());
-  const int signal = tick_until_stopped(config, source, buffer, service, signals);
-  service.stopping("sending what is left");
-  log_info(cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left"));
-  const bool closed = delivery.stop();
-  tell_what_is_left(config, buffer);
-  if (closed) return {};
+  Agent agent(config, paths, read_config, buffer);
+  if (agent.run(signals)) return {};
   log_error(cat("the disk of ", config.buffer.path,
                 " does not answer: what was not delivered may be lost"));
   std::_Exit(1);  // the disk thread uses the buffer as long as the process lives
@@ -203,7 +246,9 @@ Result<void> run_agent(const Config& config, const HostPaths& paths) {
 
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
                             std::chrono::nanoseconds apart) {
-  Source source(config, paths, nullptr);
+  AgentStats stats;
+  for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
+  Source source(config, paths, stats, nullptr);
   std::vector<Scrape> scrapes;
   for (int tick = 0; tick < ticks; ++tick) {
     if (tick > 0) std::this_thread::sleep_for(apart);

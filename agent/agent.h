@@ -1,9 +1,10 @@
-// The running agent: one thread that ticks, one sender thread per endpoint, and the buffer between
-// them. This is the only place that starts threads (collectors/mount_stat.cpp, for calls that can
-// hang, excepted) and handles signals.
+// The running agent: ticks, signals and reloads on the main thread, Delivery's threads behind the
+// buffer.
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "agent/config/config.h"
@@ -12,10 +13,14 @@
 
 namespace msp {
 
-/// Runs until SIGTERM or SIGINT, then gives what is waiting a few seconds to be delivered, and the
-/// rest to the disk. An error is one that no waiting mends: another agent uses the same buffer.
-/// Call it once, from the process's first thread, before there are others.
-Result<void> run_agent(const Config& config, const HostPaths& paths);
+/// Reads the configuration anew; nothing, when it has told what is wrong with it.
+using ReadConfig = std::function<std::optional<Config>()>;
+
+/// Runs until SIGTERM or SIGINT; at SIGHUP takes over what `read_config` gives. Then gives what is
+/// waiting a few seconds to be delivered, and the rest to the disk. An error is one that no waiting
+/// mends: another agent uses the same buffer. Call it once, from the process's first thread, before
+/// there are others.
+Result<void> run_agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config);
 
 /// The first ticks of run_agent(), `apart` of one another, without network and buffer.
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,

@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "agent/core/file.h"
 #include "agent/core/result.h"
@@ -28,7 +29,22 @@
 namespace msp {
 
 /// Whether a device, mount point or file system type is wanted.
-using Filter = std::function<bool(std::string_view name)>;
+class Filter {
+ public:
+  Filter() = default;
+  /// `source` tells filters apart.
+  template <typename Wants>
+  Filter(Wants wants, std::string source = {})
+      : wants_(std::move(wants)), source_(std::move(source)) {}
+
+  bool operator()(std::string_view name) const { return wants_(name); }
+
+  friend bool operator==(const Filter& a, const Filter& b) { return a.source_ == b.source_; }
+
+ private:
+  std::function<bool(std::string_view name)> wants_;
+  std::string source_;
+};
 
 /// Where the host's file systems are, as node_exporter's flags of the same names. No trailing
 /// slash, "/" excepted.
@@ -58,10 +74,12 @@ struct CollectorOptions {
     Filter mount_points;
     Filter fs_types;
     std::chrono::milliseconds mount_timeout{5000};
+    friend bool operator==(const Filesystem&, const Filesystem&) = default;
   } filesystem;
   Filter diskstats_devices;
   Filter netdev_devices;
   std::chrono::milliseconds interval{0};  // between ticks; 0: not known
+  friend bool operator==(const CollectorOptions&, const CollectorOptions&) = default;
 };
 
 /// What a factory gets; all of it outlives the collector.

@@ -126,8 +126,15 @@ void Buffer::append(Scrape scrape) {
   bool wake_disk = false;
   {
     const std::lock_guard lock(mutex_);
-    for (auto& endpoint : endpoints_) endpoint.state.samples += shared->values.size();
-    head_.append(next_sequence_++, std::move(shared));
+    const auto sequence = next_sequence_++;
+    for (auto& endpoint : endpoints_) {
+      if (endpoint.ended) {
+        endpoint.acknowledged.add(sequence, sequence);
+      } else {
+        endpoint.state.samples += shared->values.size();
+      }
+    }
+    head_.append(sequence, std::move(shared));
     while (head_.bytes() > kHeadBytesMax && head_.scrapes().size() > 1) drop_front_of_head();
     const auto waited_ns = head_.scrapes().back().appended_ns - head_.scrapes().front().appended_ns;
     if (has_backlog() || waited_ns > options_.timing.spill_after_ns) {
@@ -284,31 +291,6 @@ void Buffer::drop_front_of_head() {
          DropReason::memory);
   }
   head_.drop_front();
-}
-
-void Buffer::wait(std::size_t number) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(
-      lock, [&] { return stopping_ || endpoints_[number].acknowledged.next() < next_sequence_; });
-}
-
-bool Buffer::wait_newest(std::size_t number, std::int64_t until_ns) {
-  std::unique_lock lock(mutex_);
-  const auto& endpoint = endpoints_[number];
-  // What waits in the head now does not go by itself.
-  if (!head_.empty() && !has_fresh(endpoint) && !std::exchange(spill_wanted_, true)) {
-    disk_wanted_.notify_one();
-  }
-  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
-                    [&] { return stopping_ || has_fresh(endpoint); });
-  return !stopping_ && has_fresh(endpoint);
-}
-
-void Buffer::pause(std::int64_t until_ns) {
-  std::unique_lock lock(mutex_);
-  if (!std::exchange(spill_wanted_, true)) disk_wanted_.notify_one();
-  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
-                    [&] { return stopping_; });
 }
 
 void Buffer::stop() {

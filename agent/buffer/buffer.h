@@ -94,6 +94,16 @@ class Buffer {
   /// One thread. Never blocks for a disk, never fails.
   void append(Scrape scrape);
 
+  /// The number of the endpoint of that name, which gets every scrape from now on, and, where it is
+  /// new, all that is kept.
+  std::size_t add_endpoint(const std::string& name);
+
+  /// The endpoint gets no scrape from now on. What it has not acknowledged stays until it has.
+  void end_endpoint(std::size_t endpoint);
+
+  /// Nobody uses its number any more: another endpoint may get it.
+  void remove_endpoint(std::size_t endpoint);
+
   /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged, beginning at the
   /// sequence `from`: at least one, then as many as fit into samples_max. It ends early where the
   /// wall clock went back, for the samples of a series must go in time order. False, and `batch`
@@ -110,15 +120,19 @@ class Buffer {
   /// again by peek().
   void ack(std::size_t endpoint, const Batch& batch);
 
-  /// Returns when something is waiting for `endpoint`, or when stop() was called.
-  void wait(std::size_t endpoint);
+  /// Returns when something is waiting for `endpoint`, or its waits are to end. False: nothing is,
+  /// and nothing will be, for it has been ended.
+  bool wait(std::size_t endpoint);
 
   /// Returns true as soon as peek_newest() has something for `endpoint`; false at `until_ns`
-  /// (monotonic clock), or when stop() was called.
+  /// (monotonic clock), or when its waits are to end.
   bool wait_newest(std::size_t endpoint, std::int64_t until_ns);
 
-  /// Returns at `until_ns` (monotonic clock), or when stop() was called: to wait out a back-off.
-  void pause(std::int64_t until_ns);
+  /// Returns at `until_ns` (monotonic clock), or when its waits are to end: to wait out a back-off.
+  void pause(std::size_t endpoint, std::int64_t until_ns);
+
+  /// Ends the waits of `endpoint` from now on: another thread is to take over; or no longer.
+  void interrupt(std::size_t endpoint, bool is_interrupted);
 
   /// The disk thread's work: spills, syncs, applies the limits. Returns after close().
   void run_disk();
@@ -127,7 +141,7 @@ class Buffer {
   /// without run_disk().
   void disk_round(std::int64_t appended_until_ns);
 
-  /// Ends every wait and pause from now on: the agent is stopping.
+  /// Ends all waits from now on: the agent is stopping.
   void stop();
 
   /// After the last append and ack: what waits goes to disk, and run_disk() returns. False where it
@@ -140,7 +154,9 @@ class Buffer {
  private:
   using ScrapePtr = std::shared_ptr<const Scrape>;
   struct Endpoint {
-    std::string name;
+    std::string name;  // empty: free for another one
+    bool ended = false;
+    bool interrupted = false;
     Acknowledged acknowledged;            // or dropped, or lost: what will not be handed out
     std::uint64_t acknowledged_last = 0;  // in this process, whether or not it is remembered
     EndpointState state;
@@ -172,6 +188,7 @@ class Buffer {
   // The disk thread's.
   std::int64_t next_round_ns(std::int64_t last_round_ns) const;
   void open_store_again();
+  std::vector<Endpoint*> endpoints();
   void recount();
   template <typename Count>
   std::unique_lock<std::mutex> count_without_lock(Endpoint& endpoint, std::uint64_t& samples,
@@ -199,9 +216,10 @@ class Buffer {
   bool closed_ = false;
   bool spill_wanted_ = false;  // something waits that does not go by itself
   bool progress_ = false;      // cursors moved while there was something in the store
+  bool recount_wanted_ = false;
   Head head_;
   std::uint64_t next_sequence_ = 1;
-  std::vector<Endpoint> endpoints_;
+  std::deque<Endpoint> endpoints_;  // addresses stay
   bool memory_only_ = false;
   bool free_space_guard_ = false;
   std::int64_t drop_told_ns_ = 0;

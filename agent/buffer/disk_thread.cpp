@@ -65,11 +65,14 @@ std::int64_t Buffer::next_round_ns(std::int64_t last_round_ns) const {
 }
 
 void Buffer::disk_round(std::int64_t appended_until_ns) {
+  bool recount_wanted = false;
   {
     const std::lock_guard lock(mutex_);
     spill_wanted_ = progress_ = false;
+    recount_wanted = std::exchange(recount_wanted_, false);
   }
   open_store_again();
+  if (recount_wanted && store_.is_open()) recount();
   bool disk_works = false;
   if (store_.is_open()) {
     disk_works = spill(appended_until_ns);
@@ -107,6 +110,7 @@ void Buffer::open_store_again() {
     next_sequence_ = std::max(next_sequence_, store_.last_sequence() + 1);
     for (auto& endpoint : endpoints_) {
       if (!oldest || is_gone) break;
+      if (endpoint.name.empty()) continue;
       // What was acknowledged meanwhile is newer than all that is here.
       Acknowledged acknowledged(oldest->summary.first_sequence);
       const auto end = store_.last_sequence() + 1;
@@ -121,16 +125,24 @@ void Buffer::open_store_again() {
   recount();
 }
 
+/// As they are now, without the lock: more may come, none goes.
+std::vector<Buffer::Endpoint*> Buffer::endpoints() {
+  const std::lock_guard lock(mutex_);
+  std::vector<Endpoint*> all;
+  for (auto& endpoint : endpoints_) all.push_back(&endpoint);
+  return all;
+}
+
 /// After the store is not what it was. What is missing is counted as lost.
 void Buffer::recount() {
-  for (auto& endpoint : endpoints_) {
+  for (auto* const endpoint : endpoints()) {
     std::uint64_t stored = 0;
-    const auto lock = count_without_lock(endpoint, stored, [&](const Acknowledged& acknowledged) {
+    const auto lock = count_without_lock(*endpoint, stored, [&](const Acknowledged& acknowledged) {
       return store_.count_samples(acknowledged);
     });
-    auto& state = endpoint.state;
+    auto& state = endpoint->state;
     const std::size_t samples =
-        stored + samples_in_head(endpoint.acknowledged, store_.last_sequence() + 1);
+        stored + samples_in_head(endpoint->acknowledged, store_.last_sequence() + 1);
     if (samples < state.samples) {
       state.dropped[static_cast<std::size_t>(DropReason::damage)] += state.samples - samples;
     }
@@ -256,12 +268,12 @@ void Buffer::drop_oldest_segment(DropReason reason) {
   if (!segment) return;
   const auto& summary = segment->summary;
   std::uint64_t most = 0;
-  for (auto& endpoint : endpoints_) {
+  for (auto* const endpoint : endpoints()) {
     std::uint64_t samples = 0;
-    const auto lock = count_without_lock(endpoint, samples, [&](const Acknowledged& acknowledged) {
+    const auto lock = count_without_lock(*endpoint, samples, [&](const Acknowledged& acknowledged) {
       return store_.count_in_segment(*segment, acknowledged);
     });
-    drop(endpoint, {0, summary.last_sequence}, samples, reason);
+    drop(*endpoint, {0, summary.last_sequence}, samples, reason);
     most = std::max(most, samples);
   }
   store_.remove_oldest();
@@ -285,6 +297,7 @@ void Buffer::save_progress(bool disk_works) {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& endpoint : endpoints_) {
+      if (endpoint.name.empty()) continue;
       const auto saved = saved_.find(endpoint.name);
       const auto known =
           std::max(store_.last_sequence() + 1, saved != saved_.end() ? saved->second.end() : 0);

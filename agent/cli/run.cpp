@@ -16,10 +16,14 @@ std::optional<Config> load_config_or_tell(const GlobalOptions& options) {
 }
 
 int run(const GlobalOptions& options) {
-  const auto config = load_config_or_tell(options);
+  const auto read_config = [&] {
+    auto config = load_config_or_tell(options);
+    if (config) init_log(options.log_level.value_or(config->log_level));
+    return config;
+  };
+  const auto config = read_config();
   if (!config) return kExitBadConfig;
-  init_log(options.log_level.value_or(config->log_level));
-  const auto ran = run_agent(*config, options.paths);
+  const auto ran = run_agent(*config, options.paths, read_config);
   if (ran) return kExitDone;
   log_error(ran.error().text);
   return kExitFailed;

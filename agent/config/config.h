@@ -31,6 +31,7 @@ struct TlsConfig {
   std::string key_file;
   std::string server_name;
   bool insecure_skip_verify = false;
+  friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
 struct EndpointConfig {
@@ -57,6 +58,7 @@ struct EndpointConfig {
   /// The URL as it may be shown: without its query, which may hold a secret. No two endpoints have
   /// the same.
   std::string name() const { return url.substr(0, url.find('?')); }
+  friend bool operator==(const EndpointConfig&, const EndpointConfig&) = default;
 };
 
 struct BufferConfig {
@@ -68,6 +70,7 @@ struct BufferConfig {
   // Where a crash-safe copy of what was just collected lives: $RUNTIME_DIRECTORY (systemd.exec(5)),
   // which is memory, or else `path`.
   std::string head_path = path;
+  friend bool operator==(const BufferConfig&, const BufferConfig&) = default;
 };
 
 struct Config {

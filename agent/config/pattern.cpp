@@ -17,10 +17,11 @@ Result<Filter> make_filter(std::string_view regex, PatternUse use) {
       1 << 20);  // the default of 8 MiB is room for states that short names never need
   auto pattern = std::make_shared<const RE2>(re2::StringPiece(regex.data(), regex.size()), options);
   if (!pattern->ok()) return failed(pattern->error());
-  return Filter([pattern = std::move(pattern), use](std::string_view name) {
+  const auto wants = [pattern = std::move(pattern), use](std::string_view name) {
     const bool matches = RE2::PartialMatch(re2::StringPiece(name.data(), name.size()), *pattern);
     return matches == (use == PatternUse::include);
-  });
+  };
+  return Filter(wants, cat(use == PatternUse::include ? "include " : "exclude ", regex));
 }
 
 }  // namespace msp

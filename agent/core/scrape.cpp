@@ -1,6 +1,7 @@
 #include "agent/core/scrape.h"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "agent/core/text.h"
@@ -140,6 +141,20 @@ Scrape ScrapeBuilder::finish(std::int64_t timestamp_ms) {
     writer.ended_.clear();
   }
   return scrape;
+}
+
+void end_missing_series(const SeriesSet& before, Scrape& scrape) {
+  std::unordered_set<std::string_view> present;
+  for (const auto& series : *scrape.series) present.insert(series->labels.flat());
+  SeriesSet ended;
+  for (const auto& series : before) {
+    if (!present.contains(series->labels.flat())) ended.push_back(series);
+  }
+  if (ended.empty()) return;
+  auto all = std::make_shared<SeriesSet>(*scrape.series);
+  all->insert(all->end(), ended.begin(), ended.end());
+  scrape.series = std::move(all);
+  scrape.values.resize(scrape.series->size(), stale_marker());
 }
 
 }  // namespace msp

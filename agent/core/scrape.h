@@ -27,6 +27,7 @@ namespace msp {
 struct TargetLabels {
   std::vector<Label> forced;    // customer_id, server_name: they win
   std::vector<Label> defaults;  // all others: the collector's own label wins
+  friend bool operator==(const TargetLabels&, const TargetLabels&) = default;
 };
 
 class SampleWriter {
@@ -70,6 +71,9 @@ class SampleWriter {
   bool in_last_scrape_ = false;
   bool changed_ = false;  // other series, or in another order, than in the last good tick
 };
+
+/// Ends the series of `before` that `scrape` does not have: it gets a stale marker for each.
+void end_missing_series(const SeriesSet& before, Scrape& scrape);
 
 class ScrapeBuilder {
  public:

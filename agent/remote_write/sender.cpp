@@ -68,10 +68,11 @@ void Sender::stop_at(std::int64_t deadline_ns) {
 void Sender::run() {
   take_over_earlier_run();
   for (;;) {
-    buffer_.wait(endpoint_);
+    if (!buffer_.wait(endpoint_)) return;
     const bool last_try = stopping();
+    if (last_try && time_is_up()) return;
     if (!last_try && monotonic_ns() < resume_ns_) {
-      buffer_.pause(resume_ns_);
+      buffer_.pause(endpoint_, resume_ns_);
       continue;
     }
     auto* const shipment = next_shipment(last_try);
@@ -112,7 +113,7 @@ Shipment* Sender::next_shipment(bool last_try) {
   if (fresh_first) {
     buffer_.wait_newest(endpoint_, pace_.ready_ns());
   } else {
-    buffer_.pause(pace_.ready_ns());
+    buffer_.pause(endpoint_, pace_.ready_ns());
   }
   return nullptr;
 }
@@ -126,7 +127,7 @@ bool Sender::send(Shipment& shipment) {
   if (report.outcome == Courier::Outcome::try_again || report.outcome == Courier::Outcome::hold) {
     if (is_overload(report.answer, ended_ns - began_ns)) pace_.overloaded(began_ns, ended_ns);
     if (!backlog_.in_progress()) backlog_.release();
-    on_failure(report);
+    if (!time_is_up()) on_failure(report);
     return false;
   }
   if (&shipment == &backlog_) pace_.answered(report.delivered, began_ns, ended_ns);

@@ -17,6 +17,7 @@
 
 #include "agent/buffer/buffer.h"
 #include "agent/config/config.h"
+#include "agent/core/clock.h"
 #include "agent/remote_write/courier.h"
 #include "agent/remote_write/http.h"
 #include "agent/remote_write/pace.h"
@@ -38,15 +39,16 @@ class Sender {
   Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffer, EndpointStats& stats);
 
   /// The thread's work. Returns after stop_at(): when nothing is left to send, a request failed, or
-  /// time is up.
+  /// time is up; and when the endpoint has been ended and has got everything.
   void run();
 
-  /// Any thread, once; Buffer::stop() must follow. What is waiting is still tried until
+  /// Any thread; Buffer::stop() or interrupt() must follow. What is waiting is still tried until
   /// `deadline_ns` (monotonic).
   void stop_at(std::int64_t deadline_ns);
 
  private:
   bool stopping() const { return stop_at_ns_.load() != 0; }
+  bool time_is_up() const { return stopping() && monotonic_ns() >= stop_at_ns_; }
   double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
   void take_over_earlier_run();
   Shipment* next_shipment(bool last_try);

@@ -9,7 +9,7 @@
 
 namespace msp {
 
-/// Once, before there are threads. Until then nothing below a warning is printed.
+/// Any time, any thread. Until the first call nothing below a warning is printed.
 void init_log(LogLevel level);
 
 void log_debug(std::string_view text);

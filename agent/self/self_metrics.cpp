@@ -76,7 +76,7 @@ void SelfMetrics::add_to(SampleWriter& out) {
   out.add(kTicksSkipped, number(stats_.ticks_skipped));
   add_process(out);
   add_buffer(out);
-  for (std::size_t i = 0; i < stats_.endpoints.size(); ++i) add_endpoint(i, out);
+  for (const auto& endpoint : stats_.endpoints) add_endpoint(endpoint, out);
 }
 
 void SelfMetrics::add_process(SampleWriter& out) {
@@ -101,9 +101,9 @@ void SelfMetrics::add_buffer(SampleWriter& out) {
   out.add(kBufferGuard, state.free_space_guard ? 1 : 0);
 }
 
-void SelfMetrics::add_endpoint(std::size_t index, SampleWriter& out) {
-  const auto& endpoint = stats_.endpoints[index];
-  const auto waiting = buffer_ != nullptr ? buffer_->state(index) : Buffer::EndpointState{};
+void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SampleWriter& out) {
+  const auto waiting =
+      buffer_ != nullptr ? buffer_->state(endpoint.number) : Buffer::EndpointState{};
   out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
   out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
   for (std::size_t i = 0; i < kDropReasons; ++i) {

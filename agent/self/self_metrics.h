@@ -10,7 +10,7 @@
 
 namespace msp {
 
-/// Main thread only. What it is given outlives it; endpoints have the same numbers in both.
+/// Main thread only. What it is given outlives it.
 class SelfMetrics {
  public:
   /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped.
@@ -21,7 +21,7 @@ class SelfMetrics {
  private:
   void add_process(SampleWriter& out);
   void add_buffer(SampleWriter& out);
-  void add_endpoint(std::size_t index, SampleWriter& out);
+  void add_endpoint(const EndpointStats& endpoint, SampleWriter& out);
 
   const AgentStats& stats_;
   const Buffer* buffer_;

@@ -59,17 +59,16 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
   return {};
 }
 
-ServiceReport make_report(const Config& config, const AgentStats& stats, const Buffer& buffer) {
+ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
   ServiceReport report;
-  for (std::size_t i = 0; i < stats.endpoints.size(); ++i) {
-    const auto& endpoint = stats.endpoints[i];
+  for (const auto& endpoint : stats.endpoints) {
     report.endpoints.push_back(
         {.name = endpoint.name,
-         .waiting = buffer.state(i).samples,
+         .waiting = buffer.state(endpoint.number).samples,
          .state = endpoint.state,
          .error = endpoint.last_error(),
          .last_success_ms = endpoint.last_success_ms,
-         .timeout_ns = std::chrono::nanoseconds(config.endpoints[i].timeout).count(),
+         .timeout_ns = endpoint.timeout_ns,
          .request_since_ns = endpoint.request_since_ns});
   }
   const auto state = buffer.state();

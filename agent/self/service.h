@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "agent/buffer/buffer.h"
-#include "agent/config/config.h"
 #include "agent/self/notify.h"
 #include "agent/self/stats.h"
 
@@ -47,7 +46,7 @@ struct ServiceReport {
   std::string stuck(std::int64_t now_ns) const;
 };
 
-ServiceReport make_report(const Config& config, const AgentStats& stats, const Buffer& buffer);
+ServiceReport make_report(const AgentStats& stats, const Buffer& buffer);
 
 /// Main thread only. Moments are on any clock that does not jump, always the same.
 class Service {

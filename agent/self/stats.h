@@ -4,7 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <string>
 
@@ -19,9 +19,13 @@ enum class EndpointState : std::uint8_t {
 };
 
 struct EndpointStats {
-  explicit EndpointStats(std::string endpoint_name) : name(std::move(endpoint_name)) {}
+  explicit EndpointStats(std::string endpoint_name, std::size_t buffer_number = 0)
+      : name(std::move(endpoint_name)), number(buffer_number) {}
 
-  const std::string name;                           // the URL without query, as it is safe to show
+  const std::string name;             // the URL without query, as it is safe to show
+  const std::size_t number;           // in the Buffer
+  std::atomic<bool> removed = false;  // from the configuration; what is kept is still delivered
+  std::atomic<std::int64_t> timeout_ns = 0;         // of a request
   std::atomic<std::uint64_t> samples_sent = 0;      // answered with 2xx
   std::atomic<std::uint64_t> samples_rejected = 0;  // refused for good, dropped
   std::atomic<std::uint64_t> bytes_sent = 0;        // bodies, whatever the answer was
@@ -49,7 +53,7 @@ struct EndpointStats {
 
 struct AgentStats {
   std::atomic<std::uint64_t> ticks_skipped = 0;
-  std::deque<EndpointStats> endpoints;  // fixed before threads start
+  std::list<EndpointStats> endpoints;  // the main thread's; their addresses stay
 };
 
 }  // namespace msp

@@ -25,7 +25,7 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"spdlog/|fmt/", "spdlog and fmt", ("agent/self/log.",)),
     (r"re2/", "RE2", ("agent/config/pattern.cpp",)),
 )
-THREAD_OWNERS = ("agent/agent.cpp", "collectors/mount_stat.")
+THREAD_OWNERS = ("agent/delivery.", "collectors/mount_stat.")
 THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
 # What a collector may include beside agent/core and collectors: a system header, such as <map> or <linux/rtnetlink.h>.
 SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")

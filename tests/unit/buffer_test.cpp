@@ -342,10 +342,10 @@ TEST_CASE_METHOD(Fixture, "an append ends a wait, a stop ends wait and pause") {
   std::thread waiting([&] { buffer->wait(0); });
   append({1});
   waiting.join();
-  std::thread pausing([&] { buffer->pause(monotonic_ns() + 3600 * kNsPerSecond); });
+  std::thread pausing([&] { buffer->pause(0, monotonic_ns() + 3600 * kNsPerSecond); });
   buffer->stop();
   pausing.join();
-  buffer->pause(monotonic_ns() + 3600 * kNsPerSecond);
+  buffer->pause(0, monotonic_ns() + 3600 * kNsPerSecond);
   taken(*buffer);
   buffer->wait(0);
 }

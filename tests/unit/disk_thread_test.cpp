@@ -237,7 +237,7 @@ TEST_CASE_METHOD(Fixture, "the disk thread spills what waits, and closes with ev
   reopen(quick);
   std::thread disk([&] { buffer->run_disk(); });
   append({1});
-  buffer->pause(monotonic_ns());  // as a sender whose request failed
+  buffer->pause(0, monotonic_ns());  // as a sender whose request failed
   files.wait_for("/disk/buffer/0000000000000001.seg");
   append({2, 3});
   CHECK(buffer->close(monotonic_ns() + 60 * kNsPerSecond));
