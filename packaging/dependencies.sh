@@ -16,7 +16,7 @@ cross='g++-aarch64-linux-gnu'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 victoria-metrics'
 test='catch2 clang-format debootstrap dnf fish fuse3 libfuse3-dev lintian mandoc nftables nginx openssl prometheus
-  prometheus-node-exporter python3 python3-zstandard qemu-system-x86 qemu-user-static rpmlint strace systemd-container
+  prometheus-node-exporter python3 qemu-system-x86 qemu-user-static rpmlint strace systemd-container
   util-linux zsh'
 
 usage() {

@@ -62,14 +62,13 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
 ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
   ServiceReport report;
   for (const auto& endpoint : stats.endpoints) {
-    report.endpoints.push_back(
-        {.name = endpoint.name,
-         .waiting = buffer.state(endpoint.number).samples,
-         .state = endpoint.state,
-         .error = endpoint.last_error(),
-         .last_success_ms = endpoint.last_success_ms,
-         .timeout_ns = endpoint.timeout_ns,
-         .request_since_ns = endpoint.request_since_ns});
+    report.endpoints.push_back({.name = endpoint.name,
+                                .waiting = buffer.state(endpoint.number).samples,
+                                .state = endpoint.state,
+                                .error = endpoint.last_error(),
+                                .last_success_ms = endpoint.last_success_ms,
+                                .timeout_ns = endpoint.timeout_ns,
+                                .request_since_ns = endpoint.request_since_ns});
   }
   const auto state = buffer.state();
   report.memory_only = state.memory_only;

@@ -34,7 +34,7 @@ struct EndpointStats {
   std::atomic<std::int64_t> last_success_ms = 0;  // wall clock; 0: never
   std::atomic<EndpointState> state = EndpointState::starting;
   std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
-  std::atomic<const char*> protocol = "";  // the one in use, as the configuration calls it
+  std::atomic<const char*> protocol = "";          // the one in use, as the configuration calls it
 
   /// The server's words, or why there was no answer, on one line; empty: nothing went wrong yet.
   std::string last_error() const {

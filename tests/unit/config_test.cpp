@@ -127,8 +127,8 @@ TEST_CASE("config: a key without a value is not set") {
            "  basic_auth:\n  headers:\nbuffer: {path: }\nlog:\n"));
 }
 
-TEST_CASE("config: every key") {
-  const auto config = good(R"(
+const Config& with_every_key() {
+  static const auto config = good(R"(
 customer_id: alpha-1
 server_name: "Web 01"
 environment: production
@@ -153,6 +153,11 @@ remote_write:
 buffer: {path: /srv/buffer/, max_size: 2GiB, max_age: 12h}
 log: {level: warning}
 )");
+  return config;
+}
+
+TEST_CASE("config: every key of the host") {
+  const auto& config = with_every_key();
   CHECK(config.customer_id == "alpha-1");
   CHECK(config.server_name == "Web 01");
   CHECK(config.environment == "production");
@@ -170,7 +175,14 @@ log: {level: warning}
   CHECK(options.diskstats_devices("sda"));
   CHECK_FALSE(options.diskstats_devices("sda1"));
   CHECK_FALSE(options.diskstats_devices("vda"));
+  CHECK(config.buffer.path == "/srv/buffer");
+  CHECK(config.buffer.bytes_max == 2ull << 30);
+  CHECK(config.buffer.age_max == 12h);
+  CHECK(config.log_level == LogLevel::warning);
+}
 
+TEST_CASE("config: every key of an endpoint") {
+  const auto& config = with_every_key();
   REQUIRE(config.endpoints.size() == 2);
   const auto& first = config.endpoints[0];
   CHECK(first.url == "HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b");
@@ -190,10 +202,6 @@ log: {level: warning}
   CHECK(first.no_proxy == "internal.example.com,10.0.0.0/8,[::1]");
   CHECK(first.timeout == 2500ms);
   CHECK(config.endpoints[1].bearer_token == "token");
-  CHECK(config.buffer.path == "/srv/buffer");
-  CHECK(config.buffer.bytes_max == 2ull << 30);
-  CHECK(config.buffer.age_max == 12h);
-  CHECK(config.log_level == LogLevel::warning);
 }
 
 TEST_CASE("config: protocol, order and rate") {
