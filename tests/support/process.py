@@ -81,6 +81,6 @@ def poll_until(what: str, ask: Callable[[], Any], seconds_max: float = 30, proce
         if process is not None and not process.running():
             raise AssertionError(f"the process ended while waiting for {what}; it said:\n{process.log()}")
         if time.monotonic() > deadline:
-            said = f"\nlog:\n{process.log()}" if process is not None else ""
+            said = f"\nlog:\n{process.log()[-4000:]}" if process is not None else ""
             raise AssertionError(f"{what}: not within {seconds_max} s ({last}){said}")
         time.sleep(0.05)
