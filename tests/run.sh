@@ -36,7 +36,7 @@ done
 under_asan='config_errors delivery dry_run loop outage real_server startup'
 under_tsan='delivery loop outage real_server'
 # Package tests that take minutes.
-slow='reproducible'
+slow='same_packages'
 
 is_in() { # word, list
   case " $2 " in *" $1 "*) return 0 ;; esac
