@@ -17,7 +17,7 @@ SURROUNDINGS = {"TZ": "Asia/Seoul", "LC_ALL": "C.UTF-8"}
 
 def copy_of_the_tree(folder: pathlib.Path) -> pathlib.Path:
     """The files as they are now, and the static dependencies."""
-    copy = folder / "another place with spaces/checkout"
+    copy = folder / "another/and-a-longer-place/checkout"
     listed = subprocess.run(["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached",
                              "--others", "--exclude-standard"], stdout=subprocess.PIPE, check=True, timeout=60).stdout
     for name in filter(None, listed.decode().split("\0")):
