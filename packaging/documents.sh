@@ -2,10 +2,10 @@
 # Writes what a package holds beside the files of the tree: compressed man pages, the bill of materials, the changelog
 # in the package's own form. Called by CMake's install step; SOURCE_DATE_EPOCH is the date of everything.
 #
-#   sh packaging/documents.sh common|deb|rpm BUILD_FOLDER LOCK DESTINATION
+#   sh packaging/documents.sh common|deb|rpm BUILD_FOLDER DESTINATION
 set -eu
 umask 022
-component=$1 build=$2 lock=$3 root=${4%/}
+component=$1 build=$2 root=${3%/}
 cd "$(dirname "$0")/.."
 
 compressed() { # from, to
@@ -19,7 +19,7 @@ case $component in
     compressed packaging/man/msp-agent.8 "$root/usr/share/man/man8/msp-agent.8.gz"
     compressed packaging/man/msp-agent.yaml.5 "$root/usr/share/man/man5/msp-agent.yaml.5.gz"
     mkdir -p "$documents"
-    sh packaging/sbom.sh "$build" "$lock" >"$documents/msp-agent.cdx.json"
+    sh packaging/sbom.sh "$build" >"$documents/msp-agent.cdx.json"
     ;;
   deb)
     sh packaging/changelog.sh deb >"$build/changelog.deb"

@@ -20,13 +20,6 @@ install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-fu
 install(FILES packaging/deb/lintian-overrides DESTINATION usr/share/lintian/overrides RENAME msp-agent COMPONENT deb)
 install(FILES LICENSE DESTINATION usr/share/licenses/msp-agent COMPONENT rpm)
 
-# What is made when it is installed: compressed pages, the bill of materials, changelogs.
-foreach(component common deb rpm)
-  install(CODE "execute_process(COMMAND sh \"${CMAKE_SOURCE_DIR}/packaging/documents.sh\" ${component}
-    \"${CMAKE_BINARY_DIR}\" \"${static_dependencies}/lock\" \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\" COMMAND_ERROR_IS_FATAL ANY)"
-    COMPONENT ${component})
-endforeach()
-
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
   set(CPACK_RPM_PACKAGE_ARCHITECTURE aarch64)
@@ -34,6 +27,18 @@ else()
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE amd64)
   set(CPACK_RPM_PACKAGE_ARCHITECTURE x86_64)
 endif()
+
+# What is made when it is installed: compressed pages, the bill of materials, changelogs.
+file(WRITE ${CMAKE_BINARY_DIR}/built-with.sh "version='${PROJECT_VERSION}'
+architecture='${CPACK_DEBIAN_PACKAGE_ARCHITECTURE}'
+compiler='${CMAKE_CXX_COMPILER}'
+lock='${static_dependencies}/lock'
+")
+foreach(component common deb rpm)
+  install(CODE "execute_process(COMMAND sh \"${CMAKE_SOURCE_DIR}/packaging/documents.sh\" ${component}
+    \"${CMAKE_BINARY_DIR}\" \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\" COMMAND_ERROR_IS_FATAL ANY)"
+    COMPONENT ${component})
+endforeach()
 
 set(CPACK_GENERATOR DEB RPM)
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/packaging/components.cmake)

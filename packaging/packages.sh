@@ -34,8 +34,8 @@ while [ $# -gt 0 ]; do
 done
 build=$root/build/$preset
 case $preset in
-  *-arm64) architecture=aarch64 ;;
-  *) architecture=$(uname -m) ;;
+  *-arm64) machine=aarch64 ;;
+  *) machine=$(uname -m) ;;
 esac
 
 step() { # name, command...
@@ -59,14 +59,14 @@ umask 022
 
 mkdir -p build "$out"
 sh packaging/dependencies.sh package
-if [ "$architecture" = "$(uname -m)" ]; then
+if [ "$machine" = "$(uname -m)" ]; then
   sh packaging/static_dependencies.sh $sources
 else
-  sh packaging/static_dependencies.sh --arch "$architecture" $sources
+  sh packaging/static_dependencies.sh --arch "$machine" $sources
 fi
 step "configuring $preset" cmake --preset "$preset" -DMSP_AGENT_TESTS=OFF
 step "building $preset" cmake --build --preset "$preset" --target msp-agent
-version=$(sed -n 's/^CMAKE_PROJECT_VERSION:[A-Z]*=//p' "$build/CMakeCache.txt")
+. "$build/built-with.sh" # version, architecture
 
 packed=$build/packed
 rm -rf "$packed"

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Prints the bill of materials of a built binary, CycloneDX 1.5 in JSON: what is linked into it or compiled in as a
 # header, in the versions that were really there. They come from the lock of packaging/static_dependencies.sh for what
-# it builds or unpacks, from dpkg for the rest. components_test.py fails when the build uses what this list lacks.
+# it builds or unpacks, from dpkg for the rest. contents_test.py fails when the build uses what this list lacks.
 #
-#   sh packaging/sbom.sh BUILD_FOLDER LOCK
+#   sh packaging/sbom.sh BUILD_FOLDER
 set -eu
-build=$1 lock=$2
+build=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 export LC_ALL=C TZ=UTC
 
@@ -27,17 +27,12 @@ glibc       -       libc6-dev         LGPL-2.1-or-later
 libstdc++   -       libstdc++-dev     GPL-3.0-or-later WITH GCC-exception-3.1
 '
 
-cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; } # a variable of CMake
-version=$(cached CMAKE_PROJECT_VERSION)
-case $(cached CMAKE_CXX_COMPILER) in
-  *aarch64*) architecture=arm64 ;;
-  *) architecture=$(dpkg --print-architecture) ;;
-esac
+. "$build/built-with.sh" # written by packaging/packages.cmake: version, architecture, compiler, lock
 distribution=$(. /etc/os-release && echo "$ID")
 
 # "package version" of the compiler's own library: its package has the compiler's version in its name.
 libstdcpp() {
-  major=$("$(cached CMAKE_CXX_COMPILER)" -dumpversion | cut -d . -f 1)
+  major=$("$compiler" -dumpversion | cut -d . -f 1)
   for package in "libstdc++-$major-dev:$architecture" "libstdc++-$major-dev-$architecture-cross"; do
     dpkg-query -W -f '${Package} ${Version}\n' "$package" 2>/dev/null && return
   done

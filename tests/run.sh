@@ -37,7 +37,7 @@ done
 under_asan='config_errors convert_alloy delivery dry_run fleet loop outage real_server startup'
 under_tsan='delivery loop outage real_server'
 # Package tests that take minutes.
-slow='reproducible boot_kernel boot_others'
+slow='reproducible boot_kernel boot_others same_packages'
 
 is_in() { # word, list
   case " $2 " in *" $1 "*) return 0 ;; esac

@@ -12,6 +12,7 @@ trap 'rm -rf "$work"' EXIT
 echo 'file(APPEND "${CPACK_TEMPORARY_DIRECTORY}/etc/msp-agent.yaml" "\n# As it comes with a later version.\n")' \
   >"$work/newer.cmake"
 SOURCE_DATE_EPOCH=$(date +%s) cpack --config build/release/CPackConfig.cmake -B "$work" \
+  -D CPACK_DEBIAN_COMPRESSION_TYPE=gzip -D CPACK_RPM_COMPRESSION_TYPE=gzip \
   -D CPACK_PACKAGE_VERSION="$version" -D CPACK_PRE_BUILD_SCRIPTS="$work/newer.cmake" >"$out/cpack.log" 2>&1 || {
   cat "$out/cpack.log" >&2
   exit 1
