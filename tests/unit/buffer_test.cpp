@@ -252,6 +252,25 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture,
+                 "what comes after a restart with nothing left is not taken for delivered") {
+  append({1, 2, 3});
+  buffer->disk_round(kNow);
+  SECTION("in order") {
+    CHECK(taken(*buffer) == Times{1, 2, 3});
+  }
+  SECTION("the newest first") {
+    CHECK(newest_taken(*buffer) == Times{3});
+    CHECK(taken(*buffer) == Times{1, 2});
+  }
+  buffer->disk_round(kNow);
+  CHECK(buffer->state().segments == 0);
+  reopen();
+  append({4});
+  CHECK(buffer->state(0).samples == 2);
+  CHECK(taken(*buffer) == Times{4});
+}
+
+TEST_CASE_METHOD(Fixture,
                  "what everyone has is neither kept in memory nor written, and not missed") {
   append({1, 2});
   buffer->disk_round(kNow);
