@@ -305,8 +305,7 @@ bool Buffer::close(std::int64_t deadline_ns) {
   std::unique_lock lock(mutex_);
   closing_ = true;
   disk_wanted_.notify_one();
-  return changed_.wait_for(lock, std::chrono::nanoseconds(deadline_ns - monotonic_ns()),
-                           [&] { return closed_; });
+  return changed_.wait_for(lock, left_until(deadline_ns), [&] { return closed_; });
 }
 
 Buffer::EndpointState Buffer::state(std::size_t number) const {

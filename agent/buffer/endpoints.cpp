@@ -74,7 +74,7 @@ bool Buffer::wait_newest(std::size_t number, std::int64_t until_ns) {
   if (!head_.empty() && !has_fresh(endpoint) && !std::exchange(spill_wanted_, true)) {
     disk_wanted_.notify_one();
   }
-  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
+  changed_.wait_for(lock, left_until(until_ns),
                     [&] { return stopping_ || endpoint.interrupted || has_fresh(endpoint); });
   return !stopping_ && has_fresh(endpoint);
 }
@@ -83,8 +83,7 @@ void Buffer::pause(std::size_t number, std::int64_t until_ns) {
   std::unique_lock lock(mutex_);
   const auto& endpoint = endpoints_[number];
   if (!std::exchange(spill_wanted_, true)) disk_wanted_.notify_one();
-  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
-                    [&] { return stopping_ || endpoint.interrupted; });
+  changed_.wait_for(lock, left_until(until_ns), [&] { return stopping_ || endpoint.interrupted; });
 }
 
 void Buffer::interrupt(std::size_t number, bool is_interrupted) {
