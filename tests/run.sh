@@ -34,8 +34,8 @@ done
 : "${parts:=tree unit collectors fault integration package}" "${presets:=release asan tsan}"
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan='config_errors convert_alloy delivery dry_run fleet loop outage real_server startup'
-under_tsan='delivery loop outage real_server'
+under_asan='config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup tls'
+under_tsan='delivery loop outage real_server reload'
 # Package tests that take minutes.
 slow='reproducible boot_kernel boot_others same_packages'
 

@@ -11,8 +11,8 @@ namespace msp {
 class CertificateWatch {
  public:
   /// `ssl_ctx` is the SSL_CTX of a connection that is about to be made and verified; *this outlives
-  /// it. When the handshake is over, the context's CA certificates are given back to the host: up
-  /// to 0.8 MB that nobody needs until the next connection.
+  /// it. When the handshake is over, the context's CA certificates are freed: 0.7 MB of a host's
+  /// whole bundle that nobody needs until the next connection.
   void watch(void* ssl_ctx);
 
   /// Before each request.

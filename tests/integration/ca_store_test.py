@@ -18,6 +18,7 @@ FILES = {
     "SUSE": "etc/ssl/ca-bundle.pem",
     "the rest": "etc/ssl/cert.pem",
 }
+FOLDERS = ("etc/ssl/certs", "etc/pki/ca-trust/extracted/pem/directory-hash")
 
 
 @contextlib.contextmanager
@@ -54,12 +55,15 @@ def bundle_of(distribution: str):
     return check
 
 
-def a_folder_of_hashed_names_without_a_bundle() -> None:
-    with temporary_folder() as folder:
-        own = Authority(folder)
-        name = openssl("x509", "-in", str(own.ca), "-noout", "-subject_hash").strip()
-        others = {f"etc/ssl/certs/{i:08x}.0": b"" for i in range(1, 40)}
-        delivers_with({**others, f"etc/ssl/certs/{name}.0": own.ca.read_bytes()}, own)
+def hashed_names_without_a_bundle(place: str):
+    def check() -> None:
+        with temporary_folder() as folder:
+            own = Authority(folder)
+            name = openssl("x509", "-in", str(own.ca), "-noout", "-subject_hash").strip()
+            others = {f"{place}/{i:08x}.0": b"" for i in range(1, 40)}
+            delivers_with({**others, f"{place}/{name}.0": own.ca.read_bytes()}, own)
+    check.__name__ = f"hashed names in {place} without a bundle"
+    return check
 
 
 def a_few_hashed_names_do_not_hide_the_bundle() -> None:
@@ -68,5 +72,5 @@ def a_few_hashed_names_do_not_hide_the_bundle() -> None:
         delivers_with({"etc/ssl/certs/00000001.0": b"", FILES["SUSE"]: own.ca.read_bytes()}, own)
 
 
-run_checks(*(bundle_of(distribution) for distribution in FILES), a_folder_of_hashed_names_without_a_bundle,
-           a_few_hashed_names_do_not_hide_the_bundle)
+run_checks(*(bundle_of(distribution) for distribution in FILES),
+           *(hashed_names_without_a_bundle(place) for place in FOLDERS), a_few_hashed_names_do_not_hide_the_bundle)
