@@ -22,6 +22,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 
-# The cross compiler brings a C library of its own, which nobody mends: the sysroot's goes before it.
+# The cross compiler brings a C library of its own, which nobody mends: the sysroot's goes before it. It has no shared
+# libraries.
 set(libraries ${CMAKE_SYSROOT}/usr/lib/aarch64-linux-gnu)
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-B${libraries} -L${libraries}")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static-pie -B${libraries} -L${libraries}")

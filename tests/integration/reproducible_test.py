@@ -64,7 +64,7 @@ def another_folder_user_time_zone_and_locale_give_the_same_binary() -> None:
         run(other, "cmake", "--build", "--preset", "release", "--target", "msp-agent")
         first, second = pathlib.Path(BINARY), other / "build/release/msp-agent"
         assert first.read_bytes() == second.read_bytes(), \
-            f"{first.stat().st_size} and {second.stat().st_size} bytes; other are: {sections_that_differ(first, second)}"
+            f"{first.stat().st_size} and {second.stat().st_size} bytes; other are {sections_that_differ(first, second)}"
 
 
 def no_path_of_the_build_is_in_it() -> None:
