@@ -19,7 +19,7 @@ class Acknowledged {
   };
 
   /// How many ranges there may be before has_room() says no. What is not remembered is sent a
-  /// second time, with the same timestamps and values, which receivers take as one.
+  /// second time, with the same timestamps and values.
   static constexpr std::size_t kRangesMax = 64;
 
   /// Done with all before `next`.

@@ -4,7 +4,7 @@
 //   checksum 1234567890                 (XXH3-64 of all lines before)
 // All before 1234, then ranges (version 1 had none). Replaced by rename, so that it is always
 // whole. It may be older than the truth, never newer: then an endpoint gets some samples a second
-// time, with the same timestamps and values, which receivers take as one.
+// time, with the same timestamps and values, which a receiver that removes duplicates takes as one.
 #pragma once
 
 #include <map>

@@ -32,7 +32,7 @@ class Pace {
   void overloaded(std::int64_t began_ns, std::int64_t ended_ns);
 
   static constexpr std::size_t kSamplesMin = 1'000;
-  static constexpr std::size_t kSamplesMax = 10'000;
+  static constexpr std::size_t kSamplesMax = 25'000;
   static constexpr std::int64_t kSlowNs = 2'000'000'000;
   static constexpr std::int64_t kFastNs = 500'000'000;
   static constexpr std::int64_t kWaitMaxNs = 60'000'000'000;

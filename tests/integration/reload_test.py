@@ -57,7 +57,8 @@ def a_series_that_ends_by_it_gets_its_stale_marker() -> None:
             reload(agent, config, "team: one", "team: two")
 
             def two_teams() -> bool:
-                return {labels["team"] for labels, _ in server.query("last_over_time(node_load1[1m])")} == {"one", "two"}
+                found = server.query("last_over_time(node_load1[1m])")
+                return {labels["team"] for labels, _ in found} == {"one", "two"}
             poll_until("ticks of both teams", two_teams, 20, agent)
             # Without the marker the old series would go on for as long as the server looks back.
             poll_until("only the new series", lambda: [labels["team"] for labels, _ in server.query("node_load1")] ==
@@ -72,7 +73,8 @@ def an_endpoint_that_is_added_gets_ticks_and_one_that_is_removed_what_is_kept_fo
             begin = time.time()
             poll_until("it cannot reach the first endpoint", lambda: "cannot reach" in agent.log(), 20, agent)
             reload(agent, config, f"http://127.0.0.1:{port}/api/v1/write", server.url)
-            assert re.search(r"is no longer in the configuration: [\d,]+ samples are still to be delivered", agent.log())
+            told = r"is no longer in the configuration: [\d,]+ samples are still to be delivered"
+            assert re.search(told, agent.log()), agent.log()
             reloaded = time.time()
             poll_until("ticks at the new endpoint", lambda: newest_tick(server) > reloaded + 1, 20, agent)
             check_no_hole(server, [(begin, time.time() - 1)])
