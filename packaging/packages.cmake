@@ -42,6 +42,7 @@ endforeach()
 
 set(CPACK_GENERATOR DEB RPM)
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/packaging/components.cmake)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/packaging/dates.cmake)
 set(CPACK_PACKAGE_NAME msp-agent)
 set(CPACK_PACKAGE_VENDOR msp-agent)
 set(CPACK_PACKAGE_CONTACT "msp-agent maintainers <msp-agent@example.com>")
