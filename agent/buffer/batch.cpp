@@ -1,7 +1,5 @@
 #include "agent/buffer/batch.h"
 
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace msp {
@@ -20,14 +18,6 @@ void Batch::add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
   grouped_ = false;
 }
 
-std::size_t Batch::samples_from(std::uint64_t sequence) const {
-  std::size_t samples = 0;
-  for (std::size_t i = 0; i < scrapes_.size(); ++i) {
-    if (sequences_[i] >= sequence) samples += scrapes_[i]->values.size();
-  }
-  return samples;
-}
-
 std::span<const Batch::Row> Batch::rows() {
   if (!std::exchange(grouped_, true)) group();
   return rows_;
@@ -38,7 +28,7 @@ std::span<const Batch::Row> Batch::rows() {
 void Batch::group() {
   rows_.clear();
   row_of_sample_.clear();
-  std::unordered_map<std::string_view, std::uint32_t> row_of_labels;
+  labels_.clear();
   const SeriesSet* previous = nullptr;
   for (const auto& scrape : scrapes_) {
     const auto& set = *scrape->series;
@@ -46,23 +36,12 @@ void Batch::group() {
       for (std::size_t end = row_of_sample_.size(), i = end - set.size(); i < end; ++i) {
         row_of_sample_.push_back(row_of_sample_[i]);
       }
-    } else if (previous == nullptr) {
-      for (const auto& series : set) {
-        row_of_sample_.push_back(static_cast<std::uint32_t>(rows_.size()));
-        rows_.push_back({series.get(), 0, 0});
-      }
-    } else {
-      if (row_of_labels.empty()) {
-        for (std::uint32_t row = 0; row < rows_.size(); ++row) {
-          row_of_labels.emplace(rows_[row].series->labels.flat(), row);
-        }
-      }
-      for (const auto& series : set) {
-        const auto [found, is_new] =
-            row_of_labels.emplace(series->labels.flat(), static_cast<std::uint32_t>(rows_.size()));
-        if (is_new) rows_.push_back({series.get(), 0, 0});
-        row_of_sample_.push_back(found->second);
-      }
+      continue;
+    }
+    for (const auto& series : set) {
+      const auto row = labels_.number_of(series->labels.flat());
+      if (row == rows_.size()) rows_.push_back({series.get(), 0, 0});
+      row_of_sample_.push_back(row);
     }
     previous = &set;
   }
@@ -78,6 +57,9 @@ void Batch::group() {
   for (const auto& scrape : scrapes_) {
     for (const double value : scrape->values) {
       auto& row = rows_[row_of_sample_[sample++]];
+      const auto* last =
+          row.points_count == 0 ? nullptr : &points_[row.points_begin + row.points_count - 1];
+      if (last != nullptr && last->timestamp_ms >= scrape->timestamp_ms) continue;
       points_[row.points_begin + row.points_count++] = {scrape->timestamp_ms, value};
     }
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/core/sample.h"
+#include "agent/core/string_table.h"
 
 namespace msp {
 
@@ -31,7 +32,9 @@ class Batch {
   /// Takes a scrape that is newer than all before it. `sequence` is its place in the buffer.
   void add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape);
 
-  /// One row per series, points oldest first; valid until clear() or add().
+  /// One row per series, its points strictly growing in time; valid until clear() or add(). Of two
+  /// samples of one series in one scrape (names that became equal when they were made UTF-8) only
+  /// the first is in it: a request with both would be refused.
   std::span<const Row> rows();
   std::span<const Point> points(const Row& row) const {
     return {points_.data() + row.points_begin, row.points_count};
@@ -39,8 +42,10 @@ class Batch {
 
   bool empty() const { return scrapes_.empty(); }
   std::size_t samples() const { return samples_; }
-  /// Of the scrapes whose place in the buffer is `sequence` or later.
-  std::size_t samples_from(std::uint64_t sequence) const;
+  /// Its scrapes' places in the buffer, ascending.
+  std::span<const std::uint64_t> sequences() const { return sequences_; }
+  /// Of the scrape at `sequences()[index]`.
+  std::size_t samples_of(std::size_t index) const { return scrapes_[index]->values.size(); }
   std::int64_t last_timestamp_ms() const { return scrapes_.back()->timestamp_ms; }
   std::uint64_t last_sequence() const { return sequences_.back(); }
 
@@ -53,6 +58,7 @@ class Batch {
   bool grouped_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;
+  StringTable labels_;                        // of the rows, as flat(): the same numbers
   std::vector<std::uint32_t> row_of_sample_;  // of all scrapes, one after the other
 };
 

@@ -10,26 +10,17 @@
 #include "agent/self/log.h"
 
 namespace msp {
-namespace {
-
-// A head that never empties makes its file longer: it is written anew beyond this, and twice what
-// is in use.
-constexpr std::uint64_t kHeadFileSlack = 256 * 1024;
-constexpr std::string_view kNotCrashSafe =
-    "; what was just collected does not survive a crash of the agent";
-
-}  // namespace
-
 std::string_view drop_reason_name(DropReason reason) {
-  constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space", "memory",
-                                                     "damage"};
+  constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space",
+                                                     "memory",   "damage",  "too_large"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 
 Buffer::Buffer(Options options)
     : options_(std::move(options)),
       store_(*options_.files, options_.folder,
-             std::min<std::uint64_t>(Store::kSegmentBytes, options_.limits.bytes_max / 8)) {
+             std::min<std::uint64_t>(Store::kSegmentBytes, options_.limits.bytes_max / 8)),
+      head_(*options_.files, options_.head_folder, options_.timing.retry_ns) {
   for (const auto& name : options_.endpoints) endpoints_.emplace_back().name = name;
 }
 
@@ -67,25 +58,11 @@ void Buffer::open_store() {
   if (auto opened = store_.open(); !opened) on_disk_failure(opened.error());
 }
 
-Result<void> Buffer::open_head_file() {
-  static_cast<void>(options_.files->make_folder(options_.head_folder));
-  return head_file_.open(*options_.files, options_.head_folder + "/head");
-}
-
 void Buffer::recover() {
   open_store();
   next_sequence_ = store_.last_sequence() + 1;
-  if (const auto opened = open_head_file(); !opened) {
-    log_warning(cat("buffer: ", opened.error().text, kNotCrashSafe));
-  } else if (auto scrapes = head_file_.read()) {
-    for (auto& stored : *scrapes) {
-      if (stored.sequence < next_sequence_) continue;  // it has reached the store
-      next_sequence_ = stored.sequence + 1;
-      push_to_head(stored.sequence, std::move(stored.scrape));
-    }
-  } else {
-    log_warning(cat("buffer: ", scrapes.error().text));
-  }
+  head_.recover(next_sequence_);
+  if (!head_.empty()) next_sequence_ = head_.newest().sequence + 1;
 
   // Whatever a disk that cannot be read now holds will turn out to be older than this.
   if (!store_.is_open()) {
@@ -98,16 +75,17 @@ void Buffer::recover() {
   } else if (cursors.error().kind != Error::Kind::no_data) {
     log_warning(cat("buffer: ", cursors.error().text, "; what is kept is sent again to everyone"));
   }
+  count_holes();
   const auto in_store = store_.oldest();
   const auto end = next_sequence_;
-  for (const auto& [name, next] : saved_) next_sequence_ = std::max(next_sequence_, next);
+  for (const auto& [name, saved] : saved_) next_sequence_ = std::max(next_sequence_, saved.end());
   const auto oldest = in_store        ? in_store->summary.first_sequence
                       : head_.empty() ? next_sequence_
-                                      : head_.front().sequence;
+                                      : head_.scrapes().front().sequence;
   place_cursors(in_store || !head_.empty(), oldest, end);
   spill_wanted_ = !head_.empty();
   progress_ = in_store.has_value();
-  trim_head(slowest());
+  trim_head(0);
 }
 
 /// A new endpoint gets all that is kept: its name may be the mended one of an endpoint that did not
@@ -115,26 +93,32 @@ void Buffer::recover() {
 /// better twice than not at all.
 void Buffer::place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end) {
   for (auto& endpoint : endpoints_) {
+    auto& acknowledged = endpoint.acknowledged;
     const auto saved = saved_.find(endpoint.name);
-    const bool usable = saved != saved_.end() && (!anything_kept || saved->second <= end);
-    endpoint.next = usable ? std::max(saved->second, oldest) : oldest;
-    endpoint.state.samples =
-        store_.count_samples_from(endpoint.next) + samples_in_head(endpoint.next);
+    const bool usable = saved != saved_.end() && (!anything_kept || saved->second.next() <= end);
+    if (usable) acknowledged = saved->second;
+    if (anything_kept) acknowledged.cut(end);
+    acknowledged.skip_to(oldest);
+    endpoint.state.samples = store_.count_samples(acknowledged) + samples_in_head(acknowledged, 0);
   }
 }
 
-std::size_t Buffer::samples_in_head(std::uint64_t sequence) const {
+/// What everyone had acknowledged before it came to disk is missing there for good reason.
+void Buffer::count_holes() {
+  for (const auto& hole : store_.holes()) {
+    holes_ += saved_.empty() || std::any_of(saved_.begin(), saved_.end(), [&](const auto& saved) {
+                return saved.second.next(hole.first) <= hole.last;
+              });
+  }
+}
+
+std::size_t Buffer::samples_in_head(const Acknowledged& acknowledged, std::uint64_t from) const {
   std::size_t samples = 0;
-  for (const auto& waiting : head_) {
-    if (waiting.sequence >= sequence) samples += waiting.scrape->values.size();
+  for (const auto& waiting : head_.scrapes()) {
+    if (waiting.sequence < from || acknowledged.contains(waiting.sequence)) continue;
+    samples += waiting.scrape->values.size();
   }
   return samples;
-}
-
-void Buffer::push_to_head(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
-  const auto bytes = sizeof(Scrape) + scrape->values.size() * sizeof(double);
-  head_bytes_ += bytes;
-  head_.push_back({sequence, std::move(scrape), monotonic_ns(), bytes});
 }
 
 void Buffer::append(Scrape scrape) {
@@ -143,40 +127,15 @@ void Buffer::append(Scrape scrape) {
   {
     const std::lock_guard lock(mutex_);
     for (auto& endpoint : endpoints_) endpoint.state.samples += shared->values.size();
-    push_to_head(next_sequence_++, std::move(shared));
-    copy_to_head_file();
-    while (head_bytes_ > kHeadBytesMax && head_.size() > 1) drop_front_of_head();
-    const bool is_slow =
-        head_.back().appended_ns - head_.front().appended_ns > options_.timing.spill_after_ns;
-    if (has_backlog() || is_slow) wake_disk = !std::exchange(spill_wanted_, true);
+    head_.append(next_sequence_++, std::move(shared));
+    while (head_.bytes() > kHeadBytesMax && head_.scrapes().size() > 1) drop_front_of_head();
+    const auto waited_ns = head_.scrapes().back().appended_ns - head_.scrapes().front().appended_ns;
+    if (has_backlog() || waited_ns > options_.timing.spill_after_ns) {
+      wake_disk = !std::exchange(spill_wanted_, true);
+    }
   }
   changed_.notify_all();
   if (wake_disk) disk_wanted_.notify_one();
-}
-
-/// Writes the newest of the head to the file.
-void Buffer::copy_to_head_file() {
-  Result<void> copied;
-  if (head_file_.is_open()) {
-    copied = head_file_.append(head_.back().sequence, *head_.back().scrape);
-    if (copied && head_file_.bytes() > 2 * head_bytes_ + kHeadFileSlack) {
-      copied = rewrite_head_file();
-    }
-  } else {
-    if (monotonic_ns() < head_file_retry_ns_) return;
-    head_file_retry_ns_ = monotonic_ns() + options_.timing.retry_ns;
-    if (!open_head_file()) return;
-    copied = rewrite_head_file();
-  }
-  if (copied) return;
-  log_warning(cat("buffer: ", copied.error().text, kNotCrashSafe));
-  head_file_retry_ns_ = monotonic_ns() + options_.timing.retry_ns;
-}
-
-Result<void> Buffer::rewrite_head_file() {
-  std::vector<ScrapeDecoder::Decoded> scrapes;
-  for (const auto& waiting : head_) scrapes.push_back({waiting.sequence, waiting.scrape});
-  return head_file_.rewrite(scrapes);
 }
 
 /// Whether somebody still waits for what is in the store.
@@ -187,74 +146,93 @@ bool Buffer::has_backlog() const {
 
 std::uint64_t Buffer::slowest() const {
   std::uint64_t slowest = next_sequence_;
-  for (const auto& endpoint : endpoints_) slowest = std::min(slowest, endpoint.next);
+  for (const auto& endpoint : endpoints_) slowest = std::min(slowest, endpoint.acknowledged.next());
   return slowest;
 }
 
-bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch) {
+/// Whether nobody waits for it.
+bool Buffer::is_done(std::uint64_t sequence) const {
+  return std::all_of(endpoints_.begin(), endpoints_.end(), [&](const Endpoint& endpoint) {
+    return endpoint.acknowledged.contains(sequence);
+  });
+}
+
+bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch, std::uint64_t from) {
   batch.clear();
   std::unique_lock lock(mutex_);
   auto& endpoint = endpoints_[number];
-  const auto take = [&](std::uint64_t sequence, const std::shared_ptr<const Scrape>& scrape) {
+  const auto& acknowledged = endpoint.acknowledged;
+  auto next = acknowledged.next(from);
+  std::erase_if(endpoint.read, [&](const ScrapeDecoder::Decoded& stored) {
+    return stored.sequence < next || acknowledged.contains(stored.sequence);
+  });
+  for (; next < next_sequence_; next = acknowledged.next(next)) {
+    const auto scrape = find(endpoint, next, lock);
+    if (!scrape) continue;  // and it is known now that it will not come
     if (!batch.empty() && (batch.samples() + scrape->values.size() > samples_max ||
                            scrape->timestamp_ms <= batch.last_timestamp_ms())) {
-      return false;
+      break;
     }
-    batch.add(sequence, scrape);
-    return true;
-  };
-
-  auto next = endpoint.next;
-  while (next < next_sequence_ && (head_.empty() || next < head_.front().sequence)) {
-    next = std::max(next, endpoint.next);  // a limit may have taken some during the last read
-    const auto stored_until = store_.last_sequence();
-    const auto* stored = next <= stored_until ? read_from_store(endpoint, next, lock) : nullptr;
-    if (stored != nullptr && stored->sequence < endpoint.next) continue;
-    if (stored != nullptr) {
-      if (!take(stored->sequence, stored->scrape)) return true;
-      next = stored->sequence + 1;
-      continue;
-    }
-    // Neither in the store nor in the head: a limit or damage took it.
-    if (next <= stored_until) {
-      next = stored_until + 1;
-    } else {
-      next = head_.empty() ? next_sequence_ : head_.front().sequence;
-    }
-    if (batch.empty()) skip_to(endpoint, next);
-  }
-  for (const auto& waiting : head_) {
-    if (waiting.sequence < next) continue;
-    if (!take(waiting.sequence, waiting.scrape)) break;
+    batch.add(next++, scrape);
   }
   return !batch.empty();
 }
 
-/// The first scrape from `sequence` on that the store has; null where it has none. Gives up the
-/// lock while it reads.
-const ScrapeDecoder::Decoded* Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence,
-                                                      std::unique_lock<std::mutex>& lock) {
-  while (!endpoint.read.empty() && endpoint.read.front().sequence < endpoint.next) {
-    endpoint.read.pop_front();
+/// The scrape at `sequence`, which the endpoint has not acknowledged; null where it is not there,
+/// or no longer, which then is acknowledged. Gives up the lock while it reads a disk.
+Buffer::ScrapePtr Buffer::find(Endpoint& endpoint, std::uint64_t sequence,
+                               std::unique_lock<std::mutex>& lock) {
+  const auto* waiting = head_.find(sequence);
+  if (waiting != nullptr && waiting->sequence == sequence) return waiting->scrape;
+  if (sequence > store_.last_sequence()) {
+    const auto after = waiting != nullptr ? waiting->sequence : next_sequence_;
+    forget(endpoint, {sequence, after - 1}, 0);
+    return nullptr;
   }
-  for (const auto& stored : endpoint.read) {
-    if (stored.sequence >= sequence) return &stored;
+  const auto at = [&] {
+    return std::lower_bound(endpoint.read.begin(), endpoint.read.end(), sequence,
+                            [](const auto& stored, auto s) { return stored.sequence < s; });
+  };
+  if (at() == endpoint.read.end() || at()->sequence != sequence) {
+    read_from_store(endpoint, sequence, lock);
+    if (endpoint.acknowledged.contains(sequence)) return nullptr;
   }
+  return at()->scrape;
+}
+
+/// Adds to endpoint.read the first scrape from `sequence` on that the store has. What is missing
+/// before it is lost.
+void Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence,
+                             std::unique_lock<std::mutex>& lock) {
+  const auto stored_until = store_.last_sequence();
   lock.unlock();
   auto stored = endpoint.reader.next(store_, sequence);
   lock.lock();
-  const auto lost = endpoint.reader.lost_samples() - endpoint.lost_told;
-  endpoint.lost_told += lost;
+  for (const auto& lost : endpoint.reader.take_lost()) {
+    const auto count =
+        lost.last - lost.first + 1 - endpoint.acknowledged.count(lost.first, lost.last);
+    drop(endpoint, {lost.first, lost.last}, count * lost.samples_per_scrape, DropReason::damage);
+  }
   endpoint.damaged_told = endpoint.reader.damaged();
-  endpoint.state.dropped[static_cast<std::size_t>(DropReason::damage)] += lost;
-  endpoint.state.samples -= std::min<std::size_t>(endpoint.state.samples, lost);
-  if (!stored) return nullptr;
-  return &endpoint.read.emplace_back(std::move(*stored));
+  if (!stored) return forget(endpoint, {sequence, stored_until}, 0);
+  if (stored->sequence > sequence) forget(endpoint, {sequence, stored->sequence - 1}, 0);
+  const auto at = std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->sequence,
+                                   [](const auto& other, auto s) { return other.sequence < s; });
+  if (at != endpoint.read.end() && at->sequence == stored->sequence) return;
+  endpoint.read.insert(at, std::move(*stored));
 }
 
-void Buffer::skip_to(Endpoint& endpoint, std::uint64_t next) {
-  endpoint.next = std::max(endpoint.next, next);
-  if (endpoint.next >= next_sequence_) endpoint.state.samples = 0;
+bool Buffer::has_fresh(const Endpoint& endpoint) const {
+  const auto& newest = head_.newest();
+  return newest.scrape && newest.sequence > endpoint.acknowledged_last &&
+         !endpoint.acknowledged.contains(newest.sequence);
+}
+
+bool Buffer::peek_newest(std::size_t number, Batch& batch) {
+  batch.clear();
+  const std::lock_guard lock(mutex_);
+  if (has_fresh(endpoints_[number])) batch.add(head_.newest().sequence, head_.newest().scrape);
+  return !batch.empty();
 }
 
 void Buffer::ack(std::size_t number, const Batch& batch) {
@@ -262,41 +240,68 @@ void Buffer::ack(std::size_t number, const Batch& batch) {
   {
     const std::lock_guard lock(mutex_);
     auto& endpoint = endpoints_[number];
-    const auto samples = batch.samples_from(endpoint.next);
-    endpoint.state.samples -= std::min<std::size_t>(endpoint.state.samples, samples);
-    skip_to(endpoint, batch.last_sequence() + 1);
-    trim_head(slowest());
+    const auto sequences = batch.sequences();
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const auto sequence = sequences[i];
+      endpoint.acknowledged_last = std::max(endpoint.acknowledged_last, sequence);
+      if (endpoint.acknowledged.contains(sequence) || !endpoint.acknowledged.has_room(sequence)) {
+        continue;
+      }
+      forget(endpoint, {sequence, sequence}, batch.samples_of(i));
+    }
+    trim_head(0);
     if (store_.oldest()) wake_disk = !std::exchange(progress_, true);
   }
   if (wake_disk) disk_wanted_.notify_one();
 }
 
-/// Lets go of what is before `needed`.
-void Buffer::trim_head(std::uint64_t needed) {
-  if (head_.empty() || head_.front().sequence >= needed) return;
-  while (!head_.empty() && head_.front().sequence < needed) {
-    head_bytes_ -= head_.front().bytes;
-    head_.pop_front();
-  }
-  if (head_.empty() && head_file_.is_open()) static_cast<void>(head_file_.clear());
+/// The endpoint will not get these scrapes from now on; `samples` of them were waiting.
+void Buffer::forget(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples) {
+  auto& state = endpoint.state;
+  endpoint.acknowledged.add(range.first, range.last);
+  state.samples -= std::min<std::size_t>(state.samples, samples);
+  if (endpoint.acknowledged.next() >= next_sequence_) state.samples = 0;
+}
+
+/// The same, and it should have got them.
+void Buffer::drop(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples,
+                  DropReason reason) {
+  forget(endpoint, range, samples);
+  endpoint.state.dropped[static_cast<std::size_t>(reason)] += samples;
+}
+
+/// Lets go of what is on disk, and of what nobody waits for.
+void Buffer::trim_head(std::uint64_t stored_until) {
+  head_.trim([&](std::uint64_t sequence) { return sequence <= stored_until || is_done(sequence); });
+  if (is_done(head_.newest().sequence)) head_.forget_newest();
 }
 
 void Buffer::drop_front_of_head() {
-  const auto& front = head_.front();
-  const auto samples = front.scrape->values.size();
+  const auto& front = head_.scrapes().front();
   for (auto& endpoint : endpoints_) {
-    if (endpoint.next > front.sequence) continue;
-    endpoint.state.samples -= std::min(endpoint.state.samples, samples);
-    endpoint.state.dropped[static_cast<std::size_t>(DropReason::memory)] += samples;
-    if (endpoint.next == front.sequence) ++endpoint.next;
+    if (endpoint.acknowledged.contains(front.sequence)) continue;
+    drop(endpoint, {front.sequence, front.sequence}, front.scrape->values.size(),
+         DropReason::memory);
   }
-  head_bytes_ -= front.bytes;
-  head_.pop_front();
+  head_.drop_front();
 }
 
 void Buffer::wait(std::size_t number) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || endpoints_[number].next < next_sequence_; });
+  changed_.wait(
+      lock, [&] { return stopping_ || endpoints_[number].acknowledged.next() < next_sequence_; });
+}
+
+bool Buffer::wait_newest(std::size_t number, std::int64_t until_ns) {
+  std::unique_lock lock(mutex_);
+  const auto& endpoint = endpoints_[number];
+  // What waits in the head now does not go by itself.
+  if (!head_.empty() && !has_fresh(endpoint) && !std::exchange(spill_wanted_, true)) {
+    disk_wanted_.notify_one();
+  }
+  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
+                    [&] { return stopping_ || has_fresh(endpoint); });
+  return !stopping_ && has_fresh(endpoint);
 }
 
 void Buffer::pause(std::int64_t until_ns) {
@@ -326,16 +331,17 @@ Buffer::EndpointState Buffer::state(std::size_t number) const {
   const std::lock_guard lock(mutex_);
   const auto& endpoint = endpoints_[number];
   auto state = endpoint.state;
-  if (endpoint.next >= next_sequence_) return state;
-  if (!head_.empty() && endpoint.next >= head_.front().sequence) {
-    const auto oldest =
-        std::lower_bound(head_.begin(), head_.end(), endpoint.next,
-                         [](const Waiting& w, std::uint64_t next) { return w.sequence < next; });
-    if (oldest != head_.end()) state.oldest_timestamp_ms = oldest->scrape->timestamp_ms;
-  } else if (!endpoint.read.empty() && endpoint.read.front().sequence >= endpoint.next) {
+  const auto next = endpoint.acknowledged.next();
+  if (next >= next_sequence_) return state;
+  const auto* waiting = head_.find(next);
+  if (waiting != nullptr && waiting->sequence == next) {
+    state.oldest_timestamp_ms = waiting->scrape->timestamp_ms;
+  } else if (!endpoint.read.empty() && endpoint.read.front().sequence == next) {
     state.oldest_timestamp_ms = endpoint.read.front().scrape->timestamp_ms;
-  } else if (const auto segment = store_.find(endpoint.next)) {
+  } else if (const auto segment = store_.find(next)) {
     state.oldest_timestamp_ms = segment->summary.first_timestamp_ms;
+  } else if (waiting != nullptr) {
+    state.oldest_timestamp_ms = waiting->scrape->timestamp_ms;
   }
   return state;
 }
@@ -343,7 +349,8 @@ Buffer::EndpointState Buffer::state(std::size_t number) const {
 Buffer::State Buffer::state() const {
   const auto totals = store_.totals();
   const std::lock_guard lock(mutex_);
-  State state{totals.bytes, totals.segments, store_.damaged(), memory_only_, free_space_guard_};
+  State state{totals.bytes, totals.segments, store_.damaged() + holes_, memory_only_,
+              free_space_guard_};
   for (const auto& endpoint : endpoints_) state.damaged_records += endpoint.damaged_told;
   return state;
 }

@@ -29,10 +29,11 @@
 #include <string>
 #include <vector>
 
+#include "agent/buffer/acknowledged.h"
 #include "agent/buffer/batch.h"
 #include "agent/buffer/cursors.h"
 #include "agent/buffer/file_system.h"
-#include "agent/buffer/head_file.h"
+#include "agent/buffer/head.h"
 #include "agent/buffer/store.h"
 #include "agent/buffer/store_reader.h"
 #include "agent/core/sample.h"
@@ -40,8 +41,8 @@
 namespace msp {
 
 /// Why samples were dropped before an endpoint had them.
-enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage };
-inline constexpr std::size_t kDropReasons = 5;
+enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage, too_large };
+inline constexpr std::size_t kDropReasons = 6;
 std::string_view drop_reason_name(DropReason reason);
 
 struct BufferLimits {
@@ -93,18 +94,28 @@ class Buffer {
   /// One thread. Never blocks for a disk, never fails.
   void append(Scrape scrape);
 
-  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged: at least one, then
-  /// as many as fit into samples_max. It ends early where the wall clock went back, for the samples
-  /// of a series must go in time order. False, and `batch` empty, when nothing is waiting. One
-  /// thread per endpoint.
-  bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch);
+  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged, beginning at the
+  /// sequence `from`: at least one, then as many as fit into samples_max. It ends early where the
+  /// wall clock went back, for the samples of a series must go in time order. False, and `batch`
+  /// empty, when nothing is waiting there. One thread per endpoint; it may read a disk.
+  bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch, std::uint64_t from = 0);
 
-  /// The endpoint is done with these scrapes: delivered, or refused for good. What it has
-  /// acknowledged before, or the buffer has dropped meanwhile, does not matter.
+  /// The newest scrape, from memory. False, and `batch` empty, when `endpoint` has acknowledged it,
+  /// or an earlier process has put it on disk.
+  bool peek_newest(std::size_t endpoint, Batch& batch);
+
+  /// The endpoint is done with these scrapes and no others: delivered, or refused for good. What it
+  /// has acknowledged before, or the buffer has dropped meanwhile, does not matter. In any order;
+  /// but scrapes that make more than Acknowledged::kRangesMax holes in what waits are handed out
+  /// again by peek().
   void ack(std::size_t endpoint, const Batch& batch);
 
   /// Returns when something is waiting for `endpoint`, or when stop() was called.
   void wait(std::size_t endpoint);
+
+  /// Returns true as soon as peek_newest() has something for `endpoint`; false at `until_ns`
+  /// (monotonic clock), or when stop() was called.
+  bool wait_newest(std::size_t endpoint, std::int64_t until_ns);
 
   /// Returns at `until_ns` (monotonic clock), or when stop() was called: to wait out a back-off.
   void pause(std::int64_t until_ns);
@@ -127,49 +138,51 @@ class Buffer {
   State state() const;
 
  private:
-  struct Waiting {
-    std::uint64_t sequence;
-    std::shared_ptr<const Scrape> scrape;
-    std::int64_t appended_ns;
-    std::size_t bytes;
-  };
+  using ScrapePtr = std::shared_ptr<const Scrape>;
   struct Endpoint {
     std::string name;
-    std::uint64_t next = 0;  // sequence of the first scrape not acknowledged
+    Acknowledged acknowledged;            // or dropped, or lost: what will not be handed out
+    std::uint64_t acknowledged_last = 0;  // in this process, whether or not it is remembered
     EndpointState state;
     std::deque<ScrapeDecoder::Decoded> read;  // from the store, not acknowledged, oldest first
     StoreReader reader;                       // of the endpoint's thread, without the lock
-    std::uint64_t lost_told = 0;              // of reader.lost_samples(), in state.dropped
     std::uint64_t damaged_told = 0;           // of reader.damaged()
   };
 
   explicit Buffer(Options options);
   Result<void> lock_folder();
   void open_store();
-  Result<void> open_head_file();
   void recover();
+  void count_holes();
   void place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end);
-  void push_to_head(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape);
-  void copy_to_head_file();
-  Result<void> rewrite_head_file();
   bool has_backlog() const;
   std::uint64_t slowest() const;
-  std::size_t samples_in_head(std::uint64_t sequence) const;
-  const ScrapeDecoder::Decoded* read_from_store(Endpoint& endpoint, std::uint64_t sequence,
-                                                std::unique_lock<std::mutex>& lock);
-  void skip_to(Endpoint& endpoint, std::uint64_t next);
+  bool is_done(std::uint64_t sequence) const;
+  bool has_fresh(const Endpoint& endpoint) const;
+  std::size_t samples_in_head(const Acknowledged& acknowledged, std::uint64_t from) const;
+  ScrapePtr find(Endpoint& endpoint, std::uint64_t sequence, std::unique_lock<std::mutex>& lock);
+  void read_from_store(Endpoint& endpoint, std::uint64_t sequence,
+                       std::unique_lock<std::mutex>& lock);
+  void drop(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples,
+            DropReason reason);
+  void forget(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples);
   void drop_front_of_head();
-  void trim_head(std::uint64_t needed);
+  void trim_head(std::uint64_t stored_until);
 
   // The disk thread's.
   std::int64_t next_round_ns(std::int64_t last_round_ns) const;
   void open_store_again();
   void recount();
+  template <typename Count>
+  std::unique_lock<std::mutex> count_without_lock(Endpoint& endpoint, std::uint64_t& samples,
+                                                  Count count);
   bool spill(std::int64_t appended_until_ns);
-  Result<void> store_scrapes(const std::vector<Waiting>& due, std::uint64_t& stored_until);
+  Result<void> store_scrapes(const std::vector<Head::Waiting>& due, std::uint64_t& stored_until);
+  void drop_too_large(const Head::Waiting& waiting);
   bool make_room();
   void apply_limits();
   void drop_oldest_segment(DropReason reason);
+  void tell_drops(DropReason reason, std::uint64_t samples);
   void save_progress(bool disk_works);
   void on_disk_works();
   void on_disk_failure(const Error& error);
@@ -186,16 +199,14 @@ class Buffer {
   bool closed_ = false;
   bool spill_wanted_ = false;  // something waits that does not go by itself
   bool progress_ = false;      // cursors moved while there was something in the store
-  std::deque<Waiting> head_;
-  std::size_t head_bytes_ = 0;
-  HeadFile head_file_;
-  std::int64_t head_file_retry_ns_ = 0;
+  Head head_;
   std::uint64_t next_sequence_ = 1;
   std::vector<Endpoint> endpoints_;
   bool memory_only_ = false;
   bool free_space_guard_ = false;
   std::int64_t drop_told_ns_ = 0;
-  Cursors saved_;  // what the cursor file holds
+  Cursors saved_;            // what the cursor file holds
+  std::uint64_t holes_ = 0;  // between segments, that somebody had not acknowledged
 };
 
 }  // namespace msp

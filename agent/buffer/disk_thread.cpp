@@ -16,6 +16,12 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kTellDropsEveryNs = 3600 * kNsPerSecond;
 constexpr std::size_t kSpillAtOnce = 256;  // scrapes
 
+/// Whether it is the scrape that cannot be stored, whatever the disk does.
+bool is_too_large(const Head::Waiting& waiting) {
+  std::string records;
+  return !ScrapeEncoder().encode(waiting.sequence, *waiting.scrape, records);
+}
+
 }  // namespace
 
 void Buffer::run_disk() {
@@ -53,7 +59,7 @@ std::int64_t Buffer::next_round_ns(std::int64_t last_round_ns) const {
   if (memory_only_) return retry_ns;
   if (progress_) return rested_ns;
   if (spill_wanted_) {
-    return std::max(rested_ns, head_.front().appended_ns + timing.spill_after_ns);
+    return std::max(rested_ns, head_.scrapes().front().appended_ns + timing.spill_after_ns);
   }
   return free_space_guard_ ? retry_ns : kNever;
 }
@@ -97,13 +103,19 @@ void Buffer::open_store_again() {
   {
     const std::lock_guard lock(mutex_);
     if (cursors) saved_ = *cursors;
+    count_holes();
     next_sequence_ = std::max(next_sequence_, store_.last_sequence() + 1);
     for (auto& endpoint : endpoints_) {
       if (!oldest || is_gone) break;
-      const auto saved = saved_.find(endpoint.name);
-      const auto first = oldest->summary.first_sequence;
-      const auto next = saved != saved_.end() ? std::max(saved->second, first) : first;
-      endpoint.next = std::min(endpoint.next, next);
+      // What was acknowledged meanwhile is newer than all that is here.
+      Acknowledged acknowledged(oldest->summary.first_sequence);
+      const auto end = store_.last_sequence() + 1;
+      if (const auto saved = saved_.find(endpoint.name); saved != saved_.end()) {
+        acknowledged.add_from(saved->second, 0);
+        acknowledged.cut(end);
+      }
+      acknowledged.add_from(endpoint.acknowledged, end);
+      endpoint.acknowledged = std::move(acknowledged);
     }
   }
   recount();
@@ -111,19 +123,14 @@ void Buffer::open_store_again() {
 
 /// After the store is not what it was. What is missing is counted as lost.
 void Buffer::recount() {
-  std::vector<std::uint64_t> cursors;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& endpoint : endpoints_) cursors.push_back(endpoint.next);
-  }
-  std::vector<std::uint64_t> stored;
-  for (const auto next : cursors) stored.push_back(store_.count_samples_from(next));
-
-  const std::lock_guard lock(mutex_);
-  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-    auto& state = endpoints_[i].state;
-    const auto head_from = std::max(endpoints_[i].next, store_.last_sequence() + 1);
-    const std::size_t samples = stored[i] + samples_in_head(head_from);
+  for (auto& endpoint : endpoints_) {
+    std::uint64_t stored = 0;
+    const auto lock = count_without_lock(endpoint, stored, [&](const Acknowledged& acknowledged) {
+      return store_.count_samples(acknowledged);
+    });
+    auto& state = endpoint.state;
+    const std::size_t samples =
+        stored + samples_in_head(endpoint.acknowledged, store_.last_sequence() + 1);
     if (samples < state.samples) {
       state.dropped[static_cast<std::size_t>(DropReason::damage)] += state.samples - samples;
     }
@@ -131,13 +138,27 @@ void Buffer::recount() {
   }
 }
 
+/// Takes the lock when `count` has returned `samples` for what the endpoint has acknowledged now.
+template <typename Count>
+std::unique_lock<std::mutex> Buffer::count_without_lock(Endpoint& endpoint, std::uint64_t& samples,
+                                                        Count count) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto acknowledged = endpoint.acknowledged;
+    lock.unlock();
+    samples = count(acknowledged);
+    lock.lock();
+    if (acknowledged == endpoint.acknowledged) return lock;
+  }
+}
+
 /// Takes what was appended until then from the head to the store. False where the disk failed.
 bool Buffer::spill(std::int64_t appended_until_ns) {
   for (;;) {
-    std::vector<Waiting> due;
+    std::vector<Head::Waiting> due;
     {
       const std::lock_guard lock(mutex_);
-      for (const auto& waiting : head_) {
+      for (const auto& waiting : head_.scrapes()) {
         if (waiting.appended_ns > appended_until_ns || due.size() == kSpillAtOnce) break;
         due.push_back(waiting);
       }
@@ -147,7 +168,7 @@ bool Buffer::spill(std::int64_t appended_until_ns) {
     const auto stored = store_scrapes(due, stored_until);
     {
       const std::lock_guard lock(mutex_);
-      trim_head(stored_until + 1);
+      trim_head(stored_until);
     }
     if (!stored) {
       on_disk_failure(stored.error());
@@ -158,20 +179,40 @@ bool Buffer::spill(std::int64_t appended_until_ns) {
 }
 
 /// What fits is kept: `stored_until` is the last sequence that is safe, 0 where there is none.
-Result<void> Buffer::store_scrapes(const std::vector<Waiting>& due, std::uint64_t& stored_until) {
+Result<void> Buffer::store_scrapes(const std::vector<Head::Waiting>& due,
+                                   std::uint64_t& stored_until) {
   Result<void> appended;
   std::uint64_t last = 0;
   for (const auto& waiting : due) {
     if (waiting.sequence > store_.last_sequence()) {
       appended = store_.append(waiting.sequence, *waiting.scrape);
+      if (!appended && is_too_large(waiting)) {
+        appended = {};
+        drop_too_large(waiting);
+        continue;
+      }
       if (!appended) break;
     }
     last = waiting.sequence;
   }
   if (last == 0) return appended;
   if (auto synced = store_.sync(); !synced) return synced;
-  stored_until = last;
+  stored_until = std::min(last, store_.last_sequence());
   return appended;
+}
+
+/// It is delivered to who takes it from memory; it would hold up those behind it for ever.
+void Buffer::drop_too_large(const Head::Waiting& waiting) {
+  const auto samples = waiting.scrape->values.size();
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& endpoint : endpoints_) {
+      if (endpoint.acknowledged.contains(waiting.sequence)) continue;
+      drop(endpoint, {waiting.sequence, waiting.sequence}, samples, DropReason::too_large);
+    }
+    trim_head(0);
+  }
+  tell_drops(DropReason::too_large, samples);
 }
 
 /// Whether the store may write: what it must leave free of its file system is free, if need be by
@@ -213,34 +254,26 @@ void Buffer::apply_limits() {
 void Buffer::drop_oldest_segment(DropReason reason) {
   const auto segment = store_.oldest();
   if (!segment) return;
-  std::vector<std::uint64_t> cursors;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& endpoint : endpoints_) cursors.push_back(endpoint.next);
-  }
-  std::vector<std::uint64_t> samples;
-  for (const auto next : cursors) samples.push_back(store_.count_in_segment(*segment, next));
-
-  const auto after = segment->summary.last_sequence + 1;
+  const auto& summary = segment->summary;
   std::uint64_t most = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-      auto& endpoint = endpoints_[i];
-      if (endpoint.next >= after) continue;  // acknowledged meanwhile
-      endpoint.next = after;
-      endpoint.state.samples -= std::min<std::size_t>(endpoint.state.samples, samples[i]);
-      endpoint.state.dropped[static_cast<std::size_t>(reason)] += samples[i];
-      most = std::max(most, samples[i]);
-    }
+  for (auto& endpoint : endpoints_) {
+    std::uint64_t samples = 0;
+    const auto lock = count_without_lock(endpoint, samples, [&](const Acknowledged& acknowledged) {
+      return store_.count_in_segment(*segment, acknowledged);
+    });
+    drop(endpoint, {0, summary.last_sequence}, samples, reason);
+    most = std::max(most, samples);
   }
   store_.remove_oldest();
-  if (most == 0) return;
+  tell_drops(reason, most);
+}
+
+void Buffer::tell_drops(DropReason reason, std::uint64_t samples) {
   const auto now_ns = monotonic_ns();
-  if (drop_told_ns_ != 0 && now_ns - drop_told_ns_ < kTellDropsEveryNs) return;
+  if (samples == 0 || (drop_told_ns_ != 0 && now_ns - drop_told_ns_ < kTellDropsEveryNs)) return;
   drop_told_ns_ = now_ns;
-  log_warning(cat("buffer: ", drop_reason_name(reason), " reached: ", grouped(most),
-                  " samples dropped, the oldest first; msp_agent_samples_dropped_total counts on"));
+  log_warning(cat("buffer: ", grouped(samples), " samples dropped, reason ",
+                  drop_reason_name(reason), "; msp_agent_samples_dropped_total counts on"));
 }
 
 /// A cursor in the file never points beyond what was on disk at some time: a power cut cannot make
@@ -254,8 +287,9 @@ void Buffer::save_progress(bool disk_works) {
     for (const auto& endpoint : endpoints_) {
       const auto saved = saved_.find(endpoint.name);
       const auto known =
-          std::max(store_.last_sequence() + 1, saved != saved_.end() ? saved->second : 0);
-      cursors[endpoint.name] = std::min(endpoint.next, known);
+          std::max(store_.last_sequence() + 1, saved != saved_.end() ? saved->second.end() : 0);
+      auto& acknowledged = cursors[endpoint.name] = endpoint.acknowledged;
+      acknowledged.cut(known);
     }
     is_trial = memory_only_;
   }

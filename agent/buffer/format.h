@@ -131,6 +131,8 @@ struct Summary {
   std::int64_t first_timestamp_ms = 0;
   std::int64_t last_timestamp_ms = 0;
 
+  std::uint64_t samples_per_scrape() const { return scrapes > 0 ? samples / scrapes : samples; }
+
   friend bool operator==(const Summary&, const Summary&) = default;
 };
 

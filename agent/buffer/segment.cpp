@@ -104,17 +104,15 @@ Result<FoundSegment> inspect_segment(const File& file) {
   return found;
 }
 
-Result<std::uint64_t> count_samples_from(const File& file, std::uint64_t bytes,
-                                         std::uint64_t sequence) {
+Result<std::vector<ScrapeHead>> scrapes_in(const File& file, std::uint64_t bytes) {
   const auto content = file.read(0, bytes);
   if (!content) return content.error();
-  std::uint64_t samples = 0;
+  std::vector<ScrapeHead> scrapes;
   RecordScanner scanner(*content, kSegmentHeaderSize);
   while (const auto record = scanner.next()) {
-    const auto head = scrape_head(*record);
-    if (head && head->sequence >= sequence) samples += head->samples;
+    if (const auto head = scrape_head(*record)) scrapes.push_back(*head);
   }
-  return samples;
+  return scrapes;
 }
 
 }  // namespace msp

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/buffer/file_system.h"
 #include "agent/buffer/format.h"
@@ -57,8 +58,7 @@ struct FoundSegment {
 /// Looks at header and summary, and reads all of it only where there is no summary.
 Result<FoundSegment> inspect_segment(const File& file);
 
-/// Samples in the scrapes of `file` from `sequence` on.
-Result<std::uint64_t> count_samples_from(const File& file, std::uint64_t bytes,
-                                         std::uint64_t sequence);
+/// The scrapes whose records are good in the first `bytes` of `file`.
+Result<std::vector<ScrapeHead>> scrapes_in(const File& file, std::uint64_t bytes);
 
 }  // namespace msp

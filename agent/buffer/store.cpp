@@ -41,14 +41,12 @@ Result<void> Store::open() {
   });
 
   std::deque<Segment> segments;
-  std::uint64_t holes = 0;
   for (auto& segment : found) {
     const auto after = segments.empty() ? 0 : segments.back().summary.last_sequence;
     if (segment.summary.last_sequence <= after) {  // a copy of what another segment holds
       set_aside(segment.path, kBadSuffix);
       continue;
     }
-    if (after != 0 && segment.summary.first_sequence > after + 1) ++holes;
     segments.push_back(std::move(segment));
   }
   limit_bad_files();
@@ -56,7 +54,6 @@ Result<void> Store::open() {
   writer_.reset();
   {
     const std::lock_guard lock(mutex_);
-    damaged_ += holes;
     segments_ = std::move(segments);
     if (!segments_.empty()) {
       last_sequence_ = std::max(last_sequence_, segments_.back().summary.last_sequence);
@@ -144,8 +141,15 @@ Result<void> Store::append(std::uint64_t sequence, const Scrape& scrape) {
     folder_changed_ = true;
   }
   if (auto appended = writer_->append(sequence, scrape); !appended) {
-    writer_.reset();
-    if (is_new) static_cast<void>(files_.remove(segment_path(sequence)));
+    // What it took before is to be safe nevertheless.
+    const auto writer = std::move(writer_);
+    if (is_new) {
+      static_cast<void>(files_.remove(segment_path(sequence)));
+    } else if (writer->sync()) {
+      mark_synced();
+    } else {
+      forget_unsynced();
+    }
     return appended;
   }
   const std::lock_guard lock(mutex_);
@@ -263,19 +267,43 @@ std::uint64_t Store::damaged() const {
   return damaged_;
 }
 
-std::uint64_t Store::count_in_segment(const Segment& segment, std::uint64_t sequence) const {
-  if (sequence <= segment.summary.first_sequence) return segment.summary.samples;
-  if (sequence > segment.summary.last_sequence) return 0;
-  const auto file = files_.open(segment.path, FileSystem::Mode::read);
-  if (!file) return 0;
-  return msp::count_samples_from(**file, segment.bytes, sequence).value_or(0);
+std::vector<Acknowledged::Range> Store::holes() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Acknowledged::Range> holes;
+  std::uint64_t after = 0;
+  for (const auto& segment : segments_) {
+    const auto first = segment.summary.first_sequence;
+    if (after != 0 && first > after + 1) holes.push_back({after + 1, first - 1});
+    after = segment.summary.last_sequence;
+  }
+  return holes;
 }
 
-std::uint64_t Store::count_samples_from(std::uint64_t sequence) const {
+std::uint64_t Store::count_in_segment(const Segment& segment,
+                                      const Acknowledged& acknowledged) const {
+  const auto& summary = segment.summary;
+  auto done = acknowledged.count(summary.first_sequence, summary.last_sequence);
+  if (done == 0) return summary.samples;
+  if (done == summary.last_sequence - summary.first_sequence + 1) return 0;
   std::uint64_t samples = 0;
-  for (auto segment = find(sequence); segment; segment = find(sequence)) {
-    samples += count_in_segment(*segment, sequence);
-    sequence = segment->summary.last_sequence + 1;
+  const auto file = files_.open(segment.path, FileSystem::Mode::read);
+  const auto scrapes = file ? scrapes_in(**file, segment.bytes) : file.error();
+  if (scrapes) {
+    for (const auto& scrape : *scrapes) {
+      if (!acknowledged.contains(scrape.sequence)) continue;
+      samples += scrape.samples;
+      if (done > 0) --done;
+    }
+  }
+  samples += done * summary.samples_per_scrape();
+  return summary.samples - std::min(summary.samples, samples);
+}
+
+std::uint64_t Store::count_samples(const Acknowledged& acknowledged) const {
+  std::uint64_t samples = 0;
+  for (auto segment = find(acknowledged.next()); segment;
+       segment = find(segment->summary.last_sequence + 1)) {
+    samples += count_in_segment(*segment, acknowledged);
   }
   return samples;
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/buffer/acknowledged.h"
 #include "agent/buffer/file_system.h"
 #include "agent/buffer/segment.h"
 
@@ -47,7 +48,8 @@ class Store {
   Result<void> open();
   bool is_open() const { return open_; }
 
-  /// Appends; in memory of the kernel until sync(). After an error the scrape is not in the store.
+  /// Appends; in memory of the kernel until sync(). After an error the scrape is not in the store,
+  /// and what is in it is synced.
   Result<void> append(std::uint64_t sequence, const Scrape& scrape);
 
   /// After an error nothing that was appended since the last sync is in the store: the kernel may
@@ -68,13 +70,14 @@ class Store {
   /// The last sequence that was ever stored here, 0: none.
   std::uint64_t last_sequence() const;
   Totals totals() const;
-  /// Samples of the segment that `find(sequence)` names, from `sequence` on. May read it.
-  std::uint64_t count_in_segment(const Segment& segment, std::uint64_t sequence) const;
-  /// Samples of all segments from `sequence` on. Reads at most one segment.
-  std::uint64_t count_samples_from(std::uint64_t sequence) const;
-  /// Damaged regions, segments set aside, and places where segments are missing between others,
-  /// that open() came upon. The last may also be what did not fit into memory while the disk was
-  /// away.
+  /// Samples of the segment that are not acknowledged; where something of it cannot be read, by
+  /// the average. Reads the segment if it is acknowledged in part.
+  std::uint64_t count_in_segment(const Segment& segment, const Acknowledged& acknowledged) const;
+  /// The same of all segments.
+  std::uint64_t count_samples(const Acknowledged& acknowledged) const;
+  /// What is missing between segments: it was acknowledged before it came here, or it is lost.
+  std::vector<Acknowledged::Range> holes() const;
+  /// Damaged regions, and segments set aside, that open() came upon.
   std::uint64_t damaged() const;
 
   FileSystem& files() const { return files_; }

@@ -9,12 +9,13 @@ namespace msp {
 std::optional<ScrapeDecoder::Decoded> StoreReader::next(const Store& store,
                                                         std::uint64_t sequence) {
   while (const auto segment = store.find(sequence)) {
-    const auto samples_per_scrape =
-        segment->summary.samples / std::max<std::uint64_t>(segment->summary.scrapes, 1);
+    const auto samples_per_scrape = segment->summary.samples_per_scrape();
     const auto expected = std::max(sequence, segment->summary.first_sequence);
     if (load(store, *segment)) {
       if (auto decoded = next_in_segment(expected)) {
-        lost_samples_ += (decoded->sequence - expected) * samples_per_scrape;
+        if (decoded->sequence > expected) {
+          lost_.push_back({expected, decoded->sequence - 1, samples_per_scrape});
+        }
         return decoded;
       }
     } else if (const auto still = store.find(sequence); !still || still->path != segment->path) {
@@ -23,7 +24,7 @@ std::optional<ScrapeDecoder::Decoded> StoreReader::next(const Store& store,
       ++damaged_;
     }
     // The rest of the segment cannot be read.
-    lost_samples_ += (segment->summary.last_sequence - expected + 1) * samples_per_scrape;
+    lost_.push_back({expected, segment->summary.last_sequence, samples_per_scrape});
     sequence = segment->summary.last_sequence + 1;
   }
   clear();

@@ -18,7 +18,11 @@ namespace msp {
 enum class LogLevel { debug, info, warning, error };
 
 /// What an endpoint is spoken to in. `automatic` takes the best that it understands.
-enum class Protocol { automatic, prometheus_1_0 };
+enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics };
+
+/// What goes first after an outage. `automatic` follows the protocol: VictoriaMetrics takes samples
+/// in any order.
+enum class Order { automatic, fresh_first, oldest_first };
 
 /// Absolute paths; empty: the system's certificates, no client certificate, the URL's host name.
 struct TlsConfig {
@@ -32,6 +36,8 @@ struct TlsConfig {
 struct EndpointConfig {
   std::string url;  // http or https, host, no user:password
   Protocol protocol = Protocol::automatic;
+  Order order = Order::automatic;
+  std::uint64_t catch_up_rate = 100'000;  // samples a second of a backlog; 0: unlimited
   std::string username;
   std::string password;  // at most one of the two
   std::string password_file;
@@ -42,6 +48,11 @@ struct EndpointConfig {
   std::string proxy_url;  // empty: none; may hold user:password, so never show it
   std::string no_proxy;   // what goes past it: "internal.example,10.0.0.0/8"; "*": everything
   std::chrono::milliseconds timeout{10'000};
+
+  bool fresh_first() const {
+    if (order != Order::automatic) return order == Order::fresh_first;
+    return protocol == Protocol::automatic || protocol == Protocol::victoriametrics;
+  }
 
   /// The URL as it may be shown: without its query, which may hold a secret. No two endpoints have
   /// the same.

@@ -23,8 +23,8 @@ class EndpointReader {
 
   EndpointConfig read() {
     read_url();
-    constexpr std::string_view kProtocols[] = {"auto", "prometheus-1.0"};
-    if (section_.choice("protocol", kProtocols) == 1) out_.protocol = Protocol::prometheus_1_0;
+    read_protocol();
+    read_catch_up_rate();
     read_basic_auth();
     read_bearer();
     read_headers();
@@ -54,6 +54,33 @@ class EndpointReader {
       const std::string_view advice = hidden ? "; a user and password belong under basic_auth" : "";
       section_.reject("url", cat(url_shown, " with ", checked.error().text),
                       cat(kUrlAccepted, advice));
+    }
+  }
+
+  void read_protocol() {
+    // In the order of their enumerations.
+    constexpr std::string_view kProtocols[] = {"auto", "prometheus-1.0", "prometheus-2.0",
+                                               "victoriametrics"};
+    constexpr std::string_view kOrders[] = {"auto", "fresh_first", "oldest_first"};
+    if (const auto protocol = section_.choice("protocol", kProtocols)) {
+      out_.protocol = static_cast<Protocol>(*protocol);
+    }
+    if (const auto order = section_.choice("order", kOrders)) {
+      out_.order = static_cast<Order>(*order);
+    }
+  }
+
+  void read_catch_up_rate() {
+    constexpr std::string_view kAccepted = "samples per second from 100, or unlimited";
+    const auto value = section_.text("catch_up_rate", kAccepted);
+    if (!value) return;
+    const auto rate = parse_number<std::uint64_t>(value->text);
+    if (value->text == "unlimited") {
+      out_.catch_up_rate = 0;
+    } else if (rate && *rate >= 100) {
+      out_.catch_up_rate = *rate;
+    } else {
+      section_.reject("catch_up_rate", shown(value->text), kAccepted);
     }
   }
 

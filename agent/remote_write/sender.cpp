@@ -3,7 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "agent/core/clock.h"
 #include "agent/core/text.h"
@@ -17,31 +17,30 @@ using std::chrono::seconds;
 
 constexpr seconds kBackoffFirst{1};
 constexpr seconds kBackoffMax{60};
+constexpr seconds kHold{60};
+// Added to what a server asks for in Retry-After, so that not all come back in that second.
+constexpr double kRetryAfterJitter = 0.1;
 // Problems that take turns are not told at every turn.
 constexpr nanoseconds kTellAgainAfter = seconds{60};
 
-/// "HTTP 503: the server's own words", or why there was no answer.
-std::string problem(const HttpAnswer& answer) {
-  if (answer.status == 0) return answer.error;
-  auto text = cat("HTTP ", answer.status);
-  if (!answer.body.empty()) text += cat(": ", answer.body);
-  return text;
+nanoseconds times(nanoseconds duration, double factor) {
+  return nanoseconds(static_cast<std::int64_t>(factor * static_cast<double>(duration.count())));
+}
+
+bool is_overload(const HttpAnswer& answer, std::int64_t took_ns) {
+  return answer.status == 429 || answer.status == 503 ||
+         (answer.status == 0 && took_ns > Pace::kSlowNs);
 }
 
 }  // namespace
 
-Verdict judge(int status) {
-  if (status >= 200 && status < 300) return Verdict::delivered;
-  const bool can_be_mended = status == 401 || status == 403 || status == 404;
-  const bool load = status == 408 || status == 429;
-  if (status >= 400 && status < 500 && !can_be_mended && !load) return Verdict::rejected;
-  return Verdict::retry;
-}
-
 nanoseconds backoff(int failures, double random) {
   const auto doublings = std::clamp(failures - 1, 0, 16);
-  const auto longest = std::min<nanoseconds>(kBackoffFirst * (1 << doublings), kBackoffMax);
-  return nanoseconds(static_cast<std::int64_t>(random * static_cast<double>(longest.count())));
+  return times(std::min<nanoseconds>(kBackoffFirst * (1 << doublings), kBackoffMax), random);
+}
+
+nanoseconds hold_time(double random) {
+  return times(kHold, 0.75 + random / 2);
 }
 
 Sender::Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffer,
@@ -50,62 +49,134 @@ Sender::Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffe
       endpoint_(endpoint),
       buffer_(buffer),
       stats_(stats),
-      http_(config, stop_at_ns_) {}
+      http_(config, stop_at_ns_),
+      courier_(
+          config.protocol,
+          [this](std::string_view body, const std::vector<std::string>& headers) {
+            return http_.post(body, headers);
+          },
+          stats),
+      pace_(config.catch_up_rate) {}
 
 void Sender::stop_at(std::int64_t deadline_ns) {
   stop_at_ns_ = deadline_ns;
 }
 
 void Sender::run() {
+  take_over_earlier_run();
   for (;;) {
     buffer_.wait(endpoint_);
     const bool last_try = stopping();
-    if (!buffer_.peek(endpoint_, kSamplesPerRequestMax, batch_)) {
-      if (last_try) return;
+    if (!last_try && monotonic_ns() < resume_ns_) {
+      buffer_.pause(resume_ns_);
       continue;
     }
-    if (send() == Verdict::retry) {
-      if (last_try) return;
-      buffer_.pause(resume_ns_);
-    } else if (buffer_.state(endpoint_).samples == 0) {
-      malloc_trim(0);  // until the next tick the host has what encoding and TLS needed
+    auto* const shipment = next_shipment(last_try);
+    const bool sent = shipment != nullptr && send(*shipment);
+    if (last_try && !sent) return;
+  }
+}
+
+/// A backlog at the start is one of an outage, or of a host that was away, like others.
+void Sender::take_over_earlier_run() {
+  const auto waiting = buffer_.state(endpoint_);
+  if (waiting.samples == 0) return;
+  const auto age_ns = wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
+  pace_.after_outage(age_ns, random(), monotonic_ns());
+}
+
+/// Null where nothing is to be sent now; then it has waited.
+Shipment* Sender::next_shipment(bool last_try) {
+  const bool fresh_first = config_.fresh_first();
+  if (fresh_first) {
+    if (fresh_.in_progress()) return &fresh_;
+    if (buffer_.peek_newest(endpoint_, fresh_.batch())) {
+      fresh_.start();
+      return &fresh_;
     }
   }
-}
-
-Verdict Sender::send() {
-  static const std::vector<std::string> kHeaders = {
-      "Content-Encoding: snappy",
-      "Content-Type: application/x-protobuf",
-      "X-Prometheus-Remote-Write-Version: 0.1.0",
-      "User-Agent: msp-agent/" MSP_AGENT_VERSION,
-  };
-  const auto body = encoder_.encode(batch_);
-  const auto answer = http_.post(body, kHeaders);
-  ++stats_.requests;
-  stats_.bytes_sent += body.size();
-
-  const auto verdict = judge(answer.status);
-  if (verdict == Verdict::retry) {
-    on_retry(answer);
-    return verdict;
+  if (backlog_.done()) {
+    const auto fits = std::min(pace_.samples_max(), courier_.samples_max());
+    const std::size_t samples_max = failures_ > 0 ? 1 : fits;  // the first try is a small one
+    if (!buffer_.peek(endpoint_, samples_max, backlog_.batch())) return nullptr;
+    backlog_.start();
   }
-  buffer_.ack(endpoint_, batch_);
-  if (verdict == Verdict::delivered) {
-    on_delivered();
+  const bool is_live = !fresh_first && backlog_.batch().sequences().size() == 1 &&
+                       buffer_.state(endpoint_).samples <= backlog_.batch().samples();
+  if (is_live || last_try) return &backlog_;
+  has_sent_backlog_ = true;
+  if (monotonic_ns() >= pace_.ready_ns()) return &backlog_;
+  if (fresh_first) {
+    buffer_.wait_newest(endpoint_, pace_.ready_ns());
   } else {
-    on_rejected(answer);
+    buffer_.pause(pace_.ready_ns());
   }
-  return verdict;
+  return nullptr;
 }
 
-void Sender::on_delivered() {
-  stats_.samples_sent += batch_.samples();
-  failures_ = 0;
-  told_rejection_ = false;
+/// One request, or a few where the first was not understood. False where the endpoint takes nothing
+/// now.
+bool Sender::send(Shipment& shipment) {
+  const auto began_ns = monotonic_ns();
+  const auto report = courier_.send_next(shipment);
+  const auto ended_ns = monotonic_ns();
+  if (report.outcome == Courier::Outcome::try_again || report.outcome == Courier::Outcome::hold) {
+    if (is_overload(report.answer, ended_ns - began_ns)) pace_.overloaded(began_ns, ended_ns);
+    if (!backlog_.in_progress()) backlog_.release();
+    on_failure(report);
+    return false;
+  }
+  if (&shipment == &backlog_) pace_.answered(report.delivered, began_ns, ended_ns);
+  if (report.delivered > 0) on_delivered(report.delivered, report.answer);
+  if (report.outcome == Courier::Outcome::fewer_scrapes) {
+    shipment.release();
+  } else if (shipment.done()) {
+    finish(shipment);
+  }
+  return true;
+}
+
+void Sender::finish(Shipment& shipment) {
+  buffer_.ack(endpoint_, shipment.batch());
+  if (shipment.refused_samples() > 0) {
+    on_dropped(shipment);
+  } else {
+    told_rejection_ = false;
+  }
+  if (buffer_.state(endpoint_).samples == 0) on_nothing_left();
+}
+
+void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
+  stats_.state = EndpointState::delivering;
+  stats_.last_success_ms = wall_ns() / kNsPerMs;
+  if (failing_since_ns_ != 0) caught_up_ += samples;
+  if (std::exchange(failures_, 0) > 0) {
+    const auto now_ns = monotonic_ns();
+    pace_.after_outage(now_ns - first_failure_ns_, random(), now_ns);
+  }
+  if (answer.moved_to == told_moved_to_) return;
+  told_moved_to_ = answer.moved_to;
+  if (told_moved_to_.empty()) return;
+  log_warning(cat(stats_.name, " has moved: set url to ", told_moved_to_));
+}
+
+void Sender::on_dropped(const Shipment& shipment) {
+  stats_.samples_rejected += shipment.refused_samples();
+  stats_.set_last_error(courier_.refusal());
+  if (std::exchange(told_rejection_, true)) return;
+  log_error(cat(stats_.name, " refuses samples: ", courier_.refusal(), "; ",
+                grouped(shipment.refused_samples()), " dropped, the first of ",
+                shipment.refused_series(), "; msp_agent_samples_dropped_total counts them"));
+}
+
+/// Until the next tick the host has what encoding and TLS needed.
+void Sender::on_nothing_left() {
+  if (std::exchange(has_sent_backlog_, false)) {
+    backlog_.release();
+    courier_.release();
+  }
+  malloc_trim(0);
   if (failing_since_ns_ == 0) return;
-  caught_up_ += batch_.samples();
-  if (buffer_.state(endpoint_).samples > 0) return;
   log_info(cat("delivered again to ", stats_.name, " after ",
                duration_text(monotonic_ns() - failing_since_ns_), ", ", grouped(caught_up_),
                " samples caught up"));
@@ -114,33 +185,39 @@ void Sender::on_delivered() {
   told_.clear();
 }
 
-void Sender::on_rejected(const HttpAnswer& answer) {
-  stats_.samples_rejected += batch_.samples();
-  failures_ = 0;
-  if (std::exchange(told_rejection_, true)) return;
-  log_error(cat(stats_.name, " refuses samples: ", problem(answer), "; ", grouped(batch_.samples()),
-                " dropped, msp_agent_samples_dropped_total counts them"));
+void Sender::on_failure(const Courier::Report& report) {
+  const bool hold = report.outcome == Courier::Outcome::hold;
+  stats_.state = hold ? EndpointState::misconfigured : EndpointState::retrying;
+  stats_.set_last_error(problem_text(report.answer));
+  ++stats_.retries;
+  caught_up_ = 0;
+  const auto now_ns = monotonic_ns();
+  if (++failures_ == 1) first_failure_ns_ = now_ns;
+  if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
+  auto wait = hold ? hold_time(random()) : backoff(failures_, random());
+  if (!hold && report.answer.retry_after > seconds(0)) {
+    wait = times(report.answer.retry_after, 1 + kRetryAfterJitter * random());
+  }
+  resume_ns_ = now_ns + wait.count();
+  tell_failure(report, wait.count());
 }
 
-void Sender::on_retry(const HttpAnswer& answer) {
-  ++stats_.retries;
-  ++failures_;
-  const auto now_ns = monotonic_ns();
-  const double random = std::uniform_real_distribution<double>(0, 1)(random_);
-  const auto wait = backoff(failures_, random);
-  resume_ns_ = now_ns + wait.count();
-  if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
-  caught_up_ = 0;
-
+void Sender::tell_failure(const Courier::Report& report, std::int64_t wait_ns) {
   // The server's words may differ from answer to answer; its status is what makes it another
   // problem.
+  const auto& answer = report.answer;
   auto kind = answer.status == 0 ? answer.error : cat(answer.status);
+  const auto now_ns = monotonic_ns();
   if (kind == told_ || (!told_.empty() && now_ns - told_at_ns_ < kTellAgainAfter.count())) return;
-  log_warning(cat(answer.status == 0 ? "cannot reach " : "cannot deliver to ", stats_.name, ": ",
-                  problem(answer), "; ", grouped(buffer_.state(endpoint_).samples),
-                  " samples kept, next try in ", duration_text(wait.count())));
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
+  auto advice = std::string(report.advice);
+  if (!answer.moved_to.empty()) advice += cat(": ", answer.moved_to);
+  const auto text = cat(answer.status == 0 ? "cannot reach " : "cannot deliver to ", stats_.name,
+                        ": ", problem_text(answer), "; ", advice, advice.empty() ? "" : "; ",
+                        grouped(buffer_.state(endpoint_).samples), " samples kept, next try in ",
+                        duration_text(wait_ns));
+  report.outcome == Courier::Outcome::hold ? log_error(text) : log_warning(text);
 }
 
 }  // namespace msp

@@ -1,7 +1,11 @@
-// Delivers what the buffer holds for one endpoint: peek, encode, POST, acknowledge. A sample is
-// acknowledged only when the endpoint answered 2xx, or refused it for good, which is counted and
-// logged; anything else is tried again after a back-off with full jitter. Tells people when
-// delivery begins to fail and when it works again, not in between.
+// Delivers what the buffer holds for one endpoint: which scrape goes next, and when. A scrape is
+// acknowledged only when all of it was answered with 2xx, or refused for good, which is counted and
+// logged.
+//
+// fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left; after
+// a failure the newest scrape alone is the next try. oldest_first: everything in its order. In both
+// a backlog is sent at Pace's pace. Tells people when delivery begins to fail and when it works
+// again, not in between.
 #pragma once
 
 #include <atomic>
@@ -13,25 +17,20 @@
 
 #include "agent/buffer/buffer.h"
 #include "agent/config/config.h"
-#include "agent/remote_write/encode.h"
+#include "agent/remote_write/courier.h"
 #include "agent/remote_write/http.h"
+#include "agent/remote_write/pace.h"
+#include "agent/remote_write/shipment.h"
 #include "agent/self/stats.h"
 
 namespace msp {
 
-/// What a request came to.
-enum class Verdict {
-  delivered,
-  retry,     // the network, the server's load, or a configuration that somebody will mend
-  rejected,  // the server will never take these samples
-};
-
-/// The rule for an HTTP status; 0 is a request without an answer.
-Verdict judge(int status);
-
 /// Full jitter: anything up to 1 s doubled `failures` - 1 times, at most 60 s; `random` is in [0,
 /// 1).
 std::chrono::nanoseconds backoff(int failures, double random);
+
+/// What only an operator can mend is tried once a minute, more or less.
+std::chrono::nanoseconds hold_time(double random);
 
 class Sender {
  public:
@@ -46,14 +45,18 @@ class Sender {
   /// `deadline_ns` (monotonic).
   void stop_at(std::int64_t deadline_ns);
 
-  static constexpr std::size_t kSamplesPerRequestMax = 10'000;
-
  private:
   bool stopping() const { return stop_at_ns_.load() != 0; }
-  Verdict send();
-  void on_delivered();
-  void on_rejected(const HttpAnswer& answer);
-  void on_retry(const HttpAnswer& answer);
+  double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+  void take_over_earlier_run();
+  Shipment* next_shipment(bool last_try);
+  bool send(Shipment& shipment);
+  void finish(Shipment& shipment);
+  void on_delivered(std::size_t samples, const HttpAnswer& answer);
+  void on_dropped(const Shipment& shipment);
+  void on_nothing_left();
+  void on_failure(const Courier::Report& report);
+  void tell_failure(const Courier::Report& report, std::int64_t wait_ns);
 
   const EndpointConfig& config_;
   const std::size_t endpoint_;
@@ -61,16 +64,21 @@ class Sender {
   EndpointStats& stats_;
   std::atomic<std::int64_t> stop_at_ns_ = 0;
   HttpClient http_;
-  Encoder encoder_;
-  Batch batch_;
+  Courier courier_;
+  Pace pace_;
+  Shipment fresh_;
+  Shipment backlog_;  // with oldest_first everything
   std::mt19937_64 random_{std::random_device{}()};
 
   int failures_ = 0;                   // in a row
-  std::int64_t failing_since_ns_ = 0;  // monotonic; 0: delivering
+  std::int64_t first_failure_ns_ = 0;  // of those; times are monotonic
+  std::int64_t failing_since_ns_ = 0;  // until all is caught up; 0: delivering
   std::int64_t resume_ns_ = 0;         // end of the back-off
   std::uint64_t caught_up_ = 0;        // samples delivered since it works again
+  bool has_sent_backlog_ = false;      // since there was nothing left
   std::string told_;                   // the problem that was logged last, empty: none
   std::int64_t told_at_ns_ = 0;
+  std::string told_moved_to_;
   bool told_rejection_ = false;
 };
 

@@ -37,6 +37,16 @@ constexpr Family kRetries{"msp_agent_retries_total",
 constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
                             "Bytes of request bodies, compressed, whatever the answer was.",
                             kCounter, "endpoint"};
+constexpr Family kEndpointUp{"msp_agent_endpoint_up",
+                             "1: the endpoint accepted the last request, 0: it did not.", kGauge,
+                             "endpoint"};
+constexpr Family kLastSuccess{
+    "msp_agent_endpoint_last_success_timestamp_seconds",
+    "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
+    kGauge, "endpoint"};
+constexpr Family kProtocol{"msp_agent_endpoint_protocol_info",
+                           "A constant 1 with the protocol that the endpoint is spoken to in.",
+                           kGauge, "endpoint,protocol"};
 constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
                                 kGauge, "endpoint"};
 
@@ -103,6 +113,9 @@ void SelfMetrics::add_endpoint(std::size_t index, SampleWriter& out) {
   out.add(kRequests, {endpoint.name}, number(endpoint.requests));
   out.add(kRetries, {endpoint.name}, number(endpoint.retries));
   out.add(kBytesSent, {endpoint.name}, number(endpoint.bytes_sent));
+  out.add(kEndpointUp, {endpoint.name}, endpoint.state == EndpointState::delivering ? 1 : 0);
+  out.add(kLastSuccess, {endpoint.name}, static_cast<double>(endpoint.last_success_ms) / 1000);
+  out.add(kProtocol, {endpoint.name, endpoint.protocol.load()}, 1);
   out.add(kBufferSamples, {endpoint.name}, number(waiting.samples));
   const auto age_ns = waiting.samples == 0 ? 0 : wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
   out.add(kBufferOldest, {endpoint.name}, static_cast<double>(age_ns) / kNsPerSecond);

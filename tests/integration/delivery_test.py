@@ -51,30 +51,15 @@ def refused_with_503_is_sent_again_and_arrives_once() -> None:
     assert len(accepted) == len(set(accepted)), f"{len(accepted) - len(set(accepted))} samples arrived twice"
 
 
-def refused_with_400_is_dropped_counted_and_told_once() -> None:
-    with temporary_folder() as folder, receiving([400, 400]) as receiver:
-        with running_agent(write_config(folder, receiver.url)) as agent:
-            poll_until("2 refused requests", lambda: len(receiver.requests) >= 2, process=agent)
-            rejected = [request.samples() for request in receiver.requests[:2]]
-            poll_until("all that was dropped in its own metrics",
-                       lambda: last_value(receiver, "msp_agent_samples_dropped_total", reason="rejected")
-                       >= sum(len(samples) for samples in rejected), process=agent)
-            dropped = last_value(receiver, "msp_agent_samples_dropped_total", reason="rejected")
-            complaints = agent.log().count("HTTP 400")
-    accepted = {sample for request in receiver.accepted() for sample in request.samples()}
-    assert not (rejected[0] | rejected[1]) & accepted, "what was refused for good was sent again"
-    assert dropped == sum(len(samples) for samples in rejected), f"{dropped} counted as dropped"
-    assert complaints == 1, f"{complaints} log lines about HTTP 400, not one"
-
-
 def an_answer_that_never_ends_costs_the_timeout_and_no_sample() -> None:
     with temporary_folder() as folder, receiving([endless]) as receiver:
         with running_agent(write_config(folder, receiver.url, timeout="2s")) as agent:
             poll_until("a second request", lambda: len(receiver.requests) >= 2, 15, process=agent)
-            poll_until("the kept samples", lambda: len(receiver.timestamps()) >= 3, process=agent)
+            first = receiver.requests[0].samples()
+            poll_until("the kept samples", lambda: first <= {sample for request in receiver.accepted()
+                                                             for sample in request.samples()}, process=agent)
     waited = receiver.requests[1].arrived - receiver.requests[0].arrived
     assert waited < 2 + 2, f"the next attempt came after {waited:.1f} s, with a timeout of 2 s and a back-off of 1 s"
-    assert receiver.requests[0].samples() <= receiver.requests[1].samples(), "samples were lost"
 
 
 def a_stop_does_not_wait_for_an_answer_that_never_ends() -> None:
@@ -89,6 +74,5 @@ def a_stop_does_not_wait_for_an_answer_that_never_ends() -> None:
 
 
 run_checks(every_request_obeys_remote_write_1_0, refused_with_503_is_sent_again_and_arrives_once,
-           refused_with_400_is_dropped_counted_and_told_once,
            an_answer_that_never_ends_costs_the_timeout_and_no_sample,
            a_stop_does_not_wait_for_an_answer_that_never_ends)

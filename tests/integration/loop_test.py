@@ -36,7 +36,7 @@ def a_stop_delivers_what_is_buffered() -> None:
         assert took < STOP_SECONDS_MAX, f"the stop took {took:.1f} s"
         ticks = receiver.timestamps()
         assert len(ticks) >= 3, f"ticks that arrived: {ticks}"
-        assert stopped_ms - ticks[-1] < 1250, f"the last tick that arrived is {stopped_ms - ticks[-1]:.0f} ms old"
+        assert stopped_ms - max(ticks) < 1250, f"the last tick that arrived is {stopped_ms - max(ticks):.0f} ms old"
         assert all(abs(gap - 1000) <= 250 for gap in gaps_of(ticks)), f"a hole: {gaps_of(ticks)}"
 
 

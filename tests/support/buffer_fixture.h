@@ -59,15 +59,28 @@ inline Times times_of(Batch& batch) {
   return all;
 }
 
-inline Times peeked(Buffer& buffer, std::size_t endpoint = 0, std::size_t samples_max = kMany) {
+inline Times peeked(Buffer& buffer, std::size_t endpoint = 0, std::size_t samples_max = kMany,
+                    std::uint64_t from = 0) {
   Batch batch;
-  buffer.peek(endpoint, samples_max, batch);
+  buffer.peek(endpoint, samples_max, batch, from);
   return times_of(batch);
 }
 
 inline Times taken(Buffer& buffer, std::size_t endpoint = 0, std::size_t samples_max = kMany) {
   Batch batch;
   if (buffer.peek(endpoint, samples_max, batch)) buffer.ack(endpoint, batch);
+  return times_of(batch);
+}
+
+inline Times newest_peeked(Buffer& buffer, std::size_t endpoint = 0) {
+  Batch batch;
+  buffer.peek_newest(endpoint, batch);
+  return times_of(batch);
+}
+
+inline Times newest_taken(Buffer& buffer, std::size_t endpoint = 0) {
+  Batch batch;
+  if (buffer.peek_newest(endpoint, batch)) buffer.ack(endpoint, batch);
   return times_of(batch);
 }
 

@@ -1,4 +1,4 @@
-"""A remote write receiver that answers as a script says and checks every request it gets."""
+"""A remote write receiver that answers as a script says and checks every request it gets, of any of the protocols."""
 import contextlib
 import dataclasses
 import http.server
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Callable, Iterable, Iterator
 
-from support.remote_write import Labels, Series, read_request
+from support.remote_write import Labels, Series, Wire, read_request, wire_of
 
 
 @dataclasses.dataclass
@@ -16,6 +16,8 @@ class Request:
     connection: tuple[str, int]
     accepted: bool
     series: list[Series]
+    wire: Wire = Wire.PROMETHEUS_1_0
+    body_bytes: int = 0
 
     def samples(self) -> set[tuple[Labels, int]]:
         return {(series.labels, time) for series in self.series for time, _ in series.samples}
@@ -25,14 +27,26 @@ class Request:
         return sorted(time for series in self.series if series.name == "node_load1" for time, _ in series.samples)
 
 
+def written_headers(request: Request) -> dict[str, str]:
+    """What a receiver of 2.0 must say: how much it has taken."""
+    if request.wire is not Wire.PROMETHEUS_2_0:
+        return {}
+    samples = sum(len(series.times) for series in request.series) if request.accepted else 0
+    return {"X-Prometheus-Remote-Write-Samples-Written": str(samples),
+            "X-Prometheus-Remote-Write-Histograms-Written": "0",
+            "X-Prometheus-Remote-Write-Exemplars-Written": "0"}
+
+
 class Receiver:
-    """Listens on 127.0.0.1. `answers` are used up one per request, then it is 204: a status, or a function that is
-    given the handler and answers itself. A request that breaks the specification is kept in `violations`."""
+    """Listens on 127.0.0.1. `answers` are used up one per request, then `judge` answers to what is in the request, or
+    it is 204: a status, or a function that is given the handler and answers itself (support.answers has some). A
+    request that breaks the specification is kept in `violations`."""
 
     def __init__(self, answers: Iterable[int | Callable] = (), port: int = 0,
                  tls: ssl.SSLContext | None = None):
         self.requests: list[Request] = []
         self.violations: list[str] = []
+        self.judge: Callable[[Request], int | Callable] | None = None
         self._answers = list(answers)
         self._lock = threading.Lock()
         receiver = self
@@ -43,11 +57,13 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = receiver._take(self, body)
+                answer, request = receiver._take(self, body)
                 if callable(answer):
                     answer(self)
                     return
                 self.send_response(answer)
+                for name, value in written_headers(request).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -56,16 +72,16 @@ class Receiver:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # a connection that ends early is the client's to tell
         if tls is not None:
             # The handshake is made by the connection's own thread, with its first read.
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-            self._server.handle_error = lambda *_: None  # a handshake that fails is the client's to tell
         self.port = self._server.server_port
         self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}/api/v1/write"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def _take(self, handler: http.server.BaseHTTPRequestHandler, body: bytes) -> int | Callable:
+    def _take(self, handler: http.server.BaseHTTPRequestHandler, body: bytes) -> tuple[int | Callable, Request]:
         try:
             assert handler.path == "/api/v1/write", f"path {handler.path}"
             series = read_request(handler.headers, body)
@@ -73,10 +89,14 @@ class Receiver:
             series = []
             self.violations.append(f"{type(violation).__name__}: {violation}")
         with self._lock:
-            answer = self._answers.pop(0) if self._answers else 204
-            accepted = answer == 204 or getattr(answer, "accepts", False)
-            self.requests.append(Request(time.time(), handler.client_address, accepted, series))
-        return answer
+            request = Request(time.time(), handler.client_address, False, series, wire_of(handler.headers), len(body))
+            if self._answers:
+                answer = self._answers.pop(0)
+            else:
+                answer = self.judge(request) if self.judge else 204
+            request.accepted = answer == 204 or getattr(answer, "accepts", False)
+            self.requests.append(request)
+        return answer, request
 
     def accepted(self) -> list[Request]:
         return [request for request in list(self.requests) if request.accepted]
@@ -99,7 +119,7 @@ def receiving(answers: Iterable[int | Callable] = (), port: int = 0,
         yield receiver
     finally:
         receiver.close()
-    assert not receiver.violations, f"remote write 1.0 is broken: {receiver.violations[:3]}"
+    assert not receiver.violations, f"remote write is broken: {receiver.violations[:3]}"
 
 
 def hold_until(release: threading.Event) -> Callable:

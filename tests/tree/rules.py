@@ -18,7 +18,7 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"openssl/", "OpenSSL", ("agent/remote_write/certificate.cpp",)),
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
-    (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/remote_write/encode.cpp",)),
+    (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/remote_write/protobuf.h",)),
     (r"snappy", "snappy", ("agent/remote_write/encode.cpp",)),
     (r"zstd", "zstd", ("agent/buffer/dictionary.cpp", "agent/remote_write/encode.cpp")),
     (r"xxhash", "xxhash", ("agent/buffer/format.cpp",)),

@@ -52,6 +52,18 @@ TEST_CASE("a batch joins equal series of different sets, whoever made them") {
                               {"a", "10=1 30=5 40=6 "}, {"b", "10=2 20=3 "}, {"c", "20=4 "}});
 }
 
+TEST_CASE("a batch says which scrapes are in it, and how many samples each has") {
+  Batch batch;
+  batch.add(7, std::make_shared<const Scrape>(scrape(10, series_set({"a", "b"}), {1, 2})));
+  batch.add(9, std::make_shared<const Scrape>(scrape(20, series_set({"a"}), {3})));
+  REQUIRE(batch.sequences().size() == 2);
+  CHECK(batch.sequences()[0] == 7);
+  CHECK(batch.sequences()[1] == 9);
+  CHECK(batch.last_sequence() == 9);
+  CHECK(batch.samples_of(0) == 2);
+  CHECK(batch.samples_of(1) == 1);
+}
+
 TEST_CASE("a cleared batch starts anew") {
   Batch batch;
   add(batch, scrape(10, series_set({"a"}), {1}));
@@ -61,6 +73,16 @@ TEST_CASE("a cleared batch starts anew") {
   CHECK(batch.rows().empty());
   add(batch, scrape(20, series_set({"b"}), {2}));
   CHECK(content(batch) == std::map<std::string, std::string>{{"b", "20=2 "}});
+}
+
+TEST_CASE("of two samples of one series in one scrape a batch has the first") {
+  const auto set = series_set({"a", "b", "a"});
+  Batch batch;
+  add(batch, scrape(10, set, {1, 2, 3}));
+  add(batch, scrape(20, set, {4, 5, 6}));
+  CHECK(content(batch) ==
+        std::map<std::string, std::string>{{"a", "10=1 20=4 "}, {"b", "10=2 20=5 "}});
+  CHECK(batch.samples() == 6);  // what it was given
 }
 
 }  // namespace msp

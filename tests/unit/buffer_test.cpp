@@ -165,11 +165,169 @@ TEST_CASE_METHOD(Fixture,
   append({1, 2, 3});
   buffer->disk_round(kNow);
   buffer.reset();
-  REQUIRE(save_cursors(files, "/disk/buffer", {{"a", 1'000'000}}));
+  REQUIRE(save_cursors(files, "/disk/buffer", {{"a", Acknowledged(1'000'000)}}));
   reopen();
   CHECK(peeked(*buffer) == Times{1, 2, 3});
   append({4});
   CHECK(taken(*buffer) == Times{1, 2, 3, 4});
+}
+
+TEST_CASE_METHOD(Fixture, "the newest can be delivered first; the others come as they would have") {
+  append({1, 2, 3});
+  CHECK(newest_taken(*buffer) == Times{3});
+  CHECK(newest_peeked(*buffer).empty());
+  CHECK(buffer->state(0).samples == 4);
+  CHECK(peeked(*buffer) == Times{1, 2});
+  append({4, 5});
+  CHECK(newest_taken(*buffer) == Times{5});
+  CHECK(peeked(*buffer) == Times{1, 2, 4});
+  CHECK(buffer->state(0).oldest_timestamp_ms == 1);
+  buffer->disk_round(kNow);
+  CHECK(taken(*buffer, 0, 4) == Times{1, 2});
+  CHECK(buffer->state(0).samples == 2);
+  CHECK(taken(*buffer) == Times{4});
+  CHECK(buffer->state(0).samples == 0);
+  CHECK(buffer->state(0).oldest_timestamp_ms == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "the newest stays at hand in memory after it has gone to disk") {
+  append({1, 2});
+  buffer->disk_round(kNow);
+  files.fail_reads("/disk", "Input/output error");
+  CHECK(newest_taken(*buffer) == Times{2});
+  files.fail_reads("", "");
+  CHECK(taken(*buffer) == Times{1});
+  CHECK(newest_peeked(*buffer).empty());
+}
+
+TEST_CASE_METHOD(Fixture, "peek begins where it is told and steps over what is acknowledged") {
+  append({1, 2, 3, 4, 5, 6});
+  Batch first, second;
+  REQUIRE(buffer->peek(0, 4, first));
+  REQUIRE(buffer->peek(0, 4, second, first.last_sequence() + 1));
+  CHECK(times_of(first) == Times{1, 2});
+  CHECK(times_of(second) == Times{3, 4});
+  SECTION("in the head") {}
+  SECTION("in the store") {
+    buffer->disk_round(kNow);
+  }
+  SECTION("in both") {
+    buffer->disk_round(kNow);
+    append({7});
+    CHECK(newest_taken(*buffer) == Times{7});
+  }
+  buffer->ack(0, second);
+  CHECK(peeked(*buffer) == Times{1, 2, 5, 6});
+  CHECK(peeked(*buffer, 0, kMany, first.last_sequence()) == Times{2, 5, 6});
+  CHECK(peeked(*buffer, 0, kMany, second.last_sequence()) == Times{5, 6});
+  CHECK(peeked(*buffer, 0, kMany, second.last_sequence() + 100).empty());
+  CHECK(buffer->state(0).samples == 8);
+  buffer->ack(0, first);
+  buffer->ack(0, second);
+  CHECK(buffer->state(0).samples == 4);
+  CHECK(taken(*buffer) == Times{5, 6});
+  CHECK(buffer->state(0).samples == 0);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a restart in the middle of a drain sends again nothing that was delivered") {
+  reopen(options(files, {"a", "b"}));
+  append({1, 2});
+  buffer->disk_round(kNow);
+  append({3});
+  CHECK(newest_taken(*buffer, 0) == Times{3});
+  append({4, 5});
+  CHECK(newest_taken(*buffer, 0) == Times{5});
+  buffer->disk_round(kNow);
+  buffer.reset();
+  files.remove_tree("/run");  // a reboot
+  reopen(options(files, {"a", "b"}));
+  CHECK(buffer->state(0).samples == 6);
+  CHECK(buffer->state(1).samples == 10);
+  CHECK(newest_peeked(*buffer, 0).empty());
+  CHECK(taken(*buffer, 0) == Times{1, 2, 4});
+  CHECK(taken(*buffer, 1) == Times{1, 2, 3, 4, 5});
+  CHECK(buffer->state(0).samples == 0);
+  CHECK(buffer->state(1).samples == 0);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "what everyone has is neither kept in memory nor written, and not missed") {
+  append({1, 2});
+  buffer->disk_round(kNow);
+  for (int t = 3; t <= 40; ++t) {
+    append({t});
+    CHECK(newest_taken(*buffer) == Times{t});
+    buffer->disk_round(kNow);
+  }
+  CHECK(buffer->state().segments == 1);
+  CHECK(files.content("/run/buffer/head").size() < 300);
+  append({41});
+  buffer->disk_round(kNow);
+  CHECK(buffer->state().segments == 2);
+  reopen();
+  CHECK(buffer->state().damaged_records == 0);
+  CHECK(buffer->state(0).samples == 6);
+  CHECK(taken(*buffer) == Times{1, 2, 41});
+}
+
+TEST_CASE_METHOD(Fixture, "a power cut makes no cursor point at scrapes that are yet to come") {
+  reopen(options(files, {"a", "b"}));
+  append({1, 2});
+  buffer->disk_round(kNow);
+  append({3, 4});
+  CHECK(newest_taken(*buffer, 0) == Times{4});
+  SECTION("out of order") {}
+  SECTION("in order") {
+    CHECK(taken(*buffer, 0) == Times{1, 2, 3});
+  }
+  buffer->disk_round(0);  // saves the cursors; the last two are too new to be written
+  buffer.reset();
+  files.power_cut({.volatile_folder = "/run", .names_kept = true});
+  reopen(options(files, {"a", "b"}));
+  append({5, 6, 7});
+  for (const std::size_t endpoint : {0, 1}) {
+    const auto all = peeked(*buffer, endpoint);
+    REQUIRE(all.size() >= 3);
+    CHECK(Times(all.end() - 3, all.end()) == Times{5, 6, 7});
+    CHECK(buffer->state(endpoint).samples == 2 * all.size());
+  }
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "what would make too many holes is handed out again, all is counted right") {
+  Batch batch;
+  std::size_t delivered = 0;
+  for (int t = 1; t <= 400; t += 2) {
+    append({t, t + 1});
+    if (newest_taken(*buffer) == Times{t + 1}) ++delivered;
+    CHECK(newest_peeked(*buffer).empty());
+    CHECK_FALSE(buffer->wait_newest(0, 0));
+  }
+  CHECK(delivered == 200);
+  const auto left = peeked(*buffer);
+  CHECK(left.size() == 400 - Acknowledged::kRangesMax);
+  CHECK(buffer->state(0).samples == 2 * left.size());
+  CHECK(taken(*buffer) == left);
+  CHECK(buffer->state(0).samples == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a wait for the newest ends with an append, a stop, or in time") {
+  CHECK_FALSE(buffer->wait_newest(0, monotonic_ns() + kNsPerMs));
+  const auto long_from_now = monotonic_ns() + 3600 * kNsPerSecond;
+  bool got = false;
+  std::thread waiting([&] { got = buffer->wait_newest(0, long_from_now); });
+  append({1});
+  waiting.join();
+  CHECK(got);
+  CHECK(buffer->wait_newest(0, 0));
+  newest_taken(*buffer);
+  std::thread stopped([&] { got = buffer->wait_newest(0, long_from_now); });
+  buffer->stop();
+  stopped.join();
+  CHECK_FALSE(got);
+  append({2});
+  CHECK_FALSE(buffer->wait_newest(0, long_from_now));
 }
 
 TEST_CASE_METHOD(Fixture, "a second buffer on the same folder is told who has the first") {

@@ -93,6 +93,9 @@ void check_defaults(const Config& config) {
   const auto& endpoint = config.endpoints[0];
   CHECK(endpoint.url == "http://h/w");
   CHECK(endpoint.protocol == Protocol::automatic);
+  CHECK(endpoint.order == Order::automatic);
+  CHECK(endpoint.fresh_first());
+  CHECK(endpoint.catch_up_rate == 100'000);
   CHECK(endpoint.username.empty());
   CHECK(endpoint.headers.empty());
   CHECK(endpoint.tls.ca_file.empty());
@@ -193,6 +196,22 @@ log: {level: warning}
   CHECK(config.log_level == LogLevel::warning);
 }
 
+TEST_CASE("config: protocol, order and rate") {
+  const auto endpoint = [](const std::string& keys) {
+    return good("customer_id: alpha\nremote_write: {url: http://h/w, " + keys + "}\n").endpoints[0];
+  };
+  CHECK(endpoint("protocol: auto").fresh_first());
+  CHECK(endpoint("protocol: victoriametrics").fresh_first());
+  CHECK(endpoint("protocol: victoriametrics").protocol == Protocol::victoriametrics);
+  CHECK_FALSE(endpoint("protocol: prometheus-1.0").fresh_first());
+  CHECK_FALSE(endpoint("protocol: prometheus-2.0").fresh_first());
+  CHECK(endpoint("protocol: prometheus-2.0").protocol == Protocol::prometheus_2_0);
+  CHECK(endpoint("protocol: prometheus-1.0, order: fresh_first").fresh_first());
+  CHECK_FALSE(endpoint("order: oldest_first").fresh_first());
+  CHECK(endpoint("catch_up_rate: 5000").catch_up_rate == 5'000);
+  CHECK(endpoint("catch_up_rate: unlimited").catch_up_rate == 0);
+}
+
 TEST_CASE("config: YAML's other ways to write the same") {
   check_defaults(good("\xef\xbb\xbf" + kSmallest));
   check_defaults(good("customer_id: alpha\r\nremote_write: {url: http://h/w}\r\n"));
@@ -278,7 +297,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 35);
+  CHECK(keys == 37);
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";

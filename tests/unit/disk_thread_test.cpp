@@ -38,6 +38,45 @@ TEST_CASE_METHOD(Fixture, "max_size drops the oldest segments, counted") {
   CHECK(dropped(*buffer, 1, DropReason::max_size) < lost);
 }
 
+TEST_CASE_METHOD(Fixture, "a limit counts what an endpoint had not got, to the sample") {
+  auto small = options(files, {"a", "b", "c"});
+  small.limits.bytes_max = 8 * 400;
+  reopen(small);
+  // Scrapes of different sizes, and an endpoint that gets every third at once.
+  const auto one = series_set({"a"});
+  std::size_t all = 0, fresh = 0;
+  for (int t = 1; t <= 300; ++t) {
+    buffer->append(t % 2 == 0 ? scrape(t, kSet, {1, 2}) : scrape(t, one, {1}));
+    all += t % 2 == 0 ? 2 : 1;
+    if (t % 30 > 20) {
+      newest_taken(*buffer, 1);
+      fresh += t % 2 == 0 ? 2 : 1;
+    }
+    if (t % 7 == 0) buffer->disk_round(kNow);
+    if (t % 60 == 10) {
+      Batch batch;
+      REQUIRE(buffer->peek(2, 20, batch));
+      buffer->ack(2, batch);
+    }
+  }
+  for (const std::size_t endpoint : {0, 1, 2}) {
+    INFO("endpoint " << endpoint);
+    const auto waiting = buffer->state(endpoint).samples;
+    Batch batch;
+    std::size_t handed = 0;
+    while (buffer->peek(endpoint, 10, batch)) {
+      handed += batch.samples();
+      buffer->ack(endpoint, batch);
+    }
+    CHECK(handed == waiting);
+    CHECK(handed > 0);
+    const auto lost = dropped(*buffer, endpoint, DropReason::max_size);
+    CHECK(lost > 0);
+    if (endpoint == 0) CHECK(lost + waiting == all);
+    if (endpoint == 1) CHECK(lost + waiting + fresh == all);
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "max_age drops segments whose newest scrape is older, counted") {
   auto aged = options(files);
   aged.limits.bytes_max = 8 * 400;
@@ -145,6 +184,39 @@ TEST_CASE(
   CHECK(taken(*buffer) == Times{1, 2, 3, 5});
   CHECK(buffer->state(0).samples == 0);
   CHECK(dropped(*buffer, 0, DropReason::damage) == 0);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "what was written before a write failed is on disk when it leaves memory") {
+  append({1, 2, 3});
+  // The segment is made, cut to nothing and gets its header; of the scrapes the second fails.
+  const auto second_write = files.changes() + 4;
+  files.fail_between(second_write, second_write + 1);
+  buffer->disk_round(kNow);
+  REQUIRE(buffer->state().memory_only);
+  buffer->disk_round(kNow);
+  buffer.reset();
+  files.power_cut({.volatile_folder = "/run"});
+  reopen();
+  CHECK(peeked(*buffer) == Times{1, 2, 3});
+}
+
+TEST_CASE_METHOD(Fixture, "a scrape that no segment can hold does not hold up the others") {
+  reopen(options(files, {"a", "b"}));
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i <= kSeriesMax; ++i) names.push_back(std::to_string(i));
+  append({1});
+  buffer->append(scrape(2, series_set(names), std::vector<double>(names.size(), 1)));
+  CHECK(newest_taken(*buffer, 0) == Times{2});  // whoever takes it from memory gets it
+  append({3});
+  buffer->disk_round(kNow);
+  CHECK_FALSE(buffer->state().memory_only);
+  CHECK(dropped(*buffer, 0, DropReason::too_large) == 0);
+  CHECK(dropped(*buffer, 1, DropReason::too_large) == names.size());
+  CHECK(buffer->state(1).samples == 4);
+  reopen(options(files, {"a", "b"}));
+  CHECK(taken(*buffer, 0) == Times{1, 3});
+  CHECK(taken(*buffer, 1) == Times{1, 3});
 }
 
 TEST_CASE_METHOD(Fixture, "a folder that is taken away is made again; what was in it is counted") {

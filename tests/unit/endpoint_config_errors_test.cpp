@@ -73,15 +73,26 @@ TEST_CASE("config errors: addresses") {
   });
 }
 
+TEST_CASE("config errors: protocol, order and time") {
+  check({
+      {with_endpoint("  protocol: prometheus-3.0\n"),
+       {"f:4:13: remote_write.protocol: found 'prometheus-3.0'; accepted: auto, prometheus-1.0, "
+        "prometheus-2.0, victoriametrics"}},
+      {with_endpoint("  order: newest\n"),
+       {"f:4:10: remote_write.order: found 'newest'; accepted: auto, fresh_first, oldest_first"}},
+      {with_endpoint("  catch_up_rate: 99\n"),
+       {"f:4:18: remote_write.catch_up_rate: found '99'; accepted: samples per second from 100, or "
+        "unlimited"}},
+      {with_endpoint("  timeout: 6m\n"),
+       {"f:4:12: remote_write.timeout: found '6m'; accepted: a duration from 100ms to 5m, such as "
+        "10s"}},
+  });
+}
+
 TEST_CASE("config errors: how an endpoint is spoken to") {
   const std::string line = "; accepted: a single line of text";
   const std::string path = "; accepted: an absolute path, that is one that begins with '/'";
   check({
-      {with_endpoint("  protocol: prometheus-2.0\n"),
-       {"f:4:13: remote_write.protocol: found 'prometheus-2.0'; accepted: auto, prometheus-1.0"}},
-      {with_endpoint("  timeout: 6m\n"),
-       {"f:4:12: remote_write.timeout: found '6m'; accepted: a duration from 100ms to 5m, such as "
-        "10s"}},
       {with_endpoint("  basic_auth: {username: u}\n"),
        {"f:4:15: remote_write.basic_auth.password: found neither password nor password_file; "
         "accepted: one of the two"}},

@@ -56,12 +56,12 @@ struct Fixture {
   void check(const Sequences& expected, std::uint64_t damaged = 0) {
     Store store(files, "/f", 1 << 20);
     REQUIRE(store.open());
-    CHECK(store.count_samples_from(1) == 2 * expected.size());
+    CHECK(store.count_samples(Acknowledged(1)) == 2 * expected.size());
     CHECK(store.damaged() == damaged);
     StoreReader reader;
     CHECK(read(store, reader) == expected);
     CHECK(reader.damaged() == 0);
-    CHECK(reader.lost_samples() == 0);
+    CHECK(reader.take_lost().empty());
     // It goes on behind what there is.
     const auto next = store.last_sequence() + 1;
     REQUIRE(store.append(next, test::scrape(static_cast<int>(next), kSet, {1, 2})));
@@ -97,9 +97,12 @@ TEST_CASE_METHOD(Fixture, "a segment under another name gets its own") {
   CHECK(files.names("/f", ".seg")[1] == "000000000000000b.seg");
 }
 
-TEST_CASE_METHOD(Fixture, "a segment that is missing costs its own scrapes, and is counted") {
+TEST_CASE_METHOD(Fixture, "a segment that is missing costs its own scrapes, and is told") {
   REQUIRE(files.remove(path("0b")));
-  check(range({{1, 10}, {21, 30}}), 1);
+  check(range({{1, 10}, {21, 30}}));
+  Store store(files, "/f", 1 << 20);
+  REQUIRE(store.open());
+  CHECK(store.holes() == std::vector<Acknowledged::Range>{{11, 20}});
 }
 
 TEST_CASE_METHOD(Fixture, "a segment that is there twice is handed out once") {
@@ -179,7 +182,11 @@ TEST_CASE_METHOD(Fixture, "a segment that vanishes while it is needed is counted
   StoreReader reader;
   CHECK(read(store, reader) == range({{1, 10}, {21, 30}}));
   CHECK(reader.damaged() == 1);
-  CHECK(reader.lost_samples() == 20);
+  const auto lost = reader.take_lost();
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].first == 11);
+  CHECK(lost[0].last == 20);
+  CHECK(lost[0].samples_per_scrape == 2);
 }
 
 }  // namespace msp

@@ -1,0 +1,32 @@
+// What an answer means: one table, the same as README's. The sender obeys it and nothing else; what
+// the server writes into an answer is for people and never read by the agent.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace msp {
+
+enum class Action {
+  delivered,
+  try_again,          // after a back-off, or when Retry-After says
+  fix_configuration,  // it will not pass by itself: kept, tried once a minute, told loudly
+  refused,            // something in it: another encoding, then smaller parts, then what is refused
+  conflict,           // the endpoint has other samples in that place: dropped and counted
+  too_large,          // smaller parts, and the size is remembered
+  not_understood,     // another encoding
+};
+
+struct AnswerRule {
+  int first;  // HTTP status; 0: there was no answer
+  int last;
+  Action action;
+  std::string_view advice;  // what an operator does about it; empty: nothing
+};
+
+std::span<const AnswerRule> answer_rules();
+
+/// The one rule for a status. What no server may send is tried again.
+const AnswerRule& rule_for(int status);
+
+}  // namespace msp

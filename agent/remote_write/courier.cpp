@@ -1,0 +1,168 @@
+#include "agent/remote_write/courier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/core/clock.h"
+#include "agent/core/text.h"
+#include "agent/remote_write/pace.h"
+#include "agent/remote_write/probe.h"
+#include "agent/self/log.h"
+
+namespace msp {
+
+std::string problem_text(const HttpAnswer& answer) {
+  if (answer.status == 0) return answer.error;
+  auto text = cat("HTTP ", answer.status);
+  if (!answer.body.empty()) text += cat(": ", answer.body);
+  return text;
+}
+
+namespace {
+
+std::string why_not(Wire wire, const HttpAnswer& answer) {
+  if (rule_for(answer.status).action == Action::delivered) {
+    return cat(": it does not confirm what it gets in ", wire_name(wire));
+  }
+  return cat(": ", problem_text(answer), " to ", wire_name(wire));
+}
+
+}  // namespace
+
+Courier::Courier(Protocol protocol, Post post, EndpointStats& stats)
+    : post_(std::move(post)), stats_(stats), dialect_(protocol), samples_max_(Pace::kSamplesMax) {
+  stats_.protocol = wire_name(dialect_.in_use()).data();
+}
+
+Courier::Report Courier::send_next(Shipment& shipment) {
+  auto report = shipment.wants_probe() ? probe(shipment) : send_front(shipment);
+  if (report.outcome == Outcome::progress && shipment.done()) {
+    refused_whole_ = shipment.fruitless_tries() > 0;
+    if (!refused_whole_) samples_max_ = std::min(samples_max_ * 2, Pace::kSamplesMax);
+  }
+  return report;
+}
+
+Courier::Exchange Courier::post(Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+                                Wire wire) {
+  const auto now_ns = monotonic_ns();
+  auto part = encoder_.encode(batch, rows_begin, rows_end, wire, size_.raw_max(now_ns));
+  auto answer = post_(part.body, wire_headers(wire));
+  ++stats_.requests;
+  stats_.bytes_sent += part.body.size();
+  part.body = {};
+  auto action = rule_for(answer.status).action;
+  // A server that does not know 2.0 may take its message for an empty one of 1.0.
+  const bool stored = wire != Wire::prometheus_2_0 || answer.written_header;
+  if (action == Action::delivered && !stored) action = Action::not_understood;
+  return {action, std::move(answer), part, wire};
+}
+
+/// One part, in another encoding too where the first was not understood, or may not have been:
+/// servers answer 400 to both, a bad encoding and a bad sample.
+Courier::Exchange Courier::exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+                                    bool whole) {
+  auto first = post(batch, rows_begin, rows_end, dialect_.wire(monotonic_ns()));
+  const bool doubtful =
+      first.action == Action::not_understood || (whole && first.action == Action::refused);
+  const auto other = doubtful ? dialect_.other_than(first.wire) : std::nullopt;
+  auto result = other ? post(batch, rows_begin, rows_end, *other) : first;
+  if (result.action != Action::delivered) {
+    const bool both_refused =
+        first.action == Action::refused &&
+        (result.action == Action::refused || result.action == Action::not_understood);
+    return both_refused ? first : result;
+  }
+  if (dialect_.accepted(result.wire, monotonic_ns())) {
+    stats_.protocol = wire_name(result.wire).data();
+    log_info(cat(stats_.name, " is spoken to in ", wire_name(result.wire),
+                 other ? why_not(first.wire, first.answer) : ""));
+  }
+  return result;
+}
+
+Courier::Report Courier::send_front(Shipment& shipment) {
+  const auto front = shipment.front();
+  auto sent = exchange(front.batch, front.rows_begin, front.rows_end, shipment.is_whole());
+  Report report;
+  const auto rows_end = sent.part.rows_end;
+  if (sent.action == Action::refused || sent.action == Action::conflict ||
+      sent.action == Action::too_large) {
+    refusal_ = problem_text(sent.answer);
+  }
+  switch (sent.action) {
+    case Action::delivered:
+      shipment.accepted(rows_end);
+      report.delivered = sent.part.samples;
+      stats_.samples_sent += sent.part.samples;
+      break;
+    case Action::conflict:
+      shipment.conflicted(rows_end);
+      break;
+    case Action::refused:
+      shipment.refused(rows_end);
+      on_refused(shipment, report);
+      break;
+    case Action::too_large:
+      if (rows_end - front.rows_begin > 1) {
+        size_.too_large(sent.part.raw_bytes, monotonic_ns());
+      } else {
+        shipment.row_too_large();
+      }
+      break;
+    case Action::try_again:
+      report.outcome = Outcome::try_again;
+      break;
+    case Action::not_understood:
+    case Action::fix_configuration:
+      report.outcome = Outcome::hold;
+      report.advice = rule_for(sent.answer.status).advice;
+      break;
+  }
+  report.answer = std::move(sent.answer);
+  return report;
+}
+
+/// Where nothing is accepted, there are quicker ways than to the last sample.
+void Courier::on_refused(Shipment& shipment, Report& report) {
+  const auto tries_max = refused_whole_ ? kFruitlessTriesAfterWholeMax : kFruitlessTriesMax;
+  if (shipment.wants_probe() || shipment.fruitless_tries() < tries_max) return;
+  if (shipment.batch().sequences().size() > 1) {
+    samples_max_ = shipment.batch().samples() / 2;
+    report.outcome = Outcome::fewer_scrapes;
+  } else if (refused_whole_) {
+    shipment.refuse_rest();
+  }
+}
+
+Courier::Report Courier::probe(Shipment& shipment) {
+  auto batch = probe_for(shipment.batch(), wall_ns() / kNsPerMs);
+  auto sent = exchange(batch, 0, 1, true);
+  Report report;
+  switch (sent.action) {
+    case Action::delivered:
+      shipment.probe_accepted();
+      break;
+    case Action::try_again:
+      report.outcome = Outcome::try_again;
+      break;
+    case Action::refused:
+    case Action::conflict:
+    case Action::too_large:
+      shipment.probe_refused();
+      size_.reset();
+      report.outcome = Outcome::hold;
+      report.advice =
+          "it refuses everything: check protocol, and that url is a remote write endpoint";
+      break;
+    case Action::not_understood:
+    case Action::fix_configuration:
+      report.outcome = Outcome::hold;
+      report.advice = rule_for(sent.answer.status).advice;
+      break;
+  }
+  report.answer = std::move(sent.answer);
+  return report;
+}
+
+}  // namespace msp

@@ -1,0 +1,17 @@
+// One sample that no host reported, for the question "do you take anything at all?". It is asked
+// before samples are given up because an endpoint refuses them. The sample is of this moment and of
+// a series of its own, so that its answer depends on no other sample and takes the place of none.
+#pragma once
+
+#include <cstdint>
+
+#include "agent/buffer/batch.h"
+
+namespace msp {
+
+inline constexpr const char* kProbeName = "msp_agent_probe";
+
+/// With the labels that all series of `batch` share. `batch` is not empty.
+Batch probe_for(Batch& batch, std::int64_t timestamp_ms);
+
+}  // namespace msp

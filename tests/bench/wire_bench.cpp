@@ -1,0 +1,210 @@
+// What a sample costs on the wire, for each protocol: bytes, CPU and the encoder's memory; live
+// (one scrape per request) and in catch-up (a request that names each series once and gives it many
+// samples).
+//
+//   wire_bench             model hosts (host_model.h), a small one and one with 4 CPUs: busy, with
+//   6 target labels wire_bench --live N    N scrapes of this very host, a second apart, stamped 15
+//   s apart, with
+//                          every collector that is on by default
+//
+// CPU time is that of the thread: what encode() takes, batch and buffer not included. Memory is
+// what the process grows by at most while a request is encoded, pages touched and not given back,
+// and what the batch itself takes. Fails where a model host misses a target.
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/buffer/batch.h"
+#include "agent/config/config.h"
+#include "agent/core/clock.h"
+#include "agent/core/text.h"
+#include "agent/remote_write/encode.h"
+#include "agent/scraper.h"
+#include "agent/self/self_metrics.h"
+#include "tests/bench/host_model.h"
+
+namespace msp::bench {
+namespace {
+
+using Scrapes = std::vector<std::shared_ptr<const Scrape>>;
+
+constexpr double kLiveBytesMax = 14;
+constexpr double kCatchUpBytesMax = 2.5;
+constexpr std::size_t kRequestSizes[] = {10'000, 25'000, 50'000, 100'000};
+
+struct Protocol {
+  Wire wire;
+  const char* name;
+};
+constexpr Protocol kProtocols[] = {{Wire::victoriametrics, "victoriametrics"},
+                                   {Wire::prometheus_1_0, "prometheus-1.0"},
+                                   {Wire::prometheus_2_0, "prometheus-2.0"}};
+
+struct Cost {
+  double samples = 0, raw_bytes = 0, body_bytes = 0, requests = 0, nanoseconds = 0;
+  double peak_kib = 0;
+};
+
+/// VmRSS or VmHWM, in KiB.
+double memory_kib(const std::string& what) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(what)) return std::atof(line.c_str() + what.size() + 1);
+  }
+  return 0;
+}
+
+/// What `work` grows the process by at most.
+template <typename Work>
+double growth_kib(const Work& work) {
+  ::malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
+  const auto before = memory_kib("VmRSS");
+  work();
+  return memory_kib("VmHWM") - before;
+}
+
+void encode_all(Encoder& encoder, Batch& batch, Wire wire, Cost& cost) {
+  const auto rows = batch.rows().size();
+  const auto begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  for (std::size_t row = 0; row < rows;) {
+    const auto part = encoder.encode(batch, row, rows, wire, Encoder::kRawBytesMax);
+    row = part.rows_end;
+    cost.raw_bytes += static_cast<double>(part.raw_bytes);
+    cost.body_bytes += static_cast<double>(part.body.size());
+    ++cost.requests;
+  }
+  cost.nanoseconds += static_cast<double>(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns);
+  cost.samples += static_cast<double>(batch.samples());
+}
+
+/// Batches of at most `samples_max` samples, as the sender makes them.
+std::vector<std::unique_ptr<Batch>> batches_of(const Scrapes& scrapes, std::size_t samples_max) {
+  std::vector<std::unique_ptr<Batch>> batches;
+  for (const auto& scrape : scrapes) {
+    if (batches.empty() || batches.back()->samples() + scrape->values.size() > samples_max) {
+      batches.push_back(std::make_unique<Batch>());
+    }
+    batches.back()->add(0, scrape);
+  }
+  if (batches.size() > 1) batches.pop_back();  // not a full one
+  for (auto& batch : batches) batch->rows();
+  return batches;
+}
+
+Cost measure(const Scrapes& scrapes, std::size_t samples_max, Wire wire) {
+  const auto batches = batches_of(scrapes, samples_max);
+  Cost cost;
+  auto encoder = std::make_unique<Encoder>();
+  cost.peak_kib = growth_kib([&] {
+    Cost first;
+    encode_all(*encoder, *batches.front(), wire, first);
+  });
+  for (const auto& batch : batches) encode_all(*encoder, *batch, wire, cost);
+  return cost;
+}
+
+double batch_kib(const Scrapes& scrapes, std::size_t samples_max) {
+  Batch batch;
+  return growth_kib([&] {
+    for (const auto& scrape : scrapes) {
+      if (!batch.empty() && batch.samples() + scrape->values.size() > samples_max) break;
+      batch.add(0, scrape);
+    }
+    batch.rows();
+  });
+}
+
+void print(const char* protocol, const std::string& request, const Cost& cost) {
+  std::printf("  %-16s %-16s %8.2f %8.1f %10.0f %10.0f %9.0f\n", protocol, request.c_str(),
+              cost.body_bytes / cost.samples, cost.raw_bytes / cost.samples,
+              cost.body_bytes / cost.requests, cost.nanoseconds / cost.samples, cost.peak_kib);
+}
+
+bool run(const std::string& name, const Scrapes& scrapes) {
+  std::printf("%s: %zu series, %zu scrapes\n", name.c_str(), scrapes.front()->values.size(),
+              scrapes.size());
+  std::printf("  %-16s %-16s %8s %8s %10s %10s %9s\n", "protocol", "samples/request", "B/sample",
+              "raw", "B/request", "ns/sample", "peak KiB");
+  bool good = true;
+  for (const auto& protocol : kProtocols)
+    measure(scrapes, 1, protocol.wire);  // code becomes resident
+  for (const auto& [wire, protocol] : kProtocols) {
+    const auto live = measure(scrapes, 1, wire);
+    print(protocol, "live", live);
+    good =
+        good && (wire != Wire::victoriametrics || live.body_bytes <= live.samples * kLiveBytesMax);
+    for (const auto size : kRequestSizes) {
+      if (scrapes.size() * scrapes.front()->values.size() < size) continue;
+      const auto cost = measure(scrapes, size, wire);
+      print(protocol, grouped(size), cost);
+      good = good && (wire != Wire::victoriametrics || size != kRequestSizes[1] ||
+                      cost.body_bytes <= cost.samples * kCatchUpBytesMax);
+    }
+  }
+  for (const auto size : kRequestSizes) {
+    std::printf("  a batch of %s samples: %.0f KiB\n", grouped(size).c_str(),
+                batch_kib(scrapes, size));
+  }
+  if (!good)
+    std::printf("  MISSED: %.1f bytes live, %.1f in catch-up\n", kLiveBytesMax, kCatchUpBytesMax);
+  return good;
+}
+
+Scrapes of_model(HostModel::Size size, std::size_t samples) {
+  HostModel model(size);
+  Scrapes scrapes;
+  while (samples > 0) {
+    scrapes.push_back(std::make_shared<const Scrape>(model.tick()));
+    samples -= std::min(samples, scrapes.back()->values.size());
+  }
+  return scrapes;
+}
+
+Scrapes of_this_host(unsigned count) {
+  auto outcome = parse_config(
+      "customer_id: alpha\nenvironment: production\nremote_write:\n"
+      "  url: http://127.0.0.1:8428/api/v1/write\n",
+      "the benchmark\'s configuration");
+  AgentStats stats;
+  for (const auto& endpoint : outcome.config.endpoints)
+    stats.endpoints.emplace_back(endpoint.name());
+  SelfMetrics self(stats, nullptr);
+  Scraper scraper({.collectors = outcome.config.collectors,
+                   .paths = {},
+                   .options = outcome.config.collector_options,
+                   .labels = outcome.config.target_labels(),
+                   .host = {},
+                   .self_samples = [&](SampleWriter& out) { self.add_to(out); }});
+  const auto begin_ns = wall_ns();
+  Scrapes scrapes;
+  for (unsigned i = 0; i < count; ++i) {
+    if (i > 0) ::sleep(1);
+    auto scrape = scraper.scrape(wall_ns());
+    scrape.timestamp_ms = begin_ns / kNsPerMs + i * std::int64_t{15'000};
+    scrapes.push_back(std::make_shared<const Scrape>(std::move(scrape)));
+  }
+  return scrapes;
+}
+
+}  // namespace
+}  // namespace msp::bench
+
+int main(int argc, char** argv) {
+  using namespace msp::bench;
+  if (argc == 3 && std::strcmp(argv[1], "--live") == 0) {
+    run("this host", of_this_host(static_cast<unsigned>(std::atoi(argv[2]))));
+    return 0;
+  }
+  const bool small = run("model host", of_model({1, 1, 1, 3}, 210'000));
+  const bool host = run("model host, 4 CPUs", of_model({4, 2, 2, 4}, 210'000));
+  return small && host ? 0 : 1;
+}

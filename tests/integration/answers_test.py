@@ -1,0 +1,262 @@
+"""Every answer an endpoint can give, and what it costs: nothing, or exactly what is counted. All endpoints of one agent
+get the same samples, so what one of them lacks is what another one has."""
+import contextlib
+import dataclasses
+import email.utils
+import os
+import pathlib
+import re
+import time
+from typing import Callable, Iterator
+
+from support import answers
+from support.agent import CUSTOMER, ROOT, SERVER, running_agent, temporary_folder
+from support.check import run_checks
+from support.process import Process, poll_until
+from support.receiver import Receiver, Request, endless, receiving
+from support.remote_write import Wire
+
+TIMEOUT = 2
+# What is tried once a minute is not tried within a test; it is at the agent's stop.
+HELD = "held"
+AGAIN = "again"
+
+
+@dataclasses.dataclass
+class Row:
+    """`first` is answered to the first request, then everything is accepted."""
+    first: int | Callable
+    then: str = AGAIN
+    lost: bool = False  # what was in the first request
+
+
+# README's table; a check compares the two.
+STATUSES: dict[str, list[Row]] = {
+    "2xx": [Row(204)],
+    "no answer": [Row(answer) for answer in (
+        answers.close_without_answer, answers.reset, answers.garbage, answers.silence, answers.one_byte_at_a_time,
+        answers.endless_headers)],
+    "408, 425, 429, 5xx": [Row(code) for code in (408, 425, 429, 500, 502, 503, 504)]
+                          + [Row(answers.body_of_100_mb), Row(endless)],
+    "401, 403, 404, 405, 407, 410, 3xx": [Row(code, HELD) for code in (401, 403, 404, 405, 407, 410, 300, 304)],
+    "400, 422, other 4xx": [Row(code) for code in (400, 402, 422, 451)],
+    "409": [Row(409, lost=True)],
+    "413": [Row(413)],
+    "415": [Row(415)],
+}
+
+
+@contextlib.contextmanager
+def agent_with(endpoints: list[tuple[Receiver, str]], interval: str = "1s") -> Iterator[Process]:
+    """`endpoints`: a receiver and further keys of its endpoint."""
+    with temporary_folder() as folder:
+        config = folder / "agent.yaml"
+        entries = "".join(f"  - url: {receiver.url}\n    timeout: {TIMEOUT}s\n{keys}" for receiver, keys in endpoints)
+        config.write_text(f"customer_id: {CUSTOMER}\nserver_name: {SERVER}\ninterval: {interval}\n"
+                          f"collectors: {{enabled: [loadavg, uname]}}\n"
+                          f"buffer: {{path: {folder / 'buffer'}}}\nremote_write:\n{entries}")
+        with running_agent(config) as agent:
+            yield agent
+
+
+def accepted_samples(receiver: Receiver) -> set:
+    return {sample for request in receiver.accepted() for sample in request.samples() if not is_probe(sample)}
+
+
+def is_probe(sample: tuple) -> bool:
+    return dict(sample[0])["__name__"] == "msp_agent_probe"
+
+
+def dropped(receiver: Receiver, about: Receiver) -> float:
+    """How many samples the agent says, in what `receiver` has, that `about` refused."""
+    for request in reversed(receiver.accepted()):
+        for series in request.series:
+            labels = dict(series.labels)
+            if (series.name == "msp_agent_samples_dropped_total" and labels["reason"] == "rejected"
+                    and labels["endpoint"] == about.url and series.samples):
+                return series.samples[-1][1]
+    raise AssertionError("msp_agent_samples_dropped_total is not there")
+
+
+def check_rows(name: str, rows: list[Row]) -> None:
+    """Each row with an endpoint of its own, beside one that accepts everything."""
+    with contextlib.ExitStack() as stack:
+        good = stack.enter_context(receiving())
+        receivers = [stack.enter_context(receiving([row.first])) for row in rows]
+        with agent_with([(receiver, "") for receiver in (good, *receivers)]) as agent:
+            for row, receiver in zip(rows, receivers):
+                if row.then == AGAIN:
+                    poll_until(f"accepted after {row.first}", lambda: len(receiver.timestamps()) >= 3,
+                               TIMEOUT + 20, agent)
+            poll_until("ticks", lambda: len(good.timestamps()) >= 3, process=agent)
+            for row, receiver in zip(rows, receivers):
+                if row.then == HELD:
+                    assert len(receiver.requests) == 1, f"{row.first}: {len(receiver.requests)} requests, not held"
+            counts = [dropped(good, receiver) for receiver in receivers]
+            peak_kb = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{agent.pid}/status").read_text())[1])
+            agent.stop()
+            log = agent.log()
+        everything = set().union(*(accepted_samples(receiver) for receiver in (good, *receivers)))
+    for row, receiver, count in zip(rows, receivers, counts):
+        missing = everything - accepted_samples(receiver)
+        expected = receiver.requests[0].samples() if row.lost else set()
+        assert missing == expected, f"{row.first}: {len(missing)} of {len(everything)} samples are missing\n{log}"
+        assert count == len(expected), f"{row.first}: {count} counted as dropped, not {len(expected)}"
+        if row.then == HELD:
+            words = rf"error +cannot deliver to {receiver.url}: HTTP {row.first}\b.*; \w.*; [\d,]+ samples kept"
+            assert re.search(words, log), f"{row.first}: no word of what to do\n{log}"
+    if not os.environ.get("MSP_VARIANT"):
+        assert peak_kb < 20_000, f"{name}: {peak_kb} kB of memory with {len(rows)} endpoints"
+
+
+def every_answer_costs_nothing_or_what_is_counted() -> None:
+    for name, rows in STATUSES.items():
+        check_rows(name, rows)
+
+
+def the_readme_shows_the_same_table() -> None:
+    readme = (ROOT / "README.md").read_text()
+    table = readme[readme.index("| answer | what happens |"):].split("\n\n")[0]
+    cells = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    names = [re.sub(r" \(.*?\)", "", cell) for cell in cells]
+    assert names == list(STATUSES), f"README has the rows {names}, this test {list(STATUSES)}"
+
+
+def retry_after_is_waited_for_in_both_its_forms() -> None:
+    def at_date(handler: object) -> None:
+        answers.status(503, Retry_After=email.utils.formatdate(time.time() + 4, usegmt=True))(handler)
+    with receiving([answers.status(429, Retry_After="3")]) as seconds, receiving([at_date]) as date, \
+            receiving([answers.status(503, Retry_After="0")]) as zero:
+        with agent_with([(seconds, ""), (date, ""), (zero, "")]) as agent:
+            for receiver, least, most in ((seconds, 3, 5), (date, 2.9, 6), (zero, 0, 2)):
+                poll_until("a second request", lambda: len(receiver.requests) >= 2, 15, agent)
+                waited = receiver.requests[1].arrived - receiver.requests[0].arrived
+                assert least <= waited <= most, f"the second request came after {waited:.2f} s"
+
+
+def a_refused_series_is_dropped_counted_and_told_once() -> None:
+    def judge(request: Request) -> int | Callable:
+        bad = any(series.name == "node_load5" for series in request.series)
+        return answers.status(400, "node_load5 is not welcome") if bad else 204
+    with receiving() as good, receiving() as picky:
+        picky.judge = judge
+        with agent_with([(good, ""), (picky, "")]) as agent:
+            poll_until("drops in its own metrics", lambda: dropped(good, picky) >= 3, process=agent)
+            agent.stop()
+            log = agent.log()
+    missing = accepted_samples(good) - accepted_samples(picky)
+    assert {dict(labels)["__name__"] for labels, _ in missing} == {"node_load5"}, missing
+    told = [line for line in log.splitlines() if "refuses samples" in line]
+    assert len(told) == 1, log
+    assert "HTTP 400: node_load5 is not welcome; 1 dropped" in told[0] and "node_load5{" in told[0], told[0]
+
+
+def an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests() -> None:
+    with receiving() as good, receiving() as wrong:
+        wrong.judge = lambda request: answers.status(400, "unsupported path")
+        with agent_with([(good, ""), (wrong, "")]) as agent:
+            poll_until("some ticks", lambda: len(good.timestamps()) >= 6, process=agent)
+            requests = len(wrong.requests)
+            assert requests <= 4, f"{requests} requests to who refuses all of them"
+            assert dropped(good, wrong) == 0
+            assert "unsupported path; it refuses everything" in agent.log(), agent.log()
+            wrong.judge = None
+            agent.stop()
+    assert accepted_samples(good) <= accepted_samples(wrong), "samples were lost"
+
+
+def a_size_limit_is_learned() -> None:
+    limit = 600
+    with receiving() as good, receiving() as small:
+        small.judge = lambda request: 413 if request.body_bytes > limit else 204
+        with agent_with([(good, ""), (small, "    protocol: prometheus-1.0\n")]) as agent:
+            poll_until("ticks", lambda: len(small.timestamps()) >= 4, process=agent)
+            agent.stop()
+    assert accepted_samples(good) == accepted_samples(small), "samples were lost"
+    refused = [request for request in small.requests if not request.accepted]
+    assert 0 < len(refused) <= 4, f"{len(refused)} requests were too large"
+    first_accepted = small.accepted()[0].arrived
+    assert all(request.arrived < first_accepted for request in refused), "the size was forgotten"
+
+
+def auto_falls_back_to_snappy_and_says_so_once() -> None:
+    with receiving() as good, receiving() as old:
+        old.judge = lambda request: 400 if request.wire is Wire.VICTORIAMETRICS else 204
+        with agent_with([(good, ""), (old, "")]) as agent:
+            poll_until("ticks", lambda: len(old.timestamps()) >= 3, process=agent)
+            agent.stop()
+            log = agent.log()
+    assert accepted_samples(good) == accepted_samples(old)
+    assert [request.accepted for request in old.requests[:3]] == [False, True, True], "zstd once, then snappy"
+    assert {request.wire for request in old.requests[1:]} == {Wire.PROMETHEUS_1_0}
+    assert {request.wire for request in good.requests} == {Wire.VICTORIAMETRICS}
+    assert log.count("is spoken to in prometheus-1.0: HTTP 400") == 1, log
+
+
+def version_2_that_nobody_confirms_falls_back_to_1() -> None:
+    with receiving() as modern, receiving() as old:
+        # As VictoriaMetrics does it: 204, without a word of what was written.
+        old.judge = lambda request: answers.status(204) if request.wire is Wire.PROMETHEUS_2_0 else 204
+        with agent_with([(modern, "    protocol: prometheus-2.0\n"), (old, "    protocol: prometheus-2.0\n")]) as agent:
+            poll_until("ticks", lambda: len(old.timestamps()) >= 3, process=agent)
+            agent.stop()
+            log = agent.log()
+    assert {request.wire for request in modern.requests} == {Wire.PROMETHEUS_2_0}
+    assert [request.wire for request in old.requests].count(Wire.PROMETHEUS_2_0) == 1
+    assert accepted_samples(modern) == accepted_samples(old)
+    assert log.count("does not confirm what it gets in prometheus-2.0") == 1, log
+
+
+def after_an_outage_the_newest_is_first_or_last_as_configured() -> None:
+    with receiving() as good, receiving() as fresh, receiving() as oldest:
+        fresh.judge = oldest.judge = lambda request: 503
+        with agent_with([(good, ""), (fresh, ""), (oldest, "    order: oldest_first\n")]) as agent:
+            poll_until("an outage", lambda: len(good.timestamps()) >= 6, process=agent)
+            fresh.judge = oldest.judge = None
+            kept = set(good.timestamps()[:6])
+            for receiver in (fresh, oldest):
+                poll_until("the backlog", lambda: kept <= set(receiver.timestamps()), 60, agent)
+            agent.stop()
+    assert accepted_samples(good) == accepted_samples(fresh) == accepted_samples(oldest)
+    times = fresh.timestamps()
+    assert times[0] > max(kept) - 1500, f"the first that was accepted is not the newest: {times[0]} of {sorted(kept)}"
+    assert oldest.timestamps() == sorted(set(oldest.timestamps())), "not in order, or twice"
+
+
+def a_poisoned_scrape_of_a_backlog_is_dropped_alone_and_in_order() -> None:
+    poisoned = []
+    with receiving() as good, receiving() as picky:
+        picky.judge = lambda request: 503
+        with agent_with([(good, ""), (picky, "    order: oldest_first\n")]) as agent:
+            poll_until("an outage", lambda: len(good.timestamps()) >= 6, process=agent)
+            poisoned.append(good.timestamps()[3])
+            picky.judge = lambda request: 422 if poisoned[0] in {t for _, t in request.samples()} else 204
+            kept = set(good.timestamps()[:6]) - set(poisoned)
+            poll_until("the backlog", lambda: kept <= set(picky.timestamps()), 60, agent)
+            poll_until("the count", lambda: dropped(good, picky) > 0, process=agent)
+            count = dropped(good, picky)
+            agent.stop()
+    missing = accepted_samples(good) - accepted_samples(picky)
+    assert {timestamp for _, timestamp in missing} == set(poisoned), "another scrape was lost"
+    assert count == len(missing), f"{count} counted, {len(missing)} lost"
+    assert picky.timestamps() == sorted(picky.timestamps()), "not in order"
+
+
+def an_endpoint_that_hangs_does_not_delay_the_other() -> None:
+    with receiving([answers.silence] * 100) as hung, receiving() as good:
+        with agent_with([(hung, ""), (good, "")]) as agent:
+            poll_until("ticks", lambda: len(good.timestamps()) >= 6, process=agent)
+            assert len(hung.requests) >= 2, "the other endpoint was not tried"
+            agent.stop()
+    for request in good.accepted()[:6]:
+        assert request.arrived * 1000 - max(request.timestamps()) < 1000, "a tick arrived after the next one was due"
+        assert len(request.timestamps()) == 1, "a tick waited for the next one"
+
+
+run_checks(every_answer_costs_nothing_or_what_is_counted, the_readme_shows_the_same_table,
+           retry_after_is_waited_for_in_both_its_forms, a_refused_series_is_dropped_counted_and_told_once,
+           an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests, a_size_limit_is_learned,
+           auto_falls_back_to_snappy_and_says_so_once, version_2_that_nobody_confirms_falls_back_to_1,
+           after_an_outage_the_newest_is_first_or_last_as_configured,
+           a_poisoned_scrape_of_a_backlog_is_dropped_alone_and_in_order,
+           an_endpoint_that_hangs_does_not_delay_the_other)
