@@ -49,8 +49,9 @@ def ticks_of(server: VictoriaMetrics, selector: str) -> list[list[int]]:
 def waits_for(server: VictoriaMetrics, since: float, agent: Process) -> None:
     """Returns when a tick from after `since` is there and nothing older is on its way."""
     def caught_up() -> bool:
-        waiting = server.query(f"msp_agent_buffer_samples{{{MINE}}}")
+        # In this order: what is asked for second is at least as new as that tick.
         ticks = (ticks_of(server, f"node_time_seconds{{{MINE}}}") or [[0]])[0]
+        waiting = server.query(f"msp_agent_buffer_samples{{{MINE}}}")
         return bool(waiting) and waiting[0][1] == 0 and ticks[-1] > since * 1000
     poll_until("the backlog delivered", caught_up, 60, agent)
 
