@@ -10,6 +10,16 @@
 #include "agent/self/log.h"
 
 namespace msp {
+namespace {
+
+/// A time that is never to come is a year from now: waits add it to a clock.
+std::chrono::nanoseconds left_until(std::int64_t until_ns) {
+  return std::min<std::chrono::nanoseconds>(std::chrono::nanoseconds(until_ns - monotonic_ns()),
+                                            std::chrono::hours(365 * 24));
+}
+
+}  // namespace
+
 std::string_view drop_reason_name(DropReason reason) {
   constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space",
                                                      "memory",   "damage",  "too_large"};
@@ -299,16 +309,14 @@ bool Buffer::wait_newest(std::size_t number, std::int64_t until_ns) {
   if (!head_.empty() && !has_fresh(endpoint) && !std::exchange(spill_wanted_, true)) {
     disk_wanted_.notify_one();
   }
-  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
-                    [&] { return stopping_ || has_fresh(endpoint); });
+  changed_.wait_for(lock, left_until(until_ns), [&] { return stopping_ || has_fresh(endpoint); });
   return !stopping_ && has_fresh(endpoint);
 }
 
 void Buffer::pause(std::int64_t until_ns) {
   std::unique_lock lock(mutex_);
   if (!std::exchange(spill_wanted_, true)) disk_wanted_.notify_one();
-  changed_.wait_for(lock, std::chrono::nanoseconds(until_ns - monotonic_ns()),
-                    [&] { return stopping_; });
+  changed_.wait_for(lock, left_until(until_ns), [&] { return stopping_; });
 }
 
 void Buffer::stop() {
@@ -323,8 +331,7 @@ bool Buffer::close(std::int64_t deadline_ns) {
   std::unique_lock lock(mutex_);
   closing_ = true;
   disk_wanted_.notify_one();
-  return changed_.wait_for(lock, std::chrono::nanoseconds(deadline_ns - monotonic_ns()),
-                           [&] { return closed_; });
+  return changed_.wait_for(lock, left_until(deadline_ns), [&] { return closed_; });
 }
 
 Buffer::EndpointState Buffer::state(std::size_t number) const {

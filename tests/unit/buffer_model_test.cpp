@@ -5,7 +5,9 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/buffer_fixture.h"
@@ -267,6 +269,56 @@ TEST_CASE("the buffer is as its model: nothing is lost, all is counted") {
 
 TEST_CASE("the buffer is as its model where a limit bites: what is lost is counted to the sample") {
   run(kTooLittle);
+}
+
+TEST_CASE("two lanes, a disk thread and a tick at once: each scrape arrives, none is left over") {
+  constexpr int kScrapes = 2000;
+  MemoryFileSystem files;
+  auto with = options(files, {"a", "b"});
+  with.timing = {.spill_after_ns = 0, .rest_ns = 0, .retry_ns = 0};
+  auto buffer = open(with);
+  std::thread disk([&] { buffer->run_disk(); });
+  struct Got {
+    std::set<std::int64_t> backlog, fresh;
+  } got[2];
+  std::vector<std::thread> lanes;
+  for (const std::size_t endpoint : {0, 1}) {
+    const auto keep = [](std::set<std::int64_t>& all, Batch& batch) {
+      for (const auto time : times_of(batch)) all.insert(time);
+    };
+    lanes.emplace_back([&, keep, endpoint] {
+      Batch batch;
+      for (bool stopped = false; !stopped;) {
+        stopped = !buffer->wait_newest(endpoint, kNow);
+        if (!buffer->peek_newest(endpoint, batch)) continue;
+        keep(got[endpoint].fresh, batch);
+        buffer->ack(endpoint, batch);
+      }
+    });
+    lanes.emplace_back([&, keep, endpoint] {
+      Batch batch;
+      while (got[endpoint].backlog.size() + 1 < kScrapes) {
+        buffer->wait(endpoint);
+        if (!buffer->peek(endpoint, 20, batch)) break;
+        keep(got[endpoint].backlog, batch);
+        buffer->ack(endpoint, batch);
+      }
+    });
+  }
+  for (int t = 1; t <= kScrapes; ++t) buffer->append(scrape(t, kSet, {1, 2}));
+  buffer->stop();
+  for (auto& lane : lanes) lane.join();
+  CHECK(buffer->close(kNow));
+  disk.join();
+  for (const std::size_t endpoint : {0, 1}) {
+    auto all = got[endpoint].backlog;
+    all.merge(got[endpoint].fresh);
+    for (Batch batch; buffer->peek(endpoint, 1000, batch); buffer->ack(endpoint, batch)) {
+      for (const auto time : times_of(batch)) all.insert(time);
+    }
+    CHECK(all.size() == kScrapes);
+    CHECK(buffer->state(endpoint).samples == 0);
+  }
 }
 
 }  // namespace msp

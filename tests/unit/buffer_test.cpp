@@ -252,6 +252,25 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture,
+                 "what comes after a restart with nothing left is not taken for delivered") {
+  append({1, 2, 3});
+  buffer->disk_round(kNow);
+  SECTION("in order") {
+    CHECK(taken(*buffer) == Times{1, 2, 3});
+  }
+  SECTION("the newest first") {
+    CHECK(newest_taken(*buffer) == Times{3});
+    CHECK(taken(*buffer) == Times{1, 2});
+  }
+  buffer->disk_round(kNow);
+  CHECK(buffer->state().segments == 0);
+  reopen();
+  append({4});
+  CHECK(buffer->state(0).samples == 2);
+  CHECK(taken(*buffer) == Times{4});
+}
+
+TEST_CASE_METHOD(Fixture,
                  "what everyone has is neither kept in memory nor written, and not missed") {
   append({1, 2});
   buffer->disk_round(kNow);
@@ -282,6 +301,7 @@ TEST_CASE_METHOD(Fixture, "a power cut makes no cursor point at scrapes that are
     CHECK(taken(*buffer, 0) == Times{1, 2, 3});
   }
   buffer->disk_round(0);  // saves the cursors; the last two are too new to be written
+  CHECK(load_cursors(files, "/disk/buffer").value().at("a").end() <= 3);
   buffer.reset();
   files.power_cut({.volatile_folder = "/run", .names_kept = true});
   reopen(options(files, {"a", "b"}));
