@@ -141,6 +141,7 @@ struct CertificateWatch::Callbacks {
 };
 
 void CertificateWatch::watch(void* ssl_ctx) {
+  has_begun_ = true;
   auto* const context = static_cast<SSL_CTX*>(ssl_ctx);
   SSL_CTX_set_app_data(context, this);
   SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), Callbacks::on_certificate);

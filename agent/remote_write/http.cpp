@@ -21,8 +21,7 @@ namespace msp {
 namespace {
 
 constexpr int kRedirectsMax = 5;
-// One is in use; one more for where a redirect leads.
-constexpr long kConnectionsMax = 2;
+constexpr long kConnectionsMax = 2;  // one in use; one more for where a redirect leads
 
 std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
   return static_cast<AnswerReader*>(user)->on_header({data, size}) ? size : 0;
@@ -268,11 +267,12 @@ std::string HttpClient::Curl::time_out(const std::string& server, const std::str
   if (is_new && get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) == 0) {
     return cat("no answer from the name servers", within, " when asked for ", peer);
   }
-  if (is_new && get<curl_off_t>(CURLINFO_CONNECT_TIME_T) == 0) {
-    return cat("no connection to ", peer, within, ": does a firewall drop it?");
-  }
-  if (is_new && home.place.https && get<curl_off_t>(CURLINFO_APPCONNECT_TIME_T) == 0) {
+  const bool is_connected = get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) != 0;
+  if (is_new && !is_connected && certificates.has_begun()) {
     return cat("no TLS connection to ", server, within, ": does it speak TLS there?");
+  }
+  if (is_new && !is_connected) {
+    return cat("no connection to ", peer, within, ": does a firewall drop it?");
   }
   return cat("no answer from ", server, within);
 }

@@ -80,16 +80,27 @@ def behind_basic_auth_with_a_systemd_credential_that_is_rotated() -> None:
     credentials = folder / "credentials"
     credentials.mkdir()
     secret, users = credentials / "password", folder / "htpasswd"
-    users.write_text(f"agent:{openssl('passwd', '-apr1', PASSWORD)}")
-    secret.write_text("yesterdays-password\n")
+
+    def set_password(word: str) -> None:
+        users.write_text(f"agent:{openssl('passwd', '-apr1', word)}")
+        secret.write_text(f"{word}\n")
+
+    set_password("yesterdays-password")
     login = "  basic_auth: {username: agent, password_file: '${CREDENTIALS_DIRECTORY}/password'}\n"
     guarded = site.tls(site.write_path(f"auth_basic x; auth_basic_user_file {users};"))
     with nginx(guarded) as server:
         with agent_of(https(server.port), login, {"CREDENTIALS_DIRECTORY": str(credentials)}) as (agent, name):
-            says(agent, "HTTP 401")
-            secret.write_text(f"{PASSWORD}\n")
             arrives(name, agent)
+            # Between two ticks: a request that came between both files would be tried again after a minute only.
+            count = len(server.requests())
+            poll_until("a tick", lambda: len(server.requests()) > count, process=agent)
+            set_password(PASSWORD)
+            arrives(name, agent)
+            users.write_text(f"agent:{openssl('passwd', '-apr1', 'tomorrows-password')}")
+            says(agent, "HTTP 401")
             log = agent.log()
+        statuses = server.statuses()
+    assert statuses.count("204") >= 4 and set(statuses) <= {"204", "400", "401"}, statuses
     assert "dropped" not in log and "yesterdays" not in log and PASSWORD not in log, log
 
 
@@ -104,11 +115,13 @@ def behind_a_bearer_token_and_a_header() -> None:
             arrives(name, agent)
 
 
-def a_body_that_is_too_large_is_told_as_413() -> None:
-    with nginx(site.tls("client_max_body_size 100; " + site.write_path())) as server:
-        with agent_of(https(server.port)) as (agent, _):
-            says(agent, "HTTP 413")
-            poll_until("a 413 in nginx's own log", lambda: "413" in server.statuses(), process=agent)
+def what_is_too_large_arrives_in_parts() -> None:
+    with nginx(site.tls("client_max_body_size 1k; " + site.write_path())) as server:
+        with agent_of(https(server.port)) as (agent, name):
+            arrives(name, agent, 3)
+            assert "dropped" not in agent.log(), agent.log()
+        statuses = server.statuses()
+    assert "413" in statuses, statuses
 
 
 def redirects_307_and_308_keep_the_method_the_body_and_the_login() -> None:
@@ -142,9 +155,11 @@ def other_redirects_are_not_followed_and_the_samples_are_kept() -> None:
                ) as server:
         with agent_of(f"http://127.0.0.1:{server.port}/api/v1/write") as (agent, name):
             says(agent, "HTTP 301")
+            says(agent, "http://localhost:")  # where it points, for whoever corrects the url
             assert "dropped" not in agent.log(), agent.log()
-            server.restart(f"server {{ listen PORT; {site.write_path()} }}")
-            arrives(name, agent)
+        server.restart(f"server {{ listen PORT; {site.write_path()} }}")
+        with running_agent(folder / f"{name}.yaml") as agent:
+            arrives(name, agent, 4)
         ticks = site.ticks(name)
     gaps = [b - a for a, b in zip(ticks[1:], ticks[2:])]
     assert all(gap < 1500 for gap in gaps), f"ticks are missing: {gaps} ms apart"
@@ -185,9 +200,9 @@ def an_old_victoria_metrics_that_knows_no_zstd_gets_everything() -> None:
     with nginx(site.tls(site.write_path())) as server:
         with agent_of(https(server.port)) as (agent, name):
             arrives(name, agent, 4)
-        encodings = [request["http_content_encoding"] for request in server.requests()
-                     if request["status"] == "204"]
-    assert encodings and set(encodings) == {"snappy"}, encodings
+        seen = [(request["http_content_encoding"], request["status"]) for request in server.requests()]
+    assert seen[0] == ("zstd", "400"), seen
+    assert len(seen) >= 5 and set(seen[1:]) == {("snappy", "204")}, seen
 
 
 def secrets_are_nowhere_but_in_the_requests() -> None:
@@ -201,7 +216,8 @@ def secrets_are_nowhere_but_in_the_requests() -> None:
             assert f"Basic {pair}" in {request["http_authorization"] for request in server.requests()}
             memory = memory_of(agent.pid)
             for secret in (PASSWORD, pair):
-                assert secret.encode() not in memory, f"{secret} is in its memory, {memory.count(secret.encode())} times"
+                found = memory.count(secret.encode())
+                assert found == 0, f"{secret} is in its memory, {found} times"
             assert b"customer_id" in memory, "that was not its memory"
             command_line = pathlib.Path(f"/proc/{agent.pid}/cmdline").read_text()
             dry = run_once("--config", str(folder / f"{name}.yaml"), "--dry-run")
@@ -226,7 +242,7 @@ def memory_of(pid: int) -> bytes:
 with temporary_folder() as folder, running_victoria_metrics(folder) as victoria_metrics:
     site = Site(folder, victoria_metrics)
     run_checks(behind_basic_auth_with_a_systemd_credential_that_is_rotated, behind_a_bearer_token_and_a_header,
-               a_body_that_is_too_large_is_told_as_413,
+               what_is_too_large_arrives_in_parts,
                redirects_307_and_308_keep_the_method_the_body_and_the_login,
                redirects_301_and_302_are_followed_from_http_to_https_on_the_same_host,
                other_redirects_are_not_followed_and_the_samples_are_kept, another_host_gets_the_samples_and_no_login,

@@ -3,6 +3,7 @@ A real nginx in front of a receiver; the agent's own words are what is held."""
 import contextlib
 import os
 import pathlib
+import socket
 import time
 from typing import Iterator
 
@@ -197,7 +198,8 @@ def a_client_certificate_is_shown_and_a_replaced_one_at_the_next_request() -> No
                 os.replace(new, target)
 
         install(authority.issue("web-01"))
-        with front(folder, authority.issue("monitor", ADDRESS), CLIENT_NEEDED.format(authority.ca)) as (nginx, receiver):
+        needed = CLIENT_NEEDED.format(authority.ca)
+        with front(folder, authority.issue("monitor", ADDRESS), needed) as (nginx, receiver):
             with agent_of(folder, nginx.port, f"ca_file: {authority.ca}, cert_file: {file}, key_file: {key}") as agent:
                 delivers(receiver, agent)
                 install(authority.issue("web-01-renewed"))
@@ -237,6 +239,13 @@ def plain_http_and_tls_are_told_from_each_other() -> None:
         assert not plain.requests, "it was sent samples"
 
 
+def a_server_that_says_nothing_costs_the_timeout() -> None:
+    with temporary_folder() as folder, socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with agent_of(folder, port, "insecure_skip_verify: true", timeout="1s") as agent:
+            says(agent, f"no TLS connection to 127.0.0.1:{port} within 1 s: does it speak TLS there?")
+
+
 def files_that_cannot_be_used_are_named() -> None:
     with temporary_folder() as folder:
         authority = Authority(folder)
@@ -255,4 +264,5 @@ run_checks(one_connection_for_all_requests_over_tls_1_3, tls_1_2_is_enough_and_1
            a_renewed_certificate_is_accepted_and_nothing_is_lost, a_replaced_ca_file_is_in_force_at_the_next_request,
            a_client_certificate_is_shown_and_a_replaced_one_at_the_next_request,
            a_missing_or_wrong_client_certificate_is_told_and_the_samples_are_kept,
-           plain_http_and_tls_are_told_from_each_other, files_that_cannot_be_used_are_named)
+           plain_http_and_tls_are_told_from_each_other, a_server_that_says_nothing_costs_the_timeout,
+           files_that_cannot_be_used_are_named)

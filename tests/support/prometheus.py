@@ -14,9 +14,10 @@ class Prometheus:
         self.base = f"http://127.0.0.1:{port}"
         self.url = f"{self.base}/api/v1/write"
         (folder / "prometheus.yml").write_text("{}\n")  # it scrapes nobody
-        self.process = Process(["prometheus", f"--config.file={folder / 'prometheus.yml'}",
-                                f"--storage.tsdb.path={folder / 'prometheus'}", f"--web.listen-address=127.0.0.1:{port}",
-                                "--web.enable-remote-write-receiver"], folder / "prometheus.log")
+        self.process = Process(["prometheus", "--web.enable-remote-write-receiver",
+                                f"--config.file={folder / 'prometheus.yml'}",
+                                f"--storage.tsdb.path={folder / 'prometheus'}",
+                                f"--web.listen-address=127.0.0.1:{port}"], folder / "prometheus.log")
 
     def get(self, path: str, **parameters: str) -> str:
         query = urllib.parse.urlencode(parameters)
@@ -27,11 +28,6 @@ class Prometheus:
         """Raw samples of the last `seconds`: {"metric": labels, "values": [[time, value]]} each."""
         answer = json.loads(self.get("/api/v1/query", query=f"{selector}[{seconds}s]"))
         return answer["data"]["result"]
-
-    def metric(self, name: str) -> float:
-        """One of its own metrics, summed over its labels."""
-        return sum(float(line.rsplit(" ", 1)[1]) for line in self.get("/metrics").splitlines()
-                   if line.startswith(name))
 
 
 @contextlib.contextmanager

@@ -127,6 +127,13 @@ TEST_CASE("config errors: how an endpoint is spoken to") {
         "${NAME:-default}, or $$ for a '$'"}},
       {with_endpoint("  bearer_token_file: hunter2\n"),
        {"f:4:22: remote_write.bearer_token_file: found something else (not shown)" + path}},
+  });
+}
+
+TEST_CASE("config errors: headers and TLS") {
+  const std::string line = "; accepted: a single line of text";
+  const std::string path = "; accepted: an absolute path, that is one that begins with '/'";
+  check({
       {with_endpoint("  headers: {X-Key: \"hunter2\\r\\nHost: h\"}\n"),
        {"f:4:20: remote_write.headers.X-Key: found a line break or another control character" +
         line}},
