@@ -20,8 +20,9 @@ constexpr seconds kBackoffMax{60};
 constexpr seconds kHold{60};
 // Added to what a server asks for in Retry-After, so that not all come back in that second.
 constexpr double kRetryAfterJitter = 0.1;
-// Problems that take turns are not told at every turn.
-constexpr nanoseconds kTellAgainAfter = seconds{60};
+// Problems that take turns are not told at every turn; one that stays is told for who looks late.
+constexpr nanoseconds kTellOtherAfter = seconds{60};
+constexpr nanoseconds kTellAgainAfter = seconds{3600};
 
 nanoseconds times(nanoseconds duration, double factor) {
   return nanoseconds(static_cast<std::int64_t>(factor * static_cast<double>(duration.count())));
@@ -94,7 +95,8 @@ Shipment* Sender::next_shipment(bool last_try) {
   const bool fresh_first = config_.fresh_first();
   if (fresh_first) {
     if (fresh_.in_progress()) return &fresh_;
-    if (buffer_.peek_newest(endpoint_, fresh_.batch())) {
+    const bool backlog_first = backlog_turn_ && monotonic_ns() >= pace_.ready_ns();
+    if (!backlog_first && buffer_.peek_newest(endpoint_, fresh_.batch())) {
       fresh_.start();
       return &fresh_;
     }
@@ -130,6 +132,7 @@ bool Sender::send(Shipment& shipment) {
     if (!time_is_up()) on_failure(report);
     return false;
   }
+  backlog_turn_ = &shipment == &fresh_;
   if (&shipment == &backlog_) pace_.answered(report.delivered, began_ns, ended_ns);
   if (report.delivered > 0) on_delivered(report.delivered, report.answer);
   if (report.outcome == Courier::Outcome::fewer_scrapes) {
@@ -179,6 +182,7 @@ void Sender::on_nothing_left() {
     backlog_.release();
     courier_.release();
   }
+  backlog_turn_ = false;
   malloc_trim(0);
   if (failing_since_ns_ == 0) return;
   log_info(cat("delivered again to ", stats_.name, " after ",
@@ -195,6 +199,7 @@ void Sender::on_failure(const Courier::Report& report) {
   stats_.set_last_error(problem_text(report.answer));
   ++stats_.retries;
   caught_up_ = 0;
+  backlog_turn_ = false;
   const auto now_ns = monotonic_ns();
   if (++failures_ == 1) first_failure_ns_ = now_ns;
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
@@ -212,7 +217,8 @@ void Sender::tell_failure(const Courier::Report& report, std::int64_t wait_ns) {
   const auto& answer = report.answer;
   auto kind = answer.status == 0 ? answer.error : cat(answer.status);
   const auto now_ns = monotonic_ns();
-  if (kind == told_ || (!told_.empty() && now_ns - told_at_ns_ < kTellAgainAfter.count())) return;
+  const auto silence = kind == told_ ? kTellAgainAfter : kTellOtherAfter;
+  if (!told_.empty() && now_ns - told_at_ns_ < silence.count()) return;
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
   auto advice = std::string(report.advice);

@@ -2,10 +2,10 @@
 // acknowledged only when all of it was answered with 2xx, or refused for good, which is counted and
 // logged.
 //
-// fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left; after
-// a failure the newest scrape alone is the next try. oldest_first: everything in its order. In both
-// a backlog is sent at Pace's pace. Tells people when delivery begins to fail and when it works
-// again, not in between.
+// fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left, or, at
+// an endpoint that is slower than the ticks, in turns with it; after a failure the newest scrape
+// alone is the next try. oldest_first: everything in its order. In both a backlog is sent at Pace's
+// pace. Tells people when delivery begins to fail and when it works again, not in between.
 #pragma once
 
 #include <atomic>
@@ -78,6 +78,7 @@ class Sender {
   std::int64_t resume_ns_ = 0;         // end of the back-off
   std::uint64_t caught_up_ = 0;        // samples delivered since it works again
   bool has_sent_backlog_ = false;      // since there was nothing left
+  bool backlog_turn_ = false;          // its next request goes before the next fresh scrape
   std::string told_;                   // the problem that was logged last, empty: none
   std::int64_t told_at_ns_ = 0;
   std::string told_moved_to_;

@@ -34,6 +34,11 @@ ScriptedServer::~ScriptedServer() {
   thread_.join();
 }
 
+void ScriptedServer::add(Answer answer) {
+  const std::lock_guard lock(mutex_);
+  answers_.push_back(std::move(answer));
+}
+
 std::vector<ScriptedServer::Request> ScriptedServer::requests() const {
   const std::lock_guard lock(mutex_);
   return requests_;
@@ -59,8 +64,10 @@ void ScriptedServer::serve() {
 void ScriptedServer::talk(int client, int connection) {
   for (;;) {
     if (!wait(client, POLLIN)) return;
-    const auto at = answered_;
-    const auto script = at < answers_.size() ? answers_[at] : answer("204 No Content");
+    const auto script = [&] {
+      const std::lock_guard lock(mutex_);
+      return answered_ < answers_.size() ? answers_[answered_] : answer("204 No Content");
+    }();
     if (script.reads_first && !read_request(client, connection)) return;
     ++answered_;
     if (!write(client, script) || script.closes) return;

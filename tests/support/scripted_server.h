@@ -32,6 +32,8 @@ class ScriptedServer {
   explicit ScriptedServer(std::vector<Answer> answers = {});
   ~ScriptedServer();
 
+  void add(Answer answer);
+
   struct Request {
     int connection;  // counts from 1
     std::string head;

@@ -24,8 +24,10 @@ def newest_tick(server: VictoriaMetrics) -> float:
 def wait_caught_up(server: VictoriaMetrics, since: float, agent: Process, seconds_max: float = 60) -> None:
     """Returns when a tick from after `since` is there and nothing older is on its way."""
     def caught_up() -> bool:
+        # In this order: what is asked for second is at least as new as that tick.
+        newest = newest_tick(server)
         waiting = server.query(f"msp_agent_buffer_samples{{{MINE}}}")
-        return bool(waiting) and waiting[0][1] == 0 and newest_tick(server) > since
+        return bool(waiting) and waiting[0][1] == 0 and newest > since
     poll_until("the backlog delivered", caught_up, seconds_max, agent)
 
 
