@@ -59,7 +59,7 @@ compiler_for() { # architecture
 # The folder of a lock: another lock, recipe, architecture or compiler is another folder.
 folder_of() { # lock
   printf '%s/%s' "$cache" \
-    "$({ lines_for "$1" "$arch" && cat packaging/static_recipes.sh && "$compiler" --version; } | sha256sum |
+    "$({ lines_for "$1" "$arch" && cat packaging/static_recipes.sh && "$compiler" --version 2>/dev/null; } | sha256sum |
       cut -c 1-16)"
 }
 
