@@ -14,7 +14,8 @@ namespace {
 
 }  // namespace
 
-/// The C++ library's own default, which this stands in for, brings a demangler of 48 kB.
+/// In the static binary this stands in for the C++ library's default, which brings a demangler of
+/// 48 kB.
 namespace __cxxabiv1 {
 extern std::terminate_handler __terminate_handler;
 std::terminate_handler __terminate_handler = end_of_another_thread;

@@ -59,7 +59,7 @@ compiler_for() { # architecture
 # The folder of a lock: another lock, recipe, architecture or compiler is another folder.
 folder_of() { # lock
   printf '%s/%s' "$cache" \
-    "$({ lines_for "$1" "$arch" && cat packaging/static_recipes.sh && "$compiler" --version; } | sha256sum |
+    "$({ lines_for "$1" "$arch" && cat packaging/static_recipes.sh && "$compiler" --version 2>/dev/null; } | sha256sum |
       cut -c 1-16)"
 }
 
@@ -127,15 +127,15 @@ as_apt() { # deb-src or deb, command...
 
 # The newest first.
 versions_of() { # package
-  as_apt deb-src apt-cache showsrc --only-source "$1" 2>/dev/null | sed -n 's/^Version: //p' | sort -u |
-    while read -r version; do
-      # An insertion sort of a few lines, in the order that dpkg has.
-      newer=0
-      for other in $(as_apt deb-src apt-cache showsrc --only-source "$1" | sed -n 's/^Version: //p' | sort -u); do
-        ! dpkg --compare-versions "$other" gt "$version" || newer=$((newer + 1))
-      done
-      echo "$newer $version"
-    done | sort -n | cut -d ' ' -f 2
+  offered=$(as_apt deb-src apt-cache showsrc --only-source "$1" 2>/dev/null | sed -n 's/^Version: //p' | sort -u)
+  for version in $offered; do
+    # An insertion sort of a few lines, in the order that dpkg has.
+    newer=0
+    for other in $offered; do
+      ! dpkg --compare-versions "$other" gt "$version" || newer=$((newer + 1))
+    done
+    echo "$newer $version"
+  done | sort -n | cut -d ' ' -f 2
 }
 
 # Whatever of a version's files the archive still has; apt-get says on its own when one is damaged.
@@ -280,28 +280,24 @@ behind() {
     "$(version_in "$lock" openssl)" "$(version_in "$lock" curl)"
 }
 
-# What a new lock changes for one package; architectures that it is for.
+# What a new lock changes, a line each, and nothing for a package that is as it was.
 tell_change() { # package, architectures
   before=$(version_in "$cache/before.lock" "$1")
   after=$(version_in "$lock" "$1")
   if [ "$before" != "$after" ]; then
     echo "$2: ${1%:arm64} ${before:-none} -> $after"
-  elif [ "$(grep "^$1 " "$lock")" = "$(grep "^$1 " "$cache/before.lock")" ]; then
-    echo "$2: ${1%:arm64} $after, as before"
-  else
+  elif [ "$(grep "^$1 " "$lock")" != "$(grep "^$1 " "$cache/before.lock")" ]; then
     echo "$2: ${1%:arm64} $after, the same version, of other files"
   fi
 }
 
-# The host's own packages are no line of the lock: is what is installed what the distribution has now?
-tell_installed() { # package
+# The host's own packages are no line of the lock: is what is installed what the distribution has now? Without what
+# follows a +b, which counts rebuilds of one architecture.
+tell_outdated() { # package
   installed=$(dpkg-query -W -f '${Version}' "$1" 2>/dev/null) || return 0
   newest_version=$(version_in "$lock" "$1:arm64")
   if dpkg --compare-versions "${installed%+b*}" lt "${newest_version%+b*}"; then
-    echo "$(uname -m): $1 $installed is installed, $newest_version is out:" \
-      "apt-get install --only-upgrade $1"
-  else
-    echo "$(uname -m): $1 $installed, as installed"
+    echo "$(uname -m): $1 $installed is installed and $newest_version is out: apt-get install --only-upgrade $1"
   fi
 }
 
@@ -320,8 +316,12 @@ update() {
   arch=aarch64 # whose lines are all of them
   for package in $built_here; do tell_change "$package" "x86_64, aarch64"; done
   for package in $in_sysroot; do tell_change "$package:arm64" aarch64; done
-  for package in $in_sysroot; do tell_installed "$package"; done
-  cmp -s "$lock" "$cache/before.lock" || echo "Run the tests, then commit $lock."
+  for package in $in_sysroot; do tell_outdated "$package"; done
+  if cmp -s "$lock" "$cache/before.lock"; then
+    echo "The lock is as it was: the distribution has nothing newer."
+  else
+    echo "Run the tests, then commit $lock."
+  fi
 }
 
 arch=$(uname -m)

@@ -22,7 +22,8 @@ build_openssl() { # build folder, destination
 
 # CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
 build_curl() { # source folder, destination
-  set -- "$1" "$2" -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$1=curl"
+  # The second map is for a compiler cache that makes paths relative.
+  set -- "$1" "$2" -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$1/= -ffile-prefix-map=../="
   if is_crossed "$arch"; then
     set -- "$@" -DCMAKE_TOOLCHAIN_FILE="$PWD/packaging/$arch.cmake" -DMSP_AGENT_STATIC_DEPENDENCIES="$2"
   fi
