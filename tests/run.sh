@@ -32,6 +32,8 @@ for word in "$@"; do
   esac
 done
 : "${parts:=tree unit collectors fault integration package}" "${presets:=release asan tsan}"
+# The binary for 64-bit ARM is compared with the other one.
+case $presets in *release*) presets="$presets release-arm64" ;; esac
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
 under_asan='config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup tls'
@@ -52,28 +54,21 @@ results=$root/build/tests/results.txt
 export PYTHONPATH="$root/tests" PYTHONDONTWRITEBYTECODE=1
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
-# g++ 12's sanitizers need an address space less random than that of today's kernels.
-plain_addresses=
-if setarch -R true 2>/dev/null; then plain_addresses='setarch -R'; fi
+export MSP_RESULTS="$results"
 
-# Runs a command whose lines "ok NAME" and "FAILED NAME" count; one that ends badly without a word has failed as well.
 run() { # name, command...
-  name=$1
-  shift
-  {
-    code=0
-    timeout --kill-after=10 600 $plain_addresses "$@" 2>&1 || code=$?
-    echo "$code" >build/tests/exit-code
-  } | tee build/tests/output.txt
-  code=$(cat build/tests/exit-code)
-  if ! grep -q '^FAILED ' build/tests/output.txt; then
-    if [ "$code" -ne 0 ]; then
-      echo "FAILED $name: ended with exit code $code" | tee -a build/tests/output.txt
-    elif ! grep -q '^ok ' build/tests/output.txt; then
-      echo "FAILED $name: ran no test" | tee -a build/tests/output.txt
-    fi
-  fi
-  grep -E '^(ok|FAILED) ' build/tests/output.txt >>"$results" || true
+  sh tests/support/run_test.sh "$@"
+}
+
+# Most of a test's time is waiting: a few run at a time.
+run_some() { # preset, folder, part of the name, tests...
+  export MSP_AGENT="$root/build/${1%-arm64}/msp-agent" MSP_VARIANT=
+  case $1 in asan | tsan) MSP_VARIANT=$1 ;; esac
+  folder=$2
+  label=$3
+  shift 3
+  [ $# -gt 0 ] || return 0
+  printf '%s\n' "$@" | xargs -P 3 -I{} sh tests/support/run_test.sh "{} ($label)" python3 "tests/$folder/{}_test.py"
 }
 
 catch2_tests() { # part, preset
@@ -131,7 +126,8 @@ integration_tests() { # preset
     test=$(basename "$file" _test.py)
     is_in integration "$parts" || is_in "$test" "$parts" || continue
     case $1 in
-      release) [ "$test" != fleet ] || continue ;; # it is a program of the tests
+      release) ! is_in "$test" 'fleet aarch64' || continue ;; # fleet is a program of the tests
+      release-arm64) [ "$test" = aarch64 ] || continue ;;
       asan) is_in "$test" "$under_asan" || continue ;;
       tsan) is_in "$test" "$under_tsan" || continue ;;
     esac
@@ -161,28 +157,38 @@ make_packages() {
   fi
 }
 
+# Builds one preset after the other while those that are built are tested. Lines "PRESET yes" and "PRESET no" come out
+# of descriptor 3.
+rm -f build/tests/built
+mkfifo build/tests/built
+exec 3<>build/tests/built
+rm -f build/tests/built
+for preset in $presets; do
+  if build "$preset"; then echo yes >&3; else echo no >&3; fi
+done &
+builder=$!
+trap 'kill "$builder" 2>/dev/null || true' EXIT
+
 if is_in tree "$parts"; then run tree python3 tests/tree/tree_test.py; fi
 
 for preset in $presets; do
-  build "$preset" || continue
-  if [ "$preset" != release ]; then
+  read -r is_built <&3
+  [ "$is_built" = yes ] || continue
+  if is_in "$preset" 'asan tsan'; then
     for part in unit collectors fault; do
       if is_in "$part" "$parts"; then catch2_tests "$part" "$preset"; fi
     done
     if [ "$preset" = asan ] && is_in fault "$parts"; then fuzz "$preset"; fi
   fi
-  variant=
-  [ "$preset" = release ] || variant=$preset
-  for test in $(integration_tests "$preset"); do
-    if [ "$test" = aarch64 ]; then build release-arm64 || continue; fi
-    run "$test ($preset)" env "MSP_AGENT=$root/build/$preset/msp-agent" "MSP_VARIANT=$variant" \
-      python3 "tests/integration/${test}_test.py"
-  done
+  # shellcheck disable=SC2046  # words on purpose
+  run_some "$preset" integration "$preset" $(integration_tests "$preset")
   packages_to_test=$(package_tests "$preset")
   if [ -n "$packages_to_test" ] && make_packages; then
-    for test in $packages_to_test; do run "$test (package)" python3 "tests/package/${test}_test.py"; done
+    # shellcheck disable=SC2086  # words on purpose
+    run_some "$preset" package package $packages_to_test
   fi
 done
+wait "$builder"
 
 passed=$(grep -c '^ok ' "$results" || true)
 failed=$(grep -c '^FAILED ' "$results" || true)

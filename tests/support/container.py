@@ -5,6 +5,7 @@ it ends; what runs inside ends with systemd-nspawn, and that with the test.
 """
 import contextlib
 import ctypes
+import fcntl
 import os
 import pathlib
 import shutil
@@ -35,6 +36,13 @@ def own_mounts() -> None:
 
 def tree(suite: str) -> pathlib.Path:
     """The root of a pristine Debian, made by debootstrap at the first call and kept under build/."""
+    TREES.mkdir(parents=True, exist_ok=True)
+    with open(TREES / f"{suite}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several tests may want it at once
+        return _tree(suite)
+
+
+def _tree(suite: str) -> pathlib.Path:
     path = TREES / suite
     if not path.exists():
         unfinished = TREES / f"{suite}.new"

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs one command whose lines "ok NAME" and "FAILED NAME" count; one that ends badly without a word has failed as well.
+# What it says is shown at its end, in one piece, for several run at a time.
+#
+#   sh tests/support/run_test.sh NAME COMMAND...     with $MSP_RESULTS, the file that collects what counts
+set -eu
+name=$1
+shift
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+# g++ 12's sanitizers need an address space less random than that of today's kernels.
+plain_addresses=
+if setarch -R true 2>/dev/null; then plain_addresses='setarch -R'; fi
+code=0
+timeout --kill-after=10 900 $plain_addresses "$@" >"$output" 2>&1 || code=$?
+if ! grep -q '^FAILED ' "$output"; then
+  if [ "$code" -ne 0 ]; then
+    echo "FAILED $name: ended with exit code $code" >>"$output"
+  elif ! grep -q '^ok ' "$output"; then
+    echo "FAILED $name: ran no test" >>"$output"
+  fi
+fi
+cat "$output"
+grep -E '^(ok|FAILED) ' "$output" >>"$MSP_RESULTS" || true
