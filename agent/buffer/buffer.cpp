@@ -175,7 +175,7 @@ bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch, std
   });
   for (; next < next_sequence_; next = acknowledged.next(next)) {
     const auto scrape = find(endpoint, next, lock);
-    if (!scrape) continue;  // and it is known now that it will not come
+    if (!scrape) continue;
     if (!batch.empty() && (batch.samples() + scrape->values.size() > samples_max ||
                            scrape->timestamp_ms <= batch.last_timestamp_ms())) {
       break;
@@ -185,48 +185,55 @@ bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch, std
   return !batch.empty();
 }
 
-/// The scrape at `sequence`, which the endpoint has not acknowledged; null where it is not there,
-/// or no longer, which then is acknowledged. Gives up the lock while it reads a disk.
+/// The scrape at `sequence`, which the endpoint has not acknowledged; null where it turns out not
+/// to be there, and is forgotten, or has changed places meanwhile. Gives up the lock while it reads
+/// a disk.
 Buffer::ScrapePtr Buffer::find(Endpoint& endpoint, std::uint64_t sequence,
                                std::unique_lock<std::mutex>& lock) {
   const auto* waiting = head_.find(sequence);
   if (waiting != nullptr && waiting->sequence == sequence) return waiting->scrape;
-  if (sequence > store_.last_sequence()) {
+  const auto stored_until = store_.last_sequence();
+  if (sequence > stored_until) {
     const auto after = waiting != nullptr ? waiting->sequence : next_sequence_;
     forget(endpoint, {sequence, after - 1}, 0);
     return nullptr;
   }
   const auto at = [&] {
-    return std::lower_bound(endpoint.read.begin(), endpoint.read.end(), sequence,
-                            [](const auto& stored, auto s) { return stored.sequence < s; });
+    const auto read =
+        std::lower_bound(endpoint.read.begin(), endpoint.read.end(), sequence,
+                         [](const auto& stored, auto s) { return stored.sequence < s; });
+    return read != endpoint.read.end() && read->sequence == sequence ? read->scrape : nullptr;
   };
-  if (at() == endpoint.read.end() || at()->sequence != sequence) {
-    read_from_store(endpoint, sequence, lock);
-    if (endpoint.acknowledged.contains(sequence)) return nullptr;
-  }
-  return at()->scrape;
+  if (auto scrape = at()) return scrape;
+  read_from_store(endpoint, sequence, stored_until, lock);
+  return endpoint.acknowledged.contains(sequence) ? nullptr : at();
 }
 
 /// Adds to endpoint.read the first scrape from `sequence` on that the store has. What is missing
-/// before it is lost.
-void Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence,
+/// before it is lost, but for what the store did not get to disk: that is in the head still.
+void Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence, std::uint64_t stored_until,
                              std::unique_lock<std::mutex>& lock) {
-  const auto stored_until = store_.last_sequence();
   lock.unlock();
   auto stored = endpoint.reader.next(store_, sequence);
   lock.lock();
+  const auto* waiting = head_.find(sequence);
+  const auto missing = [&](std::uint64_t first, std::uint64_t last) {
+    return Acknowledged::Range{first, waiting ? std::min(last, waiting->sequence - 1) : last};
+  };
   for (const auto& lost : endpoint.reader.take_lost()) {
-    const auto count =
-        lost.last - lost.first + 1 - endpoint.acknowledged.count(lost.first, lost.last);
-    drop(endpoint, {lost.first, lost.last}, count * lost.samples_per_scrape, DropReason::damage);
+    const auto range = missing(lost.first, lost.last);
+    if (range.last < range.first) continue;
+    const auto scrapes =
+        range.last - range.first + 1 - endpoint.acknowledged.count(range.first, range.last);
+    drop(endpoint, range, scrapes * lost.samples_per_scrape, DropReason::damage);
   }
   endpoint.damaged_told = endpoint.reader.damaged();
-  if (!stored) return forget(endpoint, {sequence, stored_until}, 0);
-  if (stored->sequence > sequence) forget(endpoint, {sequence, stored->sequence - 1}, 0);
-  const auto at = std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->sequence,
-                                   [](const auto& other, auto s) { return other.sequence < s; });
-  if (at != endpoint.read.end() && at->sequence == stored->sequence) return;
-  endpoint.read.insert(at, std::move(*stored));
+  forget(endpoint, missing(sequence, stored ? stored->sequence - 1 : stored_until), 0);
+  if (!stored) return;
+  const auto after = std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->sequence,
+                                      [](const auto& read, auto s) { return read.sequence < s; });
+  if (after != endpoint.read.end() && after->sequence == stored->sequence) return;
+  endpoint.read.insert(after, std::move(*stored));
 }
 
 bool Buffer::has_fresh(const Endpoint& endpoint) const {

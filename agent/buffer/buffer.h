@@ -177,7 +177,7 @@ class Buffer {
   bool has_fresh(const Endpoint& endpoint) const;
   std::size_t samples_in_head(const Acknowledged& acknowledged, std::uint64_t from) const;
   ScrapePtr find(Endpoint& endpoint, std::uint64_t sequence, std::unique_lock<std::mutex>& lock);
-  void read_from_store(Endpoint& endpoint, std::uint64_t sequence,
+  void read_from_store(Endpoint& endpoint, std::uint64_t sequence, std::uint64_t stored_until,
                        std::unique_lock<std::mutex>& lock);
   void drop(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples,
             DropReason reason);
