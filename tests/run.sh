@@ -32,8 +32,8 @@ done
 : "${parts:=tree unit collectors fault integration}" "${presets:=release asan tsan}"
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan='config_errors delivery dry_run loop outage real_server startup tls'
-under_tsan='delivery loop outage real_server'
+under_asan='answers config_errors delivery dry_run loop outage real_server startup tls'
+under_tsan='answers delivery loop outage real_server'
 
 is_in() { # word, list
   case " $2 " in *" $1 "*) return 0 ;; esac
