@@ -68,6 +68,11 @@ bool is_address(std::string host) {
          inet_pton(AF_INET6, host.c_str(), bytes) == 1;
 }
 
+/// Where both moments are known.
+std::optional<std::int64_t> between(std::int64_t from_us, std::int64_t to_us) {
+  return to_us > 0 && to_us >= from_us ? std::optional(to_us - from_us) : std::nullopt;
+}
+
 Step dns_step(const EndpointConfig& endpoint, const EndpointAnswer& answered,
               const std::string& name_servers) {
   const auto& trace = answered.trace;
@@ -101,12 +106,14 @@ Step tcp_step(const EndpointAnswer& answered) {
     return {.name = "tcp",
             .verdict = Verdict::failed,
             .text = answered.answer.error,
-            .took_us = trace.total_us - trace.resolved_us};
+            .took_us = between(trace.resolved_us, trace.total_us)};
   }
+  const auto connected_us =
+      trace.connected_us == 0 && trace.proxy.empty() ? trace.tls_begun_us : trace.connected_us;
   const auto address = trace.addresses.empty() ? std::string() : trace.addresses.back();
   return {.name = "tcp",
           .text = cat("connected to ", trace.proxy.empty() ? "" : "the proxy ", address),
-          .took_us = trace.connected_us - trace.resolved_us,
+          .took_us = between(trace.resolved_us, connected_us),
           .facts = {{"address", address}}};
 }
 
@@ -116,12 +123,10 @@ Step proxy_step(const EndpointAnswer& answered) {
     return {.name = "proxy",
             .verdict = Verdict::failed,
             .text = answered.answer.error,
-            .took_us = trace.total_us - trace.connected_us};
+            .took_us = between(trace.resolved_us, trace.total_us)};
   }
   Step step{.name = "proxy", .text = cat("the proxy ", trace.proxy, " passes it on")};
-  if (trace.tls_begun_us > trace.connected_us) {
-    step.took_us = trace.tls_begun_us - trace.connected_us;
-  }
+  if (trace.connected_us > 0) step.took_us = between(trace.connected_us, trace.tls_begun_us);
   return step;
 }
 
@@ -134,15 +139,14 @@ bool is_about_client_certificate(const HttpAnswer& answer) {
 Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
   const auto& trace = answered.trace;
   const auto& seen = trace.handshake;
-  const auto begun_us = std::max(trace.tls_begun_us, trace.connected_us);
-  Step step{.name = "tls", .took_us = trace.tls_us - begun_us};
+  Step step{.name = "tls", .took_us = between(trace.tls_begun_us, trace.tls_us)};
   const auto days = (seen.not_after_s - answered.wall_s) / kSecondsPerDay;
   if (!seen.subject.empty()) {
     step.facts = {{"subject", seen.subject}, {"issuer", seen.issuer}, {"days_left", days}};
   }
   if (trace.reached != Reached::server || is_about_client_certificate(answered.answer)) {
     step.verdict = Verdict::failed;
-    step.took_us = std::max<std::int64_t>(trace.total_us - begun_us, 0);
+    step.took_us = between(trace.tls_begun_us, trace.total_us);
     step.text = answered.answer.error;
     return step;
   }
@@ -231,7 +235,7 @@ std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointA
   if (!trace.proxy.empty() && !add(proxy_step(answered))) return steps;
   if (is_tls && !add(tls_step(endpoint, answered))) return steps;
 
-  const auto waited_us = trace.total_us - std::max(trace.tls_us, trace.connected_us);
+  const auto waited_us = between(std::max(trace.tls_us, trace.connected_us), trace.total_us);
   const auto login = login_of(endpoint);
   if (answer.status == 401 || answer.status == 403) {
     add({.name = "login",

@@ -226,21 +226,21 @@ bool HttpClient::Curl::is_by_proxy(const Url& proxy, const std::vector<std::stri
 }
 
 Reached HttpClient::Curl::reached() {
-  const bool is_kept = get<long>(CURLINFO_NUM_CONNECTS) == 0;
-  if (is_kept || get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) != 0) return Reached::server;
+  if (get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) != 0) return Reached::server;
   if (certificates.handshake().begun_ns != 0) return Reached::tls;
-  if (get<curl_off_t>(CURLINFO_CONNECT_TIME_T) != 0) return Reached::connection;
+  if (get<long>(CURLINFO_HTTP_CONNECTCODE) != 0) return Reached::connection;
   return get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) != 0 ? Reached::name : Reached::nothing;
 }
 
 void HttpClient::Curl::record(std::int64_t begin_ns, HttpTrace& trace) {
   trace.reached = reached();
   trace.resolved_us = get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T);
-  trace.connected_us = get<curl_off_t>(CURLINFO_CONNECT_TIME_T);
+  trace.connected_us = get<curl_off_t>(CURLINFO_CONNECT_TIME_T);  // 0 where TLS fails
   trace.tls_us = get<curl_off_t>(CURLINFO_APPCONNECT_TIME_T);
   trace.total_us = get<curl_off_t>(CURLINFO_TOTAL_TIME_T);
   trace.handshake = certificates.handshake();
-  if (trace.tls_us != 0) trace.tls_begun_us = (trace.handshake.begun_ns - begin_ns) / 1000;
+  if (trace.handshake.begun_ns != 0)
+    trace.tls_begun_us = (trace.handshake.begun_ns - begin_ns) / 1000;
   trace.proxy_status = static_cast<int>(get<long>(CURLINFO_HTTP_CONNECTCODE));
   const auto proxy = parse_url(config.proxy_url);
   if (is_by_proxy(proxy, trace.addresses)) trace.proxy = proxy.host_and_port();
@@ -269,7 +269,8 @@ std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
       break;
     }
     case CURLE_OPERATION_TIMEDOUT:
-      return late_text(reached(), config.timeout, server, peer);
+      return late_text(get<long>(CURLINFO_NUM_CONNECTS) > 0 ? reached() : Reached::server,
+                       config.timeout, server, peer);
     case CURLE_WRITE_ERROR:
       return cat("the headers of the answer do not end: ", server);
     case CURLE_OK:

@@ -16,7 +16,7 @@ namespace msp {
 enum class Reached {
   nothing,     // the name does not resolve
   name,        // no address of it can be connected to
-  connection,  // of TCP, and with a proxy in between no further
+  connection,  // the proxy answered, and no further
   tls,         // a handshake began
   server,      // the request went out
 };
@@ -29,10 +29,11 @@ struct HttpTrace {
   std::int64_t tls_begun_us = 0;
   std::int64_t tls_us = 0;
   std::int64_t total_us = 0;
-  std::vector<std::string> addresses;  // tried, "192.0.2.7:443"; the last one answered, if any did
-  std::string proxy;                   // "proxy:3128"; empty: none was asked
-  int proxy_status = 0;                // its answer to CONNECT; 0: it was not asked for that
-  Handshake handshake;
+  std::vector<std::string> addresses =
+      {};                  // tried, "192.0.2.7:443"; the last one answered, if any did
+  std::string proxy = {};  // "proxy:3128"; empty: none was asked
+  int proxy_status = 0;    // its answer to CONNECT; 0: it was not asked for that
+  Handshake handshake = {};
 
   /// An address that is about to be tried.
   void add_address(const sockaddr* address);
