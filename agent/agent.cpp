@@ -51,14 +51,14 @@ Buffer::Options buffer_options(const Config& config) {
 struct Source {
   /// `buffer` may be null: a dry run.
   Source(const Config& config, const HostPaths& paths, const AgentStats& stats,
-         const Buffer* buffer)
+         const Buffer* buffer, OnHealthChange on_health_change = tell_health)
       : self_metrics(stats, buffer),
         scraper({.collectors = config.collectors,
                  .paths = paths,
                  .options = config.collector_options,
                  .labels = config.target_labels(),
                  .host = {},
-                 .on_health_change = tell_health,
+                 .on_health_change = std::move(on_health_change),
                  .self_samples = [this](SampleWriter& out) { self_metrics.add_to(out); }}) {}
 
   SelfMetrics self_metrics;
@@ -245,10 +245,11 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
 }
 
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart) {
+                            std::chrono::nanoseconds apart, OnHealthChange on_health_change) {
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
-  Source source(config, paths, stats, nullptr);
+  if (!on_health_change) on_health_change = tell_health;
+  Source source(config, paths, stats, nullptr, std::move(on_health_change));
   std::vector<Scrape> scrapes;
   for (int tick = 0; tick < ticks; ++tick) {
     if (tick > 0) std::this_thread::sleep_for(apart);

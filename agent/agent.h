@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "agent/config/config.h"
@@ -22,8 +23,13 @@ using ReadConfig = std::function<std::optional<Config>()>;
 /// there are others.
 Result<void> run_agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config);
 
-/// The first ticks of run_agent(), `apart` of one another, without network and buffer.
+/// Told when a collector begins to fail, fails in another way, or works again (null).
+using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
+
+/// The first ticks of run_agent(), `apart` of one another, without network and buffer. Without
+/// `on_health_change` what a collector complains of is logged.
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart = {});
+                            std::chrono::nanoseconds apart = {},
+                            OnHealthChange on_health_change = nullptr);
 
 }  // namespace msp

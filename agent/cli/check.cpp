@@ -1,18 +1,39 @@
-// msp-agent check --offline: is this configuration one that the agent starts with? Each error is a
-// line on stderr, as at a start, and the exit code is 78.
+// msp-agent check: is this configuration one that the agent starts with, do its endpoints take
+// samples, is the host fit for it? With --offline only the first. Each error of the configuration
+// is on stderr, as at a start, with the line it is about; the exit code is then 78.
+#include <csignal>
 #include <cstdio>
 
+#include "agent/cli/check_report.h"
 #include "agent/cli/commands.h"
-#include "agent/core/text.h"
+#include "agent/cli/endpoint_check.h"
+#include "agent/cli/host_check.h"
+#include "agent/remote_write/http.h"
+#include "agent/self/log.h"
 
 namespace msp {
 
-int check(const GlobalOptions& options) {
-  const auto config = load_config_or_tell(options);
-  if (!config) return kExitBadConfig;
-  const auto text =
-      cat("OK: ", options.config, ": ", config->customer_id, "/", config->server_name);
-  return std::puts(text.c_str()) >= 0 && std::fflush(stdout) == 0 ? kExitDone : kExitFailed;
+int check(const GlobalOptions& options, const CheckOptions& wanted) {
+  auto outcome = load_config(options.config);
+  for (const auto& warning : outcome.warnings) log_warning(warning);
+  for (const auto& error : outcome.errors) {
+    log_error(error.to_string());
+    if (!error.excerpt.empty()) std::fprintf(stderr, "%s\n", error.excerpt.c_str());
+  }
+  CheckReport report(wanted.json ? CheckReport::Form::json : CheckReport::Form::text,
+                     options.config);
+  const auto& config = outcome.config;
+  const bool is_good = outcome.errors.empty();
+  report.add_config(config, std::move(outcome.errors));
+  if (is_good && !wanted.offline) {
+    std::signal(SIGPIPE, SIG_IGN);
+    init_http();
+    for (const auto& endpoint : config.endpoints) check_endpoint(endpoint, config, report);
+    check_host(config, options.paths, report);
+  }
+  const bool is_written = report.finish();
+  if (!is_good) return kExitBadConfig;
+  return is_written && !report.failed() ? kExitDone : kExitFailed;
 }
 
 }  // namespace msp

@@ -88,10 +88,11 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.fallthrough();
   app.add_subcommand("run", "Run in the foreground (the default; what systemd starts)");
-  auto* checking = app.add_subcommand("check", "Say what is wrong with the configuration");
-  bool is_offline = false;
-  checking->add_flag("--offline", is_offline, "Read it, and try nothing on the network")
-      ->required();
+  auto* checking = app.add_subcommand(
+      "check", "Try the configuration, its endpoints with a real sample, and this host");
+  CheckOptions check_options;
+  checking->add_flag("--offline", check_options.offline, "Only read the configuration");
+  checking->add_flag("--json", check_options.json, "One object, for programs");
   InitOptions init_options;
   auto* initializing = app.add_subcommand("init", "Write the configuration, from flags or answers");
   add_init_options(*initializing, init_options);
@@ -110,7 +111,7 @@ int run_command_line(int argc, char** argv) {
   }
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
   if (collectors->parsed()) return list_collectors();
-  if (checking->parsed()) return check(options);
+  if (checking->parsed()) return check(options, check_options);
   if (initializing->parsed()) return init(options, init_options);
   if (convert->parsed()) return convert_alloy(convert_options);
   return is_dry_run ? dry_run(options, dry) : run(options);

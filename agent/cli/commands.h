@@ -33,6 +33,11 @@ struct DryRunOptions {
   bool diff = false;                    // two passes, and what changed between them
 };
 
+struct CheckOptions {
+  bool offline = false;
+  bool json = false;
+};
+
 struct ConvertOptions {
   std::string file;            // or a folder of *.alloy files; "-": standard input
   std::string env_file;        // empty: none
@@ -41,7 +46,7 @@ struct ConvertOptions {
 
 int run(const GlobalOptions& options);
 int dry_run(const GlobalOptions& options, const DryRunOptions& wanted);
-int check(const GlobalOptions& options);
+int check(const GlobalOptions& options, const CheckOptions& wanted);
 int init(const GlobalOptions& options, const InitOptions& wanted);
 int list_collectors();
 int convert_alloy(const ConvertOptions& options);

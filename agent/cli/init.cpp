@@ -174,7 +174,7 @@ int write_and_check(const GlobalOptions& options, const ConfigDraft& draft) {
   }
   std::printf("wrote %s\n", path.c_str());
   std::fflush(stdout);
-  return check(options);
+  return check(options, {.offline = true});
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "agent/config/collector_config.h"
 #include "agent/config/document.h"
 #include "agent/config/endpoint_config.h"
+#include "agent/config/excerpt.h"
 #include "agent/config/findings.h"
 #include "agent/config/section.h"
 #include "agent/core/file.h"
@@ -132,7 +133,7 @@ std::string too_large(std::uint64_t bytes) {
 
 ConfigOutcome refused(const std::string& file, std::string text) {
   ConfigOutcome outcome;
-  outcome.errors.push_back({file, 0, 0, std::move(text)});
+  outcome.errors.push_back({file, 0, 0, std::move(text), {}});
   return outcome;
 }
 
@@ -175,7 +176,8 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
   const auto document = parse_document(text);
   if (document.root == nullptr) {
     ConfigOutcome outcome;
-    outcome.errors.push_back({file, document.at.line, document.at.column, document.error});
+    outcome.errors.push_back({file, document.at.line, document.at.column, document.error,
+                              excerpt(text, document.at.line, document.at.column)});
     return outcome;
   }
   if (document.root->kind == Node::Kind::empty) {
@@ -199,6 +201,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
     top.finish();
   }
   outcome.errors = findings.take();
+  for (auto& error : outcome.errors) error.excerpt = excerpt(text, error.line, error.column);
   return outcome;
 }
 

@@ -93,9 +93,10 @@ struct Config {
 /// One thing wrong with a configuration file.
 struct ConfigError {
   std::string file;
-  int line = 0;      // counts from 1; 0: of the file as a whole
-  int column = 0;    // counts characters from 1
-  std::string text;  // one line: names the key, what was found, what is accepted; never a secret
+  int line = 0;         // counts from 1; 0: of the file as a whole
+  int column = 0;       // counts characters from 1
+  std::string text;     // one line: names the key, what was found, what is accepted; never a secret
+  std::string excerpt;  // the line, and a caret under the column; empty: there is none
 
   std::string to_string() const;  // file:line:column: text
 };

@@ -8,7 +8,7 @@
 namespace msp {
 
 void Findings::add(Position at, std::string text) {
-  errors_.push_back({file_, at.line, at.column, std::move(text)});
+  errors_.push_back({file_, at.line, at.column, std::move(text), {}});
 }
 
 void Findings::reject(Position at, std::string_view key, std::string_view what,
@@ -23,7 +23,7 @@ std::vector<ConfigError> Findings::take() {
   if (errors_.size() > kErrorsMax) {
     const auto more = errors_.size() - kErrorsMax;
     errors_.resize(kErrorsMax);
-    errors_.push_back({file_, 0, 0, cat("and ", more, " more errors")});
+    errors_.push_back({file_, 0, 0, cat("and ", more, " more errors"), {}});
   }
   return std::exchange(errors_, {});
 }

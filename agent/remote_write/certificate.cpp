@@ -83,6 +83,14 @@ std::string names_of(const X509* certificate) {
   return text;
 }
 
+void read_certificate(const X509* certificate, Handshake& out) {
+  out.subject = name_text(X509_get_subject_name(certificate));
+  out.issuer = name_text(X509_get_issuer_name(certificate));
+  tm parts{};
+  const bool is_known = ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) == 1;
+  out.not_after_s = is_known ? timegm(&parts) : 0;
+}
+
 std::string describe(int error, const X509* certificate, bool is_servers_own) {
   constexpr std::string_view kTrustIt =
       "if that is right, put it into a file and name it as tls.ca_file";
@@ -124,6 +132,7 @@ struct CertificateWatch::Callbacks {
     auto& watch = *static_cast<CertificateWatch*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     const auto* const certificate = X509_STORE_CTX_get_current_cert(chain);
     const bool is_servers_own = X509_STORE_CTX_get_error_depth(chain) == 0;
+    if (is_servers_own && certificate != nullptr) read_certificate(certificate, watch.handshake_);
     if (is_good == 0) {
       watch.problem_ = describe(X509_STORE_CTX_get_error(chain), certificate, is_servers_own);
     } else if (is_servers_own && certificate != nullptr) {
@@ -134,6 +143,8 @@ struct CertificateWatch::Callbacks {
 
   static void on_progress(const SSL* ssl, int where, int) {
     if ((where & SSL_CB_HANDSHAKE_DONE) == 0) return;
+    auto& watch = *static_cast<CertificateWatch*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    watch.handshake_.version = SSL_get_version(ssl);
     if (auto* const empty = X509_STORE_new(); empty != nullptr) {
       SSL_CTX_set_cert_store(SSL_get_SSL_CTX(ssl), empty);
     }
@@ -141,7 +152,8 @@ struct CertificateWatch::Callbacks {
 };
 
 void CertificateWatch::watch(void* ssl_ctx) {
-  has_begun_ = true;
+  handshake_ = {};
+  handshake_.begun_ns = monotonic_ns();
   auto* const context = static_cast<SSL_CTX*>(ssl_ctx);
   SSL_CTX_set_app_data(context, this);
   SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), Callbacks::on_certificate);

@@ -2,10 +2,20 @@
 // with it and what to do. The owner of OpenSSL, which libcurl is built with.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace msp {
+
+/// What was seen of one.
+struct Handshake {
+  std::int64_t begun_ns = 0;  // monotonic clock; 0: none began, so there was no connection
+  std::string version;        // "TLSv1.3"; empty: it did not come to its end
+  std::string subject;        // of the server's own certificate, "CN = monitor.example.com"
+  std::string issuer;
+  std::int64_t not_after_s = 0;  // its last second, since 1970
+};
 
 /// Looks on while certificates are verified; what is trusted is decided by OpenSSL. One thread.
 class CertificateWatch {
@@ -18,10 +28,9 @@ class CertificateWatch {
   /// Before each request.
   void forget() {
     problem_.clear();
-    has_begun_ = false;
+    handshake_ = {};
   }
-  /// Whether a handshake began: there was a connection.
-  bool has_begun() const { return has_begun_; }
+  const Handshake& handshake() const { return handshake_; }
   /// "the certificate of CN = a expired on ..; ..". Empty: none of the watched was refused.
   const std::string& problem() const { return problem_; }
   /// Who the server's last certificate is for: "a.example.com, b.example.com".
@@ -30,7 +39,7 @@ class CertificateWatch {
  private:
   struct Callbacks;
 
-  bool has_begun_ = false;
+  Handshake handshake_;
   std::string problem_;
   std::string names_;
 };

@@ -1,11 +1,9 @@
 #include "agent/remote_write/http.h"
 
 #include <curl/curl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <cstring>
 
@@ -14,7 +12,8 @@
 #include "agent/remote_write/authorization.h"
 #include "agent/remote_write/ca_store.h"
 #include "agent/remote_write/certificate.h"
-#include "agent/remote_write/redirect.h"
+#include "agent/remote_write/file_mark.h"
+#include "agent/remote_write/http_url.h"
 #include "agent/remote_write/wiped_memory.h"
 
 namespace msp {
@@ -42,58 +41,9 @@ CURLcode on_tls(CURL*, void* ssl_ctx, void* user) {
   return CURLE_OK;
 }
 
-struct Url {
-  std::string text;
-  std::string shown;  // without user, query and fragment
-  Place place;
-  std::string path_and_query;
-  bool usable = false;  // http or https, and nobody's password inside
-
-  std::string host_and_port() const { return cat(place.host, ":", place.port); }
-};
-
-/// `text`, and what `reference` means in it (RFC 3986, section 5). Not usable where it is no URL.
-Url parse_url(const std::string& text, const std::string& reference = {}) {
-  Url url;
-  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
-  const auto part = [&](CURLUPart which, unsigned flags = 0) -> std::string {
-    char* value = nullptr;
-    if (curl_url_get(parsed.get(), which, &value, flags) != CURLUE_OK) return {};
-    std::string copy(value);
-    curl_free(value);
-    return copy;
-  };
-  if (curl_url_set(parsed.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return url;
-  if (!reference.empty() &&
-      curl_url_set(parsed.get(), CURLUPART_URL, reference.c_str(), 0) != CURLUE_OK) {
-    return url;
-  }
-  url.text = part(CURLUPART_URL);
-  const auto scheme = part(CURLUPART_SCHEME);
-  url.place = {.https = scheme == "https",
-               .host = part(CURLUPART_HOST),
-               .port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT)};
-  std::transform(url.place.host.begin(), url.place.host.end(), url.place.host.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  url.path_and_query = part(CURLUPART_PATH);
-  if (const auto query = part(CURLUPART_QUERY); !query.empty()) url.path_and_query += '?' + query;
-  url.usable = (scheme == "http" || scheme == "https") && part(CURLUPART_USER).empty() &&
-               part(CURLUPART_PASSWORD).empty() && !url.place.host.empty();
-  for (const auto which :
-       {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
-    curl_url_set(parsed.get(), which, nullptr, 0);
-  }
-  url.shown = one_line(part(CURLUPART_URL));
-  return url;
-}
-
-/// Another one when the file is written or replaced.
-using Mark = std::array<std::int64_t, 4>;
-
-Mark mark_of(const std::string& path) {
-  struct stat at {};
-  if (path.empty() || stat(path.c_str(), &at) != 0) return {};
-  return {static_cast<std::int64_t>(at.st_ino), at.st_size, at.st_mtim.tv_sec, at.st_mtim.tv_nsec};
+curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* to) {
+  static_cast<HttpTrace*>(user)->add_address(&to->addr);
+  return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
 }  // namespace
@@ -106,7 +56,7 @@ struct HttpClient::Curl {
   CURL* handle = nullptr;
   curl_slist* headers = nullptr;
   curl_slist* connect_to = nullptr;
-  std::array<Mark, 3> tls_files{};
+  std::array<FileMark, 3> tls_files{};
   char error[CURL_ERROR_SIZE] = {};
 
   Curl(const EndpointConfig& endpoint, const std::atomic<std::int64_t>& give_up)
@@ -171,8 +121,8 @@ struct HttpClient::Curl {
   /// A connection was made with the certificates and keys of its time.
   void follow_tls_files() {
     const auto& tls = config.tls;
-    const std::array<Mark, 3> now = {mark_of(tls.ca_file), mark_of(tls.cert_file),
-                                     mark_of(tls.key_file)};
+    const std::array<FileMark, 3> now = {mark_of(tls.ca_file), mark_of(tls.cert_file),
+                                         mark_of(tls.key_file)};
     if (now != tls_files) start_over();
     tls_files = now;
   }
@@ -238,54 +188,69 @@ struct HttpClient::Curl {
   }
 
   /// One request, to the end of its answer or of `deadline_ns`.
-  CURLcode perform(std::string_view body, std::int64_t deadline_ns, AnswerReader& reader) {
+  CURLcode perform(std::string_view body, std::int64_t deadline_ns, AnswerReader& reader,
+                   HttpTrace* trace) {
     const auto left_ms = std::max<std::int64_t>(1, (deadline_ns - monotonic_ns()) / kNsPerMs);
     for (const auto option : {CURLOPT_TIMEOUT_MS, CURLOPT_CONNECTTIMEOUT_MS}) {
       set(option, static_cast<long>(left_ms));
     }
     set(CURLOPT_HEADERDATA, &reader);
     set(CURLOPT_WRITEDATA, &reader);
+    set(CURLOPT_OPENSOCKETFUNCTION, trace != nullptr ? on_socket : nullptr);
+    set(CURLOPT_OPENSOCKETDATA, trace);
     set(CURLOPT_POSTFIELDS, body.data());
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     error[0] = '\0';
     certificates.forget();
+    const auto begin_ns = monotonic_ns();
     const auto code = curl_easy_perform(handle);
+    if (trace != nullptr) record(begin_ns, *trace);
     drop_headers();
     return code;
   }
 
   std::string failure(CURLcode code, const Url& to);
-  std::string time_out(const std::string& server, const std::string& peer);
+  Reached reached();
+  void record(std::int64_t begin_ns, HttpTrace& trace);
+  bool is_by_proxy(const Url& proxy, const std::vector<std::string>& tried) const;
   std::string words() const { return one_line(error); }
 };
 
-std::string HttpClient::Curl::time_out(const std::string& server, const std::string& peer) {
-  const auto ms = config.timeout.count();
-  const auto within =
-      ms % 1000 == 0 ? cat(" within ", ms / 1000, " s") : cat(" within ", ms, " ms");
-  const bool is_new = get<long>(CURLINFO_NUM_CONNECTS) > 0;
-  if (is_new && get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) == 0) {
-    return cat("no answer from the name servers", within, " when asked for ", peer);
-  }
-  const bool is_connected = get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) != 0;
-  if (is_new && !is_connected && certificates.has_begun()) {
-    return cat("no TLS connection to ", server, within, ": does it speak TLS there?");
-  }
-  if (is_new && !is_connected) {
-    return cat("no connection to ", peer, within, ": does a firewall drop it?");
-  }
-  return cat("no answer from ", server, within);
+/// Without a no_proxy everything goes through the proxy; with one, libcurl's words tell, or the
+/// port.
+bool HttpClient::Curl::is_by_proxy(const Url& proxy, const std::vector<std::string>& tried) const {
+  if (config.proxy_url.empty() || config.no_proxy.empty()) return !config.proxy_url.empty();
+  const auto by_proxy = cat("to ", proxy.place.host, " port ", proxy.place.port, " ");
+  return words().find(by_proxy) != std::string::npos ||
+         (!tried.empty() && tried.back().ends_with(cat(":", proxy.place.port)));
+}
+
+Reached HttpClient::Curl::reached() {
+  if (get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) != 0) return Reached::server;
+  if (certificates.handshake().begun_ns != 0) return Reached::tls;
+  if (get<long>(CURLINFO_HTTP_CONNECTCODE) != 0) return Reached::connection;
+  return get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) != 0 ? Reached::name : Reached::nothing;
+}
+
+void HttpClient::Curl::record(std::int64_t begin_ns, HttpTrace& trace) {
+  trace.reached = reached();
+  trace.resolved_us = get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T);
+  trace.connected_us = get<curl_off_t>(CURLINFO_CONNECT_TIME_T);  // 0 where TLS fails
+  trace.tls_us = get<curl_off_t>(CURLINFO_APPCONNECT_TIME_T);
+  trace.total_us = get<curl_off_t>(CURLINFO_TOTAL_TIME_T);
+  trace.handshake = certificates.handshake();
+  if (trace.handshake.begun_ns != 0)
+    trace.tls_begun_us = (trace.handshake.begun_ns - begin_ns) / 1000;
+  trace.proxy_status = static_cast<int>(get<long>(CURLINFO_HTTP_CONNECTCODE));
+  const auto proxy = parse_url(config.proxy_url);
+  if (is_by_proxy(proxy, trace.addresses)) trace.proxy = proxy.host_and_port();
 }
 
 /// Why there was no answer: what failed, with whom, what to do.
 std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
   const auto server = to.host_and_port();
-  // Without a no_proxy everything goes through the proxy; with one, libcurl's words tell.
   const auto proxy = parse_url(config.proxy_url);
-  const auto by_proxy = cat("to ", proxy.place.host, " port ", proxy.place.port, " ");
-  const bool to_proxy = !config.proxy_url.empty() &&
-                        (config.no_proxy.empty() || words().find(by_proxy) != std::string::npos);
-  const auto peer = to_proxy ? cat("the proxy ", proxy.host_and_port()) : server;
+  const auto peer = is_by_proxy(proxy, {}) ? cat("the proxy ", proxy.host_and_port()) : server;
   if (!certificates.problem().empty()) return cat(server, ": ", certificates.problem());
   if (const auto status = get<long>(CURLINFO_HTTP_CONNECTCODE); status >= 300) {
     return cat("the proxy ", proxy.host_and_port(), " answers HTTP ", status,
@@ -304,7 +269,8 @@ std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
       break;
     }
     case CURLE_OPERATION_TIMEDOUT:
-      return time_out(server, peer);
+      return late_text(get<long>(CURLINFO_NUM_CONNECTS) > 0 ? reached() : Reached::server,
+                       config.timeout, server, peer);
     case CURLE_WRITE_ERROR:
       return cat("the headers of the answer do not end: ", server);
     case CURLE_OK:
@@ -347,7 +313,8 @@ HttpClient::HttpClient(const EndpointConfig& config, const std::atomic<std::int6
 
 HttpClient::~HttpClient() = default;
 
-HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string>& headers) {
+HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string>& headers,
+                            HttpTrace* trace) {
   auto& curl = *curl_;
   HttpAnswer answer;
   const auto deadline_ns = monotonic_ns() + config_.timeout.count() * kNsPerMs;
@@ -367,7 +334,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
       return answer;
     }
     curl.aim(to, is_home, headers, *login);
-    const auto code = curl.perform(body, deadline_ns, reader);
+    const auto code = curl.perform(body, deadline_ns, reader, trace);
     const bool sent_all =
         curl.get<curl_off_t>(CURLINFO_SIZE_UPLOAD_T) >= static_cast<curl_off_t>(body.size());
     answer = reader.answer();

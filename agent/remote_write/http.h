@@ -20,6 +20,7 @@
 
 #include "agent/config/config.h"
 #include "agent/remote_write/http_answer.h"
+#include "agent/remote_write/http_trace.h"
 
 namespace msp {
 
@@ -31,8 +32,10 @@ class HttpClient {
   HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns);
   ~HttpClient();
 
-  /// Takes at most the endpoint's timeout. `headers` are "Name: value".
-  HttpAnswer post(std::string_view body, const std::vector<std::string>& headers);
+  /// Takes at most the endpoint's timeout. `headers` are "Name: value". With a `trace`, which is
+  /// empty, the first request of a client tells there how it went; of redirects, the last one.
+  HttpAnswer post(std::string_view body, const std::vector<std::string>& headers,
+                  HttpTrace* trace = nullptr);
 
  private:
   struct Curl;

@@ -89,6 +89,7 @@ HttpAnswer AnswerReader::answer() const {
   answer.status = status_;
   answer.body = one_line(body_);
   answer.retry_after = wait_of(retry_after_, date_s_.value_or(now_s_));
+  answer.date_s = date_s_;
   answer.written_header = written_header_;
   return answer;
 }

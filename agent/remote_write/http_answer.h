@@ -18,6 +18,7 @@ struct HttpAnswer {
   // How long the server asks to be left alone (Retry-After), at most kRetryAfterMax; 0: it does
   // not.
   std::chrono::seconds retry_after{0};
+  std::optional<std::int64_t> date_s;  // the server's clock (Date), seconds since 1970
   // A header X-Prometheus-Remote-Write-*-Written was there: the server counted what it stored.
   bool written_header = false;
   // A redirect was followed and this URL answered; or, with a 3xx status, where the redirect that

@@ -1,0 +1,39 @@
+// msp-agent check, for one endpoint: a real request, with one harmless sample, and what it went
+// through, step by step. A step that was not come to is not told.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/cli/check_report.h"
+#include "agent/config/config.h"
+#include "agent/remote_write/http_answer.h"
+#include "agent/remote_write/http_trace.h"
+
+namespace msp {
+
+/// Writes msp_agent_check to the endpoint, in what it is configured to be spoken to, and reports.
+/// Takes the endpoint's timeout; twice that where a first protocol was not understood. After
+/// init_http().
+void check_endpoint(const EndpointConfig& endpoint, const Config& config, CheckReport& report);
+
+/// The last request of a check and what came of it.
+struct EndpointAnswer {
+  HttpTrace trace;
+  HttpAnswer answer;
+  bool accepted = false;
+  std::string_view advice;  // to an operator, where it was not
+  std::string protocol;     // that it was spoken to in
+  std::int64_t wall_s = 0;  // this host's clock when it was there
+  bool is_clock_synchronized = false;
+};
+
+/// `name_servers` are those of /etc/resolv.conf, "10.0.0.2, 10.0.0.3".
+std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointAnswer& answered,
+                                 const std::string& name_servers);
+
+/// The words behind "nameserver" in the text of a resolv.conf.
+std::string name_servers_of(std::string_view resolv_conf);
+
+}  // namespace msp

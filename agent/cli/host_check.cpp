@@ -1,0 +1,214 @@
+#include "agent/cli/host_check.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/cli/other_agents.h"
+#include "agent/core/file.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+constexpr double kBytesPerSample = 1.1;  // on disk, an outage long
+constexpr std::int64_t kOutageSecondsMin = 3600;
+constexpr const char* kAgentUser = "msp-agent";  // of the systemd unit
+
+struct User {
+  std::string name;
+  uid_t uid;
+  gid_t gid;
+};
+
+/// From /etc/passwd and not by getpwnam(3): a static binary must not load what else knows users.
+std::optional<User> find_user(std::string_view name) {
+  const auto file = read_file("/etc/passwd", std::size_t{4} << 20);
+  std::string_view rest = file ? std::string_view(*file) : std::string_view();
+  while (const auto line = next_line(rest)) {
+    std::string_view fields[4];
+    auto left = *line;
+    for (auto& field : fields) {
+      const auto end = std::min(left.find(':'), left.size());
+      field = left.substr(0, end);
+      left.remove_prefix(std::min(end + 1, left.size()));
+    }
+    const auto uid = parse_number<uid_t>(fields[2]);
+    const auto gid = parse_number<gid_t>(fields[3]);
+    if (fields[0] == name && uid && gid) return User{std::string(name), *uid, *gid};
+  }
+  return std::nullopt;
+}
+
+/// Whom the agent runs as, as far as this process may try what that one may do.
+User agent_user() {
+  const auto own = User{::geteuid() == 0 ? "root" : "this user", ::geteuid(), ::getegid()};
+  return own.uid == 0 ? find_user(kAgentUser).value_or(own) : own;
+}
+
+/// access(2) as `user` gets it: 0 or an errno value. A process of its own asks, for it cannot take
+/// back who it has become.
+int access_of(const User& user, const std::string& path) {
+  const pid_t child = ::fork();
+  if (child < 0) return errno;
+  if (child == 0) {
+    if (user.uid != ::geteuid()) {
+      if (::setgroups(0, nullptr) != 0 || ::setgid(user.gid) != 0 || ::setuid(user.uid) != 0) {
+        ::_exit(errno);
+      }
+    }
+    ::_exit(::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+}
+
+/// `path`, or what of it is there.
+std::string existing_part(std::string path) {
+  while (path.size() > 1 && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    path.resize(std::max<std::size_t>(path.rfind('/'), 1));
+  }
+  return path;
+}
+
+std::string gibibytes(std::uint64_t bytes) {
+  if (bytes >> 30 == 0) return cat(bytes >> 20, " MiB");
+  const auto tenths = bytes / ((1u << 30) / 10);
+  return cat(tenths / 10, ".", tenths % 10, " GiB");
+}
+
+Step folder_step(const BufferConfig& buffer) {
+  const auto user = agent_user();
+  const auto there = existing_part(buffer.path);
+  Step step{.name = "buffer", .facts = {{"path", buffer.path}, {"user", user.name}}};
+  const auto error = access_of(user, there);
+  const auto whom = cat(" (asked for ", user.name, ", uid ", user.uid, ")");
+  // systemd makes the unit's StateDirectory= before it starts the agent.
+  const bool is_made_at_start =
+      there == "/var/lib" && buffer.path.starts_with("/var/lib/msp-agent");
+  if (error == 0 || is_made_at_start) {
+    step.text = cat(buffer.path, there == buffer.path ? " can be used" : " will be made", whom);
+  } else {
+    step.verdict = Verdict::failed;
+    step.text = cat("buffer.path ", buffer.path, ": ", there, ": ", errno_text(error), whom,
+                    error == EACCES ? cat("; run: chown ", user.name, " ", there) : "",
+                    error == ENOTDIR || there.empty() ? "; a folder must be there" : "");
+  }
+  return step;
+}
+
+Step room_step(const Config& config, std::size_t samples) {
+  Step step{.name = "room"};
+  struct statvfs status {};
+  const auto there = existing_part(config.buffer.path);
+  if (::statvfs(there.c_str(), &status) != 0) {
+    return {.name = "room",
+            .verdict = Verdict::failed,
+            .text = cat("statvfs ", there, ": ", errno_text(errno))};
+  }
+  const std::uint64_t free_bytes = status.f_bavail * status.f_frsize;
+  const auto room = buffer_room(config.buffer, free_bytes, status.f_blocks * status.f_frsize);
+  const auto outage_s = outage_seconds(room, samples, config);
+  step.facts = {{"free_bytes", static_cast<std::int64_t>(free_bytes)},
+                {"room_bytes", static_cast<std::int64_t>(room)},
+                {"outage_seconds", outage_s},
+                {"samples_per_tick", static_cast<std::int64_t>(samples)}};
+  const auto free_text = cat(gibibytes(free_bytes), " free of ", there);
+  if (room == 0) {
+    step.verdict = Verdict::warning;
+    step.text = cat(free_text, ": nothing of that is for the buffer, for min_free is to stay; an ",
+                    "outage of minutes loses samples: make room, or lower buffer.min_free");
+    return step;
+  }
+  const bool by_age = outage_s * 1000 >= config.buffer.age_max.count();
+  step.text = cat(free_text, ", ", gibibytes(room), " for the buffer: an outage of about ",
+                  about(outage_s), " at ", grouped(samples), " samples every ",
+                  duration_text(std::chrono::nanoseconds(config.interval).count()),
+                  by_age ? " (buffer.max_age says so)" : "");
+  if (outage_s < kOutageSecondsMin) {
+    step.verdict = Verdict::warning;
+    step.text += "; raise buffer.max_size, or make room";
+  }
+  return step;
+}
+
+Step agents_step(const Config& config, const HostPaths& paths) {
+  const auto lock = read_file(config.buffer.path + "/lock", 64);
+  const auto owner = parse_number<int>(trim(lock ? *lock : std::string()));
+  std::string ours;
+  std::string others;
+  for (const auto& agent : running_agents(paths.procfs)) {
+    auto& list = agent.name == "msp-agent" && owner == agent.pid ? ours : others;
+    list += cat(list.empty() ? "" : ", ", agent.name, " (process ", agent.pid, ")");
+  }
+  Step step{.name = "agents", .facts = {{"own", ours}, {"others", others}}};
+  step.text = ours.empty() ? "no agent uses this buffer" : cat(ours, " uses this buffer");
+  if (!others.empty()) {
+    step.verdict = Verdict::note;
+    step.text += cat("; also running: ", others, ": is this host sent twice?");
+  } else {
+    step.text += ", no other is running";
+  }
+  return step;
+}
+
+}  // namespace
+
+std::uint64_t buffer_room(const BufferConfig& buffer, std::uint64_t free_bytes,
+                          std::uint64_t total_bytes) {
+  const auto stays = std::min(buffer.free_bytes_min, total_bytes / 20);
+  return std::min(buffer.bytes_max, free_bytes - std::min(free_bytes, stays));
+}
+
+std::int64_t outage_seconds(std::uint64_t room_bytes, std::size_t samples_per_tick,
+                            const Config& config) {
+  const auto bytes_per_tick =
+      static_cast<double>(std::max<std::size_t>(samples_per_tick, 1)) * kBytesPerSample;
+  const auto ticks = static_cast<double>(room_bytes) / bytes_per_tick;
+  const auto seconds = ticks * static_cast<double>(config.interval.count()) / 1000;
+  return static_cast<std::int64_t>(
+      std::min(seconds, static_cast<double>(config.buffer.age_max.count()) / 1000));
+}
+
+std::string about(std::int64_t seconds) {
+  const auto count = [](std::int64_t number, const char* unit) {
+    return cat(number, " ", unit, number == 1 ? "" : "s");
+  };
+  if (seconds >= 2 * 86'400) return count(seconds / 86'400, "day");
+  if (seconds >= 2 * 3'600) return count(seconds / 3'600, "hour");
+  return count(seconds / 60, "minute");
+}
+
+void check_host(const Config& config, const HostPaths& paths, CheckReport& report) {
+  report.begin_host();
+  std::vector<Step> without_data;
+  const auto scrapes =
+      collect(config, paths, 1, {}, [&](std::string_view collector, const Error* error) {
+        if (error == nullptr) return;
+        const bool is_missing = error->kind == Error::Kind::no_data;
+        without_data.push_back(
+            {.name = "collector",
+             .verdict = is_missing ? Verdict::note : Verdict::warning,
+             .text = cat(collector, is_missing ? " has no data here: " : ": ", error->text),
+             .facts = {{"collector", std::string(collector)}}});
+      });
+  report.add(folder_step(config.buffer));
+  report.add(room_step(config, scrapes.front().values.size()));
+  report.add(agents_step(config, paths));
+  for (auto& step : without_data) report.add(std::move(step));
+  if (without_data.empty()) {
+    report.add({.name = "collector", .text = cat("all ", config.collectors.size(), " have data")});
+  }
+}
+
+}  // namespace msp
