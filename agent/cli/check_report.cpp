@@ -73,8 +73,10 @@ std::string json_of(const ConfigError& error) {
 
 std::string json_text(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
+  std::string utf8(text);
+  make_utf8(utf8);
   std::string quoted = "\"";
-  for (const char c : text) {
+  for (const char c : utf8) {
     if (c == '"' || c == '\\') {
       quoted += cat('\\', c);
     } else if (static_cast<unsigned char>(c) < 0x20) {

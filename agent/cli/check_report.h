@@ -62,7 +62,7 @@ class CheckReport {
   std::vector<Part> parts_;
 };
 
-/// In quotes, as JSON wants it. `text` is UTF-8.
+/// In quotes, as JSON wants it; bytes that are not UTF-8 replaced.
 std::string json_text(std::string_view text);
 
 }  // namespace msp

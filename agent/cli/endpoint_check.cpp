@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -57,7 +58,7 @@ EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config
   result.advice = report.advice;
   result.protocol = stats.protocol;
   timex state{};
-  result.is_clock_synchronized = adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
+  if (adjtimex(&state) >= 0) result.is_clock_kept = (state.status & STA_UNSYNC) == 0;
   return result;
 }
 
@@ -197,12 +198,15 @@ Step clock_step(const EndpointAnswer& answered) {
             .text = "this host's and the server's agree",
             .facts = {{"ahead_seconds", ahead_s}}};
   if (std::abs(ahead_s) <= kSkewSecondsMax) return step;
+  std::string_view mend = "see which of the two is right, and mend the other";
+  if (answered.is_clock_kept) {
+    mend = *answered.is_clock_kept
+               ? "NTP keeps this host's right: mend the server's, or its proxy's"
+               : "nothing keeps this host's right: mend this one: timedatectl set-ntp true";
+  }
   step.verdict = Verdict::warning;
   step.text = cat("this host's clock is ", duration_text(std::abs(ahead_s) * kNsPerSecond),
-                  ahead_s > 0 ? " ahead of" : " behind", " the server's; ",
-                  answered.is_clock_synchronized
-                      ? "this host's is kept right by NTP: mend the server's, or its proxy's"
-                      : "nothing keeps this host's right: mend this one: timedatectl set-ntp true");
+                  ahead_s > 0 ? " ahead of" : " behind", " the server's; ", mend);
   return step;
 }
 

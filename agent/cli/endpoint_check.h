@@ -2,6 +2,8 @@
 // through, step by step. A step that was not come to is not told.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +28,8 @@ struct EndpointAnswer {
   std::string_view advice;  // to an operator, where it was not
   std::string protocol;     // that it was spoken to in
   std::int64_t wall_s = 0;  // this host's clock when it was there
-  bool is_clock_synchronized = false;
+  std::optional<bool> is_clock_kept =
+      {};  // this host's, by NTP; nothing where the kernel does not say
 };
 
 /// `name_servers` are those of /etc/resolv.conf, "10.0.0.2, 10.0.0.3".

@@ -21,7 +21,9 @@ namespace {
 
 constexpr double kBytesPerSample = 1.1;  // on disk, an outage long
 constexpr std::int64_t kOutageSecondsMin = 3600;
-constexpr const char* kAgentUser = "msp-agent";  // of the systemd unit
+// Of the systemd unit.
+constexpr const char* kAgentUser = "msp-agent";
+constexpr const char* kStateFolder = "/var/lib/msp-agent";
 
 struct User {
   std::string name;
@@ -94,14 +96,20 @@ Step folder_step(const BufferConfig& buffer) {
   const auto error = access_of(user, there);
   const auto whom = cat(" (asked for ", user.name, ", uid ", user.uid, ")");
   // systemd makes the unit's StateDirectory= before it starts the agent.
-  const bool is_made_at_start =
-      there == "/var/lib" && buffer.path.starts_with("/var/lib/msp-agent");
+  const bool is_made_at_start = there == "/var/lib" && buffer.path.starts_with(kStateFolder);
   if (error == 0 || is_made_at_start) {
     step.text = cat(buffer.path, there == buffer.path ? " can be used" : " will be made", whom);
+    if (user.name == kAgentUser && !buffer.path.starts_with(kStateFolder)) {
+      step.verdict = Verdict::note;
+      step.text += cat("; systemd's unit lets the agent write under ", kStateFolder,
+                       " only: add ReadWritePaths= with `systemctl edit msp-agent`");
+    }
   } else {
     step.verdict = Verdict::failed;
     step.text = cat("buffer.path ", buffer.path, ": ", there, ": ", errno_text(error), whom,
-                    error == EACCES ? cat("; run: chown ", user.name, " ", there) : "",
+                    error == EACCES && ::geteuid() == 0
+                        ? cat("; run: install -d -m 750 -o ", user.name, " ", buffer.path)
+                        : "",
                     error == ENOTDIR || there.empty() ? "; a folder must be there" : "");
   }
   return step;

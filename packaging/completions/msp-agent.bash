@@ -3,7 +3,7 @@ _msp_agent() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   case $previous in
-    --config)
+    --config | --password-file | --bearer-token-file | --ca-file | --env-file)
       compopt -o filenames
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
@@ -13,6 +13,10 @@ _msp_agent() {
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
       ;;
+    --from)
+      mapfile -t COMPREPLY < <(compgen -W 'alloy prometheus' -- "$current")
+      return
+      ;;
     --log-level)
       mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$current")
       return
@@ -20,10 +24,11 @@ _msp_agent() {
   esac
   case $current in
     -*)
-      mapfile -t COMPREPLY < <(compgen -W '-h --help --config --dry-run --path.procfs --path.sysfs --path.rootfs
-        --log-level --offline --version' -- "$current")
+      mapfile -t COMPREPLY < <(compgen -W '-h --help --config --dry-run --collectors --diff --path.procfs --path.sysfs
+        --path.rootfs --log-level --version --offline --json --customer-id --server-name --environment --url --username
+        --password-file --bearer-token-file --ca-file --label --force --env-file --from' -- "$current")
       ;;
-    *) mapfile -t COMPREPLY < <(compgen -W 'run check collectors' -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W 'run check init convert-alloy collectors' -- "$current") ;;
   esac
 }
 complete -F _msp_agent msp-agent

@@ -1,7 +1,8 @@
-"""msp-agent check: what it says of each step to an endpoint and of the host, for whoever looks at 3 a.m. and for Ansible.
+"""msp-agent check: what it says of each step to an endpoint and of the host, for people in a hurry and for Ansible.
 Real servers on loopback; of each case the words that matter are held, and the exit code."""
 import contextlib
 import json
+import os
 import pathlib
 import time
 from typing import Any, Iterator
@@ -81,7 +82,8 @@ def every_step_of_a_good_endpoint_is_told() -> None:
         assert "127.0.0.1" in dns["addresses"], dns
         assert checked.has("tcp", "ok", f"connected to 127.0.0.1:{port}")["milliseconds"] < 5000
         write = checked.has("write", "ok", "HTTP 204", "msp_agent_check 1, in ")
-        assert write["status"] == 204 and write["protocol"] in ("victoriametrics", "prometheus-1.0") and write["milliseconds"] > 0, write
+        assert write["status"] == 204 and write["milliseconds"] > 0, write
+        assert write["protocol"] in ("victoriametrics", "prometheus-1.0"), write
         checked.has("clock", "ok", "agree")
         found = poll_until("the sample", lambda: server.query('msp_agent_check{customer_id="alpha"}'))
     labels, value = found[0]
@@ -207,6 +209,28 @@ def a_buffer_that_cannot_be_used_fails() -> None:
         checked.has("buffer", "failed", f"buffer.path {folder}/web-01-buffer", "uid ")
 
 
+def the_buffer_is_tried_as_the_agents_user_where_root_asks() -> None:
+    """In a mount namespace of its own, which has that user and goes when the command ends."""
+    with temporary_folder() as folder:
+        config = config_of(folder, f"http://127.0.0.1:{free_port()}/api/v1/write")
+        passwd, buffer = folder / "passwd", folder / "web-01-buffer"
+        passwd.write_text("root:x:0:0::/:/bin/sh\nmsp-agent:x:64999:64999::/:/bin/false\n")
+        folder.chmod(0o755)
+        buffer.mkdir(0o700)
+
+        def step() -> dict[str, Any]:
+            outcome = run_once("--config", str(config), "check", "--json", prefix=(
+                "unshare", "--mount", "sh", "-c", f'mount --bind {passwd} /etc/passwd && exec "$@"', "sh"))
+            steps = json.loads(outcome.stdout)["host"]["steps"]
+            return next(step for step in steps if step["step"] == "buffer")
+
+        refused = step()
+        assert refused["result"] == "failed" and refused["user"] == "msp-agent", refused
+        assert "Permission denied (asked for msp-agent, uid 64999); run: install -d " in refused["text"], refused
+        os.chown(buffer, 64999, 64999)
+        assert step()["result"] == "note" and "ReadWritePaths=" in step()["text"], step()
+
+
 def other_agents_are_named_and_are_no_failure() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         config = config_of(folder, receiver.url)
@@ -263,6 +287,7 @@ run_checks(every_step_of_a_good_endpoint_is_told, a_receiver_of_snappy_alone_is_
            plain_http_and_tls_are_told_from_each_other, a_good_certificate_is_told_with_its_days,
            bad_certificates_fail_at_tls_and_the_setting_is_named, a_login_that_is_refused_names_it_and_shows_no_secret,
            a_wrong_path_and_a_server_in_trouble_are_told_apart, a_proxy_is_a_step_of_its_own,
-           a_clock_that_is_off_is_told, a_buffer_that_cannot_be_used_fails, other_agents_are_named_and_are_no_failure,
+           a_clock_that_is_off_is_told, a_buffer_that_cannot_be_used_fails,
+           the_buffer_is_tried_as_the_agents_user_where_root_asks, other_agents_are_named_and_are_no_failure,
            a_collector_without_data_is_named_with_the_reason, a_bad_configuration_is_shown_with_its_line_and_no_secret,
            offline_asks_nobody)

@@ -17,6 +17,10 @@ TEST_CASE("json_text escapes what JSON does not take as it is") {
   CHECK(json_text("a \"b\" \\ \n\x1f \xc3\xa4") == "\"a \\\"b\\\" \\\\ \\u000a\\u001f \xc3\xa4\"");
 }
 
+TEST_CASE("json_text gives UTF-8 whatever it gets") {
+  CHECK(json_text("a\xff") == "\"a\xef\xbf\xbd\"");
+}
+
 TEST_CASE("agent_name knows the agents by the program, and none of what only looks like one") {
   CHECK(agent_name("/usr/bin/alloy\0run\0"s) == "alloy");
   CHECK(agent_name("node_exporter\0"s) == "node_exporter");
@@ -104,11 +108,12 @@ TEST_CASE("the clock to mend is the one that nothing keeps right") {
   answered.wall_s = 1060;
   CHECK(endpoint_steps(endpoint(), answered, "").back().verdict == Verdict::ok);
   answered.wall_s = 939;
+  answered.is_clock_kept = false;
   auto clock = endpoint_steps(endpoint(), answered, "").back();
   CHECK(clock.verdict == Verdict::warning);
   CHECK(clock.text.find("1 m 1 s behind the server's; nothing keeps this host's right") !=
         std::string::npos);
-  answered.is_clock_synchronized = true;
+  answered.is_clock_kept = true;
   clock = endpoint_steps(endpoint(), answered, "").back();
   CHECK(clock.text.find("mend the server's") != std::string::npos);
 }

@@ -47,6 +47,7 @@ TEST_CASE("excerpt: what may be a secret is not shown, whatever line the error i
   }
   CHECK(excerpt(kFile, 5, 35) == "  5 |     basic_auth: ...\n    |                 ^");
   CHECK(excerpt(kFile, 16, 1) == "  16 | ...\n     | ^");
+  CHECK(excerpt("buffer: {password: hunter2}\n", 1, 10) == "  1 | buffer: ...\n    |         ^");
   CHECK(excerpt("password: \"abc\n  hunter2\n", 2, 3).find("hunter2") == std::string::npos);
 }
 
