@@ -34,7 +34,7 @@ constexpr Explanation kKeys[] = {
      "msp-agent follows no redirect; url must be the final address"},
     {"proxy_from_environment", kLeftOut,
      "msp-agent takes its proxy from the configuration: proxy_url"},
-    {"no_proxy", kLeftOut, "msp-agent has no exceptions from proxy_url"},
+    {"no_proxy", kLeftOut, "msp-agent has a list: no_proxy: [..]"},
     {"proxy_connect_header", kLeftOut, "msp-agent adds no headers for a proxy"},
     {"round_robin_dns", kLeftOut, "msp-agent uses the addresses as the resolver orders them"},
     {"oauth2", kLeftOut, kNoLogin},
