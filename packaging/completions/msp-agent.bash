@@ -21,9 +21,9 @@ _msp_agent() {
   case $current in
     -*)
       mapfile -t COMPREPLY < <(compgen -W '-h --help --config --dry-run --path.procfs --path.sysfs --path.rootfs
-        --log-level --version' -- "$current")
+        --log-level --version --json --watch' -- "$current")
       ;;
-    *) mapfile -t COMPREPLY < <(compgen -W 'run collectors' -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W 'run status collectors' -- "$current") ;;
   esac
 }
 complete -F _msp_agent msp-agent

@@ -9,4 +9,7 @@ complete -c msp-agent -l path.rootfs -x -a '(__fish_complete_directories)' -d 'W
 complete -c msp-agent -l log-level -x -a 'debug info warning error' -d 'How much to say'
 complete -c msp-agent -l version -d 'Print the version'
 complete -c msp-agent -n __fish_use_subcommand -a run -d 'Run in the foreground'
+complete -c msp-agent -n __fish_use_subcommand -a status -d 'Say what the running agent does'
+complete -c msp-agent -n '__fish_seen_subcommand_from status' -l json -d 'As JSON'
+complete -c msp-agent -n '__fish_seen_subcommand_from status' -l watch -d 'Show it every 2 s'
 complete -c msp-agent -n __fish_use_subcommand -a collectors -d 'List the collectors'
