@@ -26,7 +26,9 @@ std::string seconds_text(double seconds) {
 }
 
 std::string count_text(double count) {
-  return std::isfinite(count) && count >= 0 ? grouped(static_cast<std::uint64_t>(count)) : "-";
+  return std::isfinite(count) && count >= 0
+             ? grouped(static_cast<std::uint64_t>(std::min(count, 1e18)))
+             : "-";
 }
 
 std::string bytes_text(double bytes) {
@@ -38,7 +40,7 @@ std::string bytes_text(double bytes) {
 }
 
 std::string moment_text(double wall_seconds) {
-  if (!std::isfinite(wall_seconds)) return "at an unknown time";
+  if (!std::isfinite(wall_seconds) || std::abs(wall_seconds) > 1e11) return "at an unknown time";
   const auto seconds = static_cast<std::time_t>(wall_seconds);
   std::tm local{};
   ::localtime_r(&seconds, &local);

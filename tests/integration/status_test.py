@@ -47,7 +47,7 @@ def said(config: pathlib.Path, code: int, *wanted: str) -> str:
 
 def when_all_is_well_the_first_line_says_so() -> None:
     with temporary_folder() as folder, receiving() as receiver:
-        config = write_config(folder, f"{receiver.url}?key={SECRET}", more=f"  bearer_token: {SECRET}\n")
+        config = write_config(folder, receiver.url, more=f"  bearer_token: {SECRET}\n")
         with running(config) as agent:
             text = poll_until("all is well", lambda: said(config, 0, "all is well\n"), process=agent)
             assert text.startswith("all is well\n"), text
@@ -82,13 +82,15 @@ def an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept() -> None:
         port = free_port()
         config = write_config(folder, receiver.url)
         config.write_text(config.read_text().replace(
-            "remote_write:\n  url: ", f"remote_write:\n- url: http://127.0.0.1:{port}/api/v1/write\n- url: "))
+            "remote_write:\n  url: ", f"remote_write:\n- url: http://127.0.0.1:{port}/api/v1/write?key={SECRET}\n- url: "))
         with running(config) as agent:
             text = poll_until("trouble", lambda: said(
                 config, 1, f"cannot reach http://127.0.0.1:{port}/api/v1/write: ", " samples kept", "tried again",
                 "delivering", "retrying"), process=agent)
             assert text.startswith("cannot reach "), text
-            told = json.loads(status(config, "--json").stdout)
+            json_text = status(config, "--json").stdout
+        assert SECRET not in text + json_text, "the secret is shown"
+        told = json.loads(json_text)
         down, up = told["endpoints"]
         assert down["backlog_samples"] > 0 and down["last_success"] is None and down["last_error"], down
         assert up["state"] == "delivering" and up["last_error"] == "", up
@@ -115,7 +117,8 @@ def an_agent_that_was_killed_is_not_running() -> None:
         with running(config) as agent:
             agent.send(signal.SIGKILL)
             agent.wait(10)
-            text = said(config, 1, f"msp-agent is not running: process {agent.pid} is gone", "systemctl start msp-agent")
+            text = said(config, 1, f"msp-agent is not running: process {agent.pid} is gone",
+                        "systemctl start msp-agent")
             assert text.startswith("msp-agent is not running"), text
             assert json.loads(status(config, "--json").stdout)["running"] is False
 
