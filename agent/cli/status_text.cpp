@@ -21,7 +21,7 @@ constexpr double kFirstAnswerSeconds = 60;
 
 std::string seconds_text(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "-";
-  if (seconds > 0 && seconds < 1) return cat(std::round(seconds * 1e4) / 10, " ms");
+  if (seconds > 0 && seconds < 1) return cat(std::round(seconds * 1e5) / 100, " ms");
   return duration_text(static_cast<std::int64_t>(std::min(seconds, 3e9)) * kNsPerSecond);
 }
 

@@ -81,8 +81,9 @@ def an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         port = free_port()
         config = write_config(folder, receiver.url)
+        down = f"http://127.0.0.1:{port}/api/v1/write?key={SECRET}"
         config.write_text(config.read_text().replace(
-            "remote_write:\n  url: ", f"remote_write:\n- url: http://127.0.0.1:{port}/api/v1/write?key={SECRET}\n- url: "))
+            "remote_write:\n  url: ", f"remote_write:\n- url: {down}\n- url: "))
         with running(config) as agent:
             text = poll_until("trouble", lambda: said(
                 config, 1, f"cannot reach http://127.0.0.1:{port}/api/v1/write: ", " samples kept", "tried again",

@@ -44,7 +44,7 @@ TEST_CASE("the verdict on an agent that is well") {
 TEST_CASE("a backlog that gets less is well, one that does not is not") {
   const auto less = text_for(
       R"({"name": "u", "state": "delivering", "lag_seconds": 3600, "drained_in_seconds": 60})");
-  CHECK(less.headline == "all is well: a backlog is being delivered, for about 1 m more\n");
+  CHECK(less.headline == "all is well: a backlog is being delivered, for about 1 m 0 s more\n");
   const auto stuck = text_for(
       R"({"name": "u", "state": "delivering", "lag_seconds": 3600, "drained_in_seconds": null})");
   CHECK_FALSE(stuck.is_well);
@@ -54,11 +54,11 @@ TEST_CASE("a backlog that gets less is well, one that does not is not") {
 TEST_CASE("what is wrong comes first, with what to do") {
   const auto down = text_for(endpoint("retrying", ""));
   CHECK_FALSE(down.is_well);
-  CHECK(
-      down.headline ==
-      "cannot reach https://c/w: no route; 7 samples kept\n"
-      "  It is tried again by itself; the buffer has room for about 2 h. Look at the network, the "
-      "proxy and the centre.\n");
+  CHECK(down.headline ==
+        "cannot reach https://c/w: no route; 7 samples kept\n"
+        "  It is tried again by itself; the buffer has room for about 2 h 0 m. Look at the "
+        "network, the "
+        "proxy and the centre.\n");
   const auto refused = text_for(endpoint("misconfigured", ""));
   CHECK(refused.headline.find("Somebody must mend it") != std::string::npos);
   const auto disk = text_for(endpoint("delivering", ""), R"(, "memory_only": true)");
