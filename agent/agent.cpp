@@ -22,6 +22,7 @@
 #include "agent/self/self_metrics.h"
 #include "agent/self/service.h"
 #include "agent/self/stats.h"
+#include "agent/self/status_file.h"
 
 namespace msp {
 namespace {
@@ -131,6 +132,7 @@ class Agent {
         source_(std::make_unique<Source>(config_, paths_, stats_, &buffer_)),
         schedule_(make_schedule(config_)),
         service_(Notify::from_environment()),
+        status_file_(config_.buffer),
         delivery_(buffer_, stats_) {}
 
   /// Ticks until a signal says stop. False where the buffer's disk hangs: then its thread still
@@ -141,11 +143,13 @@ class Agent {
     delivery_.set_endpoints(config_.endpoints);
     int signal = 0;
     while (signal != SIGTERM && signal != SIGINT) {
-      signal = wait_for_signal(signals, std::min(schedule_.due_ns(), service_.due_ns()));
+      signal = wait_for_signal(
+          signals, std::min({schedule_.due_ns(), service_.due_ns(), status_file_.due_ns()}));
       if (signal == SIGHUP) reload();
       const auto now_ns = clock_ns(CLOCK_BOOTTIME);
       if (now_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, buffer_));
       if (now_ns >= schedule_.due_ns()) tick(now_ns);
+      if (now_ns >= status_file_.due_ns()) write_status(now_ns);
     }
     return stop(signal);
   }
@@ -166,6 +170,18 @@ class Agent {
     last_series_ = std::move(series);
     buffer_.append(std::move(scrape));
     service_.ticked(clock_ns(CLOCK_BOOTTIME));
+    status_file_.ticked(clock_ns(CLOCK_BOOTTIME));
+  }
+
+  void write_status(std::int64_t now_ns, bool stopped = false) {
+    status_file_.write(now_ns, {.config = config_,
+                                .service = make_report(stats_, buffer_),
+                                .buffer = buffer_.state(),
+                                .collectors = source_->scraper.outcomes(),
+                                .samples_per_tick = last_series_ ? last_series_->size() : 0,
+                                .ticks_skipped = stats_.ticks_skipped,
+                                .resident_bytes = source_->self_metrics.resident_bytes(),
+                                .stopped = stopped});
   }
 
   /// Takes over what has changed in the configuration, or leaves all as it is where there is an
@@ -204,6 +220,7 @@ class Agent {
     service_.stopping(line);
     const bool closed = delivery_.stop();
     tell_what_is_left(stats_, buffer_);
+    if (closed) write_status(clock_ns(CLOCK_BOOTTIME), true);
     return closed;
   }
 
@@ -215,6 +232,7 @@ class Agent {
   std::unique_ptr<Source> source_;
   Schedule schedule_;
   Service service_;
+  StatusFile status_file_;
   Delivery delivery_;
   std::int64_t last_timestamp_ms_ = 0;
   std::shared_ptr<const SeriesSet> last_series_;

@@ -56,6 +56,8 @@ void Scraper::run(Part& part, const Tick& tick) {
   }
   part.duration_seconds = static_cast<double>(monotonic_ns() - begin_ns) / kNsPerSecond;
   part.success = outcome.has_value();
+  part.has_data = outcome || outcome.error().kind != Error::Kind::no_data;
+  part.series = outcome ? part.writer->samples() : 0;
   if (!outcome && outcome.error().text != part.last_error) {
     part.last_error = outcome.error().text;
     setup_.on_health_change(part.name, &outcome.error());
@@ -63,6 +65,15 @@ void Scraper::run(Part& part, const Tick& tick) {
     part.last_error.clear();
     setup_.on_health_change(part.name, nullptr);
   }
+}
+
+std::vector<Scraper::Outcome> Scraper::outcomes() const {
+  std::vector<Outcome> outcomes;
+  for (const auto& part : parts_) {
+    outcomes.push_back({part.name, part.success, part.has_data, part.duration_seconds, part.series,
+                        part.last_error});
+  }
+  return outcomes;
 }
 
 void Scraper::add_health(SampleWriter& out) {

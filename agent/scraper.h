@@ -34,6 +34,16 @@ class Scraper {
     SelfSamples self_samples = [](SampleWriter&) {};
   };
 
+  /// How a collector's last tick went.
+  struct Outcome {
+    std::string_view name;
+    bool success = false;
+    bool has_data = true;  // false: the host does not have what it reads, and never mind
+    double duration_seconds = 0;
+    std::size_t series = 0;
+    std::string_view error;  // empty: it worked
+  };
+
   explicit Scraper(Setup setup);
   ~Scraper();
 
@@ -41,13 +51,18 @@ class Scraper {
   /// samples only.
   Scrape scrape(std::int64_t wall_ns);
 
+  /// Valid until the next tick.
+  std::vector<Outcome> outcomes() const;
+
  private:
   struct Part {
     std::string_view name;
     std::unique_ptr<Collector> collector;
     SampleWriter* writer;
     bool success = false;
+    bool has_data = true;
     double duration_seconds = 0;
+    std::size_t series = 0;
     std::string last_error = {};  // empty: it worked
   };
 

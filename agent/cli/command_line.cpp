@@ -29,6 +29,13 @@ CLI::App* add_convert_alloy(CLI::App& app, ConvertOptions& options) {
   return command;
 }
 
+CLI::App* add_status(CLI::App& app, StatusOptions& options) {
+  auto* command = app.add_subcommand("status", "Say what the running agent does, and how it fares");
+  auto* json = command->add_flag("--json", options.json, "As JSON");
+  command->add_flag("--watch", options.watch, "Show it every 2 s, until q")->excludes(json);
+  return command;
+}
+
 /// "/host/proc/" is "/host/proc", "/" stays.
 void strip_trailing_slashes(std::string& path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -93,6 +100,8 @@ int run_command_line(int argc, char** argv) {
   CheckOptions check_options;
   checking->add_flag("--offline", check_options.offline, "Only read the configuration");
   checking->add_flag("--json", check_options.json, "One object, for programs");
+  StatusOptions status_options;
+  auto* showing = add_status(app, status_options);
   InitOptions init_options;
   auto* initializing = app.add_subcommand("init", "Write the configuration, from flags or answers");
   add_init_options(*initializing, init_options);
@@ -112,6 +121,7 @@ int run_command_line(int argc, char** argv) {
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
   if (collectors->parsed()) return list_collectors();
   if (checking->parsed()) return check(options, check_options);
+  if (showing->parsed()) return status(options, status_options);
   if (initializing->parsed()) return init(options, init_options);
   if (convert->parsed()) return convert_alloy(convert_options);
   return is_dry_run ? dry_run(options, dry) : run(options);

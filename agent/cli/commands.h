@@ -44,9 +44,15 @@ struct ConvertOptions {
   std::string from = "alloy";  // or prometheus
 };
 
+struct StatusOptions {
+  bool json = false;
+  bool watch = false;  // on a terminal, until somebody has seen enough
+};
+
 int run(const GlobalOptions& options);
 int dry_run(const GlobalOptions& options, const DryRunOptions& wanted);
 int check(const GlobalOptions& options, const CheckOptions& wanted);
+int status(const GlobalOptions& options, const StatusOptions& wanted);
 int init(const GlobalOptions& options, const InitOptions& wanted);
 int list_collectors();
 int convert_alloy(const ConvertOptions& options);

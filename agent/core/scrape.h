@@ -43,6 +43,9 @@ class SampleWriter {
   void add(const Family& family, LabelValues label_values, double value);
   void add(const Family& family, double value) { add(family, {}, value); }
 
+  /// Added in this tick.
+  std::size_t samples() const { return values_.size(); }
+
  private:
   friend class ScrapeBuilder;
 

@@ -81,15 +81,19 @@ void SelfMetrics::add_to(SampleWriter& out) {
 
 void SelfMetrics::add_process(SampleWriter& out) {
   out.add(kCpuSeconds, static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond);
+  if (const auto bytes = resident_bytes()) out.add(kResidentMemory, *bytes);
+}
+
+std::optional<double> SelfMetrics::resident_bytes() {
   // /proc/self/statm, in pages: total resident shared text lib data dirty
   const auto statm = statm_.read();
-  if (!statm) return;
+  if (!statm) return std::nullopt;
   auto words = *statm;
   next_word(words);
-  if (const auto pages = parse_number<std::uint64_t>(next_word(words))) {
-    static const auto page_size = static_cast<double>(::sysconf(_SC_PAGESIZE));
-    out.add(kResidentMemory, number(*pages) * page_size);
-  }
+  const auto pages = parse_number<std::uint64_t>(next_word(words));
+  if (!pages) return std::nullopt;
+  static const auto page_size = static_cast<double>(::sysconf(_SC_PAGESIZE));
+  return number(*pages) * page_size;
 }
 
 void SelfMetrics::add_buffer(SampleWriter& out) {

@@ -1,6 +1,7 @@
 // The agent's own samples: msp_agent_*.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "agent/buffer/buffer.h"
@@ -17,6 +18,9 @@ class SelfMetrics {
   SelfMetrics(const AgentStats& stats, const Buffer* buffer) : stats_(stats), buffer_(buffer) {}
 
   void add_to(SampleWriter& out);
+
+  /// Nothing, where the kernel does not say.
+  std::optional<double> resident_bytes();
 
  private:
   void add_process(SampleWriter& out);

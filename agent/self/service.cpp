@@ -16,32 +16,32 @@ constexpr std::int64_t kReportAtLeastEveryNs = 30 * kNsPerSecond;
 // A request ends at its time-out; a host that is short of CPU or memory is late with it.
 constexpr std::int64_t kStuckAfterNs = 60 * kNsPerSecond;
 
-std::string status_of(const EndpointReport& endpoint, std::int64_t now_ms) {
-  const auto waiting = grouped(endpoint.waiting);
-  switch (endpoint.state) {
+}  // namespace
+
+std::string EndpointReport::sentence(std::int64_t now_ms) const {
+  const auto behind = grouped(waiting);
+  switch (state) {
     case EndpointState::starting:
-      return cat("connecting to ", endpoint.name, ", ", waiting, " behind");
+      return cat("connecting to ", name, ", ", behind, " behind");
     case EndpointState::delivering:
-      return cat("delivering to ", endpoint.name, ", ", waiting, " behind");
+      return cat("delivering to ", name, ", ", behind, " behind");
     case EndpointState::retrying:
     case EndpointState::misconfigured:
       break;
   }
-  const bool answered = endpoint.error.starts_with("HTTP ");
-  auto text = cat(answered ? "cannot deliver to " : "cannot reach ", endpoint.name);
+  const bool answered = error.starts_with("HTTP ");
+  auto text = cat(answered ? "cannot deliver to " : "cannot reach ", name);
   // After a clock that was set back, nothing is better than something wrong.
-  if (endpoint.last_success_ms != 0 && now_ms > endpoint.last_success_ms) {
-    text += cat(" for ", duration_text((now_ms - endpoint.last_success_ms) * kNsPerMs));
+  if (last_success_ms != 0 && now_ms > last_success_ms) {
+    text += cat(" for ", duration_text((now_ms - last_success_ms) * kNsPerMs));
   }
-  return cat(text, ": ", endpoint.error, "; ", waiting, " samples kept");
+  return cat(text, ": ", error, "; ", behind, " samples kept");
 }
-
-}  // namespace
 
 std::string ServiceReport::status(std::int64_t now_ms) const {
   std::string line;
   for (const auto& endpoint : endpoints) {
-    line += cat(line.empty() ? "" : " | ", status_of(endpoint, now_ms));
+    line += cat(line.empty() ? "" : " | ", endpoint.sentence(now_ms));
   }
   if (memory_only) line += " | the buffer's disk cannot be used: samples are kept in memory only";
   if (free_space_guard) line += " | the buffer's disk is nearly full: samples are kept in memory";
@@ -62,13 +62,22 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
 ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
   ServiceReport report;
   for (const auto& endpoint : stats.endpoints) {
+    const auto kept = buffer.state(endpoint.number);
     report.endpoints.push_back({.name = endpoint.name,
-                                .waiting = buffer.state(endpoint.number).samples,
+                                .waiting = kept.samples,
                                 .state = endpoint.state,
                                 .error = endpoint.last_error(),
                                 .last_success_ms = endpoint.last_success_ms,
                                 .timeout_ns = endpoint.timeout_ns,
-                                .request_since_ns = endpoint.request_since_ns});
+                                .request_since_ns = endpoint.request_since_ns,
+                                .removed = endpoint.removed,
+                                .protocol = endpoint.protocol.load(),
+                                .oldest_ms = kept.samples == 0 ? 0 : kept.oldest_timestamp_ms,
+                                .sent = endpoint.samples_sent,
+                                .rejected = endpoint.samples_rejected,
+                                .dropped = std::to_array(kept.dropped),
+                                .requests = endpoint.requests,
+                                .retries = endpoint.retries});
   }
   const auto state = buffer.state();
   report.memory_only = state.memory_only;

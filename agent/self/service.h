@@ -11,6 +11,7 @@
 // answer does not count either.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -30,6 +31,19 @@ struct EndpointReport {
   std::int64_t last_success_ms = 0;   // wall clock; 0: never
   std::int64_t timeout_ns = 0;        // of a request
   std::int64_t request_since_ns = 0;  // monotonic; 0: none is under way
+
+  // What the status file says beside that.
+  bool removed = false;  // from the configuration
+  std::string protocol = {};
+  std::int64_t oldest_ms = 0;  // timestamp of the oldest sample that waits; 0: none does
+  std::uint64_t sent = 0;      // samples
+  std::uint64_t rejected = 0;  // samples
+  std::array<std::uint64_t, kDropReasons> dropped = {};  // samples, by DropReason
+  std::uint64_t requests = 0;
+  std::uint64_t retries = 0;
+
+  /// "delivering to https://..., 0 behind", or what is wrong.
+  std::string sentence(std::int64_t now_ms) const;
 };
 
 struct ServiceReport {
@@ -37,8 +51,7 @@ struct ServiceReport {
   bool memory_only = false;       // the buffer's disk cannot be used
   bool free_space_guard = false;  // or is nearly full
 
-  /// "delivering to https://..., 0 behind", a part for each endpoint, and what is wrong with the
-  /// disk.
+  /// A part for each endpoint, and what is wrong with the disk.
   std::string status(std::int64_t now_ms) const;
 
   /// What has stopped and would run again after a restart, as a sentence; empty: nothing. `now_ns`

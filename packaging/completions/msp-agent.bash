@@ -25,10 +25,10 @@ _msp_agent() {
   case $current in
     -*)
       mapfile -t COMPREPLY < <(compgen -W '-h --help --config --dry-run --collectors --diff --path.procfs --path.sysfs
-        --path.rootfs --log-level --version --offline --json --customer-id --server-name --environment --url --username
+        --path.rootfs --log-level --version --offline --json --watch --customer-id --server-name --environment --url --username
         --password-file --bearer-token-file --ca-file --label --force --env-file --from' -- "$current")
       ;;
-    *) mapfile -t COMPREPLY < <(compgen -W 'run check init convert-alloy collectors' -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W 'run check status init convert-alloy collectors' -- "$current") ;;
   esac
 }
 complete -F _msp_agent msp-agent

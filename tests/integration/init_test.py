@@ -1,14 +1,13 @@
 """msp-agent init: a configuration from flags or from answers on a terminal, and nothing of anybody's lost."""
 import os
 import pathlib
-import pty
 import re
-import select
 import stat
 import subprocess
 
-from support.agent import BINARY, ROOT, run_once, temporary_folder
+from support.agent import ROOT, run_once, temporary_folder
 from support.check import run_checks
+from support.terminal import Terminal
 
 URL = "https://monitor.example.com/api/v1/write"
 
@@ -105,42 +104,6 @@ def the_cloud_is_read_from_files_of_the_host() -> None:
         assert init(config, "--force", "--customer-id", "alpha", "--url", URL, "--label", "csp=own", *paths
                     ).returncode == 0
         assert "csp: 'own'" in config.read_text(), config.read_text()
-
-
-class Terminal:
-    """The command on a terminal of its own."""
-
-    def __init__(self, *arguments: str):
-        self.said = ""
-        self._read = 0
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            os.execv(BINARY, [BINARY, *arguments])
-
-    def answer(self, question: str, text: str) -> None:
-        """Waits for the question, then types a line."""
-        while question not in self.said[self._read:]:
-            self._more(question)
-        self._read = len(self.said)
-        os.write(self._terminal, (text + "\n").encode())
-
-    def end(self) -> int:
-        """The exit code."""
-        try:
-            while True:
-                self._more("its end")
-        except OSError:  # the other side is closed
-            pass
-        os.close(self._terminal)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-
-    def _more(self, what: str) -> None:
-        ready, _, _ = select.select([self._terminal], [], [], 20)
-        assert ready, f"waiting for {what}; it said: {self.said}"
-        read = os.read(self._terminal, 4096)
-        if not read:
-            raise OSError("closed")
-        self.said += read.decode()
 
 
 def on_a_terminal_it_asks_and_asks_again() -> None:

@@ -1,0 +1,138 @@
+#include "agent/cli/seen_status.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "agent/core/clock.h"
+#include "agent/core/file.h"
+#include "agent/core/text.h"
+#include "agent/self/process.h"
+
+namespace msp {
+namespace {
+
+constexpr std::size_t kBytesMax = 1 << 20;
+constexpr double kStaleAfterUpdates = 3;
+constexpr double kStaleAtLeastSeconds = 10;  // a host that is short of CPU is late
+
+/// The process that wrote the file, if it is still there.
+std::optional<ProcessStat> writer_of(const Node* root) {
+  const auto pid = parse_number<pid_t>(text_of(root, "pid")).value_or(0);
+  if (pid <= 0) return std::nullopt;
+  const auto process = read_process(pid);
+  if (process) {
+    const bool is_same = text_of(root, "start_ticks") == cat(process->start_ticks);
+    if (!is_same || process->state == 'Z' || process->state == 'X') return std::nullopt;
+    return *process;
+  }
+  // A /proc with hidepid shows processes of others to root only.
+  const bool is_there = ::kill(pid, 0) == 0 || errno == EPERM;
+  return is_there ? std::optional(ProcessStat{}) : std::nullopt;
+}
+
+SeenStatus unreadable(const std::string& path, std::string problem) {
+  return {.life = SeenStatus::Life::unreadable, .problem = std::move(problem), .path = path};
+}
+
+}  // namespace
+
+SeenStatus read_status(std::string text, const std::string& path) {
+  const auto document = parse_document(text);
+  const auto* root = document.root.get();
+  const bool is_ours = root != nullptr && text.starts_with("{") && find_value(root, "pid") &&
+                       find_value(root, "endpoints") && find_value(root, "process");
+  if (!is_ours) {
+    return unreadable(path, cat("not a status of msp-agent, or only a part of one: ", path,
+                                "; a running agent replaces it by itself"));
+  }
+  SeenStatus seen{.life = SeenStatus::Life::running, .path = path};
+  seen.text = std::move(text);
+  seen.root = document.root;
+  return seen;
+}
+
+SeenStatus see_status(const std::vector<std::string>& paths, std::int64_t boot_ns) {
+  for (const auto& path : paths) {
+    struct stat file {};
+    if (::stat(path.c_str(), &file) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) continue;
+    } else if (!S_ISREG(file.st_mode)) {
+      return unreadable(path, cat(path, " is not a regular file"));
+    }
+    const auto text = read_file(path, kBytesMax);
+    if (!text) {
+      // Why not, for read_file() puts it in words.
+      const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+      const bool is_refused = !fd && (errno == EACCES || errno == EPERM);
+      return unreadable(path, is_refused
+                                  ? cat("this user may not read ", path,
+                                        ": run as root or as a member of the group msp-agent")
+                                  : text.error().text);
+    }
+    auto seen = read_status(*text, path);
+    if (!seen.root) return seen;
+    const auto* root = seen.root.get();
+    seen.age_seconds =
+        static_cast<double>(boot_ns) / kNsPerSecond - number_of(root, "updated_boottime");
+    const auto writer = writer_of(root);
+    const auto stale =
+        std::max(kStaleAtLeastSeconds, kStaleAfterUpdates * number_of(root, "update_seconds"));
+    if (is_true(root, "stopped")) {
+      seen.life = SeenStatus::Life::stopped;
+    } else if (!writer) {
+      seen.life = SeenStatus::Life::gone;
+    } else if (seen.age_seconds > stale) {
+      seen.life = SeenStatus::Life::hangs;
+      seen.process_state = writer->state;
+    }
+    return seen;
+  }
+  return {.life = SeenStatus::Life::absent};
+}
+
+const Node* find_value(const Node* mapping, std::string_view key) {
+  if (mapping == nullptr) return nullptr;
+  for (const auto& entry : mapping->entries) {
+    if (entry.key == key) return entry.value.get();
+  }
+  return nullptr;
+}
+
+std::string text_of(const Node* mapping, std::string_view key) {
+  const auto* value = find_value(mapping, key);
+  auto text = value != nullptr ? value->text : std::string();
+  for (auto& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  // U+0080 to U+009F are commands to a terminal as well.
+  for (std::size_t i = 0; i + 1 < text.size(); ++i) {
+    const auto next = static_cast<unsigned char>(text[i + 1]);
+    if (text[i] == '\xc2' && next < 0xa0) text.replace(i, 2, "  ");
+  }
+  return text;
+}
+
+double number_of(const Node* mapping, std::string_view key) {
+  return parse_number<double>(text_of(mapping, key)).value_or(NAN);
+}
+
+bool is_true(const Node* mapping, std::string_view key) {
+  return text_of(mapping, key) == "true";
+}
+
+std::vector<const Node*> items_of(const Node* mapping, std::string_view key) {
+  std::vector<const Node*> items;
+  const auto* list = find_value(mapping, key);
+  if (list == nullptr) return items;
+  for (const auto& item : list->items) items.push_back(item.get());
+  return items;
+}
+
+}  // namespace msp

@@ -1,0 +1,46 @@
+// The running agent as another process sees it: its status file, and whether the process that wrote
+// it is still there. Changes nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/config/document.h"
+
+namespace msp {
+
+struct SeenStatus {
+  enum class Life {
+    running,
+    hangs,       // the process is there, and its file is old
+    stopped,     // it ended in an orderly way
+    gone,        // it did not: killed, or the host went down
+    unreadable,  // there is a file, and `problem` is why it says nothing
+    absent,      // there is no file
+  };
+  Life life = Life::absent;
+  std::string problem = {};
+  std::string path = {};
+  std::string text = {};     // of the file
+  NodePtr root = {};         // of the file; null: unreadable or absent
+  double age_seconds = 0;    // of the file
+  char process_state = '?';  // of a process that hangs, see ProcessStat
+};
+
+/// Of the first file that is there. `boot_ns` is CLOCK_BOOTTIME now.
+SeenStatus see_status(const std::vector<std::string>& paths, std::int64_t boot_ns);
+
+/// What a status file's text says, without a look at the process. `path` is for messages.
+SeenStatus read_status(std::string text, const std::string& path);
+
+// Values of the file. What is not there is empty, NaN or false: another version wrote it.
+const Node* find_value(const Node* mapping, std::string_view key);
+std::string text_of(const Node* mapping, std::string_view key);  // fit for a terminal
+double number_of(const Node* mapping, std::string_view key);
+bool is_true(const Node* mapping, std::string_view key);
+std::vector<const Node*> items_of(const Node* mapping, std::string_view key);
+
+}  // namespace msp

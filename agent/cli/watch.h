@@ -1,0 +1,13 @@
+// A text that is drawn anew on a terminal until somebody has seen enough of it.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace msp {
+
+/// Shows what `draw` gives, every 2 s, until q, Ctrl-C or a signal that ends a program; then the
+/// terminal is as it was. stdin and stdout are a terminal.
+void watch(const std::function<std::string()>& draw);
+
+}  // namespace msp

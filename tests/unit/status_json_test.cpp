@@ -1,0 +1,72 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "agent/cli/seen_status.h"
+#include "agent/config/document.h"
+#include "agent/core/json.h"
+#include "agent/core/text.h"
+
+namespace msp {
+namespace {
+
+std::string random_text(std::mt19937& random) {
+  // Bytes of every kind, and whole characters at the edges of what YAML and terminals take.
+  const char* const kPieces[] = {
+      "\"",       "\\",           "\n",   "\r\n", "\t",           "\xc2\x85",
+      "\xc2\x9b", "\xe2\x80\xa8", "\x7f", "---",  "\xef\xbb\xbf", "\xf0\x9f\x98\x80",
+      ": ",       " #",           "{["};
+  std::string text;
+  for (auto left = random() % 40; left > 0; --left) {
+    if (random() % 2 == 0) {
+      text += kPieces[random() % std::size(kPieces)];
+    } else {
+      text += static_cast<char>(random() % 256);
+    }
+  }
+  return text;
+}
+
+TEST_CASE("what the JSON writer writes, the YAML reader reads back") {
+  std::mt19937 random(20261121);
+  for (int round = 0; round < 2000; ++round) {
+    auto wanted = random_text(random);
+    JsonWriter writer;
+    writer.open_list("items");
+    writer.open_object();
+    writer.add("text", wanted);
+    writer.close();
+    writer.close();
+    writer.add("number", 1.5);
+    const auto json = writer.finish();
+    CAPTURE(json);
+    const auto document = parse_document(json);
+    REQUIRE(document.error.empty());
+    const auto items = items_of(document.root.get(), "items");
+    REQUIRE(items.size() == 1);
+    make_utf8(wanted);
+    REQUIRE(find_value(items[0], "text")->text == wanted);
+    REQUIRE(number_of(document.root.get(), "number") == 1.5);
+  }
+}
+
+TEST_CASE("JSON has no NaN, and an empty list is one") {
+  JsonWriter writer;
+  writer.add("a", NAN);
+  writer.add("b", INFINITY);
+  writer.add("c", true);
+  writer.add("d", 18446744073709551615U);
+  writer.open_list("e");
+  CHECK(writer.finish() ==
+        "{\n  \"a\": null,\n  \"b\": null,\n  \"c\": true,\n  \"d\": 18446744073709551615,\n"
+        "  \"e\": []\n}\n");
+}
+
+TEST_CASE("what is shown to a person holds no command to his terminal") {
+  const auto document = parse_document(R"({"a": "x\u001b[2Jy\u009bz"})");
+  CHECK(text_of(document.root.get(), "a") == "x [2Jy  z");
+}
+
+}  // namespace
+}  // namespace msp
