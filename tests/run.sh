@@ -36,7 +36,8 @@ done
 case $presets in *release*) presets="$presets release-arm64" ;; esac
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan='answers check config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup tls'
+under_asan="answers check config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup"
+under_asan="$under_asan status tls"
 under_tsan='answers delivery loop outage real_server reload'
 # Package tests that take minutes.
 slow='reproducible boot_kernel boot_others same_packages'

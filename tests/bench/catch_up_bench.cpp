@@ -1,0 +1,104 @@
+// How fast a backlog gets to a real receiver, and what it costs the agent.
+//
+//   catch_up_bench URL [HOURS [PROTOCOL]]     PROTOCOL: auto (default) prometheus-1.0
+//   prometheus-2.0
+//
+// Fills a buffer on disk with that many hours (24) of a model host at 15 s, as an outage leaves it,
+// and lets the agent's own Sender deliver it with catch_up_rate unlimited. The random wait before a
+// backlog begins is not counted; the rests between requests are.
+#include <malloc.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "agent/buffer/buffer.h"
+#include "agent/core/clock.h"
+#include "agent/core/text.h"
+#include "agent/remote_write/sender.h"
+#include "tests/bench/host_model.h"
+
+namespace {
+
+using namespace msp;
+
+constexpr int kScrapesPerHour = 240;
+
+std::unique_ptr<Buffer> open(const std::string& folder, const EndpointConfig& endpoint) {
+  Buffer::Options options;
+  options.endpoints = {endpoint.name()};
+  options.folder = options.head_folder = folder;
+  auto buffer = Buffer::open(std::move(options));
+  if (buffer) return std::move(*buffer);
+  std::fprintf(stderr, "catch_up_bench: %s\n", buffer.error().text.c_str());
+  std::exit(1);
+}
+
+void fill(Buffer& buffer, int scrapes) {
+  bench::HostModel model({.cpus = 4, .disks = 2, .devices = 2, .filesystems = 4});
+  const auto first_ms = wall_ns() / kNsPerMs - std::int64_t{scrapes} * 15'000;
+  for (int i = 0; i < scrapes; ++i) {
+    auto scrape = model.tick();
+    scrape.timestamp_ms = first_ms + std::int64_t{i} * 15'000;
+    buffer.append(std::move(scrape));
+    if (i % 200 == 199) buffer.disk_round(std::numeric_limits<std::int64_t>::max());
+  }
+  buffer.disk_round(std::numeric_limits<std::int64_t>::max());
+}
+
+double cpu_seconds() {
+  return static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: catch_up_bench URL [HOURS [PROTOCOL]]\n");
+    return 2;
+  }
+  mallopt(M_ARENA_MAX, 1);
+  init_http();
+  EndpointConfig endpoint;
+  endpoint.url = argv[1];
+  endpoint.catch_up_rate = 0;
+  const std::string_view protocol = argc > 3 ? argv[3] : "auto";
+  if (protocol == "prometheus-1.0") endpoint.protocol = Protocol::prometheus_1_0;
+  if (protocol == "prometheus-2.0") endpoint.protocol = Protocol::prometheus_2_0;
+  const int scrapes = (argc > 2 ? std::atoi(argv[2]) : 24) * kScrapesPerHour;
+
+  const auto folder = std::filesystem::temp_directory_path() / cat("catch-up-", wall_ns());
+  fill(*open(folder, endpoint), scrapes);
+  EndpointStats stats(endpoint.name());
+  {
+    const auto buffer = open(folder, endpoint);
+    const auto waiting = [&] { return buffer->state(0).samples; };
+    const auto all = waiting();
+    std::printf("%zu samples wait in %zu segments\n", all, buffer->state().segments);
+    Sender sender(endpoint, 0, *buffer, stats);
+    std::thread sending([&] { sender.run(); });
+    const auto poll = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+    while (waiting() == all) poll();
+    const auto first = all - waiting();
+    const auto began_ns = monotonic_ns();
+    const auto began_cpu = cpu_seconds();
+    const auto began_bytes = stats.bytes_sent.load();
+    while (waiting() > 0) poll();
+    const auto seconds = static_cast<double>(monotonic_ns() - began_ns) / kNsPerSecond;
+    const auto samples = static_cast<double>(all - first);
+    std::printf("%s: %.0f samples/s, %.2f bytes/sample, %.0f ns CPU per sample, %.2f s\n",
+                stats.protocol.load(), samples / seconds,
+                static_cast<double>(stats.bytes_sent - began_bytes) / samples,
+                (cpu_seconds() - began_cpu) / samples * 1e9, seconds);
+    sender.stop_at(monotonic_ns());
+    buffer->stop();
+    sending.join();
+  }
+  std::filesystem::remove_all(folder);
+  return 0;
+}
