@@ -54,4 +54,24 @@ def after_an_outage_nothing_is_refused_and_nothing_is_missing() -> None:
     assert len(arrived) >= 10 and all(gap < 1.5 for gap in gaps), f"ticks are missing: {gaps} s apart"
 
 
-run_checks(it_delivers_every_series_with_its_labels, after_an_outage_nothing_is_refused_and_nothing_is_missing)
+def in_another_order_it_refuses_and_the_loss_is_counted_and_told() -> None:
+    """What oldest_first is for, and that the two checks above can fail."""
+    with temporary_folder() as folder:
+        port = free_port()
+        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write",
+                              more="  protocol: prometheus-1.0\n  order: fresh_first\n")
+        with running_prometheus(folder, port) as server, running_agent(config) as agent:
+            poll_until("3 ticks", lambda: len(ticks(server)) >= 3, process=agent)
+            server.process.stop()
+            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
+            time.sleep(5)  # what is to wait: five ticks
+            with running_prometheus(folder, port) as again:
+                poll_until("the refusal in the log", lambda: "refuses samples" in agent.log(), 120, agent)
+                dropped = f'msp_agent_samples_dropped_total{{server_name="{SERVER}",reason="rejected"}}'
+                poll_until("the loss in its own metrics", lambda: any(
+                    float(series["values"][-1][1]) > 0 for series in again.series(dropped)), 30, agent)
+            assert "out of order" in agent.log(), agent.log()
+
+
+run_checks(it_delivers_every_series_with_its_labels, after_an_outage_nothing_is_refused_and_nothing_is_missing,
+           in_another_order_it_refuses_and_the_loss_is_counted_and_told)
