@@ -20,12 +20,22 @@ from support.service import (configure, machine_with_agent, main_pid, messages, 
                              systemd_version, wait_until_restarted, wait_until_status)
 from support.victoria_metrics import running_victoria_metrics
 
+BACKLOG_SECONDS_MAX = 100
 SUITE = os.environ.get("BOOT_SUITE", "bookworm")
 
 
 def ticks_until(receiver: Receiver, count: int) -> list[int]:
     """Timestamps that arrived, once each, in order; at least `count` of them."""
     return poll_until(f"{count} ticks", lambda: (ticks := sorted(set(receiver.timestamps())))[count - 1:] and ticks, 40)
+
+
+def all_ticks(machine: Container, receiver: Receiver, oldest_before: int) -> list[int]:
+    """Those that arrived when nothing waits any more, once each, in order. A backlog comes behind the newest ticks, and
+    after a random wait."""
+    poll_until(f"ticks from before {oldest_before}", lambda: min(receiver.timestamps(), default=oldest_before) <
+               oldest_before, BACKLOG_SECONDS_MAX)
+    wait_until_status(machine, "0 behind", BACKLOG_SECONDS_MAX)
+    return sorted(set(receiver.timestamps()))
 
 
 def gaps(ticks: list[int]) -> list[tuple[int, int]]:
@@ -44,7 +54,8 @@ def an_installed_and_configured_agent_delivers_to_victoria_metrics() -> None:
         assert "Active: active (running)" in status and "enabled" in status, status
         said = messages(machine)
         assert re.fullmatch(r"msp-agent \S+: alpha/web-01: every 1 s 9 collectors to " + re.escape(server.url), said[0])
-        assert len(said) == 1, f"a good start is one line: {said}"
+        # This VictoriaMetrics is too old for zstd.
+        assert all("is spoken to in prometheus-1.0" in line for line in said[1:]), f"a good start is one line: {said}"
         pid = main_pid(machine)
         process = machine.must(f"cat /proc/{pid}/status; stat -c '%U:%G %a' /var/lib/msp-agent /run/msp-agent")
         for wanted in ("CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "msp-agent:msp-agent 750"):
@@ -68,9 +79,7 @@ def killed_in_an_outage_it_comes_back_with_nothing_lost() -> None:
         assert machine.property("NRestarts") == "1"
         assert any("samples of an earlier run are kept" in line for line in messages(machine)), machine.journal()
         with receiving(port=port) as receiver:
-            ticks = ticks_until(receiver, 12)
-            wait_until_status(machine, "0 behind")
-        assert ticks[0] < first, f"the ticks before {first} are gone: {ticks}"
+            ticks = all_ticks(machine, receiver, first)
         assert all(a <= killed <= b + 1500 for a, b in gaps(ticks)), f"killed at {killed}, missing: {gaps(ticks)}"
 
 
@@ -103,8 +112,7 @@ def a_reboot_and_no_network_at_boot_lose_nothing() -> None:
         machine.power_off()
         with receiving(port=port) as receiver:
             machine.boot()
-            ticks = ticks_until(receiver, 7)
-        assert ticks[0] < down, f"samples of before the first reboot are gone: {ticks}"
+            ticks = all_ticks(machine, receiver, down)
         assert len(gaps(ticks)) <= 2, f"more is missing than two reboots: {gaps(ticks)}"
 
 
