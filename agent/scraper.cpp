@@ -8,13 +8,13 @@
 namespace msp {
 namespace {
 
-constexpr Family kUp{"up", "1 in every scrape that the agent makes."};
+constexpr Family kUp{"up", "1 in every scrape that the agent makes.", "the agent"};
 constexpr Family kDuration{"node_scrape_collector_duration_seconds",
-                           "node_exporter: Duration of a collector scrape.", MetricType::gauge,
-                           "collector"};
+                           "node_exporter: Duration of a collector scrape.", "the agent",
+                           MetricType::gauge, "collector"};
 constexpr Family kSuccess{"node_scrape_collector_success",
-                          "node_exporter: Whether a collector succeeded.", MetricType::gauge,
-                          "collector"};
+                          "node_exporter: Whether a collector succeeded.", "the agent",
+                          MetricType::gauge, "collector"};
 
 }  // namespace
 

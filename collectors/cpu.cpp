@@ -20,22 +20,24 @@ namespace msp {
 namespace {
 
 constexpr Family kSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
-                          MetricType::counter, "cpu,mode"};
+                          "/proc/stat", MetricType::counter, "cpu,mode"};
 constexpr Family kGuestSeconds{"node_cpu_guest_seconds_total",
                                "Seconds the CPUs spent in guests (VMs) for each mode.",
-                               MetricType::counter, "cpu,mode"};
+                               "/proc/stat", MetricType::counter, "cpu,mode"};
 constexpr Family kCoreThrottles{"node_cpu_core_throttles_total",
                                 "Number of times this CPU core has been throttled.",
+                                "/sys/devices/system/cpu/cpuN/thermal_throttle/core_throttle_count",
                                 MetricType::counter, "package,core"};
-constexpr Family kPackageThrottles{"node_cpu_package_throttles_total",
-                                   "Number of times this CPU package has been throttled.",
-                                   MetricType::counter, "package"};
+constexpr Family kPackageThrottles{
+    "node_cpu_package_throttles_total", "Number of times this CPU package has been throttled.",
+    "/sys/devices/system/cpu/cpuN/thermal_throttle/package_throttle_count", MetricType::counter,
+    "package"};
 constexpr Family kIsolated{
     "node_cpu_isolated",
     "Whether each core is isolated, information from /sys/devices/system/cpu/isolated.",
-    MetricType::gauge, "cpu"};
+    "/sys/devices/system/cpu/isolated", MetricType::gauge, "cpu"};
 constexpr Family kOnline{"node_cpu_online", "CPUs that are online and being scheduled.",
-                         MetricType::gauge, "cpu"};
+                         "/sys/devices/system/cpu/cpuN/online", MetricType::gauge, "cpu"};
 
 // The columns of /proc/stat. Time in guests is also in user and nice, and has its own metric.
 constexpr std::string_view kModes[] = {"user",   "nice", "system",  "idle",

@@ -20,13 +20,15 @@ namespace {
 constexpr double kSectorBytes = 512;  // whatever the device's own sectors are
 constexpr double kMillisecond = 1.0 / 1000.0;
 
+constexpr std::string_view kTable = "/proc/diskstats";
+constexpr std::string_view kUdev = "/run/udev/data/bMAJOR:MINOR";
 struct Column {
   Family family;
   double unit = 1;
 };
 
 constexpr Column counter(std::string_view name, std::string_view help, double unit = 1) {
-  return {{name, help, MetricType::counter, "device"}, unit};
+  return {{name, help, kTable, MetricType::counter, "device"}, unit};
 }
 
 constexpr Column kColumns[] = {
@@ -43,7 +45,7 @@ constexpr Column kColumns[] = {
             kSectorBytes),
     counter("node_disk_write_time_seconds_total",
             "This is the total number of seconds spent by all writes.", kMillisecond),
-    {{"node_disk_io_now", "The number of I/Os currently in progress.", MetricType::gauge,
+    {{"node_disk_io_now", "The number of I/Os currently in progress.", kTable, MetricType::gauge,
       "device"}},
     counter("node_disk_io_time_seconds_total", "Total seconds spent doing I/Os.", kMillisecond),
     counter("node_disk_io_time_weighted_seconds_total",
@@ -62,12 +64,15 @@ constexpr Column kColumns[] = {
 };
 constexpr std::size_t kColumnsMin = 11;
 
-constexpr Family kInfo{"node_disk_info", "Info of /sys/block/<block_device>.", MetricType::gauge,
-                       "device,major,minor,path,wwn,model,serial,revision,rotational"};
-constexpr Family kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.",
+constexpr Family kInfo{
+    "node_disk_info", "Info of /sys/block/<block_device>.",
+    "/proc/diskstats, /run/udev/data/bMAJOR:MINOR, /sys/block/DEVICE/queue/rotational",
+    MetricType::gauge, "device,major,minor,path,wwn,model,serial,revision,rotational"};
+constexpr Family kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.", kUdev,
                                  MetricType::gauge, "device,type,usage,uuid,version"};
 constexpr Family kDeviceMapperInfo{"node_disk_device_mapper_info", "Info about disk device mapper.",
-                                   MetricType::gauge, "device,name,uuid,vg_name,lv_name,lv_layer"};
+                                   kUdev, MetricType::gauge,
+                                   "device,name,uuid,vg_name,lv_name,lv_layer"};
 
 struct Ata {
   UdevProperty property;
@@ -75,12 +80,13 @@ struct Ata {
 };
 constexpr Ata kAta[] = {
     {UdevProperty::id_ata_write_cache,
-     {"node_disk_ata_write_cache", "ATA disk has a write cache.", MetricType::gauge, "device"}},
+     {"node_disk_ata_write_cache", "ATA disk has a write cache.", kUdev, MetricType::gauge,
+      "device"}},
     {UdevProperty::id_ata_write_cache_enabled,
-     {"node_disk_ata_write_cache_enabled", "ATA disk has its write cache enabled.",
+     {"node_disk_ata_write_cache_enabled", "ATA disk has its write cache enabled.", kUdev,
       MetricType::gauge, "device"}},
     {UdevProperty::id_ata_rotation_rate_rpm,
-     {"node_disk_ata_rotation_rate_rpm", "ATA disk rotation rate in RPMs (0 for SSDs).",
+     {"node_disk_ata_rotation_rate_rpm", "ATA disk rotation rate in RPMs (0 for SSDs).", kUdev,
       MetricType::gauge, "device"}},
 };
 

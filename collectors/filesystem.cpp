@@ -18,16 +18,21 @@
 namespace msp {
 namespace {
 
+constexpr std::string_view kMountinfo = "/proc/1/mountinfo";
+constexpr std::string_view kStatvfs = "statvfs(2)";
 constexpr std::string_view kLabels = "device,mountpoint,fstype,device_error";
 
-constexpr Family gauge(std::string_view name, std::string_view help) {
-  return {name, help, MetricType::gauge, kLabels};
+constexpr Family gauge(std::string_view name, std::string_view help,
+                       std::string_view source = kStatvfs) {
+  return {name, help, source, MetricType::gauge, kLabels};
 }
 
 constexpr Family kDeviceError =
     gauge("node_filesystem_device_error",
-          "Whether an error occurred while getting statistics for the given device.");
-constexpr Family kReadonly = gauge("node_filesystem_readonly", "Filesystem read-only status.");
+          "Whether an error occurred while getting statistics for the given device.",
+          "/proc/1/mountinfo, statvfs(2)");
+constexpr Family kReadonly =
+    gauge("node_filesystem_readonly", "Filesystem read-only status.", kMountinfo);
 constexpr Family kSize = gauge("node_filesystem_size_bytes", "Filesystem size in bytes.");
 constexpr Family kFree = gauge("node_filesystem_free_bytes", "Filesystem free space in bytes.");
 constexpr Family kAvail =
@@ -39,7 +44,7 @@ constexpr Family kPurgeable =
     gauge("node_filesystem_purgeable_bytes",
           "Filesystem space available including purgeable space (MacOS specific).");
 constexpr Family kMountInfo{"node_filesystem_mount_info", "Filesystem mount information.",
-                            MetricType::gauge, "device,major,minor,mountpoint"};
+                            kMountinfo, MetricType::gauge, "device,major,minor,mountpoint"};
 
 constexpr std::string_view kTimeout = "mountpoint timeout";
 

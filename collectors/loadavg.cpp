@@ -7,9 +7,9 @@ namespace msp {
 namespace {
 
 constexpr Family kLoads[] = {
-    {"node_load1", "1m load average."},
-    {"node_load5", "5m load average."},
-    {"node_load15", "15m load average."},
+    {"node_load1", "1m load average.", "/proc/loadavg"},
+    {"node_load5", "5m load average.", "/proc/loadavg"},
+    {"node_load15", "15m load average.", "/proc/loadavg"},
 };
 
 class Loadavg : public Collector {

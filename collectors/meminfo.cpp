@@ -24,10 +24,10 @@ struct Field {
 };
 
 constexpr Field bytes(std::string_view key, std::string_view name, std::string_view help) {
-  return {key, {name, help}};
+  return {key, {name, help, "/proc/meminfo"}};
 }
 constexpr Field count(std::string_view key, std::string_view name, std::string_view help) {
-  return {key, {name, help}, true};
+  return {key, {name, help, "/proc/meminfo"}, true};
 }
 
 // clang-format off

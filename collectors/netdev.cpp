@@ -19,23 +19,34 @@
 namespace msp {
 namespace {
 
-#define MSP_NETDEV_FAMILY(statistic)                                               \
-  {                                                                                \
-    "node_network_" statistic "_total", "Network device statistic " statistic ".", \
-        MetricType::counter, "device"                                              \
+constexpr std::string_view kTable = "/proc/net/dev";
+
+#define MSP_NETDEV_FAMILY(statistic, source)                                               \
+  {                                                                                        \
+    "node_network_" statistic "_total", "Network device statistic " statistic ".", source, \
+        MetricType::counter, "device"                                                      \
   }
 // In the order of the table's columns.
 constexpr Family kColumns[] = {
-    MSP_NETDEV_FAMILY("receive_bytes"),      MSP_NETDEV_FAMILY("receive_packets"),
-    MSP_NETDEV_FAMILY("receive_errs"),       MSP_NETDEV_FAMILY("receive_drop"),
-    MSP_NETDEV_FAMILY("receive_fifo"),       MSP_NETDEV_FAMILY("receive_frame"),
-    MSP_NETDEV_FAMILY("receive_compressed"), MSP_NETDEV_FAMILY("receive_multicast"),
-    MSP_NETDEV_FAMILY("transmit_bytes"),     MSP_NETDEV_FAMILY("transmit_packets"),
-    MSP_NETDEV_FAMILY("transmit_errs"),      MSP_NETDEV_FAMILY("transmit_drop"),
-    MSP_NETDEV_FAMILY("transmit_fifo"),      MSP_NETDEV_FAMILY("transmit_colls"),
-    MSP_NETDEV_FAMILY("transmit_carrier"),   MSP_NETDEV_FAMILY("transmit_compressed"),
+    MSP_NETDEV_FAMILY("receive_bytes", kTable),
+    MSP_NETDEV_FAMILY("receive_packets", kTable),
+    MSP_NETDEV_FAMILY("receive_errs", kTable),
+    MSP_NETDEV_FAMILY("receive_drop", kTable),
+    MSP_NETDEV_FAMILY("receive_fifo", kTable),
+    MSP_NETDEV_FAMILY("receive_frame", kTable),
+    MSP_NETDEV_FAMILY("receive_compressed", kTable),
+    MSP_NETDEV_FAMILY("receive_multicast", kTable),
+    MSP_NETDEV_FAMILY("transmit_bytes", kTable),
+    MSP_NETDEV_FAMILY("transmit_packets", kTable),
+    MSP_NETDEV_FAMILY("transmit_errs", kTable),
+    MSP_NETDEV_FAMILY("transmit_drop", kTable),
+    MSP_NETDEV_FAMILY("transmit_fifo", kTable),
+    MSP_NETDEV_FAMILY("transmit_colls", kTable),
+    MSP_NETDEV_FAMILY("transmit_carrier", kTable),
+    MSP_NETDEV_FAMILY("transmit_compressed", kTable),
 };
-constexpr Family kNohandler = MSP_NETDEV_FAMILY("receive_nohandler");
+constexpr Family kNohandler =
+    MSP_NETDEV_FAMILY("receive_nohandler", "/sys/class/net/DEVICE/statistics/rx_nohandler");
 #undef MSP_NETDEV_FAMILY
 
 // A descriptor per device is kept for this many; a host with a thousand bridges has the limit of

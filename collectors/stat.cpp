@@ -16,17 +16,24 @@ struct Key {
 
 // In the order of /proc/stat.
 constexpr Key kKeys[] = {
-    {"intr ", {"node_intr_total", "Total number of interrupts serviced.", MetricType::counter}},
+    {"intr ",
+     {"node_intr_total", "Total number of interrupts serviced.", "/proc/stat",
+      MetricType::counter}},
     {"ctxt ",
-     {"node_context_switches_total", "Total number of context switches.", MetricType::counter}},
-    {"btime ", {"node_boot_time_seconds", "Node boot time, in unixtime."}},
-    {"processes ", {"node_forks_total", "Total number of forks.", MetricType::counter}},
-    {"procs_running ", {"node_procs_running", "Number of processes in runnable state."}},
+     {"node_context_switches_total", "Total number of context switches.", "/proc/stat",
+      MetricType::counter}},
+    {"btime ", {"node_boot_time_seconds", "Node boot time, in unixtime.", "/proc/stat"}},
+    {"processes ",
+     {"node_forks_total", "Total number of forks.", "/proc/stat", MetricType::counter}},
+    {"procs_running ",
+     {"node_procs_running", "Number of processes in runnable state.", "/proc/stat"}},
     {"procs_blocked ",
-     {"node_procs_blocked", "Number of processes blocked waiting for I/O to complete."}},
+     {"node_procs_blocked", "Number of processes blocked waiting for I/O to complete.",
+      "/proc/stat"}},
 };
 
-constexpr Family kUptime{"node_uptime_seconds", "Time since the node booted, in seconds."};
+constexpr Family kUptime{"node_uptime_seconds", "Time since the node booted, in seconds.",
+                         "/proc/uptime"};
 
 class Stat : public Collector {
  public:

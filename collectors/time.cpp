@@ -14,14 +14,17 @@
 namespace msp {
 namespace {
 
-constexpr Family kTime{"node_time_seconds", "System time in seconds since epoch (1970)."};
+constexpr Family kTime{"node_time_seconds", "System time in seconds since epoch (1970).",
+                       "clock_gettime(2)"};
 constexpr Family kZone{"node_time_zone_offset_seconds", "System time zone offset in seconds.",
-                       MetricType::gauge, "time_zone"};
+                       "localtime(3)", MetricType::gauge, "time_zone"};
 constexpr Family kAvailable{"node_time_clocksource_available_info",
                             "Available clocksources read from '/sys/devices/system/clocksource'.",
+                            "/sys/devices/system/clocksource/clocksourceN/available_clocksource",
                             MetricType::gauge, "device,clocksource"};
 constexpr Family kCurrent{"node_time_clocksource_current_info",
                           "Current clocksource read from '/sys/devices/system/clocksource'.",
+                          "/sys/devices/system/clocksource/clocksourceN/current_clocksource",
                           MetricType::gauge, "device,clocksource"};
 
 class Time : public Collector {

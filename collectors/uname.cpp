@@ -7,9 +7,9 @@
 namespace msp {
 namespace {
 
-constexpr Family kInfo{"node_uname_info",
-                       "Labeled system information as provided by the uname system call.",
-                       MetricType::gauge, "sysname,release,version,machine,nodename,domainname"};
+constexpr Family kInfo{
+    "node_uname_info", "Labeled system information as provided by the uname system call.",
+    "uname(2)", MetricType::gauge, "sysname,release,version,machine,nodename,domainname"};
 
 class Uname : public Collector {
  public:

@@ -26,7 +26,6 @@ constexpr std::int64_t kSkewSecondsMax = 60;
 constexpr std::int64_t kDaysLeftMin = 14;
 constexpr std::int64_t kSecondsPerDay = 86'400;
 constexpr std::size_t kResolvConfBytesMax = 64 * 1024;
-constexpr Family kCheck{"msp_agent_check", "1 whenever `msp-agent check` wrote to this endpoint."};
 
 /// One sample with the labels of all others of this host.
 Scrape sample_of(const Config& config) {

@@ -10,10 +10,14 @@
 
 #include "agent/cli/check_report.h"
 #include "agent/config/config.h"
+#include "agent/core/sample.h"
 #include "agent/remote_write/http_answer.h"
 #include "agent/remote_write/http_trace.h"
 
 namespace msp {
+
+inline constexpr Family kCheck{"msp_agent_check",
+                               "1 whenever msp-agent check wrote to this endpoint.", "the agent"};
 
 /// Writes msp_agent_check to the endpoint, in what it is configured to be spoken to, and reports.
 /// Takes the endpoint's timeout; twice that where a first protocol was not understood. After

@@ -15,10 +15,12 @@ namespace msp {
 enum class MetricType : std::uint8_t { counter, gauge };
 
 /// What a collector knows of a metric at compile time. The strings have static storage duration:
-/// series that outlive their collector still point at it.
+/// series that outlive their collector still point at it. docs/metrics.md is made of these, and a
+/// test takes away what `source` names and looks whether the metric notices.
 struct Family {
   std::string_view name;
   std::string_view help;
+  std::string_view source;  // what it is read from: "/sys/class/net/DEVICE/mtu, uname(2)"
   MetricType type = MetricType::gauge;
   std::string_view label_names =
       {};  // comma-separated, in the order in which values are given: "cpu,mode"

@@ -6,10 +6,14 @@
 #include <cstdint>
 
 #include "agent/buffer/batch.h"
+#include "agent/core/sample.h"
 
 namespace msp {
 
-inline constexpr const char* kProbeName = "msp_agent_probe";
+inline constexpr Family kProbe{
+    "msp_agent_probe",
+    "1 whenever an endpoint refused all there was and was asked whether it takes anything at all.",
+    "the agent"};
 
 /// With the labels that all series of `batch` share. `batch` is not empty.
 Batch probe_for(Batch& batch, std::int64_t timestamp_ms);

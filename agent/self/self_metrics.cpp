@@ -11,59 +11,69 @@ namespace {
 constexpr auto kCounter = MetricType::counter;
 constexpr auto kGauge = MetricType::gauge;
 
+constexpr std::string_view kSelf = "the agent";
+constexpr std::string_view kEndpoint = "endpoint";
+
 constexpr Family kBuildInfo{"msp_agent_build_info",
-                            "A constant 1 with the version of the running agent.", kGauge,
+                            "A constant 1 with the version of the running agent.", kSelf, kGauge,
                             "version"};
 constexpr Family kTicksSkipped{
     "msp_agent_ticks_skipped_total",
-    "Ticks at which nothing was collected: the host was suspended or overloaded.", kCounter};
+    "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
 constexpr Family kCpuSeconds{"msp_agent_cpu_seconds_total",
-                             "User and system CPU time of the agent in seconds.", kCounter};
+                             "User and system CPU time of the agent in seconds.",
+                             "clock_gettime(2)", kCounter};
 constexpr Family kResidentMemory{"msp_agent_resident_memory_bytes",
-                                 "Resident memory of the agent in bytes.", kGauge};
+                                 "Resident memory of the agent in bytes.", "/proc/self/statm",
+                                 kGauge};
 constexpr Family kSamplesSent{"msp_agent_samples_sent_total",
-                              "Samples that the endpoint has acknowledged.", kCounter, "endpoint"};
+                              "Samples that the endpoint has acknowledged.", kSelf, kCounter,
+                              kEndpoint};
 constexpr Family kSamplesDropped{
     "msp_agent_samples_dropped_total",
-    "Samples that will never reach the endpoint, by reason: rejected by it, or taken from the "
-    "buffer "
-    "by max_size, max_age, free_space, memory (the disk cannot be used) or damage.",
-    kCounter, "endpoint,reason"};
-constexpr Family kRequests{"msp_agent_requests_total", "Requests made to the endpoint.", kCounter,
-                           "endpoint"};
+    "Samples that will never reach the endpoint, by reason: rejected by it; taken from the buffer "
+    "by max_size, max_age, free_space, memory (the disk cannot be used), damage or too_large (a "
+    "scrape of more than 262144 series fits into no segment).",
+    kSelf, kCounter, "endpoint,reason"};
+constexpr Family kRequests{"msp_agent_requests_total",
+                           "Requests made to the endpoint, whatever the answer was.", kSelf,
+                           kCounter, kEndpoint};
 constexpr Family kRetries{"msp_agent_retries_total",
-                          "Requests that failed in a way that is tried again.", kCounter,
-                          "endpoint"};
+                          "Requests that failed in a way that is tried again.", kSelf, kCounter,
+                          kEndpoint};
 constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
-                            "Bytes of request bodies, compressed, whatever the answer was.",
-                            kCounter, "endpoint"};
+                            "Bytes of request bodies, compressed, whatever the answer was.", kSelf,
+                            kCounter, kEndpoint};
 constexpr Family kEndpointUp{"msp_agent_endpoint_up",
-                             "1: the endpoint accepted the last request, 0: it did not.", kGauge,
-                             "endpoint"};
+                             "1: the endpoint accepted the last request, 0: it did not.", kSelf,
+                             kGauge, kEndpoint};
 constexpr Family kLastSuccess{
     "msp_agent_endpoint_last_success_timestamp_seconds",
     "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
-    kGauge, "endpoint"};
+    kSelf, kGauge, kEndpoint};
 constexpr Family kProtocol{"msp_agent_endpoint_protocol_info",
                            "A constant 1 with the protocol that the endpoint is spoken to in.",
-                           kGauge, "endpoint,protocol"};
+                           kSelf, kGauge, "endpoint,protocol"};
 constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
-                                kGauge, "endpoint"};
-
+                                kSelf, kGauge, kEndpoint};
 constexpr Family kBufferOldest{
     "msp_agent_buffer_oldest_sample_age_seconds",
-    "Age of the oldest sample that waits for the endpoint, 0: none does.", kGauge, "endpoint"};
+    "Age of the oldest sample that waits for the endpoint, 0: none does.", kSelf, kGauge,
+    kEndpoint};
 constexpr Family kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
-                              kGauge};
-constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Segments on disk.", kGauge};
+                              kSelf, kGauge};
+constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
+                                 kSelf, kGauge};
 constexpr Family kBufferDamage{"msp_agent_buffer_corrupt_records_total",
-                               "Places in the buffer's files that could not be read.", kCounter};
+                               "Places in the buffer's files that could not be read.", kSelf,
+                               kCounter};
 constexpr Family kBufferMemoryOnly{
     "msp_agent_buffer_memory_fallback",
-    "1 while the disk cannot be used and samples are kept in memory only.", kGauge};
+    "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};
 constexpr Family kBufferGuard{
     "msp_agent_buffer_free_space_guard",
-    "1 while the buffer does not write because its file system is nearly full.", kGauge};
+    "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
+    kGauge};
 
 double number(std::uint64_t count) {
   return static_cast<double>(count);

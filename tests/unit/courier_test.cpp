@@ -76,7 +76,7 @@ struct Server {
     const int status = judge(samples);
     if (status != 204) return status;
     for (const auto& sample : samples) {
-      if (sample.first == kProbeName) {
+      if (sample.first == kProbe.name) {
         probes.insert(sample.second);
       } else {
         stored.push_back(sample);

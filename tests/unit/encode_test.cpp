@@ -170,11 +170,11 @@ TEST_CASE("an encoder's later requests hold nothing of its earlier ones") {
 
 namespace {
 
-constexpr Family kCpuSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
+constexpr Family kCpuSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.", "",
                              MetricType::counter, "cpu"};
-constexpr Family kBootTime{"node_boot_time_seconds", "Node boot time, in unixtime."};
-constexpr Family kReadBytes{"node_disk_read_bytes_total", "Bytes read.", MetricType::counter};
-constexpr Family kLoad{"node_load1", "1m load average."};
+constexpr Family kBootTime{"node_boot_time_seconds", "Node boot time, in unixtime.", ""};
+constexpr Family kReadBytes{"node_disk_read_bytes_total", "Bytes read.", "", MetricType::counter};
+constexpr Family kLoad{"node_load1", "1m load average.", ""};
 
 SeriesPtr series(const Family& family, std::vector<Label> labels = {}, bool is_known = true) {
   labels.push_back({"__name__", std::string(family.name)});
@@ -208,7 +208,7 @@ TEST_CASE("2.0: type, help and unit of each series, and since when a kernel's co
     CHECK(series.samples(0).start_timestamp() == start_0);
     CHECK(series.samples(1).start_timestamp() == start_1);
   };
-  check(0, Metadata::METRIC_TYPE_COUNTER, "Seconds the CPUs spent in each mode.", "seconds",
+  check(0, Metadata::METRIC_TYPE_COUNTER, "Seconds the CPUs spent in each mode.", "", "seconds",
         1'600'000'000'000, 1'600'000'001'000);
   check(1, Metadata::METRIC_TYPE_GAUGE, "Node boot time, in unixtime.", "seconds", 0, 0);
   check(2, Metadata::METRIC_TYPE_COUNTER, "Bytes read.", "bytes", 0, 0);  // a disk may come later

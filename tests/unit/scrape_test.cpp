@@ -5,8 +5,8 @@
 namespace msp {
 namespace {
 
-constexpr Family kBytes{"bytes_total", "Bytes.", MetricType::counter, "device"};
-constexpr Family kLoad{"load", "Load."};
+constexpr Family kBytes{"bytes_total", "Bytes.", "", MetricType::counter, "device"};
+constexpr Family kLoad{"load", "Load.", ""};
 
 struct Fixture {
   ScrapeBuilder builder{
@@ -32,7 +32,7 @@ std::string device(const Scrape& scrape, std::size_t i) {
 TEST_CASE("labels: the target's forced ones win, its defaults give way") {
   Fixture f;
   f.builder.begin(f.writer);
-  constexpr Family kFamily{"m", "", MetricType::gauge, "customer_id,device"};
+  constexpr Family kFamily{"m", "", "", MetricType::gauge, "customer_id,device"};
   f.writer.add(kFamily, {"evil", "sda"}, 1);
   REQUIRE(f.builder.commit(f.writer).has_value());
   const auto scrape = f.builder.finish(0);

@@ -1,0 +1,248 @@
+// docs/metrics.md is made here, of what the collectors report of all fixtures and of what the agent
+// reports of itself. MSP_UPDATE_GOLDEN=1 writes it anew: read the difference before you keep it.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "agent/cli/endpoint_check.h"
+#include "agent/core/text.h"
+#include "agent/remote_write/probe.h"
+#include "agent/remote_write/request_v2.h"
+#include "agent/scraper.h"
+#include "agent/self/self_metrics.h"
+#include "tests/support/fixture_host.h"
+
+namespace fs = std::filesystem;
+
+namespace msp::test {
+namespace {
+
+struct ByName {
+  bool operator()(const Family* a, const Family* b) const { return a->name < b->name; }
+};
+using Families = std::set<const Family*, ByName>;
+
+constexpr std::string_view kIntroduction =
+    R"(# Metrics
+
+What msp-agent sends. Names, labels, types, HELP and values are those of node_exporter 1.12, except for
+`node_uptime_seconds`, which node_exporter does not have, and the agent's own. Every sample has these labels, too:
+`customer_id`, `server_name`, `environment` and those under `labels`, as [configured](configuration.md), `instance` (the
+host name) and `job` ("node").
+
+No host has all of these: `msp-agent --dry-run` prints what yours has. Paths are the host's, also where `--path.procfs`,
+`--path.sysfs` and `--path.rootfs` say that it is elsewhere; what is in capital letters stands for a name or a number. A
+gauge whose unit is "always 1" says what it has to say in its labels; "0 or 1" is no or yes.
+
+This page is made of the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it anew, and a test compares.
+)";
+
+// Where neither the name nor its ending tells what a value counts.
+constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
+    {"msp_agent_buffer_free_space_guard", "0 or 1"},
+    {"msp_agent_buffer_memory_fallback", "0 or 1"},
+    {"msp_agent_check", "always 1"},
+    {"msp_agent_endpoint_last_success_timestamp_seconds", "seconds since 1970"},
+    {"msp_agent_endpoint_up", "0 or 1"},
+    {"msp_agent_probe", "always 1"},
+    {"node_boot_time_seconds", "seconds since 1970"},
+    {"node_cpu_isolated", "always 1"},
+    {"node_cpu_online", "0 or 1"},
+    {"node_disk_ata_rotation_rate_rpm", "rotations per minute"},
+    {"node_disk_ata_write_cache", "0 or 1"},
+    {"node_disk_ata_write_cache_enabled", "0 or 1"},
+    {"node_disk_discarded_sectors_total", "sectors of 512 bytes"},
+    {"node_filesystem_device_error", "0 or 1"},
+    {"node_filesystem_readonly", "0 or 1"},
+    {"node_memory_HugePages_Free", "pages"},
+    {"node_memory_HugePages_Rsvd", "pages"},
+    {"node_memory_HugePages_Surp", "pages"},
+    {"node_memory_HugePages_Total", "pages"},
+    {"node_scrape_collector_success", "0 or 1"},
+    {"node_time_seconds", "seconds since 1970"},
+    {"up", "always 1"},
+};
+
+std::string_view unit_shown(std::string_view name) {
+  for (const auto& [known, unit] : kUnits) {
+    if (known == name) return unit;
+  }
+  if (name.ends_with("_info")) return "always 1";
+  const auto unit = unit_of(name);
+  return unit.empty() ? "count" : unit;
+}
+
+std::string as_cell(std::string_view text) {
+  return std::regex_replace(std::string(text), std::regex("[|<]"), "\\$&");
+}
+
+/// "cpu,mode" as "`cpu`, `mode`".
+std::string as_code(std::string_view names) {
+  if (names.empty()) return {};
+  return "`" + std::regex_replace(std::string(names), std::regex(", ?"), "`, `") + "`";
+}
+
+/// Paths are code, "the agent" is not.
+std::string as_places(std::string_view source) {
+  return std::regex_replace(std::string(source), std::regex("/[^,]+"), "`$&`");
+}
+
+std::string table(const Families& families) {
+  std::string text = "| metric | labels | type | unit | read from | HELP |\n";
+  text += "| --- | --- | --- | --- | --- | --- |\n";
+  for (const auto* family : families) {
+    const auto* const type = family->type == MetricType::counter ? "counter" : "gauge";
+    text += cat("| ", as_code(family->name), " | ", as_code(family->label_names), " | ", type,
+                " | ", unit_shown(family->name), " | ", as_places(family->source), " | ",
+                as_cell(family->help), " |\n");
+  }
+  return text;
+}
+
+struct Fixture {
+  fs::path folder;
+  std::map<const Family*, std::string> samples;
+};
+using Fixtures = std::vector<Fixture>;
+
+/// All of a collector's, run once.
+const Fixtures& fixtures_of(const CollectorEntry& entry) {
+  static std::map<std::string_view, Fixtures> known;
+  auto& fixtures = known[entry.name];
+  if (!fixtures.empty()) return fixtures;
+  for (const auto& folder : fs::directory_iterator(fs::path(FIXTURES) / std::string(entry.name))) {
+    fixtures.push_back({folder.path(), run_fixture(entry, folder.path()).samples});
+  }
+  return fixtures;
+}
+
+Families families_of(const CollectorEntry& entry) {
+  Families families;
+  for (const auto& fixture : fixtures_of(entry)) {
+    for (const auto& [family, samples] : fixture.samples) families.insert(family);
+  }
+  return families;
+}
+
+/// What a scrape holds beside its collectors' samples, and what is not sent at a tick.
+Families own_families(const Families& collected) {
+  AgentStats stats;
+  stats.endpoints.emplace_back("https://monitor.example.com/api/v1/write");
+  SelfMetrics self(stats, nullptr);
+  Scraper::Setup setup;
+  setup.collectors = {"uname"};
+  setup.self_samples = [&](SampleWriter& out) { self.add_to(out); };
+  Scraper scraper(std::move(setup));
+  Families families{&kCheck, &kProbe};
+  const auto scrape = scraper.scrape(0);
+  for (const auto& series : *scrape.series) {
+    if (!collected.contains(series->family)) families.insert(series->family);
+  }
+  return families;
+}
+
+struct Page {
+  std::string text{kIntroduction};
+  Families families;  // all that are in it
+};
+
+Page make_page() {
+  Page page;
+  for (const auto& entry : collector_registry()) {
+    const auto families = families_of(entry);
+    page.text += cat("\n## ", entry.name, "\n\n", entry.default_on ? "" : "Off by default.\n\n",
+                     table(families));
+    page.families.insert(families.begin(), families.end());
+  }
+  const auto own = own_families(page.families);
+  page.text += cat("\n## The agent itself\n\n",
+                   "`msp_agent_check` and `msp_agent_probe` are sent when there is reason to, the "
+                   "others at each tick.\n\n",
+                   table(own));
+  page.families.insert(own.begin(), own.end());
+  return page;
+}
+
+/// The first line in which they differ; empty where they do not.
+std::string difference(std::string_view is, std::string_view must) {
+  for (int number = 1; !is.empty() || !must.empty(); ++number) {
+    const auto is_line = next_line(is);
+    const auto must_line = next_line(must);
+    if (is_line == must_line) continue;
+    return cat("line ", number, " is '", is_line.value_or("missing"), "', must be '",
+               must_line.value_or("nothing"), "'");
+  }
+  return {};
+}
+
+bool knows(const Families& families, std::string_view name) {
+  const Family wanted{.name = name, .help = {}, .source = {}};
+  return families.contains(&wanted);
+}
+
+}  // namespace
+
+TEST_CASE("docs/metrics.md is what the code says", "[golden]") {
+  const auto file = fs::path(TREE) / "docs/metrics.md";
+  const auto page = make_page();
+  if (std::getenv("MSP_UPDATE_GOLDEN") != nullptr) std::ofstream(file) << page.text;
+  INFO("MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests writes it anew");
+  CHECK(difference(slurp(file), page.text) == "");
+  for (const auto& [name, unit] : kUnits) {
+    INFO("kUnits has a metric that is not there: " << name);
+    CHECK(knows(page.families, name));
+  }
+}
+
+TEST_CASE("every metric that the code names is in docs/metrics.md") {
+  const auto page = slurp(fs::path(TREE) / "docs/metrics.md");
+  const std::regex name("\"((?:node_(?!exporter\")|msp_agent_)\\w*[a-zA-Z0-9])\"");
+  std::size_t found = 0;
+  for (const auto* part : {"agent", "collectors"}) {
+    for (const auto& file : fs::recursive_directory_iterator(fs::path(TREE) / part)) {
+      if (!file.is_regular_file()) continue;
+      const auto code = slurp(file.path());
+      for (std::sregex_iterator at(code.begin(), code.end(), name), end; at != end; ++at) {
+        ++found;
+        INFO(file.path().string() << ": no fixture shows " << (*at)[1]);
+        CHECK(page.find("| `" + (*at)[1].str() + "` |") != page.npos);
+      }
+    }
+  }
+  CHECK(found > 100);
+}
+
+TEST_CASE("every metric is read from where docs/metrics.md says") {
+  // Not the clock and the time zone of this process, which cannot be taken away.
+  const std::regex place("/[^,]+|statvfs\\(2\\)|uname\\(2\\)");
+  for (const auto& entry : collector_registry()) {
+    std::map<std::string, Families> unproven;  // by place
+    for (const auto* family : families_of(entry)) {
+      INFO(family->name);
+      CHECK_FALSE(family->source.empty());
+      const std::string source(family->source);
+      for (std::sregex_iterator at(source.begin(), source.end(), place), end; at != end; ++at) {
+        unproven[at->str()].insert(family);
+      }
+    }
+    for (auto& [from, families] : unproven) {
+      for (const auto& fixture : fixtures_of(entry)) {
+        if (families.empty()) break;
+        const auto left = run_fixture(entry, fixture.folder, from).samples;
+        for (const auto& [family, samples] : fixture.samples) {
+          const auto found = left.find(family);
+          if (found == left.end() || found->second != samples) families.erase(family);
+        }
+      }
+      for (const auto* family : families) {
+        FAIL_CHECK(family->name << " stays the same in every fixture without " << from);
+      }
+    }
+  }
+}
+
+}  // namespace msp::test

@@ -1,0 +1,213 @@
+#include "tests/support/fixture_host.h"
+
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "agent/config/config.h"
+#include "agent/core/text.h"
+#include "agent/core/text_format.h"
+
+namespace fs = std::filesystem;
+
+namespace msp::test {
+namespace {
+
+struct Statvfs {
+  struct statvfs answer {};
+  int error = 0;
+};
+// Host holds plain function pointers; the tests run one case at a time.
+std::map<std::string, Statvfs> g_statvfs;
+struct utsname g_uname;
+std::string g_without;
+
+int fake_uname(struct utsname* out) {
+  if (g_without == "uname(2)") {
+    errno = EPERM;
+    return -1;
+  }
+  *out = g_uname;
+  return 0;
+}
+
+int fake_statvfs(const char* path, struct statvfs* out) {
+  if (g_without == "statvfs(2)") {
+    errno = ENOSYS;
+    return -1;
+  }
+  const auto found = g_statvfs.find(path);
+  errno = found == g_statvfs.end() ? ENOENT : found->second.error;
+  if (errno != 0) return -1;
+  *out = found->second.answer;
+  return 0;
+}
+
+void load_statvfs(const fs::path& file, const std::string& rootfs) {
+  g_statvfs.clear();
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string path, second;
+    words >> path >> second;
+    Statvfs entry;
+    if (second == "EACCES")
+      entry.error = EACCES;
+    else if (second == "EIO")
+      entry.error = EIO;
+    else if (second == "ESTALE")
+      entry.error = ESTALE;
+    else {
+      auto& a = entry.answer;
+      a.f_blocks = std::stoull(second);
+      words >> a.f_frsize >> a.f_bfree >> a.f_bavail >> a.f_files >> a.f_ffree;
+      a.f_bsize = a.f_frsize;
+      REQUIRE(words);
+    }
+    g_statvfs[HostPaths{.rootfs = rootfs}.root(path)] = entry;
+  }
+}
+
+void load_uname(const fs::path& file) {
+  std::ifstream in(file);
+  std::memset(&g_uname, 0, sizeof g_uname);
+  for (char* field : {g_uname.sysname, g_uname.nodename, g_uname.release, g_uname.version,
+                      g_uname.machine, g_uname.domainname}) {
+    std::string line;
+    std::getline(in, line);
+    std::strncpy(field, line.c_str(), sizeof g_uname.sysname - 1);
+  }
+}
+
+/// Makes `host` equal to `tick` while files keep their inodes, as /proc's do: collectors hold
+/// descriptors.
+void set_host(const fs::path& tick, const fs::path& host) {
+  std::set<fs::path> wanted;
+  for (const auto* part : {"proc", "sys", "root"}) {
+    fs::create_directories(host / part);
+    wanted.insert(host / part);
+    if (!fs::exists(tick / part)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(tick / part)) {
+      const auto to = host / fs::relative(entry.path(), tick);
+      wanted.insert(to);
+      if (entry.is_directory()) {
+        fs::create_directories(to);
+      } else {
+        std::ofstream(to, std::ios::binary | std::ios::trunc) << slurp(entry.path());
+      }
+    }
+  }
+  std::vector<fs::path> gone;
+  for (const auto& entry : fs::recursive_directory_iterator(host)) {
+    if (!wanted.contains(entry.path())) gone.push_back(entry.path());
+  }
+  for (const auto& path : gone) fs::remove_all(path);
+}
+
+CollectorOptions load_options(const fs::path& file) {
+  std::string yaml = "customer_id: t\nserver_name: t\nremote_write: {url: http://localhost/}\n";
+  if (fs::exists(file)) {
+    yaml += "collectors:\n";
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) yaml += "  " + line + "\n";
+  }
+  const auto outcome = parse_config(yaml, file);
+  for (const auto& error : outcome.errors) FAIL(error.to_string());
+  return outcome.config.collector_options;
+}
+
+/// "/run/udev/data/bMAJOR:MINOR" as an expression for paths in a host's folder, where what is not
+/// below /proc or /sys is below /root.
+std::regex pattern_of(std::string source) {
+  if (!source.starts_with("/proc/") && !source.starts_with("/sys/")) source.insert(0, "/root");
+  return std::regex(std::regex_replace(source, std::regex("[A-Z]+"), "[^/]+"));
+}
+
+void remove_files(const std::string& source, const fs::path& host) {
+  const auto pattern = pattern_of(source);
+  std::vector<fs::path> gone;
+  for (const auto& entry : fs::recursive_directory_iterator(host)) {
+    const auto path = entry.path().string().substr(host.string().size());
+    if (std::regex_match(path, pattern)) gone.push_back(entry.path());
+  }
+  for (const auto& path : gone) fs::remove_all(path);
+}
+
+/// What one tick added, by family.
+void add_samples(const Scrape& scrape, std::size_t tick, FixtureReport& report) {
+  for (std::size_t i = 0; i < scrape.values.size(); ++i) {
+    const auto& series = *(*scrape.series)[i];
+    report.samples[series.family] +=
+        cat(tick, " ", series_text(series), " ", text_value(scrape.values[i]), "\n");
+  }
+}
+
+}  // namespace
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
+                          const std::string& without) {
+  char name[] = "/tmp/msp-agent-golden-XXXXXX";
+  const fs::path host_folder = mkdtemp(name);
+  const HostPaths paths{host_folder / "proc", host_folder / "sys", host_folder / "root"};
+  load_statvfs(folder / "statvfs.txt", paths.rootfs);
+  load_uname(folder / "uname.txt");
+  g_without = without;
+  setenv("TZ", "UTC", 1);  // node_time_zone_offset_seconds, wherever the tests run
+  const auto set_tick = [&](const fs::path& tick) {
+    set_host(tick, host_folder);
+    if (without.starts_with('/')) remove_files(without, host_folder);
+  };
+
+  std::vector<fs::path> ticks;
+  for (int n = 1; fs::exists(folder / std::to_string(n)); ++n) {
+    ticks.push_back(folder / std::to_string(n));
+  }
+  if (ticks.empty()) ticks.push_back(folder);
+
+  FileTable files;
+  const Host host{fake_uname, fake_statvfs};
+  const auto options = load_options(folder / "options.yaml");
+  set_tick(ticks.front());
+  const auto collector = entry.make({paths, host, options, files});
+  ScrapeBuilder builder{TargetLabels{}};
+  auto& writer = builder.add_writer();
+
+  FixtureReport report;
+  auto& text = report.text;
+  for (std::size_t i = 0; i < ticks.size(); ++i) {
+    set_tick(ticks[i]);
+    if (ticks.size() > 1) text += cat(i == 0 ? "" : "\n", "# tick ", i + 1, "\n");
+    builder.begin(writer);
+    auto outcome = collector->collect({i + 1, 1'700'000'000'250'000'000}, writer);
+    if (outcome) {
+      outcome = builder.commit(writer);
+    } else {
+      builder.rollback(writer);
+    }
+    if (outcome) {
+      const auto scrape = builder.finish(0);
+      text += text_format(scrape);
+      add_samples(scrape, i, report);
+    } else {
+      const bool no_data = outcome.error().kind == Error::Kind::no_data;
+      text += cat("# ", no_data ? "no data" : "error", ": ", outcome.error().text, "\n");
+    }
+  }
+  fs::remove_all(host_folder);
+  for (auto at = text.find(name); at != text.npos; at = text.find(name))
+    text.erase(at, strlen(name));
+  return report;
+}
+
+}  // namespace msp::test

@@ -1,0 +1,39 @@
+// A host made of files, and what a collector reports of it.
+//
+// Every folder tests/fixtures/<collector>/<case> is one:
+//
+//   proc/ sys/ root/    the host; a missing one is an empty folder
+//   1/ 2/ ...           instead of these: one such host per tick
+//   statvfs.txt         "path blocks block_size free available files files_free", or
+//                       "path ERRNO-NAME", a line each
+//   uname.txt           sysname, nodename, release, version, machine, domainname, a line each
+//   options.yaml        what stands under "collectors:" in msp-agent.yaml
+//   expected.prom       what must come of it: golden_test.cpp
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "collectors/registry.h"
+
+namespace msp::test {
+
+struct FixtureReport {
+  /// All ticks, as --dry-run would print them without the target's labels; a collector that fails
+  /// ends in "# error: ..." with the temporary paths cut off.
+  std::string text;
+  /// The samples of each family.
+  std::map<const Family*, std::string> samples;
+};
+
+/// Runs the collector on a copy of the fixture's host, which lacks `without`: a file
+/// ("/sys/class/net/DEVICE/mtu", in which capital letters stand for any) or a system call
+/// ("statvfs(2)"). One call at a time: what the calls answer is global.
+FixtureReport run_fixture(const CollectorEntry& entry, const std::filesystem::path& folder,
+                          const std::string& without = {});
+
+/// What a file holds; nothing where there is none.
+std::string slurp(const std::filesystem::path& path);
+
+}  // namespace msp::test
