@@ -38,7 +38,7 @@ No host has all of these: `msp-agent --dry-run` prints what yours has. Paths are
 `--path.sysfs` and `--path.rootfs` say that it is elsewhere; what is in capital letters stands for a name or a number. A
 gauge whose unit is "always 1" says what it has to say in its labels; "0 or 1" is no or yes.
 
-This page is made of the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it anew, and a test compares.
+This page is made of the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it anew, a test compares.
 )";
 
 // Where neither the name nor its ending tells what a value counts.

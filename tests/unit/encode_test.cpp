@@ -208,7 +208,7 @@ TEST_CASE("2.0: type, help and unit of each series, and since when a kernel's co
     CHECK(series.samples(0).start_timestamp() == start_0);
     CHECK(series.samples(1).start_timestamp() == start_1);
   };
-  check(0, Metadata::METRIC_TYPE_COUNTER, "Seconds the CPUs spent in each mode.", "", "seconds",
+  check(0, Metadata::METRIC_TYPE_COUNTER, "Seconds the CPUs spent in each mode.", "seconds",
         1'600'000'000'000, 1'600'000'001'000);
   check(1, Metadata::METRIC_TYPE_GAUGE, "Node boot time, in unixtime.", "seconds", 0, 0);
   check(2, Metadata::METRIC_TYPE_COUNTER, "Bytes read.", "bytes", 0, 0);  // a disk may come later
