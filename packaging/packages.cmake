@@ -14,6 +14,11 @@ install(FILES packaging/completions/msp-agent.bash DESTINATION usr/share/bash-co
   RENAME msp-agent COMPONENT common)
 install(FILES packaging/completions/msp-agent.fish DESTINATION usr/share/fish/vendor_completions.d COMPONENT common)
 install(FILES packaging/copyright README.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
+file(GLOB pages RELATIVE ${CMAKE_SOURCE_DIR}/docs CONFIGURE_DEPENDS docs/*.md)  # where README's links find them
+foreach(page ${pages})
+  install(FILES docs/${page} DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
+  list(APPEND rpm_pages "%doc /usr/share/doc/msp-agent/docs/${page}")
+endforeach()
 # zsh looks in one folder on Debian and in the other elsewhere.
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/vendor-completions COMPONENT deb)
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-functions COMPONENT rpm)
@@ -91,6 +96,7 @@ set(CPACK_RPM_USER_FILELIST
   "%license /usr/share/licenses/msp-agent/LGPL-2.1"
   "%doc /usr/share/doc/msp-agent/copyright"
   "%doc /usr/share/doc/msp-agent/README.md"
+  ${rpm_pages}
   "%doc /usr/share/doc/msp-agent/msp-agent.cdx.json"
   "%doc /usr/share/man/man5/msp-agent.yaml.5.gz"
   "%doc /usr/share/man/man8/msp-agent.8.gz")

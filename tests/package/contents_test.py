@@ -18,6 +18,7 @@ COMMON = {
     "/usr/share/bash-completion/completions/msp-agent": "-rw-r--r--",
     "/usr/share/doc/msp-agent/README.md": "-rw-r--r--",
     "/usr/share/doc/msp-agent/copyright": "-rw-r--r--",
+    **{f"/usr/share/doc/msp-agent/docs/{page.name}": "-rw-r--r--" for page in (ROOT / "docs").glob("*.md")},
     "/usr/share/doc/msp-agent/msp-agent.cdx.json": "-rw-r--r--",
     "/usr/share/fish/vendor_completions.d/msp-agent.fish": "-rw-r--r--",
     "/usr/share/man/man5/msp-agent.yaml.5.gz": "-rw-r--r--",
