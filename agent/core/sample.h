@@ -16,7 +16,7 @@ enum class MetricType : std::uint8_t { counter, gauge };
 
 /// What a collector knows of a metric at compile time. The strings have static storage duration:
 /// series that outlive their collector still point at it. docs/metrics.md is made of these, and a
-/// test takes away what `source` names and looks whether the metric notices.
+/// test changes what `source` names and looks whether the metric notices.
 struct Family {
   std::string_view name;
   std::string_view help;

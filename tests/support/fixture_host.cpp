@@ -17,6 +17,12 @@
 namespace fs = std::filesystem;
 
 namespace msp::test {
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 namespace {
 
 struct Statvfs {
@@ -26,19 +32,22 @@ struct Statvfs {
 // Host holds plain function pointers; the tests run one case at a time.
 std::map<std::string, Statvfs> g_statvfs;
 struct utsname g_uname;
-std::string g_without;
+FixtureChange g_change;
+
+void change_digits(char* begin, char* end) {
+  for (; begin != end; ++begin) {
+    if (*begin >= '0' && *begin <= '9')
+      *begin = *begin == '9' ? '8' : static_cast<char>(*begin + 1);
+  }
+}
 
 int fake_uname(struct utsname* out) {
-  if (g_without == "uname(2)") {
-    errno = EPERM;
-    return -1;
-  }
   *out = g_uname;
   return 0;
 }
 
 int fake_statvfs(const char* path, struct statvfs* out) {
-  if (g_without == "statvfs(2)") {
+  if (g_change.source == "statvfs(2)" && g_change.kind == FixtureChange::Kind::taken_away) {
     errno = ENOSYS;
     return -1;
   }
@@ -129,14 +138,23 @@ std::regex pattern_of(std::string source) {
   return std::regex(std::regex_replace(source, std::regex("[A-Z]+"), "[^/]+"));
 }
 
-void remove_files(const std::string& source, const fs::path& host) {
-  const auto pattern = pattern_of(source);
-  std::vector<fs::path> gone;
+void apply(const FixtureChange& change, const fs::path& host) {
+  if (!change.source.starts_with('/')) return;
+  const auto pattern = pattern_of(change.source);
+  std::vector<fs::path> found;
   for (const auto& entry : fs::recursive_directory_iterator(host)) {
     const auto path = entry.path().string().substr(host.string().size());
-    if (std::regex_match(path, pattern)) gone.push_back(entry.path());
+    if (std::regex_match(path, pattern)) found.push_back(entry.path());
   }
-  for (const auto& path : gone) fs::remove_all(path);
+  for (const auto& path : found) {
+    if (change.kind == FixtureChange::Kind::taken_away) {
+      fs::remove_all(path);
+    } else {
+      auto content = slurp(path);
+      change_digits(content.data(), content.data() + content.size());
+      std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+    }
+  }
 }
 
 /// What one tick added, by family.
@@ -150,23 +168,19 @@ void add_samples(const Scrape& scrape, std::size_t tick, FixtureReport& report) 
 
 }  // namespace
 
-std::string slurp(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
-                          const std::string& without) {
+                          const FixtureChange& change) {
   char name[] = "/tmp/msp-agent-golden-XXXXXX";
   const fs::path host_folder = mkdtemp(name);
   const HostPaths paths{host_folder / "proc", host_folder / "sys", host_folder / "root"};
   load_statvfs(folder / "statvfs.txt", paths.rootfs);
   load_uname(folder / "uname.txt");
-  g_without = without;
+  g_change = change;
+  if (change.source == "uname(2)") change_digits(g_uname.release, std::end(g_uname.release));
   setenv("TZ", "UTC", 1);  // node_time_zone_offset_seconds, wherever the tests run
   const auto set_tick = [&](const fs::path& tick) {
     set_host(tick, host_folder);
-    if (without.starts_with('/')) remove_files(without, host_folder);
+    apply(change, host_folder);
   };
 
   std::vector<fs::path> ticks;
@@ -200,6 +214,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
       text += text_format(scrape);
       add_samples(scrape, i, report);
     } else {
+      report.succeeded = false;
       const bool no_data = outcome.error().kind == Error::Kind::no_data;
       text += cat("# ", no_data ? "no data" : "error", ": ", outcome.error().text, "\n");
     }

@@ -19,19 +19,27 @@
 
 namespace msp::test {
 
+/// What is otherwise than in the folder: a file ("/sys/class/net/DEVICE/mtu", in which capital
+/// letters stand for any) or a system call ("statvfs(2)") is not there, or has other digits.
+struct FixtureChange {
+  enum class Kind { none, taken_away, other_digits };
+  Kind kind = Kind::none;
+  std::string source = {};
+};
+
 struct FixtureReport {
   /// All ticks, as --dry-run would print them without the target's labels; a collector that fails
   /// ends in "# error: ..." with the temporary paths cut off.
   std::string text;
   /// The samples of each family.
   std::map<const Family*, std::string> samples;
+  bool succeeded = true;  // at every tick
 };
 
-/// Runs the collector on a copy of the fixture's host, which lacks `without`: a file
-/// ("/sys/class/net/DEVICE/mtu", in which capital letters stand for any) or a system call
-/// ("statvfs(2)"). One call at a time: what the calls answer is global.
+/// Runs the collector on a copy of the fixture's host. One call at a time: what the system calls
+/// answer is global.
 FixtureReport run_fixture(const CollectorEntry& entry, const std::filesystem::path& folder,
-                          const std::string& without = {});
+                          const FixtureChange& change = {});
 
 /// What a file holds; nothing where there is none.
 std::string slurp(const std::filesystem::path& path);
