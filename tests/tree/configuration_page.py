@@ -25,7 +25,7 @@ says whether what you wrote is right. What is sent is in [Metrics](metrics.md).
 
 
 def unescaped(text: str) -> str:
-    return text.replace(r"\&", "").replace(r"\e", "\\")
+    return text.replace(r"\&", "").replace(r"\:", "").replace(r"\e", "\\")  # \: is where a long word may break
 
 
 def inline(line: str) -> str:
