@@ -33,7 +33,8 @@ def bad_configuration_is_told_once_and_not_tried_again() -> None:
     with machine_with_agent(SUITE) as machine:
         override(machine, "RestartSec=1")
         # As shipped.
-        fails_for_good(machine, "customer_id: found nothing; accepted: ", "remote_write.url: found nothing; accepted: ")
+        fails_for_good(machine, "customer_id and, in line 55, remote_write.url are not filled in: write them there, "
+                       "or run: msp-agent init")
 
 
 def a_missing_configuration_is_told_once() -> None:

@@ -286,9 +286,14 @@ TEST_CASE("config: the labels of every sample") {
 
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
   const auto outcome = parse_config(test::shipped_config(), "etc");
-  REQUIRE(outcome.errors.size() == 2);
-  CHECK(outcome.errors[0].text.starts_with("customer_id: found nothing; "));
-  CHECK(outcome.errors[1].text.starts_with("remote_write.url: found nothing; "));
+  REQUIRE(outcome.errors.size() == 1);
+  CHECK(outcome.errors[0].text ==
+        "customer_id and, in line 55, remote_write.url are not filled in: write them there, or "
+        "run: msp-agent init");
+  const auto worse = parse_config(test::shipped_config() + "interval: 0s\n", "etc");
+  REQUIRE(worse.errors.size() == 3);
+  CHECK(worse.errors[0].text.starts_with("customer_id: found nothing; "));
+  CHECK(worse.errors[1].text.starts_with("remote_write.url: found nothing; "));
   check_defaults(good(test::filled_in(test::shipped_config())));
 }
 
