@@ -207,7 +207,7 @@ def unreadable_secret_file(server: Server) -> str:
     with receiving() as receiver:
         config = server.config(receiver.url.replace("127.0.0.1", HOST), f"  bearer_token_file: {secret}\n")
         config.with_suffix(".log").touch()
-        return (log_of(config, "samples kept", prefix, str(binary)) + check_of(config, prefix=prefix, binary=str(binary)))
+        return log_of(config, "samples kept", prefix, str(binary)) + check_of(config, prefix=prefix, binary=str(binary))
 
 
 # ---- mistakes in the file itself
