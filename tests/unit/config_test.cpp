@@ -284,6 +284,21 @@ TEST_CASE("config: the labels of every sample") {
   CHECK(labels.get("environment").empty());
 }
 
+TEST_CASE("config: more labels than receivers take are warned about") {
+  const auto warnings = [](int count) {
+    auto yaml = kSmallest + "labels:\n";
+    for (int i = 0; i < count; ++i) yaml += cat("  l", i, ": x\n");
+    const auto outcome = parse_config(yaml, "f");
+    REQUIRE(outcome.errors.empty());
+    return outcome.warnings;
+  };
+  CHECK(warnings(16).empty());
+  REQUIRE(warnings(17).size() == 1);
+  CHECK(warnings(17)[0].starts_with(
+      "f:4:3: labels: found 17, with which a series has up to 31 labels; VictoriaMetrics and Mimir "
+      "take 30 unless told otherwise"));
+}
+
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
   const auto outcome = parse_config(test::shipped_config(), "etc");
   REQUIRE(outcome.errors.size() == 1);
