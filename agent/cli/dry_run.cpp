@@ -2,6 +2,7 @@
 // or, with --diff, what changed between two. Comments at its end say what is not there, and why:
 // collectors without data, what filters leave out, what is more than the buffer keeps.
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -157,7 +158,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return kExitDone;
-  log_error("cannot write to standard output");
+  log_error(cat("cannot write to standard output: ", errno_text(errno)));
   return kExitFailed;
 }
 

@@ -193,7 +193,8 @@ void check_secret_file(const std::string& path, std::string_view key,
   if (path.empty()) return;
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno)));
+    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno),
+                           "; make it, or correct its path"));
   } else if (is_world_readable(status)) {
     warnings.push_back(cat(key, ": every user of this host can read the secret in ", path,
                            "; run: chmod o-r ", path));
@@ -267,7 +268,7 @@ ConfigOutcome load_config(const std::string& path) {
                              "; the agent's user must be able to: chgrp msp-agent ", path,
                              " && chmod 640 ", path));
   }
-  if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file");
+  if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file; name one with --config");
   if (static_cast<std::uint64_t>(status.st_size) > kConfigBytesMax) {
     return refused(path, too_large(static_cast<std::uint64_t>(status.st_size)));
   }

@@ -352,7 +352,7 @@ TEST_CASE("config: a file that cannot be used") {
 
   outcome = load_config("/tmp");
   REQUIRE(outcome.errors.size() == 1);
-  CHECK(outcome.errors[0].to_string() == "/tmp: not a regular file");
+  CHECK(outcome.errors[0].to_string() == "/tmp: not a regular file; name one with --config");
 
   const TemporaryFile large(std::string(10 << 20, ' '), 0600);
   outcome = load_config(large.path());
@@ -392,10 +392,9 @@ TEST_CASE("config: secrets that everybody can read are warned about and not repe
                     "in " +
                     open_secret.path() + "; run: chmod o-r " + open_secret.path()});
   CHECK(warnings_with(closed_secret.path()).empty());
-  CHECK(
-      warnings_with("/nonexistent/hunter2") ==
-      std::vector<std::string>{
-          ": remote_write.bearer_token_file: cannot look at its file: No such file or directory"});
+  CHECK(warnings_with("/nonexistent/hunter2") ==
+        std::vector<std::string>{": remote_write.bearer_token_file: cannot look at its file: No "
+                                 "such file or directory; make it, or correct its path"});
 }
 
 }  // namespace msp
