@@ -50,7 +50,7 @@ step() { # name, command...
 
 if [ -z "${SOURCE_DATE_EPOCH-}" ]; then
   SOURCE_DATE_EPOCH=$(git -c safe.directory="$root" log -1 --format=%ct 2>/dev/null) || {
-    echo "packages.sh: this is not a git checkout, so it has no date; run: SOURCE_DATE_EPOCH=\$(date +%s) sh packaging/packages.sh" >&2
+    echo "packages.sh: this is not a git checkout, so it has no date; set SOURCE_DATE_EPOCH, as date +%s has it" >&2
     exit 1
   }
 fi

@@ -76,7 +76,7 @@ check_host() {
   done
   if { command -v dpkg-query && dpkg-query -S /usr/bin/msp-agent; } >/dev/null 2>&1 ||
     { command -v rpm && rpm -qf /usr/bin/msp-agent; } >/dev/null 2>&1; then
-    fail "msp-agent is installed as a package on this host" "upgrade it with the package manager, or remove it there first"
+    fail "msp-agent is installed as a package on this host" "upgrade it with the package manager, or remove it there"
   fi
 }
 
@@ -100,9 +100,9 @@ has_label() { grep -q -F "$1=\"$2\"" "$work/samples"; } # name, value
 check_kept_config() {
   check_config $config "$config is there and is kept, but the agent does not accept it"
   [ -z "$customer" ] || has_label customer_id "$customer" ||
-    fail "$config is there and names another customer_id than $customer" "correct $config, or move it away to have a new one written"
+    fail "$config is there and names another customer_id than $customer" "edit it, or move it away: then a new one is written"
   [ -z "$server" ] || has_label server_name "$server" ||
-    fail "$config is there and names another server_name than $server" "correct $config, or move it away to have a new one written"
+    fail "$config is there and names another server_name than $server" "edit it, or move it away: then a new one is written"
 }
 
 # The configuration that comes with the agent, with the values filled in.
@@ -186,7 +186,7 @@ start() {
   if systemctl restart msp-agent.service && systemctl --quiet is-active msp-agent.service; then
     did "enabled and started msp-agent.service"
   else
-    fail "msp-agent.service does not start" "see why: journalctl -u msp-agent -n 20; then, when it is mended: systemctl start msp-agent"
+    fail "msp-agent.service does not start" "see why, and mend it: journalctl -u msp-agent -n 20"
   fi
 }
 

@@ -106,7 +106,7 @@ def status_of_an_agent_that_does_not_run_tells_the_journals_last_error() -> None
             return outcome.stdout
         assert "journal's last error" not in status(), "an error before there was a start"
         machine.run("systemctl enable --now msp-agent")  # as shipped: it does not start
-        wanted = "\n  The journal's last error: /etc/msp-agent.yaml:8:14: customer_id and, in line 55, remote_write.url "
+        wanted = "\n  The journal's last error: /etc/msp-agent.yaml:8:14: customer_id and, in line 55, "
         assert wanted in status(), status()
         # A service that ran, and was ended by somebody: what it said last is told as well.
         port = free_port()
@@ -116,7 +116,7 @@ def status_of_an_agent_that_does_not_run_tells_the_journals_last_error() -> None
         start(machine)
         wait_until_status(machine, "cannot deliver to")
         machine.must("systemctl stop msp-agent")
-        wanted = f"\n  The journal's last error: cannot deliver to http://127.0.0.1:{port}/api/v1/write: bearer_token_file "
+        wanted = f"\n  The journal's last error: cannot deliver to http://127.0.0.1:{port}/api/v1/write: bearer_token"
         assert wanted in status(), status()
 
 
