@@ -243,7 +243,10 @@ void HttpClient::Curl::record(std::int64_t begin_ns, HttpTrace& trace) {
   trace.resolved_us = get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T);
   trace.connected_us = get<curl_off_t>(CURLINFO_CONNECT_TIME_T);  // 0 where TLS fails
   trace.tls_us = get<curl_off_t>(CURLINFO_APPCONNECT_TIME_T);
-  trace.total_us = get<curl_off_t>(CURLINFO_TOTAL_TIME_T);
+  // libcurl has none where a name server says at once that there is no such name.
+  trace.total_us = std::max({get<curl_off_t>(CURLINFO_TOTAL_TIME_T),
+                             static_cast<curl_off_t>((monotonic_ns() - begin_ns) / 1000),
+                             static_cast<curl_off_t>(1)});
   trace.handshake = certificates.handshake();
   if (trace.handshake.begun_ns != 0)
     trace.tls_begun_us = (trace.handshake.begun_ns - begin_ns) / 1000;

@@ -100,9 +100,9 @@ has_label() { grep -q -F "$1=\"$2\"" "$work/samples"; } # name, value
 check_kept_config() {
   check_config $config "$config is there and is kept, but the agent does not accept it"
   [ -z "$customer" ] || has_label customer_id "$customer" ||
-    fail "$config is there and names another customer_id than $customer" "edit it, or move it away: then a new one is written"
+    fail "$config is there and names another customer_id than $customer" "edit it, or move it away to get a new one"
   [ -z "$server" ] || has_label server_name "$server" ||
-    fail "$config is there and names another server_name than $server" "edit it, or move it away: then a new one is written"
+    fail "$config is there and names another server_name than $server" "edit it, or move it away to get a new one"
 }
 
 # The configuration that comes with the agent, with the values filled in.
