@@ -7,6 +7,7 @@ Servers are real and on a loopback of this test's own, whose names are in an /et
 import concurrent.futures
 import contextlib
 import dataclasses
+import os
 import pathlib
 import re
 import shutil
@@ -308,6 +309,7 @@ def own_names(folder: pathlib.Path) -> None:
 
 
 def main() -> None:
+    os.umask(0o022)  # who may read a file is part of what is told
     own_mounts()
     enter_own_network()
     run("nft", "add table inet msp; add chain inet msp on_input { type filter hook input priority 0; }")
