@@ -31,7 +31,8 @@ constexpr Explanation kKeys[] = {
     {"enable_http2", kDifferent, "not needed"},
     {"protobuf_message", kDifferent, "not needed: remote_write.protocol is found out by itself"},
     {"follow_redirects", kDifferent,
-     "msp-agent follows no redirect; url must be the final address"},
+     "msp-agent follows only what repeats the request (307, 308, and from http to https); set url "
+     "to the final address"},
     {"proxy_from_environment", kLeftOut,
      "msp-agent takes its proxy from the configuration: proxy_url"},
     {"proxy_connect_header", kLeftOut, "msp-agent adds no headers for a proxy"},

@@ -185,7 +185,8 @@ void Sender::on_dropped(const Shipment& shipment) {
   if (std::exchange(told_rejection_, true)) return;
   log_error(cat(stats_.name, " refuses samples: ", courier_.refusal(), "; ",
                 grouped(shipment.refused_samples()), " dropped, the first of ",
-                shipment.refused_series(), "; msp_agent_samples_dropped_total counts them"));
+                shipment.refused_series(),
+                "; look at the centre's limits; msp_agent_samples_dropped_total counts them"));
 }
 
 /// Until the next tick the host has what encoding and TLS needed.

@@ -302,9 +302,9 @@ TEST_CASE("config: more labels than receivers take are warned about") {
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
   const auto outcome = parse_config(test::shipped_config(), "etc");
   REQUIRE(outcome.errors.size() == 1);
-  CHECK(outcome.errors[0].text ==
-        "customer_id and, in line 55, remote_write.url are not filled in: write them there, or "
-        "run: msp-agent init");
+  CHECK(outcome.errors[0].text.starts_with("customer_id and, in line "));
+  CHECK(outcome.errors[0].text.ends_with(
+      ", remote_write.url are not filled in: write them there, or run: msp-agent init"));
   const auto worse = parse_config(test::shipped_config() + "interval: 0s\n", "etc");
   REQUIRE(worse.errors.size() == 3);
   CHECK(worse.errors[0].text.starts_with("customer_id: found nothing; "));
