@@ -366,6 +366,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
       return answer;
     }
     hide_secrets(answer.body, config_, *login);
+    answer.body = page_words(answer.body);  // after that: a secret may hold a '<'
     if (const auto refusal = connection_refusal(answer); !refusal.empty()) {
       answer.error = refusal;
       answer.status = 0;

@@ -108,7 +108,7 @@ bool AnswerReader::on_body(std::string_view part) {
 HttpAnswer AnswerReader::answer() const {
   HttpAnswer answer;
   answer.status = status_;
-  answer.body = one_line(page_words(body_));
+  answer.body = one_line(body_);
   answer.retry_after = wait_of(retry_after_, date_s_.value_or(now_s_));
   answer.date_s = date_s_;
   answer.written_header = written_header_;
