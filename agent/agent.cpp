@@ -192,14 +192,18 @@ class Agent {
       apply(std::move(*config));
       log_info(cat("reloaded: ", start_line(config_)));
     } else {
-      log_error("the configuration was not reloaded: the one before stays in force");
+      log_error(
+          "the configuration was not reloaded, for the reason above: the one before stays in "
+          "force; correct it and reload again");
     }
     service_.reloaded();
   }
 
   void apply(Config config) {
     if (config.buffer != config_.buffer) {
-      log_warning("reload: the keys under buffer change with a restart only; the rest is applied");
+      log_warning(
+          "reload: what has changed under buffer needs a restart: systemctl restart msp-agent; "
+          "the rest is applied");
       config.buffer = config_.buffer;
     }
     const bool same_scrapes = scrape_alike(config, config_);

@@ -43,14 +43,14 @@ step() { # name, command...
   shift
   if ! "$@" >"$root/build/packages.log" 2>&1; then
     tail -n 30 "$root/build/packages.log" >&2
-    echo "packages.sh: that failed; all that it said is in build/packages.log" >&2
+    echo "packages.sh: that failed; the reason is above, all that it said is in build/packages.log" >&2
     exit 1
   fi
 }
 
 if [ -z "${SOURCE_DATE_EPOCH-}" ]; then
   SOURCE_DATE_EPOCH=$(git -c safe.directory="$root" log -1 --format=%ct 2>/dev/null) || {
-    echo "packages.sh: this is not a git checkout, so it has no date; set SOURCE_DATE_EPOCH" >&2
+    echo "packages.sh: this is not a git checkout, so it has no date; set SOURCE_DATE_EPOCH, as date +%s has it" >&2
     exit 1
   }
 fi

@@ -145,7 +145,7 @@ run_agent() {
   series=0
   asked=0
   until [ "$series" -gt 0 ]; do
-    agent_is_up || fail "the agent ended; what it said above is the reason"
+    agent_is_up || fail "the agent ended; what it said above is the reason; mend that, then run this again"
     [ $(($(now_ms) - started_ms)) -lt 30000 ] ||
       fail "no sample arrived within 30 s" "what the agent says above and $folder/victoria-metrics.log say why"
     sleep 0.05
@@ -219,7 +219,7 @@ fi
 if [ -n "$timer_pid" ]; then
   wait "$timer_pid" || true
   timer_pid=
-  agent_is_up || fail "the agent ended before its time; what it said above is the reason"
+  agent_is_up || fail "the agent ended before its time, for the reason above; mend that, then run this again"
   end "$agent_pid"
   agent_pid=
   samples=$(ask "sum(count_over_time({$mine}[$((($(now_ms) - started_ms) / 1000 + 1))s]))")
@@ -227,5 +227,5 @@ if [ -n "$timer_pid" ]; then
 else
   code=0
   wait "$agent_pid" || code=$?
-  [ "$code" -eq 0 ] || fail "the agent ended with exit code $code; what it said above is the reason"
+  [ "$code" -eq 0 ] || fail "the agent ended with exit code $code, for the reason above; mend that"
 fi

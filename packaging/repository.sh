@@ -44,8 +44,11 @@ for tool in gpg apt-ftparchive createrepo_c rpmsign; do
   command -v $tool >/dev/null || fail "there is no $tool; run: sh packaging/dependencies.sh package"
 done
 sign() { gpg --batch --yes --quiet --local-user "$key" --digest-algo SHA256 "$@"; }
-gpg --batch --list-secret-keys "$key" >/dev/null 2>&1 || fail "gpg has no secret key $key"
-for package in "$@"; do [ -f "$package" ] || fail "$package: there is no such file"; done
+gpg --batch --list-secret-keys "$key" >/dev/null 2>&1 ||
+  fail "gpg has no secret key $key; gpg --list-secret-keys shows those it has, GNUPGHOME is where it looks"
+for package in "$@"; do
+  [ -f "$package" ] || fail "$package: there is no such file; sh packaging/packages.sh makes packages"
+done
 
 mkdir -p "$out/apt/pool" "$out/yum"
 apt=$(cd "$out/apt" && pwd)
@@ -57,7 +60,7 @@ add_deb() { # file
   if [ ! -e "$place" ]; then
     cp "$1" "$place.new" && mv "$place.new" "$place"
   else
-    cmp -s "$1" "$place" || fail "$1: ${place##*/} was published with other content; it needs another version"
+    cmp -s "$1" "$place" || fail "$1: ${place##*/} was published with other content; give this another version"
   fi
 }
 
@@ -75,12 +78,12 @@ add_rpm() { # file
       --define "_gpg_digest_algo sha256" --addsign "$place.new" 2>&1) &&
       rpm --query --package --nosignature --queryformat '%{RSAHEADER:pgpsig}' "$place.new" | grep -q 'RSA/SHA256' || {
       rm -f "$place.new"
-      fail "$1 cannot be signed with $key (an RSA key?): $said"
+      fail "$1 cannot be signed with $key: $said; rpm takes RSA keys"
     }
     mv "$place.new" "$place"
   else
     [ "$(digest_of "$1")" = "$(digest_of "$place")" ] ||
-      fail "$1: ${place##*/} was published with other content; it needs another version"
+      fail "$1: ${place##*/} was published with other content; give this another version"
   fi
 }
 
@@ -88,7 +91,7 @@ for package in "$@"; do
   case $package in
     *.deb) add_deb "$package" ;;
     *.rpm) add_rpm "$package" ;;
-    *) fail "$package: neither a .deb nor an .rpm" ;;
+    *) fail "$package: neither a .deb nor an .rpm; leave it out" ;;
   esac
 done
 

@@ -22,6 +22,24 @@ bool is_too_large(const Head::Waiting& waiting) {
   return !ScrapeEncoder().encode(waiting.sequence, *waiting.scrape, records);
 }
 
+std::string_view what_to_do(DropReason reason) {
+  switch (reason) {
+    case DropReason::max_size:
+      return "the outage is longer than buffer.max_size holds; raise it where the disk has room";
+    case DropReason::max_age:
+      return "the outage is longer than buffer.max_age";
+    case DropReason::free_space:
+      return "the disk is nearly full; make room on it, or lower buffer.min_free";
+    case DropReason::memory:
+      return "the disk cannot be used and the memory for samples is full; mend the disk";
+    case DropReason::damage:
+      return "the disk gave back something else than was written; look at it";
+    case DropReason::too_large:
+      break;
+  }
+  return "one scrape has more series than the buffer takes; exclude devices or mount points";
+}
+
 }  // namespace
 
 void Buffer::run_disk() {
@@ -96,7 +114,8 @@ void Buffer::open_store_again() {
   const bool is_gone = lock_file_ && !files.open(options_.folder + "/lock", FileSystem::Mode::read);
   if (store_.is_open() && !is_gone) return;
   if (is_gone) {
-    log_warning(cat("buffer: ", options_.folder, " was taken away"));
+    log_warning(cat("buffer: ", options_.folder, " is gone, or another folder now: was a disk ",
+                    "mounted there? It is made or opened again"));
     lock_file_.reset();
   }
   open_store();
@@ -242,7 +261,7 @@ bool Buffer::make_room() {
         log_warning(has_room ? cat("buffer: enough space again on ", options_.folder)
                              : cat("buffer: less than ", keep_free >> 20, " MiB free on ",
                                    options_.folder, ": samples are kept in memory, up to ",
-                                   kHeadBytesMax >> 20, " MiB"));
+                                   kHeadBytesMax >> 20, " MiB; make room there"));
       }
       return has_room;
     }
@@ -285,7 +304,8 @@ void Buffer::tell_drops(DropReason reason, std::uint64_t samples) {
   if (samples == 0 || (drop_told_ns_ != 0 && now_ns - drop_told_ns_ < kTellDropsEveryNs)) return;
   drop_told_ns_ = now_ns;
   log_warning(cat("buffer: ", grouped(samples), " samples dropped, reason ",
-                  drop_reason_name(reason), "; msp_agent_samples_dropped_total counts on"));
+                  drop_reason_name(reason), ": ", what_to_do(reason),
+                  "; msp_agent_samples_dropped_total counts on"));
 }
 
 /// A cursor in the file never points beyond what was on disk at some time: a power cut cannot make

@@ -14,7 +14,7 @@ namespace {
 // is in use.
 constexpr std::uint64_t kFileSlack = 256 * 1024;
 constexpr std::string_view kNotCrashSafe =
-    "; what was just collected does not survive a crash of the agent";
+    "; until that is mended, what was just collected does not survive a crash of the agent";
 
 }  // namespace
 
@@ -25,7 +25,7 @@ void Head::recover(std::uint64_t from) {
   }
   auto scrapes = file_.read();
   if (!scrapes) {
-    log_warning(cat("buffer: ", scrapes.error().text));
+    log_warning(cat("buffer: ", scrapes.error().text, "; what it held is lost"));
     return;
   }
   for (auto& stored : *scrapes) {

@@ -1,15 +1,22 @@
 // msp-agent --dry-run: one scrape as Prometheus text on stdout, with the labels that would be sent;
-// or, with --diff, what changed between two.
+// or, with --diff, what changed between two. Comments at its end say what is not there, and why:
+// collectors without data, what filters leave out, what is more than the buffer keeps.
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/agent.h"
+#include "agent/buffer/scrape_codec.h"
 #include "agent/cli/commands.h"
+#include "agent/config/findings.h"
 #include "agent/core/text.h"
 #include "agent/core/text_format.h"
 #include "agent/self/log.h"
@@ -72,6 +79,62 @@ std::string diff(const Scrape& before, const Scrape& now) {
              " stayed the same\n");
 }
 
+/// Without line breaks.
+std::string one_comment(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
+  return text;
+}
+
+/// Notes what the filters of `options` refuse.
+class LeftOut {
+ public:
+  explicit LeftOut(CollectorOptions& options) {
+    watch("filesystem.mount_points_*", options.filesystem.mount_points);
+    watch("filesystem.fs_types_*", options.filesystem.fs_types);
+    watch("diskstats.device_*", options.diskstats_devices);
+    watch("netdev.device_*", options.netdev_devices);
+  }
+
+  std::string comments() const {
+    constexpr std::size_t kShownMax = 10;
+    std::string text;
+    for (const auto& [keys, names] : names_) {
+      if (names.empty()) continue;
+      std::string shown;
+      std::size_t count = 0;
+      for (const auto& name : names) {
+        if (count++ == kShownMax) break;
+        shown += cat(shown.empty() ? "" : ", ", printable(name));
+      }
+      if (names.size() > kShownMax) shown += cat(" and ", names.size() - kShownMax, " more");
+      text += cat("# left out by collectors.", keys, ": ", shown, "\n");
+    }
+    return text;
+  }
+
+ private:
+  void watch(std::string_view keys, Filter& filter) {
+    auto& names = names_[keys];  // stays where it is
+    filter = Filter([wanted = filter, &names](std::string_view name) {
+      const bool is_wanted = wanted(name);
+      if (!is_wanted) names.emplace(name);
+      return is_wanted;
+    });
+  }
+
+  std::map<std::string_view, std::set<std::string>> names_;
+};
+
+/// Why a scrape like this one would not live through an outage; empty: it would.
+std::string limit_comment(const Scrape& scrape) {
+  std::string records;
+  const auto encoded = ScrapeEncoder().encode(1, scrape, records);
+  if (encoded) return {};
+  return cat("# dropped where it cannot be sent at once: all ", grouped(scrape.values.size()),
+             " samples: ", encoded.error().text, "; leave out devices or mount points\n");
+}
+
 }  // namespace
 
 int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
@@ -79,12 +142,23 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   if (!config) return kExitBadConfig;
   if (!choose_collectors(wanted.collectors, *config)) return kExitBadUsage;
   if (options.log_level) init_log(*options.log_level);
-  const auto scrapes = collect(*config, options.paths, wanted.diff ? 2 : 1, kApart);
-  const auto text = wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]);
+  const LeftOut left_out(config->collector_options);
+  std::string failures;
+  const auto scrapes =
+      collect(*config, options.paths, wanted.diff ? 2 : 1, kApart,
+              [&](std::string_view collector, const Error* error) {
+                if (error == nullptr) return;
+                const bool is_missing = error->kind == Error::Kind::no_data;
+                if (!is_missing) log_warning(cat(collector, ": ", error->text));
+                failures += cat("# ", collector, is_missing ? ": no data here: " : ": failed: ",
+                                one_comment(error->text), "\n");
+              });
+  const auto text = cat(wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]),
+                        failures, left_out.comments(), limit_comment(scrapes.back()));
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return kExitDone;
-  log_error("cannot write to standard output");
+  log_error(cat("cannot write to standard output: ", errno_text(errno)));
   return kExitFailed;
 }
 

@@ -1,11 +1,9 @@
 #include "agent/cli/endpoint_check.h"
 
 #include <arpa/inet.h>
-#include <sys/timex.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -13,6 +11,7 @@
 #include "agent/core/file.h"
 #include "agent/core/text.h"
 #include "agent/remote_write/authorization.h"
+#include "agent/remote_write/clock_skew.h"
 #include "agent/remote_write/courier.h"
 #include "agent/remote_write/http.h"
 #include "agent/remote_write/http_url.h"
@@ -22,7 +21,6 @@
 namespace msp {
 namespace {
 
-constexpr std::int64_t kSkewSecondsMax = 60;
 constexpr std::int64_t kDaysLeftMin = 14;
 constexpr std::int64_t kSecondsPerDay = 86'400;
 constexpr std::size_t kResolvConfBytesMax = 64 * 1024;
@@ -56,8 +54,7 @@ EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config
   result.accepted = report.delivered > 0;
   result.advice = report.advice;
   result.protocol = stats.protocol;
-  timex state{};
-  if (adjtimex(&state) >= 0) result.is_clock_kept = (state.status & STA_UNSYNC) == 0;
+  result.is_clock_kept = is_clock_kept();
   return result;
 }
 
@@ -84,7 +81,7 @@ Step dns_step(const EndpointConfig& endpoint, const EndpointAnswer& answered,
   if (trace.reached == Reached::nothing) {
     step.verdict = Verdict::failed;
     step.took_us = trace.total_us;
-    step.text = cat(answered.answer.error, "; is the name right? ", servers);
+    step.text = cat(answered.answer.error, "; ", servers);
   } else if (is_address(asked.place.host)) {
     step.took_us.reset();
     step.text = cat(asked.place.host, " is an address: nobody is asked");
@@ -179,7 +176,9 @@ std::string refusal_text(const EndpointAnswer& answered) {
   auto advice = answered.advice.empty() ? rule_for(answered.answer.status).advice : answered.advice;
   const auto action = rule_for(answered.answer.status).action;
   if (advice.empty() && action == Action::refused) {
-    advice = "it refuses a plain sample: check protocol, and that url is a remote write endpoint";
+    advice =
+        "it refuses a plain sample: check the path in url (VictoriaMetrics and Prometheus: "
+        "/api/v1/write, Mimir: /api/v1/push), and protocol";
   } else if (advice.empty() && action == Action::try_again && answered.answer.status != 0) {
     advice = "it is there and takes nothing now; the agent keeps its samples and tries again";
   }
@@ -196,16 +195,10 @@ Step clock_step(const EndpointAnswer& answered) {
   Step step{.name = "clock",
             .text = "this host's and the server's agree",
             .facts = {{"ahead_seconds", ahead_s}}};
-  if (std::abs(ahead_s) <= kSkewSecondsMax) return step;
-  std::string_view mend = "see which of the two is right, and mend the other";
-  if (answered.is_clock_kept) {
-    mend = *answered.is_clock_kept
-               ? "NTP keeps this host's right: mend the server's, or its proxy's"
-               : "nothing keeps this host's right: mend this one: timedatectl set-ntp true";
+  if (auto text = skew_text(ahead_s, answered.is_clock_kept); !text.empty()) {
+    step.verdict = Verdict::warning;
+    step.text = std::move(text);
   }
-  step.verdict = Verdict::warning;
-  step.text = cat("this host's clock is ", duration_text(std::abs(ahead_s) * kNsPerSecond),
-                  ahead_s > 0 ? " ahead of" : " behind", " the server's; ", mend);
   return step;
 }
 

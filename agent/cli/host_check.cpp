@@ -122,7 +122,8 @@ Step room_step(const Config& config, std::size_t samples) {
   if (::statvfs(there.c_str(), &status) != 0) {
     return {.name = "room",
             .verdict = Verdict::failed,
-            .text = cat("statvfs ", there, ": ", errno_text(errno))};
+            .text = cat("cannot ask how much room there is in ", there, ": ", errno_text(errno),
+                        "; mend that mount, or set another buffer.path")};
   }
   const std::uint64_t free_bytes = status.f_bavail * status.f_frsize;
   const auto room = buffer_room(config.buffer, free_bytes, status.f_blocks * status.f_frsize);

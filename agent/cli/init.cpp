@@ -89,7 +89,7 @@ Result<std::vector<Label>> split_labels(const std::vector<std::string>& pairs) {
   for (const auto& pair : pairs) {
     const auto equals = pair.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return failed(cat("--label ", pair, ": not NAME=VALUE"));
+      return failed(cat("--label ", pair, ": not NAME=VALUE, such as region=ap-northeast-2"));
     }
     labels.push_back({pair.substr(0, equals), pair.substr(equals + 1)});
   }
@@ -196,7 +196,9 @@ int init(const GlobalOptions& options, const InitOptions& wanted) {
   if (draft.server_name.empty()) draft.server_name = host_name();
   const bool is_complete = !draft.customer_id.empty() && !draft.url.empty();
   if (!is_complete && !is_terminal()) {
-    tell("--customer-id and --url are needed where there is no terminal to ask on");
+    tell(
+        "--customer-id and --url are needed where there is no terminal to ask on, such as "
+        "--customer-id alpha --url https://monitor.example.com/api/v1/write");
     return kExitBadUsage;
   }
   if (!is_complete && !ask_for_the_rest(draft)) {
@@ -204,7 +206,7 @@ int init(const GlobalOptions& options, const InitOptions& wanted) {
     return kExitFailed;
   }
   if (!is_valid(draft)) {
-    tell("nothing was written");
+    tell("nothing was written: correct what is named above and run it again");
     return kExitBadUsage;
   }
   return write_and_check(options, draft);

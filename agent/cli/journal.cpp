@@ -45,8 +45,10 @@ std::string last_journal_error() {
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&files, writing.get(), STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  std::string words[] = {"journalctl", "-u", "msp-agent", "-p", "err",       "-n",
-                         "1",          "-o", "cat",       "-q", "--no-pager"};
+  // Not -u: that has systemd's own words, too, which say no more than that it failed.
+  std::string words[] = {
+      "journalctl", "_SYSTEMD_UNIT=msp-agent.service", "-p", "err", "-n", "1", "-o", "cat", "-q",
+      "--no-pager"};
   char* arguments[std::size(words) + 1] = {};
   for (std::size_t i = 0; i < std::size(words); ++i) arguments[i] = words[i].data();
   pid_t pid = 0;

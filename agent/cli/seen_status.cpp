@@ -64,7 +64,8 @@ SeenStatus see_status(const std::vector<std::string>& paths, std::int64_t boot_n
     if (::stat(path.c_str(), &file) != 0) {
       if (errno == ENOENT || errno == ENOTDIR) continue;
     } else if (!S_ISREG(file.st_mode)) {
-      return unreadable(path, cat(path, " is not a regular file"));
+      return unreadable(
+          path, cat(path, " is not a regular file; remove it, and the agent writes it anew"));
     }
     const auto text = read_file(path, kBytesMax);
     if (!text) {

@@ -124,6 +124,8 @@ std::vector<std::string> problems_of(const Node* root) {
   for (const auto* endpoint : items_of(root, "endpoints")) {
     auto problem = endpoint_problem(endpoint, root);
     if (!problem.empty()) problems.push_back(std::move(problem));
+    const auto clock = text_of(endpoint, "clock_problem");
+    if (!clock.empty()) problems.push_back(cat(text_of(endpoint, "name"), ": ", clock));
   }
   const auto* buffer = find_value(root, "buffer");
   const auto path = text_of(buffer, "path");

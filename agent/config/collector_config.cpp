@@ -74,12 +74,14 @@ Filter read_filter(Section& section, const FilterKeys& keys, std::string_view by
   auto use = PatternUse::exclude;
   bool excludes = false;
   for (const auto& choice : choices) {
-    constexpr std::string_view kAccepted = "an RE2 regular expression";
+    constexpr std::string_view kAccepted = "an RE2 regular expression, such as '^(veth|docker)'";
     const auto value = section.text(choice.key, kAccepted);
     if (!value || (value->text.empty() && choice.use == PatternUse::include)) continue;
     if (const auto filter = make_filter(value->text, choice.use); !filter) {
-      section.reject(choice.key, cat(shown(value->text), " (", printable(filter.error().text), ")"),
-                     kAccepted);
+      section.reject(
+          choice.key,
+          cat(shown(value->text), ", no regular expression: ", printable(filter.error().text)),
+          kAccepted);
       regex.clear();
       continue;
     }

@@ -45,6 +45,18 @@ bool is_label_name(std::string_view name) {
                      [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
+/// A label's name as near to `name` as there is one.
+std::string label_like(std::string_view name) {
+  std::string like = name.empty() ? "region" : printable(name);
+  std::replace_if(
+      like.begin(), like.end(),
+      [](char c) {
+        return !is_label_name({&c, 1}) && (c < '0' || c > '9');
+      },
+      '_');
+  return is_label_name(like) && like != kMetricName ? like : cat("_", like);
+}
+
 std::string host_name() {
   struct utsname host {};
   return ::uname(&host) == 0 ? host.nodename : "";
@@ -89,7 +101,7 @@ void read_labels(Section& top, Findings& findings, Config& out) {
     const auto key = section.path(printable(name));
     if (!is_label_name(name)) {
       findings.reject(at, key, "a name that no label can have",
-                      "letters, digits and '_', no digit first");
+                      cat("letters, digits and '_', no digit first, such as ", label_like(name)));
     } else if (name == kMetricName || name == "customer_id" || name == "server_name") {
       findings.reject(at, key, "a label that is always set by the agent",
                       name == kMetricName ? std::string("any other name")
@@ -103,6 +115,40 @@ void read_labels(Section& top, Findings& findings, Config& out) {
       out.labels.push_back({name, value->text});
     }
   }
+}
+
+/// Receivers have a limit for the labels of a series, and VictoriaMetrics drops those beyond it
+/// without a word to who sent them.
+void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& out) {
+  constexpr std::size_t kUsualLimit = 30;   // VictoriaMetrics before 1.108, Mimir; later ones 40
+  constexpr std::size_t kOfASeriesMax = 9;  // node_disk_info's
+  const auto target = out.config.target_labels();
+  // Beside them the metric's name, which is a label, too.
+  const auto most = 1 + target.forced.size() + target.defaults.size() + kOfASeriesMax;
+  if (most <= kUsualLimit) return;
+  const auto at = top.at("labels");
+  out.warnings.push_back(cat(
+      file, ":", at.line, ":", at.column, ": labels: found ", out.config.labels.size(),
+      ", with which a series has up to ", most, " labels; VictoriaMetrics and Mimir take ",
+      kUsualLimit, " unless told otherwise, and the first drops labels without a word: leave out ",
+      most - kUsualLimit, ", or raise its -maxLabelsPerTimeseries"));
+}
+
+/// In the place of all errors, where they are those of a file that nobody has filled in yet.
+void shorten(std::vector<ConfigError>& errors, const Config& config) {
+  const bool is_empty =
+      config.customer_id.empty() && config.endpoints.size() == 1 && config.endpoints[0].url.empty();
+  if (!is_empty || errors.size() != 2 || errors[0].line == 0) return;
+  for (const std::string_view key : {"customer_id", "remote_write.url"}) {
+    const auto is_of_key = [&](const ConfigError& error) {
+      return error.text.starts_with(cat(key, ": found nothing"));
+    };
+    if (std::none_of(errors.begin(), errors.end(), is_of_key)) return;
+  }
+  errors[0].text =
+      cat("customer_id and, in line ", errors[1].line,
+          ", remote_write.url are not filled in: write them there, or run: msp-agent init");
+  errors.pop_back();
 }
 
 void read_buffer(Section& top, BufferConfig& out) {
@@ -147,7 +193,8 @@ void check_secret_file(const std::string& path, std::string_view key,
   if (path.empty()) return;
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno)));
+    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno),
+                           "; make it, or correct its path"));
   } else if (is_world_readable(status)) {
     warnings.push_back(cat(key, ": every user of this host can read the secret in ", path,
                            "; run: chmod o-r ", path));
@@ -201,6 +248,8 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
     top.finish();
   }
   outcome.errors = findings.take();
+  shorten(outcome.errors, config);
+  if (outcome.errors.empty()) warn_of_many_labels(top, file, outcome);
   for (auto& error : outcome.errors) error.excerpt = excerpt(text, error.line, error.column);
   return outcome;
 }
@@ -219,7 +268,7 @@ ConfigOutcome load_config(const std::string& path) {
                              "; the agent's user must be able to: chgrp msp-agent ", path,
                              " && chmod 640 ", path));
   }
-  if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file");
+  if (!S_ISREG(status.st_mode)) return refused(path, "not a regular file; name one with --config");
   if (static_cast<std::uint64_t>(status.st_size) > kConfigBytesMax) {
     return refused(path, too_large(static_cast<std::uint64_t>(status.st_size)));
   }

@@ -210,12 +210,6 @@ class EndpointReader {
     }
   }
 
-  /// Of a name, an address or a network.
-  static bool is_in_place(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view(".-_:/[]").find(c) != std::string_view::npos;
-  }
-
   void read_no_proxy() {
     constexpr std::string_view kAccepted =
         "a list of hosts, domains, addresses and networks, such as [internal.example.com, "
@@ -223,9 +217,7 @@ class EndpointReader {
     const auto entries = section_.list("no_proxy", kAccepted);
     if (!entries) return;
     for (const auto& entry : *entries) {
-      const bool is_place = !entry.text.empty() && std::all_of(entry.text.begin(), entry.text.end(),
-                                                               &EndpointReader::is_in_place);
-      if (!is_place && entry.text != "*") {
+      if (!is_proxy_exception(entry.text) && entry.text != "*") {
         findings_.reject(entry.at, entry.key, shown(entry.text), kAccepted);
       }
       out_.no_proxy += cat(out_.no_proxy.empty() ? "" : ",", entry.text);

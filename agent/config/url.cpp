@@ -43,6 +43,13 @@ Result<void> check_host(std::string_view authority) {
 
 }  // namespace
 
+bool is_proxy_exception(std::string_view text) {
+  const auto is_in_place = [](char c) {
+    return is_alphanumeric(c) || std::string_view(".-_:/[]").find(c) != std::string_view::npos;
+  };
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_in_place);
+}
+
 Result<void> check_url(std::string_view url, UrlUser user) {
   // RFC 3986, section 2: everything else is percent-encoded.
   constexpr std::string_view kPunctuation = "-._~:/?#[]@!$&'()*+,;=%";

@@ -13,4 +13,7 @@ enum class UrlUser { refused, accepted };
 /// scheme", "with a space". Never repeats a part of it: there may be a password inside.
 Result<void> check_url(std::string_view url, UrlUser user);
 
+/// Whether `text` may be a name, a domain, an address or a network, as no_proxy lists them.
+bool is_proxy_exception(std::string_view text);
+
 }  // namespace msp

@@ -37,6 +37,7 @@ struct DraftEndpoint {
   std::string server_name;
   bool insecure_skip_verify = false;
   std::string proxy_url;
+  std::vector<std::string> no_proxy;
   std::string timeout;
   DraftLabels labels;  // what was set on every sample on its way to this endpoint
 };

@@ -31,10 +31,10 @@ constexpr Explanation kKeys[] = {
     {"enable_http2", kDifferent, "not needed"},
     {"protobuf_message", kDifferent, "not needed: remote_write.protocol is found out by itself"},
     {"follow_redirects", kDifferent,
-     "msp-agent follows no redirect; url must be the final address"},
+     "msp-agent follows only what repeats the request (307, 308, and from http to https); set url "
+     "to the final address"},
     {"proxy_from_environment", kLeftOut,
      "msp-agent takes its proxy from the configuration: proxy_url"},
-    {"no_proxy", kLeftOut, "msp-agent has a list: no_proxy: [..]"},
     {"proxy_connect_header", kLeftOut, "msp-agent adds no headers for a proxy"},
     {"round_robin_dns", kLeftOut, "msp-agent uses the addresses as the resolver orders them"},
     {"oauth2", kLeftOut, kNoLogin},
@@ -279,6 +279,37 @@ bool check_addresses(Part& part, DraftEndpoint& out) {
   return true;
 }
 
+/// "host,.domain,10.0.0.0/8" as our list. A port is nothing that it has.
+void read_no_proxy(Part& part, DraftEndpoint& out) {
+  const auto text = part.text("no_proxy");
+  if (!text) return;
+  if (!variables_of(*text).empty()) {
+    return part.left_out("no_proxy",
+                         "a list that comes from a variable; write it as one: no_proxy: "
+                         "[a.example.com, 10.0.0.0/8]");
+  }
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(','), rest.size());
+    auto place = trim(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (place.empty()) continue;
+    if (place.starts_with("*.")) place.remove_prefix(1);
+    const auto colon = place.find(':');
+    const bool has_port = place.find("]:") != std::string_view::npos ||
+                          (colon != std::string_view::npos && colon == place.rfind(':'));
+    if (has_port) {
+      part.left_out("no_proxy", cat(quoted(place),
+                                    ": msp-agent's no_proxy knows no ports; write the "
+                                    "host alone if all of its ports are meant"));
+    } else if (place != "*" && !is_proxy_exception(place)) {
+      part.left_out("no_proxy", cat(quoted(place), ": no host, domain, address or network"));
+    } else {
+      out.no_proxy.emplace_back(place);
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& context,
@@ -300,6 +331,7 @@ std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& contex
   read_tls(part.part("tls_config"), out);
   if (const auto timeout = part.duration("remote_timeout", 100, 300'000)) out.timeout = *timeout;
   const bool is_usable = check_addresses(part, out);
+  read_no_proxy(part, out);
   part.finish(kKeys);
   if (!is_usable) return std::nullopt;
   return out;

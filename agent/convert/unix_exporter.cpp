@@ -96,11 +96,11 @@ void convert_filter(Part& part, const FilterKeys& keys, std::map<std::string, st
     if (!regex || (regex->empty() && use == PatternUse::include)) continue;
     if (const auto known = part.known(regex)) {
       if (const auto filter = make_filter(*known, use); !filter) {
-        // The reason repeats the expression, which may come from the environment.
-        part.left_out(
-            key, cat("no regular expression", regex->find("${") == std::string::npos
-                                                  ? cat(" (", one_line(filter.error().text), ")")
-                                                  : ""));
+        // The expression may come from the environment, and the reason shows of it.
+        part.left_out(key, cat("no regular expression",
+                               regex->find("${") == std::string::npos
+                                   ? cat(": ", quoted(*regex), ", ", one_line(filter.error().text))
+                                   : ""));
         continue;
       }
     }

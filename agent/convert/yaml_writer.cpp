@@ -45,6 +45,12 @@ std::string yaml_scalar(std::string_view text) {
   return out + "'";
 }
 
+/// In "[a, b]" brackets have a meaning, too.
+std::string yaml_in_list(std::string_view text) {
+  const bool has_bracket = text.find_first_of("[]") != std::string_view::npos;
+  return has_bracket ? cat("'", text, "'") : yaml_scalar(text);
+}
+
 class Writer {
  public:
   /// `env` is null where variables stay.
@@ -177,6 +183,11 @@ class Writer {
       if (endpoint.insecure_skip_verify) line(cat(inner, "insecure_skip_verify: true"));
     }
     key(indent, "proxy_url", endpoint.proxy_url, "http://proxy.example.com:3128");
+    if (!endpoint.no_proxy.empty()) {
+      std::vector<std::string> places;
+      for (const auto& place : endpoint.no_proxy) places.push_back(yaml_in_list(place));
+      line(cat(indent, "no_proxy: ", list(places)));
+    }
     key(indent, "timeout", endpoint.timeout, "10s");
   }
 

@@ -3,7 +3,8 @@
 namespace msp {
 namespace {
 
-constexpr std::string_view kCheckUrl = "check the path in url";
+constexpr std::string_view kCheckUrl =
+    "check the path in url (VictoriaMetrics and Prometheus: /api/v1/write, Mimir: /api/v1/push)";
 constexpr std::string_view kCheckLogin = "check basic_auth, bearer_token or headers";
 
 // clang-format off
@@ -25,7 +26,7 @@ constexpr AnswerRule kRules[] = {
     {411, 412, Action::refused, ""},
     {413, 413, Action::too_large, ""},
     {414, 414, Action::refused, ""},
-    {415, 415, Action::not_understood, "check protocol, and that url is a remote write endpoint"},
+    {415, 415, Action::not_understood, "set protocol to what it understands, or url to a remote write endpoint"},
     {416, 424, Action::refused, ""},
     {425, 425, Action::try_again, ""},
     {426, 428, Action::refused, ""},

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "agent/core/file.h"
 #include "agent/core/text.h"
@@ -20,14 +21,27 @@ constexpr std::size_t kSecretBytesMax = 16 * 1024;
 // What is shorter is a word of the language sooner than a secret.
 constexpr std::size_t kHiddenSizeMin = 4;
 
-Result<Secret> read_secret(const std::string& inline_secret, const std::string& file) {
+Error unreadable(std::string_view key, const std::string& file, int error) {
+  auto text = cat(key, " ", file, " cannot be read: ", errno_text(error));
+  if (error == EACCES) {
+    text +=
+        cat("; the agent's user must be able to: chgrp msp-agent ", file, " && chmod 640 ", file);
+  } else if (error == ENOENT) {
+    text += "; make it, or correct its path";
+  }
+  return failed(std::move(text));
+}
+
+/// `key` is what names the file in the configuration.
+Result<Secret> read_secret(const std::string& inline_secret, const std::string& file,
+                           std::string_view key) {
   Secret secret(kSecretBytesMax);
   if (file.empty()) {
     secret.append(inline_secret);
     return secret;
   }
   const Fd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return failed(cat("cannot open ", file, ": ", errno_text(errno)));
+  if (!fd) return unreadable(key, file, errno);
   char part[1024];
   ssize_t got = 0;
   std::size_t size = 0;
@@ -36,14 +50,20 @@ Result<Secret> read_secret(const std::string& inline_secret, const std::string& 
     size += static_cast<std::size_t>(got);
     if (size <= kSecretBytesMax) secret.append({part, static_cast<std::size_t>(got)});
     explicit_bzero(part, sizeof part);
-    if (size > kSecretBytesMax) return failed(cat(file, ": larger than a password or token is"));
+    if (size > kSecretBytesMax) {
+      return failed(cat(key, " ", file, " is larger than ", kSecretBytesMax >> 10,
+                        " KiB: it must hold the password or token and nothing else"));
+    }
   }
-  if (got < 0) return failed(cat("cannot read ", file, ": ", errno_text(errno)));
+  if (got < 0) return unreadable(key, file, errno);
   const auto line = trim(secret.text());
-  if (line.empty()) return failed(cat(file, " is empty: it must hold the password or token"));
+  if (line.empty())
+    return failed(cat(key, " ", file, " is empty: it must hold the password or token"));
   // A line break inside would begin another header.
   if (std::any_of(line.begin(), line.end(), [](unsigned char c) { return std::iscntrl(c) != 0; })) {
-    return failed(cat(file, ": a password or token is a single line of text"));
+    return failed(cat(key, " ", file,
+                      " has several lines, or control characters: it must hold the ",
+                      "password or token in a single line of text"));
   }
   Secret trimmed(line.size());
   trimmed.append(line);
@@ -78,7 +98,8 @@ void hide(std::string& text, std::string_view secret) {
 Result<Secret> authorization(const EndpointConfig& config) {
   constexpr std::string_view kBasic = "Authorization: Basic ", kBearer = "Authorization: Bearer ";
   if (!config.username.empty()) {
-    const auto password = read_secret(config.password, config.password_file);
+    const auto password =
+        read_secret(config.password, config.password_file, "basic_auth.password_file");
     if (!password) return password.error();
     Secret pair(config.username.size() + 1 + password->text().size());
     pair.append(config.username);
@@ -90,7 +111,8 @@ Result<Secret> authorization(const EndpointConfig& config) {
     return line;
   }
   if (config.bearer_token.empty() && config.bearer_token_file.empty()) return Secret(0);
-  const auto token = read_secret(config.bearer_token, config.bearer_token_file);
+  const auto token =
+      read_secret(config.bearer_token, config.bearer_token_file, "bearer_token_file");
   if (!token) return token.error();
   Secret line(kBearer.size() + token->text().size());
   line.append(kBearer);

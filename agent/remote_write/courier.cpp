@@ -14,17 +14,23 @@ namespace msp {
 std::string problem_text(const HttpAnswer& answer) {
   if (answer.status == 0) return answer.error;
   auto text = cat("HTTP ", answer.status);
-  if (!answer.body.empty()) text += cat(": ", answer.body);
+  auto words = std::string_view(answer.body);
+  // "404 Not Found": a page has the status in its title.
+  if (const auto number = cat(answer.status, " "); words.starts_with(number)) {
+    words.remove_prefix(number.size());
+  }
+  if (!words.empty()) text += cat(": ", words);
   return text;
 }
 
 namespace {
 
+/// Why another protocol than `wire` is spoken: no mistake of anybody's, so it says so.
 std::string why_not(Wire wire, const HttpAnswer& answer) {
-  if (rule_for(answer.status).action == Action::delivered) {
-    return cat(": it does not confirm what it gets in ", wire_name(wire));
-  }
-  return cat(": ", problem_text(answer), " to ", wire_name(wire));
+  const bool is_silent = rule_for(answer.status).action == Action::delivered;
+  return cat("; it does not ", is_silent ? "confirm what it gets in " : "take ", wire_name(wire),
+             is_silent ? "" : cat(" (", problem_text(answer), ")"),
+             ". Nothing is lost, nothing is to be done");
 }
 
 }  // namespace
@@ -51,7 +57,7 @@ Courier::Exchange Courier::post(Batch& batch, std::size_t rows_begin, std::size_
   ++stats_.requests;
   stats_.bytes_sent += part.body.size();
   part.body = {};
-  auto action = rule_for(answer.status).action;
+  auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
   // A server that does not know 2.0 may take its message for an empty one of 1.0.
   const bool stored = wire != Wire::prometheus_2_0 || answer.written_header;
   if (action == Action::delivered && !stored) action = Action::not_understood;
@@ -75,8 +81,8 @@ Courier::Exchange Courier::exchange(Batch& batch, std::size_t rows_begin, std::s
   }
   if (dialect_.accepted(result.wire, monotonic_ns())) {
     stats_.protocol = wire_name(result.wire).data();
-    log_info(cat(stats_.name, " is spoken to in ", wire_name(result.wire),
-                 other ? why_not(first.wire, first.answer) : ""));
+    log_info(cat(stats_.name, " gets ", wire_name(result.wire), " from now on",
+                 other ? why_not(first.wire, first.answer) : ", which it takes now"));
   }
   return result;
 }
@@ -153,7 +159,8 @@ Courier::Report Courier::probe(Shipment& shipment) {
       size_.reset();
       report.outcome = Outcome::hold;
       report.advice =
-          "it refuses everything: check protocol, and that url is a remote write endpoint";
+          "it refuses everything: check the path in url (VictoriaMetrics and Prometheus: "
+          "/api/v1/write, Mimir: /api/v1/push), and protocol";
       break;
     case Action::not_understood:
     case Action::fix_configuration:

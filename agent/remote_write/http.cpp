@@ -214,6 +214,12 @@ struct HttpClient::Curl {
   void record(std::int64_t begin_ns, HttpTrace& trace);
   bool is_by_proxy(const Url& proxy, const std::vector<std::string>& tried) const;
   std::string words() const { return one_line(error); }
+  /// Of "error:0A00010B:SSL routines::wrong version number" what a person may look for.
+  std::string tls_words() const {
+    const auto all = words();
+    const auto last = all.rfind("::");
+    return last == std::string::npos ? all : all.substr(last + 2);
+  }
 };
 
 /// Without a no_proxy everything goes through the proxy; with one, libcurl's words tell, or the
@@ -237,7 +243,10 @@ void HttpClient::Curl::record(std::int64_t begin_ns, HttpTrace& trace) {
   trace.resolved_us = get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T);
   trace.connected_us = get<curl_off_t>(CURLINFO_CONNECT_TIME_T);  // 0 where TLS fails
   trace.tls_us = get<curl_off_t>(CURLINFO_APPCONNECT_TIME_T);
-  trace.total_us = get<curl_off_t>(CURLINFO_TOTAL_TIME_T);
+  // libcurl has none where a name server says at once that there is no such name.
+  trace.total_us = std::max({get<curl_off_t>(CURLINFO_TOTAL_TIME_T),
+                             static_cast<curl_off_t>((monotonic_ns() - begin_ns) / 1000),
+                             static_cast<curl_off_t>(1)});
   trace.handshake = certificates.handshake();
   if (trace.handshake.begun_ns != 0)
     trace.tls_begun_us = (trace.handshake.begun_ns - begin_ns) / 1000;
@@ -246,12 +255,17 @@ void HttpClient::Curl::record(std::int64_t begin_ns, HttpTrace& trace) {
   if (is_by_proxy(proxy, trace.addresses)) trace.proxy = proxy.host_and_port();
 }
 
-/// Why there was no answer: what failed, with whom, what to do.
+/// Why there was no answer: what failed and what to do; with whom, where that is not the URL's
+/// host.
 std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
   const auto server = to.host_and_port();
   const auto proxy = parse_url(config.proxy_url);
-  const auto peer = is_by_proxy(proxy, {}) ? cat("the proxy ", proxy.host_and_port()) : server;
-  if (!certificates.problem().empty()) return cat(server, ": ", certificates.problem());
+  const bool is_proxy = is_by_proxy(proxy, {});
+  const auto peer = is_proxy ? cat("the proxy ", proxy.host_and_port()) : server;
+  const std::string_view way = is_proxy ? "; check proxy_url"
+                                        : "; check host and port of url; where only a proxy leads "
+                                          "out, set proxy_url";
+  if (!certificates.problem().empty()) return certificates.problem();
   if (const auto status = get<long>(CURLINFO_HTTP_CONNECTCODE); status >= 300) {
     return cat("the proxy ", proxy.host_and_port(), " answers HTTP ", status,
                " when asked for a connection to ", server,
@@ -259,18 +273,20 @@ std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
   }
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-      return cat("the host name does not resolve: ", to.place.host);
+      return cat("the host name does not resolve: ", to.place.host,
+                 "; correct url, or mend this host's DNS; where only a proxy leads out, set ",
+                 "proxy_url");
     case CURLE_COULDNT_RESOLVE_PROXY:
-      return cat("the proxy's host name does not resolve: ", proxy.place.host);
+      return cat("the proxy's host name does not resolve: ", proxy.place.host,
+                 "; correct proxy_url, or mend this host's DNS");
     case CURLE_COULDNT_CONNECT: {
       const auto system_error = static_cast<int>(get<long>(CURLINFO_OS_ERRNO));
-      if (system_error == ECONNREFUSED) return cat("connection refused by ", peer);
-      if (system_error != 0) return cat(errno_text(system_error), ": ", peer);
+      if (system_error == ECONNREFUSED) return cat("connection refused by ", peer, way);
+      if (system_error != 0) return cat(errno_text(system_error), ": ", peer, way);
       break;
     }
     case CURLE_OPERATION_TIMEDOUT:
-      return late_text(get<long>(CURLINFO_NUM_CONNECTS) > 0 ? reached() : Reached::server,
-                       config.timeout, server, peer);
+      return late_text(reached(), config.timeout, server, peer, way);
     case CURLE_WRITE_ERROR:
       return cat("the headers of the answer do not end: ", server);
     case CURLE_OK:
@@ -282,24 +298,25 @@ std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
     case CURLE_UNSUPPORTED_PROTOCOL:  // it calls that HTTP/0.9
     case CURLE_WEIRD_SERVER_REPLY:
       return cat(server, " does not answer in HTTP; if it speaks TLS, the url must begin with ",
-                 "https:// (", words(), ")");
+                 "https://");
     case CURLE_PEER_FAILED_VERIFICATION:
       if (words().find("subject name") == std::string::npos) break;
-      return cat(server, ": the certificate is for ", certificates.names(), " and not for ",
+      return cat("the certificate is for ", certificates.names(), " and not for ",
                  config.tls.server_name.empty() ? to.place.host : config.tls.server_name,
                  "; correct the url, or set tls.server_name to a name that it has");
     case CURLE_SSL_CACERT_BADFILE:
       return cat("tls.ca_file ", config.tls.ca_file, " cannot be read, or holds no certificate in ",
-                 "PEM form (", words(), ")");
+                 "PEM form (", tls_words(), "); it must be there, for the agent's user to read");
     case CURLE_SSL_CERTPROBLEM:
       return cat("tls.cert_file ", config.tls.cert_file, " or tls.key_file ", config.tls.key_file,
-                 " cannot be used: readable, PEM, unencrypted, one of the other? (", words(), ")");
+                 " cannot be used (", tls_words(), "); both must be in PEM form, unencrypted, ",
+                 "belong together, and the agent's user must be able to read them");
     default:
       break;
   }
   const auto said = error[0] != '\0' ? words() : std::string(curl_easy_strerror(code));
   const auto advice = tls_advice(said);
-  return advice.empty() ? cat(server, ": ", said) : cat(server, ": ", advice, " (", said, ")");
+  return advice.empty() ? cat(server, ": ", said) : cat(advice, " (", tls_words(), ")");
 }
 
 void init_http() {
@@ -321,6 +338,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
   const auto login = authorization(config_);
   if (!login) {
     answer.error = login.error().text;
+    answer.is_own_fault = true;
     return answer;
   }
   curl.follow_tls_files();
@@ -331,6 +349,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
     const auto found = curl.set_ca_store(to);
     if (!found) {
       answer.error = found.error().text;
+      answer.is_own_fault = true;
       return answer;
     }
     curl.aim(to, is_home, headers, *login);
@@ -347,8 +366,9 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
       return answer;
     }
     hide_secrets(answer.body, config_, *login);
+    answer.body = page_words(answer.body);  // after that: a secret may hold a '<'
     if (const auto refusal = connection_refusal(answer); !refusal.empty()) {
-      answer.error = cat(to.host_and_port(), ": ", refusal);
+      answer.error = refusal;
       answer.status = 0;
     }
     const auto next = parse_url(to.text, reader.location());

@@ -10,6 +10,7 @@ namespace msp {
 namespace {
 
 constexpr std::size_t kLocationBytesMax = 2048;
+constexpr std::size_t kTagBytesMax = 8;  // of its name
 
 std::string lower_case(std::string_view text) {
   std::string lower(text);
@@ -44,6 +45,26 @@ std::string one_line(std::string text) {
       text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
   make_utf8(text);
   return std::string(trim(text));
+}
+
+std::string page_words(std::string_view text) {
+  if (!trim(text).starts_with('<')) return std::string(text);
+  std::string words;
+  while (!text.empty()) {
+    const auto piece = trim(text.substr(0, text.find('<')));
+    if (!piece.empty() && words.find(piece) == std::string::npos) {
+      words += cat(words.empty() ? "" : words.ends_with('.') ? " " : ", ", piece);
+    }
+    text.remove_prefix(std::min(text.find('<'), text.size()));
+    const auto tag = lower_case(text.substr(0, kTagBytesMax));
+    // What is for the browser alone goes with its tag.
+    if (tag.starts_with("<style") || tag.starts_with("<script")) {
+      text.remove_prefix(std::min(text.find("</"), text.size()));
+    }
+    const auto end = text.find('>');
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return words;
 }
 
 bool AnswerReader::on_header(std::string_view line) {

@@ -12,9 +12,10 @@
 namespace msp {
 
 struct HttpAnswer {
-  int status = 0;     // 0: there was no answer, and error says why
-  std::string body;   // the first kBodyMax bytes, on one line; empty for 2xx
-  std::string error;  // "connection refused by monitor.example.com:443"
+  int status = 0;             // 0: there was no answer, and error says why
+  std::string body;           // of the first kBodyMax bytes the words, on one line; empty for 2xx
+  std::string error;          // "connection refused by monitor.example.com:443"
+  bool is_own_fault = false;  // nothing was sent: what the request needs is not on this host
   // How long the server asks to be left alone (Retry-After), at most kRetryAfterMax; 0: it does
   // not.
   std::chrono::seconds retry_after{0};
@@ -70,6 +71,9 @@ std::optional<std::int64_t> parse_http_date(std::string_view text);
 /// A 400 that is about the connection and not about the samples, as web servers in front of a
 /// receiver give it: what to do. Empty: it is not one.
 std::string connection_refusal(const HttpAnswer& answer);
+
+/// The words of an HTML page, each once; what is no page stays as it is.
+std::string page_words(std::string_view text);
 
 /// Without control characters, valid UTF-8.
 std::string one_line(std::string text);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/remote_write/certificate.h"
@@ -39,8 +40,9 @@ struct HttpTrace {
   void add_address(const sockaddr* address);
 };
 
-/// Why there is no answer after `timeout`. `peer` is who was connected to: the server or a proxy.
+/// Why there is no answer after `timeout`. `peer` is who was connected to: the server or a proxy;
+/// `way` is what to look at where there is no way to it.
 std::string late_text(Reached reached, std::chrono::milliseconds timeout, const std::string& server,
-                      const std::string& peer);
+                      const std::string& peer, std::string_view way);
 
 }  // namespace msp

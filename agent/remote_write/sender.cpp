@@ -7,6 +7,7 @@
 
 #include "agent/core/clock.h"
 #include "agent/core/text.h"
+#include "agent/remote_write/clock_skew.h"
 #include "agent/self/log.h"
 
 namespace msp {
@@ -126,6 +127,7 @@ bool Sender::send(Shipment& shipment) {
   const auto began_ns = monotonic_ns();
   const auto report = courier_.send_next(shipment);
   const auto ended_ns = monotonic_ns();
+  compare_clocks(report.answer, ended_ns - began_ns);
   if (report.outcome == Courier::Outcome::try_again || report.outcome == Courier::Outcome::hold) {
     if (is_overload(report.answer, ended_ns - began_ns)) pace_.overloaded(began_ns, ended_ns);
     if (!backlog_.in_progress()) backlog_.release();
@@ -167,13 +169,24 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   log_warning(cat(stats_.name, " has moved: set url to ", told_moved_to_));
 }
 
+/// An answer that took long was dated long ago.
+void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
+  if (!answer.date_s || took_ns > Pace::kSlowNs) return;
+  const auto text = skew_text(wall_ns() / kNsPerSecond - *answer.date_s, is_clock_kept());
+  stats_.set_clock_problem(text);
+  if (text.empty() || std::exchange(told_skew_, true)) return;
+  log_warning(cat(stats_.name, ": ", text,
+                  "; samples carry this host's time, and a centre may drop them without a word"));
+}
+
 void Sender::on_dropped(const Shipment& shipment) {
   stats_.samples_rejected += shipment.refused_samples();
   stats_.set_last_error(courier_.refusal());
   if (std::exchange(told_rejection_, true)) return;
   log_error(cat(stats_.name, " refuses samples: ", courier_.refusal(), "; ",
                 grouped(shipment.refused_samples()), " dropped, the first of ",
-                shipment.refused_series(), "; msp_agent_samples_dropped_total counts them"));
+                shipment.refused_series(),
+                "; look at the centre's limits; msp_agent_samples_dropped_total counts them"));
 }
 
 /// Until the next tick the host has what encoding and TLS needed.
@@ -223,10 +236,12 @@ void Sender::tell_failure(const Courier::Report& report, std::int64_t wait_ns) {
   told_at_ns_ = now_ns;
   auto advice = std::string(report.advice);
   if (!answer.moved_to.empty()) advice += cat(": ", answer.moved_to);
-  const auto text = cat(answer.status == 0 ? "cannot reach " : "cannot deliver to ", stats_.name,
-                        ": ", problem_text(answer), "; ", advice, advice.empty() ? "" : "; ",
-                        grouped(buffer_.state(endpoint_).samples), " samples kept, next try in ",
-                        duration_text(wait_ns));
+  const auto text =
+      cat(stats_.state == EndpointState::retrying && answer.status == 0 ? "cannot reach "
+                                                                        : "cannot deliver to ",
+          stats_.name, ": ", problem_text(answer), "; ", advice, advice.empty() ? "" : "; ",
+          grouped(buffer_.state(endpoint_).samples), " samples kept, next try in ",
+          duration_text(wait_ns));
   report.outcome == Courier::Outcome::hold ? log_error(text) : log_warning(text);
 }
 

@@ -57,6 +57,7 @@ class Sender {
   void on_delivered(std::size_t samples, const HttpAnswer& answer);
   void on_dropped(const Shipment& shipment);
   void on_nothing_left();
+  void compare_clocks(const HttpAnswer& answer, std::int64_t took_ns);
   void on_failure(const Courier::Report& report);
   void tell_failure(const Courier::Report& report, std::int64_t wait_ns);
 
@@ -83,6 +84,7 @@ class Sender {
   std::int64_t told_at_ns_ = 0;
   std::string told_moved_to_;
   bool told_rejection_ = false;
+  bool told_skew_ = false;
 };
 
 }  // namespace msp

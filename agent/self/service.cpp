@@ -29,7 +29,7 @@ std::string EndpointReport::sentence(std::int64_t now_ms) const {
     case EndpointState::misconfigured:
       break;
   }
-  const bool answered = error.starts_with("HTTP ");
+  const bool answered = error.starts_with("HTTP ") || state == EndpointState::misconfigured;
   auto text = cat(answered ? "cannot deliver to " : "cannot reach ", name);
   // After a clock that was set back, nothing is better than something wrong.
   if (last_success_ms != 0 && now_ms > last_success_ms) {
@@ -72,6 +72,7 @@ ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
                                 .request_since_ns = endpoint.request_since_ns,
                                 .removed = endpoint.removed,
                                 .protocol = endpoint.protocol.load(),
+                                .clock_problem = endpoint.clock_problem(),
                                 .oldest_ms = kept.samples == 0 ? 0 : kept.oldest_timestamp_ms,
                                 .sent = endpoint.samples_sent,
                                 .rejected = endpoint.samples_rejected,

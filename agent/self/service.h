@@ -35,6 +35,7 @@ struct EndpointReport {
   // What the status file says beside that.
   bool removed = false;  // from the configuration
   std::string protocol = {};
+  std::string clock_problem = {};
   std::int64_t oldest_ms = 0;  // timestamp of the oldest sample that waits; 0: none does
   std::uint64_t sent = 0;      // samples
   std::uint64_t rejected = 0;  // samples

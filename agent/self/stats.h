@@ -45,10 +45,20 @@ struct EndpointStats {
     const std::lock_guard lock(mutex_);
     last_error_ = std::move(text);
   }
+  /// How far the two clocks are from each other and what to do; empty: they agree.
+  std::string clock_problem() const {
+    const std::lock_guard lock(mutex_);
+    return clock_problem_;
+  }
+  void set_clock_problem(std::string text) {
+    const std::lock_guard lock(mutex_);
+    clock_problem_ = std::move(text);
+  }
 
  private:
   mutable std::mutex mutex_;
   std::string last_error_;
+  std::string clock_problem_;
 };
 
 struct AgentStats {

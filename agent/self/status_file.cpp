@@ -215,6 +215,7 @@ void StatusFile::add_endpoint(std::int64_t now_ns, const EndpointReport& endpoin
   out.add("requests", endpoint.requests);
   out.add("retries", endpoint.retries);
   out.add("last_error", endpoint.error);
+  out.add("clock_problem", endpoint.clock_problem);
   out.close();
 }
 

@@ -55,14 +55,14 @@ read_options() {
       *) usage ;;
     esac
     case $2 in *'
-'*) fail "$1: a value of more than one line" ;; esac
+'*) fail "$1: a value of more than one line" "give it in one line" ;; esac
     is_told=yes
     case $1,$2 in
       --customer-id,*) customer=$2 ;;
       --server-name,*) server=$2 ;;
       --url,*) url=$2 ;;
       --label,?*=*) labels="$labels${labels:+, }$(quoted "${2%%=*}"): $(quoted "${2#*=}")" ;;
-      *) fail "--label '$2': it is NAME=VALUE" ;;
+      *) fail "--label '$2': a label is NAME=VALUE" "such as: --label region=ap-northeast-2" ;;
     esac
     shift 2
   done
@@ -76,7 +76,7 @@ check_host() {
   done
   if { command -v dpkg-query && dpkg-query -S /usr/bin/msp-agent; } >/dev/null 2>&1 ||
     { command -v rpm && rpm -qf /usr/bin/msp-agent; } >/dev/null 2>&1; then
-    fail "msp-agent is installed as a package on this host" "upgrade or remove it with the package manager"
+    fail "msp-agent is installed as a package on this host" "upgrade it with the package manager, or remove it there"
   fi
 }
 
@@ -100,15 +100,16 @@ has_label() { grep -q -F "$1=\"$2\"" "$work/samples"; } # name, value
 check_kept_config() {
   check_config $config "$config is there and is kept, but the agent does not accept it"
   [ -z "$customer" ] || has_label customer_id "$customer" ||
-    fail "$config is there and names another customer_id than $customer" "edit it, or move it away"
+    fail "$config is there and names another customer_id than $customer" "edit it, or move it away to get a new one"
   [ -z "$server" ] || has_label server_name "$server" ||
-    fail "$config is there and names another server_name than $server" "edit it, or move it away"
+    fail "$config is there and names another server_name than $server" "edit it, or move it away to get a new one"
 }
 
 # The configuration that comes with the agent, with the values filled in.
 make_config() {
   [ -n "$customer" ] && [ -n "$url" ] ||
-    fail "there is no $config yet, so --customer-id and --url are needed"
+    fail "there is no $config yet, so --customer-id and --url are needed" \
+      "such as: sh $0 --customer-id alpha --url https://monitor.example.com/api/v1/write"
   customer=$(quoted "$customer") server=${server:+$(quoted "$server")} url=$(quoted "$url") labels=$labels awk '
     /^customer_id: / { print "customer_id: " ENVIRON["customer"]; next }
     /^  url: / { print "  url: " ENVIRON["url"]; next }
@@ -185,7 +186,7 @@ start() {
   if systemctl restart msp-agent.service && systemctl --quiet is-active msp-agent.service; then
     did "enabled and started msp-agent.service"
   else
-    fail "msp-agent.service does not start" "journalctl -u msp-agent says why"
+    fail "msp-agent.service does not start" "see why, and mend it: journalctl -u msp-agent -n 20"
   fi
 }
 

@@ -190,7 +190,7 @@ def auto_falls_back_to_snappy_and_says_so_once() -> None:
     assert [request.accepted for request in old.requests[:3]] == [False, True, True], "zstd once, then snappy"
     assert {request.wire for request in old.requests[1:]} == {Wire.PROMETHEUS_1_0}
     assert {request.wire for request in good.requests} == {Wire.VICTORIAMETRICS}
-    assert log.count("is spoken to in prometheus-1.0: HTTP 400") == 1, log
+    assert log.count(" gets prometheus-1.0 from now on; it does not take victoriametrics (HTTP 400)") == 1, log
 
 
 def version_2_that_nobody_confirms_falls_back_to_1() -> None:

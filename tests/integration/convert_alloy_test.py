@@ -31,7 +31,7 @@ def the_result_goes_to_stdout_and_the_notes_to_stderr() -> None:
     assert outcome.stdout.startswith("# msp-agent.yaml, made by `msp-agent convert-alloy` from "), outcome.stdout
     notes = outcome.stderr.splitlines()
     assert notes and all(line.startswith("msp-agent: ") for line in notes), outcome.stderr
-    assert any("config.alloy:34: not carried over: " in line for line in notes), outcome.stderr
+    assert any("config.alloy:64: not carried over: " in line for line in notes), outcome.stderr
 
 
 def the_agent_runs_with_the_result() -> None:

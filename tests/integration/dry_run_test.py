@@ -98,7 +98,50 @@ def diff_shows_what_changed_between_two_passes() -> None:
     assert alone.returncode == 2 and "--dry-run" in alone.stderr, alone.stderr
 
 
+def comments_of(text: str) -> list[str]:
+    """Those that are neither HELP nor TYPE; what has them must be the text format as before."""
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60,
+                             check=False)
+    assert checked.returncode in (0, 3), f"promtool cannot read it: {checked.stdout}{checked.stderr}"
+    return [line for line in text.splitlines() if re.match(r"# (?!HELP |TYPE )", line)]
+
+
+def what_is_not_there_is_told_in_comments() -> None:
+    with temporary_folder() as folder:
+        proc = folder / "proc"
+        (proc / "net").mkdir(parents=True)
+        (proc / "loadavg").write_text("garbage\n")
+        columns = " 1" * 16
+        (proc / "net/dev").write_text("Inter-|\n face |\n" + "".join(
+            f"{name}:{columns}\n" for name in ["eth0", *(f"veth{number:02}" for number in range(12))]))
+        config = write_config(folder, NOWHERE, more="collectors: {enabled: [loadavg, meminfo, netdev]}\n")
+        outcome = run_once("--config", str(config), "--dry-run", "--path.procfs", str(proc))
+        diff = run_once("--config", str(config), "--dry-run", "--diff", "--path.procfs", str(proc))
+    assert outcome.returncode == 0 and f"loadavg: {proc}/loadavg: expected 3 numbers" in outcome.stderr, outcome
+    wanted = [f"# loadavg: failed: {proc}/loadavg: expected 3 numbers, got 'garbage'",
+              f"# meminfo: no data here: cannot open {proc}/meminfo: No such file or directory",
+              "# left out by collectors.netdev.device_*: " + ", ".join(f"veth{number:02}" for number in range(10))
+              + " and 2 more"]
+    assert comments_of(outcome.stdout) == wanted, comments_of(outcome.stdout)
+    assert diff.stdout.splitlines()[-3:] == wanted, diff.stdout[-2000:]
+
+
+def more_than_the_buffer_keeps_is_told() -> None:
+    """Its labels are the larger part of a scrape: here 40 kB a series."""
+    with temporary_folder() as folder:
+        (folder / "proc/net").mkdir(parents=True)
+        (folder / "proc/net/dev").write_text("Inter-|\n face |\n" + "".join(
+            f"eth{number}:{' 1' * 16}\n" for number in range(120)))
+        labels = "".join(f"  label_{number}: {'x' * 1000}\n" for number in range(40))
+        config = write_config(folder, NOWHERE, more=f"collectors: {{enabled: [netdev]}}\nlabels:\n{labels}")
+        outcome = run_once("--config", str(config), "--dry-run", "--path.procfs", str(folder / "proc"))
+    assert outcome.returncode == 0, outcome.stderr
+    last = outcome.stdout.splitlines()[-1]
+    assert re.match(r"# dropped where it cannot be sent at once: all [\d,]+ samples: .* more than ", last), last
+
+
 run_checks(promtool_accepts_it, every_sample_carries_the_labels_of_its_server,
            every_family_has_help_and_type_and_every_collector_succeeds, it_needs_no_network,
            it_reads_the_host_where_it_is_told_to, it_shows_chosen_collectors_only,
-           diff_shows_what_changed_between_two_passes)
+           diff_shows_what_changed_between_two_passes, what_is_not_there_is_told_in_comments,
+           more_than_the_buffer_keeps_is_told)

@@ -37,7 +37,7 @@ def a_signed_repository_installs_and_starts_nothing() -> None:
     assert facts.splitlines() == [f"/{CONFIG} root:msp-agent 640", "/var/lib/msp-agent msp-agent:msp-agent 750",
                                   "/usr/bin/msp-agent root:root 755"], facts
     assert enabled.stdout.strip() == "disabled", enabled.stdout
-    assert unconfigured.returncode == 78 and "customer_id: found nothing" in unconfigured.stdout, unconfigured.stdout
+    assert unconfigured.returncode == 78 and "are not filled in" in unconfigured.stdout, unconfigured.stdout
     assert user.strip().endswith("nologin"), user
 
 

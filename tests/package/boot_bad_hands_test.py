@@ -33,7 +33,7 @@ def bad_configuration_is_told_once_and_not_tried_again() -> None:
     with machine_with_agent(SUITE) as machine:
         override(machine, "RestartSec=1")
         # As shipped.
-        fails_for_good(machine, "customer_id: found nothing; accepted: ", "remote_write.url: found nothing; accepted: ")
+        fails_for_good(machine, "remote_write.url are not filled in: write them there, or run: msp-agent init")
 
 
 def a_missing_configuration_is_told_once() -> None:
@@ -96,6 +96,29 @@ def a_second_agent_is_told_whose_buffer_it_is_and_tried_again() -> None:
         poll_until("the second takes over", lambda: machine.property("ActiveState", "second") == "active", 20)
 
 
+def status_of_an_agent_that_does_not_run_tells_the_journals_last_error() -> None:
+    with machine_with_agent(SUITE) as machine:
+        def status() -> str:
+            outcome = machine.run("msp-agent status")
+            assert outcome.returncode == 1, f"exits {outcome.returncode}: {outcome.stdout}{outcome.stderr}"
+            assert outcome.stdout.startswith("msp-agent is not running"), outcome.stdout
+            return outcome.stdout
+        assert "journal's last error" not in status(), "an error before there was a start"
+        machine.run("systemctl enable --now msp-agent")  # as shipped: it does not start
+        wanted = "\n  The journal's last error: /etc/msp-agent.yaml:8:14: customer_id and, in line "
+        assert wanted in status(), status()
+        # A service that ran, and was ended by somebody: what it said last is told as well.
+        port = free_port()
+        configure(machine, f"http://127.0.0.1:{port}/api/v1/write")
+        with open(machine.root / CONFIG, "a", encoding="ascii") as config:
+            config.write("  bearer_token_file: /etc/no-such-token\n")
+        start(machine)
+        wait_until_status(machine, "cannot deliver to")
+        machine.must("systemctl stop msp-agent")
+        wanted = f"\n  The journal's last error: cannot deliver to http://127.0.0.1:{port}/api/v1/write: bearer_token"
+        assert wanted in status(), status()
+
+
 if __name__ == "__main__":
     own_mounts()
     run_checks(*map(needs_root, (bad_configuration_is_told_once_and_not_tried_again,
@@ -103,4 +126,5 @@ if __name__ == "__main__":
                                  a_configuration_that_the_service_may_not_read_is_told_once,
                                  a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
                                  a_secret_that_only_root_may_read_reaches_the_agent,
-                                 a_second_agent_is_told_whose_buffer_it_is_and_tried_again)))
+                                 a_second_agent_is_told_whose_buffer_it_is_and_tried_again,
+                                 status_of_an_agent_that_does_not_run_tells_the_journals_last_error)))

@@ -55,7 +55,7 @@ def an_installed_and_configured_agent_delivers_to_victoria_metrics() -> None:
         said = messages(machine)
         assert re.fullmatch(r"msp-agent \S+: alpha/web-01: every 1 s 9 collectors to " + re.escape(server.url), said[0])
         # This VictoriaMetrics is too old for zstd.
-        assert all("is spoken to in prometheus-1.0" in line for line in said[1:]), f"a good start is one line: {said}"
+        assert all("gets prometheus-1.0 from now on" in line for line in said[1:]), f"a good start is one line: {said}"
         pid = main_pid(machine)
         process = machine.must(f"cat /proc/{pid}/status; stat -c '%U:%G %a' /var/lib/msp-agent /run/msp-agent")
         for wanted in ("CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "msp-agent:msp-agent 750"):

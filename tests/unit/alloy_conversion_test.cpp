@@ -57,6 +57,26 @@ TEST_CASE("convert: job stays what Alloy made it, instance the host's name") {
   CHECK(config.interval == std::chrono::minutes(1));
 }
 
+TEST_CASE("convert: no_proxy becomes a list, and what of it we do not have is named") {
+  const auto converted = [](const std::string& no_proxy) {
+    return alloy(host("customer_id = \"a\"",
+                      cat("proxy_url = \"http://p:3128\"\n no_proxy = \"", no_proxy, "\"")));
+  };
+  const auto exceptions = [&](const std::string& no_proxy) {
+    return loaded(converted(no_proxy)).endpoints.at(0).no_proxy;
+  };
+  CHECK(exceptions("internal.example, 10.0.0.0/8,,.lan ,[::1],fe80::1") ==
+        "internal.example,10.0.0.0/8,.lan,[::1],fe80::1");
+  CHECK(exceptions("*") == "*");
+  CHECK(exceptions("*.lan,yes") == ".lan,yes");
+  CHECK(exceptions("").empty());
+  const auto partly = converted("a.example:8080,b c,[::1]:80,d.example");
+  CHECK(loaded(partly).endpoints.at(0).no_proxy == "d.example");
+  CHECK(told(partly, "no_proxy: 'a.example:8080': msp-agent's no_proxy knows no ports"));
+  CHECK(told(partly, "no_proxy: '[::1]:80': msp-agent's no_proxy knows no ports"));
+  CHECK(told(partly, "no_proxy: 'b c': no host, domain, address or network"));
+}
+
 TEST_CASE("convert: every value arrives as it was, whatever YAML or our '$' would make of it") {
   const std::vector<std::string> values = {
       "plain", "a: b",   "#c",   "'quoted'", "\\\"x\\\"", "- a", "{a}",  "[a]",  "null",  "~",

@@ -284,11 +284,31 @@ TEST_CASE("config: the labels of every sample") {
   CHECK(labels.get("environment").empty());
 }
 
+TEST_CASE("config: more labels than receivers take are warned about") {
+  const auto warnings = [](int count) {
+    auto yaml = kSmallest + "labels:\n";
+    for (int i = 0; i < count; ++i) yaml += cat("  l", i, ": x\n");
+    const auto outcome = parse_config(yaml, "f");
+    REQUIRE(outcome.errors.empty());
+    return outcome.warnings;
+  };
+  CHECK(warnings(16).empty());
+  REQUIRE(warnings(17).size() == 1);
+  CHECK(warnings(17)[0].starts_with(
+      "f:4:3: labels: found 17, with which a series has up to 31 labels; VictoriaMetrics and Mimir "
+      "take 30 unless told otherwise"));
+}
+
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
   const auto outcome = parse_config(test::shipped_config(), "etc");
-  REQUIRE(outcome.errors.size() == 2);
-  CHECK(outcome.errors[0].text.starts_with("customer_id: found nothing; "));
-  CHECK(outcome.errors[1].text.starts_with("remote_write.url: found nothing; "));
+  REQUIRE(outcome.errors.size() == 1);
+  CHECK(outcome.errors[0].text.starts_with("customer_id and, in line "));
+  CHECK(outcome.errors[0].text.ends_with(
+      ", remote_write.url are not filled in: write them there, or run: msp-agent init"));
+  const auto worse = parse_config(test::shipped_config() + "interval: 0s\n", "etc");
+  REQUIRE(worse.errors.size() == 3);
+  CHECK(worse.errors[0].text.starts_with("customer_id: found nothing; "));
+  CHECK(worse.errors[1].text.starts_with("remote_write.url: found nothing; "));
   check_defaults(good(test::filled_in(test::shipped_config())));
 }
 
@@ -332,7 +352,7 @@ TEST_CASE("config: a file that cannot be used") {
 
   outcome = load_config("/tmp");
   REQUIRE(outcome.errors.size() == 1);
-  CHECK(outcome.errors[0].to_string() == "/tmp: not a regular file");
+  CHECK(outcome.errors[0].to_string() == "/tmp: not a regular file; name one with --config");
 
   const TemporaryFile large(std::string(10 << 20, ' '), 0600);
   outcome = load_config(large.path());
@@ -372,10 +392,9 @@ TEST_CASE("config: secrets that everybody can read are warned about and not repe
                     "in " +
                     open_secret.path() + "; run: chmod o-r " + open_secret.path()});
   CHECK(warnings_with(closed_secret.path()).empty());
-  CHECK(
-      warnings_with("/nonexistent/hunter2") ==
-      std::vector<std::string>{
-          ": remote_write.bearer_token_file: cannot look at its file: No such file or directory"});
+  CHECK(warnings_with("/nonexistent/hunter2") ==
+        std::vector<std::string>{": remote_write.bearer_token_file: cannot look at its file: No "
+                                 "such file or directory; make it, or correct its path"});
 }
 
 }  // namespace msp

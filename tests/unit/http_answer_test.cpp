@@ -88,6 +88,19 @@ TEST_CASE("headers and bodies that go on and on are cut off") {
   CHECK(parts == 64);
 }
 
+TEST_CASE("of a web server's page the words are kept, each once") {
+  CHECK(page_words("<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center>"
+                   "<h1>404 Not Found</h1></center>\r\n<hr><center>nginx/1.22.1</center>") ==
+        "404 Not Found, nginx/1.22.1");
+  CHECK(page_words("<p>Wrong.<br />\nLook <b>there</b></p>") == "Wrong. Look, there");
+  CHECK(page_words("<!DOCTYPE html><style>a > b {}</style><h1>No</h1>") == "No");
+  CHECK(page_words("<style>never ends") == "");
+  CHECK(page_words("<title>cut") == "cut");
+  CHECK(page_words("<") == "");
+  CHECK(page_words("a < b") == "a < b");
+  CHECK(page_words("") == "");
+}
+
 TEST_CASE("a 400 about the connection is told from one about the samples") {
   const auto refusal = [](int status, const std::string& body) {
     HttpAnswer answer;

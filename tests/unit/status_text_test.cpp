@@ -33,6 +33,13 @@ StatusText text_for(std::string_view endpoints, std::string_view buffer = "",
   return status_text(seen, kNow, "");
 }
 
+TEST_CASE("a clock that is off is told") {
+  const auto text =
+      text_for(endpoint("delivering", R"(, "clock_problem": "this host's clock is 1 d ahead")"));
+  CHECK_FALSE(text.is_well);
+  CHECK(text.headline == "https://c/w: this host's clock is 1 d ahead\n");
+}
+
 TEST_CASE("the verdict on an agent that is well") {
   const auto text = text_for(endpoint("delivering", ""));
   CHECK(text.is_well);
