@@ -13,7 +13,9 @@ install(FILES systemd/msp-agent.sysusers DESTINATION usr/lib/sysusers.d RENAME m
 install(FILES packaging/completions/msp-agent.bash DESTINATION usr/share/bash-completion/completions
   RENAME msp-agent COMPONENT common)
 install(FILES packaging/completions/msp-agent.fish DESTINATION usr/share/fish/vendor_completions.d COMPONENT common)
-install(FILES packaging/copyright README.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
+install(FILES packaging/copyright README.md README.ko.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
+install(FILES docs/installing.md docs/moving-from-alloy.md docs/troubleshooting.md
+  DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
 # zsh looks in one folder on Debian and in the other elsewhere.
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/vendor-completions COMPONENT deb)
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-functions COMPONENT rpm)
@@ -91,6 +93,10 @@ set(CPACK_RPM_USER_FILELIST
   "%license /usr/share/licenses/msp-agent/LGPL-2.1"
   "%doc /usr/share/doc/msp-agent/copyright"
   "%doc /usr/share/doc/msp-agent/README.md"
+  "%doc /usr/share/doc/msp-agent/README.ko.md"
+  "%doc /usr/share/doc/msp-agent/docs/installing.md"
+  "%doc /usr/share/doc/msp-agent/docs/moving-from-alloy.md"
+  "%doc /usr/share/doc/msp-agent/docs/troubleshooting.md"
   "%doc /usr/share/doc/msp-agent/msp-agent.cdx.json"
   "%doc /usr/share/man/man5/msp-agent.yaml.5.gz"
   "%doc /usr/share/man/man8/msp-agent.8.gz")
