@@ -15,8 +15,8 @@ SUITE = os.environ.get("BOOT_SUITE", "bookworm")
 
 
 def fails_for_good(machine: Container, *lines: str) -> None:
-    """systemctl says that it failed, the journal why, in these lines and no other, `status` the last of them; nobody tries
-    it again."""
+    """systemctl says that it failed, the journal why, in these lines and no other, `status` the last of them; nobody
+    tries it again."""
     outcome = machine.run("systemctl enable --now msp-agent")
     assert outcome.returncode != 0, "systemctl start says that it has started"
     assert machine.property("ActiveState") == "failed", machine.journal()
