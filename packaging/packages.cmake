@@ -14,8 +14,8 @@ install(FILES packaging/completions/msp-agent.bash DESTINATION usr/share/bash-co
   RENAME msp-agent COMPONENT common)
 install(FILES packaging/completions/msp-agent.fish DESTINATION usr/share/fish/vendor_completions.d COMPONENT common)
 install(FILES packaging/copyright README.md README.ko.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
-install(FILES docs/installing.md docs/moving-from-alloy.md docs/troubleshooting.md
-  DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
+file(GLOB pages RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS docs/*.md)
+install(FILES ${pages} DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
 # zsh looks in one folder on Debian and in the other elsewhere.
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/vendor-completions COMPONENT deb)
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-functions COMPONENT rpm)
@@ -94,12 +94,12 @@ set(CPACK_RPM_USER_FILELIST
   "%doc /usr/share/doc/msp-agent/copyright"
   "%doc /usr/share/doc/msp-agent/README.md"
   "%doc /usr/share/doc/msp-agent/README.ko.md"
-  "%doc /usr/share/doc/msp-agent/docs/installing.md"
-  "%doc /usr/share/doc/msp-agent/docs/moving-from-alloy.md"
-  "%doc /usr/share/doc/msp-agent/docs/troubleshooting.md"
   "%doc /usr/share/doc/msp-agent/msp-agent.cdx.json"
   "%doc /usr/share/man/man5/msp-agent.yaml.5.gz"
   "%doc /usr/share/man/man8/msp-agent.8.gz")
+foreach(page ${pages})
+  list(APPEND CPACK_RPM_USER_FILELIST "%doc /usr/share/doc/msp-agent/${page}")
+endforeach()
 # Folders that belong to others. Those of the completions are there only where their shell is: owned by all of them.
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /usr/bin /usr/lib/systemd /usr/lib/systemd/system
   /usr/lib/sysusers.d /usr/share/licenses /usr/share/man /usr/share/man/man5 /usr/share/man/man8 /var /var/lib)
