@@ -13,14 +13,18 @@ install(FILES systemd/msp-agent.sysusers DESTINATION usr/lib/sysusers.d RENAME m
 install(FILES packaging/completions/msp-agent.bash DESTINATION usr/share/bash-completion/completions
   RENAME msp-agent COMPONENT common)
 install(FILES packaging/completions/msp-agent.fish DESTINATION usr/share/fish/vendor_completions.d COMPONENT common)
-install(FILES packaging/copyright README.md README.ko.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
-file(GLOB pages RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS docs/*.md)
-install(FILES ${pages} DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
+install(FILES packaging/copyright README.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
+file(GLOB pages RELATIVE ${CMAKE_SOURCE_DIR}/docs CONFIGURE_DEPENDS docs/*.md)  # where README's links find them
+foreach(page ${pages})
+  install(FILES docs/${page} DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
+  list(APPEND rpm_pages "%doc /usr/share/doc/msp-agent/docs/${page}")
+endforeach()
 # zsh looks in one folder on Debian and in the other elsewhere.
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/vendor-completions COMPONENT deb)
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-functions COMPONENT rpm)
 install(FILES packaging/deb/lintian-overrides DESTINATION usr/share/lintian/overrides RENAME msp-agent COMPONENT deb)
 install(FILES LICENSE DESTINATION usr/share/licenses/msp-agent COMPONENT rpm)
+install(FILES README.ko.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
@@ -89,17 +93,15 @@ set(CPACK_RPM_CHANGELOG_FILE ${CMAKE_BINARY_DIR}/changelog.rpm)
 set(CPACK_RPM_USER_FILELIST
   "%config(noreplace) %attr(0640,root,msp-agent) /etc/msp-agent.yaml"
   "%attr(0750,msp-agent,msp-agent) %dir /var/lib/msp-agent"
+  "%doc /usr/share/doc/msp-agent/README.ko.md"
   "%license /usr/share/licenses/msp-agent/LICENSE"
   "%license /usr/share/licenses/msp-agent/LGPL-2.1"
   "%doc /usr/share/doc/msp-agent/copyright"
   "%doc /usr/share/doc/msp-agent/README.md"
-  "%doc /usr/share/doc/msp-agent/README.ko.md"
+  ${rpm_pages}
   "%doc /usr/share/doc/msp-agent/msp-agent.cdx.json"
   "%doc /usr/share/man/man5/msp-agent.yaml.5.gz"
   "%doc /usr/share/man/man8/msp-agent.8.gz")
-foreach(page ${pages})
-  list(APPEND CPACK_RPM_USER_FILELIST "%doc /usr/share/doc/msp-agent/${page}")
-endforeach()
 # Folders that belong to others. Those of the completions are there only where their shell is: owned by all of them.
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /usr/bin /usr/lib/systemd /usr/lib/systemd/system
   /usr/lib/sysusers.d /usr/share/licenses /usr/share/man /usr/share/man/man5 /usr/share/man/man8 /var /var/lib)
