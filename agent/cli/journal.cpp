@@ -45,8 +45,10 @@ std::string last_journal_error() {
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&files, writing.get(), STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  std::string words[] = {"journalctl", "-u", "msp-agent", "-p", "err",       "-n",
-                         "2",          "-o", "cat",       "-q", "--no-pager"};
+  // Not -u: that has systemd's own words, too, which say no more than that it failed.
+  std::string words[] = {
+      "journalctl", "_SYSTEMD_UNIT=msp-agent.service", "-p", "err", "-n", "1", "-o", "cat", "-q",
+      "--no-pager"};
   char* arguments[std::size(words) + 1] = {};
   for (std::size_t i = 0; i < std::size(words); ++i) arguments[i] = words[i].data();
   pid_t pid = 0;
@@ -57,12 +59,8 @@ std::string last_journal_error() {
   const auto text = read_for_a_while(reading.get());
   ::kill(pid, SIGKILL);  // it has ended, or is to
   ::waitpid(pid, nullptr, 0);
-  // What systemd says of a start that failed comes behind what the agent said, and has no reason.
   auto rest = std::string_view(text);
-  std::string line;
-  while (const auto next = next_line(rest)) {
-    if (line.empty() || !next->starts_with("Failed to start ")) line = trim(*next);
-  }
+  std::string line(trim(next_line(rest).value_or("")));
   make_utf8(line);
   for (auto& c : line) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
