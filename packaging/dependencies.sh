@@ -6,6 +6,7 @@
 #   sh packaging/dependencies.sh cross    that, and what it takes to build build/release-arm64/msp-agent
 #   sh packaging/dependencies.sh package  the first, and what makes packages and repositories of it
 #   sh packaging/dependencies.sh demo     the first, and the VictoriaMetrics of packaging/quickstart.sh
+#   sh packaging/dependencies.sh graph    that, and the Prometheus of quickstart.sh --graph
 #   sh packaging/dependencies.sh test     all of that, and all that tests/run.sh uses
 set -eu
 
@@ -30,6 +31,7 @@ case $1 in
   cross) wanted="$build $cross" ;;
   package) wanted="$build $package" ;;
   demo) wanted="$build $demo" ;;
+  graph) wanted="$build $demo prometheus" ;;
   test) wanted="$build $cross $package $demo $test" ;;
   *) usage ;;
 esac

@@ -24,6 +24,7 @@ install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/vendor-
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-functions COMPONENT rpm)
 install(FILES packaging/deb/lintian-overrides DESTINATION usr/share/lintian/overrides RENAME msp-agent COMPONENT deb)
 install(FILES LICENSE DESTINATION usr/share/licenses/msp-agent COMPONENT rpm)
+install(FILES README.ko.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
@@ -92,6 +93,7 @@ set(CPACK_RPM_CHANGELOG_FILE ${CMAKE_BINARY_DIR}/changelog.rpm)
 set(CPACK_RPM_USER_FILELIST
   "%config(noreplace) %attr(0640,root,msp-agent) /etc/msp-agent.yaml"
   "%attr(0750,msp-agent,msp-agent) %dir /var/lib/msp-agent"
+  "%doc /usr/share/doc/msp-agent/README.ko.md"
   "%license /usr/share/licenses/msp-agent/LICENSE"
   "%license /usr/share/licenses/msp-agent/LGPL-2.1"
   "%doc /usr/share/doc/msp-agent/copyright"

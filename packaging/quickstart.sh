@@ -3,18 +3,22 @@
 #
 #   sh packaging/quickstart.sh              until Ctrl-C
 #   sh packaging/quickstart.sh --for 60s    ends by itself
+#   sh packaging/quickstart.sh --graph      with a page that draws graphs: a Prometheus gets the samples as well
 #
 # It installs what is missing with apt-get, builds build/release/msp-agent, starts a VictoriaMetrics on 127.0.0.1:8428
 # if none listens there, and runs the agent against it. What it writes is in build/quickstart; what it starts it ends.
-# QUICKSTART_PORT is another port than 8428.
+# QUICKSTART_PORT is another port than 8428, QUICKSTART_GRAPH_PORT another than 9090 for the Prometheus.
 set -eu
 cd "$(dirname "$0")/.."
 
 port=${QUICKSTART_PORT:-8428}
 server=http://127.0.0.1:$port
 folder=build/quickstart
+graph_port=${QUICKSTART_GRAPH_PORT:-9090}
+graph=
 agent_pid=
 victoria_pid=
+prometheus_pid=
 timer_pid=
 
 say() { printf '%s\n' "$*"; }
@@ -41,6 +45,7 @@ finish() {
   trap '' INT TERM
   end "$timer_pid"
   end "$agent_pid"
+  end "$prometheus_pid"
   end "$victoria_pid"
 }
 trap finish EXIT
@@ -68,13 +73,15 @@ while [ $# -gt 0 ]; do
       esac
       shift
       ;;
+    --graph) graph=http://127.0.0.1:$graph_port ;;
     *) usage ;;
   esac
   shift
 done
 
 build() {
-  sh packaging/dependencies.sh demo || exit 1
+  if [ -n "$graph" ]; then what=graph; else what=demo; fi
+  sh packaging/dependencies.sh $what || exit 1
   mkdir -p "$folder"
   [ -x build/release/msp-agent ] || say "Building build/release/msp-agent; the first time this takes some minutes."
   sh packaging/static_dependencies.sh --or-newest || exit 1
@@ -111,6 +118,27 @@ start_victoria_metrics() {
   say "Started VictoriaMetrics on $server, its data is in $folder/victoria-metrics."
 }
 
+# Debian's VictoriaMetrics comes without its page, Debian's Prometheus with one.
+start_prometheus() {
+  if ss -Hltn "sport = :$graph_port" | grep -q .; then
+    fail "port $graph_port is taken, and --graph needs it" \
+      "choose another: QUICKSTART_GRAPH_PORT=9091 sh packaging/quickstart.sh --graph"
+  fi
+  : >"$folder/prometheus.yml"
+  setsid prometheus --config.file="$folder/prometheus.yml" --storage.tsdb.path="$folder/prometheus" \
+    --web.listen-address="127.0.0.1:$graph_port" --web.enable-remote-write-receiver >"$folder/prometheus.log" 2>&1 &
+  prometheus_pid=$!
+  deadline=$(($(now_ms) + 30000))
+  until curl -fsS --max-time 2 -o /dev/null "$graph/-/ready" 2>/dev/null; do
+    if ! kill -0 "$prometheus_pid" 2>/dev/null || [ "$(now_ms)" -gt "$deadline" ]; then
+      tail -n 5 "$folder/prometheus.log" >&2
+      fail "Prometheus did not start; all that it said is in $folder/prometheus.log"
+    fi
+    sleep 0.1
+  done
+  say "Started Prometheus on $graph, its data is in $folder/prometheus."
+}
+
 write_config() {
   name=$(uname -n | tr 'A-Z' 'a-z' | sed 's/[^a-z0-9-]/-/g; s/^-*//' | cut -c 1-63 | sed 's/-*$//')
   : "${name:=this-host}"
@@ -119,10 +147,14 @@ write_config() {
 customer_id: quickstart
 server_name: $name
 interval: 15s
-remote_write:
-  url: $server/api/v1/write
 buffer:
   path: $PWD/$folder/buffer
+remote_write:
+  - url: $server/api/v1/write
+YAML
+  [ -z "$graph" ] || cat >>"$folder/msp-agent.yaml" <<YAML
+  - url: $graph/api/v1/write
+    protocol: prometheus-1.0
 YAML
 }
 
@@ -180,12 +212,15 @@ show_rates() {
 
 show_how_to_look() {
   say ""
-  if curl -fsS --max-time 2 -o /dev/null "$server/vmui/" 2>/dev/null; then
+  if [ -n "$graph" ]; then
+    say "Look at it:   $graph/graph?g0.expr=node_load1&g0.tab=0&g0.range_input=5m"
+  elif curl -fsS --max-time 2 -o /dev/null "$server/vmui/" 2>/dev/null; then
     say "Look at it:   $server/vmui"
   else
-    say "This VictoriaMetrics comes without its web page (Debian's does). Ask it with"
+    say "This VictoriaMetrics comes without its web page (Debian's does). Graphs:"
+    say "  sh packaging/quickstart.sh --graph, or a Grafana with $server as a data source of type Prometheus"
+    say "Numbers:"
     say "  curl '$server/api/v1/query?query=node_load1'"
-    say "or add $server to a Grafana as a data source of type Prometheus."
   fi
   say "The samples:  build/release/msp-agent --config $folder/msp-agent.yaml --dry-run"
   if [ -n "$seconds" ]; then
@@ -208,6 +243,7 @@ await_rates() {
 
 build
 start_victoria_metrics
+[ -z "$graph" ] || start_prometheus
 write_config
 run_agent
 show_levels

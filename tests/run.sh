@@ -170,7 +170,10 @@ done &
 builder=$!
 trap 'kill "$builder" 2>/dev/null || true' EXIT
 
-if is_in tree "$parts"; then run tree python3 tests/tree/tree_test.py; fi
+if is_in tree "$parts"; then
+  run tree python3 tests/tree/tree_test.py
+  run pages python3 tests/tree/pages_test.py
+fi
 
 for preset in $presets; do
   read -r is_built <&3

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/journal.h"
@@ -29,7 +30,10 @@ std::vector<std::string> places(const GlobalOptions& options) {
     folders.push_back(outcome.config.buffer.path);
   }
   std::vector<std::string> paths;
-  for (const auto& folder : folders) paths.push_back(cat(folder, "/", kStatusFileName));
+  for (const auto& folder : folders) {
+    auto path = cat(folder, "/", kStatusFileName);
+    if (paths.empty() || paths.back() != path) paths.push_back(std::move(path));
+  }
   return paths;
 }
 

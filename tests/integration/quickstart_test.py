@@ -4,16 +4,18 @@ import pathlib
 import re
 import signal
 import subprocess
+import urllib.request
 
 from support.agent import ROOT, temporary_folder
 from support.check import run_checks
 from support.process import Process, free_port, poll_until, started
 
+CUSTOMER = b'"customer_id":"quickstart"'
 COMMAND = ["sh", str(ROOT / "packaging/quickstart.sh")]
 
 
-def environment(port: int) -> dict[str, str]:
-    return os.environ | {"QUICKSTART_PORT": str(port)}
+def environment(port: int, graph_port: int = 0) -> dict[str, str]:
+    return os.environ | {"QUICKSTART_PORT": str(port), "QUICKSTART_GRAPH_PORT": str(graph_port)}
 
 
 def left_over(port: int) -> list[str]:
@@ -55,6 +57,21 @@ def a_stop_ends_all_that_it_started() -> None:
         assert not left_over(port), left_over(port)
 
 
+def with_graph_a_page_draws_them() -> None:
+    port, graph_port = free_port(), free_port()
+    with temporary_folder() as folder, started(Process([*COMMAND, "--graph"], folder / "quickstart.log",
+                                                       environment(port, graph_port))) as quickstart:
+        page = poll_until("the page's address", lambda: re.search(r"Look at it: +(\S+)", quickstart.log()), 120,
+                          quickstart)[1]
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            assert b"graph" in answer.read().lower(), page
+        query = f"http://127.0.0.1:{graph_port}/api/v1/query?query=node_load1"
+        poll_until("its samples", lambda: CUSTOMER in urllib.request.urlopen(query, timeout=10).read(), 20, quickstart)
+        quickstart.send(signal.SIGTERM)
+        assert quickstart.wait(15) == 143, "it was told to end with SIGTERM"
+        assert not left_over(port) and not left_over(graph_port), left_over(port) + left_over(graph_port)
+
+
 def a_port_that_is_taken_is_told_with_what_to_do() -> None:
     with temporary_folder() as folder:
         port = free_port()
@@ -69,5 +86,5 @@ def a_port_that_is_taken_is_told_with_what_to_do() -> None:
         f"exit code {outcome.returncode}: {outcome.stdout}{outcome.stderr}"
 
 
-run_checks(it_shows_samples_and_ends_by_itself, a_stop_ends_all_that_it_started,
+run_checks(it_shows_samples_and_ends_by_itself, a_stop_ends_all_that_it_started, with_graph_a_page_draws_them,
            a_port_that_is_taken_is_told_with_what_to_do)

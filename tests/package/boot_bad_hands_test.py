@@ -15,7 +15,8 @@ SUITE = os.environ.get("BOOT_SUITE", "bookworm")
 
 
 def fails_for_good(machine: Container, *lines: str) -> None:
-    """systemctl says that it failed, the journal why, in these lines and no other, and nobody tries again."""
+    """systemctl says that it failed, the journal why, in these lines and no other, `status` the last of them; nobody
+    tries it again."""
     outcome = machine.run("systemctl enable --now msp-agent")
     assert outcome.returncode != 0, "systemctl start says that it has started"
     assert machine.property("ActiveState") == "failed", machine.journal()
@@ -24,6 +25,8 @@ def fails_for_good(machine: Container, *lines: str) -> None:
     assert len(said) == len(lines), f"{len(lines)} lines would do: {said}"
     for line, wanted in zip(said, lines):
         assert wanted in line, f"'{wanted}' is not in '{line}'"
+    status = machine.says("msp-agent status")
+    assert f"The journal's last error: {said[-1]}" in status, status
     # Long enough for a restart: RestartSec is a second here.
     time.sleep(3)
     assert machine.property("NRestarts") == "0", machine.journal()

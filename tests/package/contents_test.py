@@ -16,6 +16,7 @@ COMMON = {
     "/usr/lib/systemd/system/msp-agent.service": "-rw-r--r--",
     "/usr/lib/sysusers.d/msp-agent.conf": "-rw-r--r--",
     "/usr/share/bash-completion/completions/msp-agent": "-rw-r--r--",
+    "/usr/share/doc/msp-agent/README.ko.md": "-rw-r--r--",
     "/usr/share/doc/msp-agent/README.md": "-rw-r--r--",
     "/usr/share/doc/msp-agent/copyright": "-rw-r--r--",
     **{f"/usr/share/doc/msp-agent/docs/{page.name}": "-rw-r--r--" for page in (ROOT / "docs").glob("*.md")},
