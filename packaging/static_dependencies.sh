@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the libraries of the static binary that the distribution's archives cannot give: libcurl as small as it gets,
-# with a c-ares that is small, too, for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd that is half the size. Their
-# sources are the distribution's source packages, fetched by apt, which checks that the distribution signed them;
+# with a c-ares that is small, too, for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd that is half the size.
+# Their sources are the distribution's source packages, fetched by apt, which checks that the distribution signed them;
 # packaging/static_dependencies.lock says which, with their SHA-256. For another architecture it also unpacks a sysroot:
 # the static libraries that the host's own -dev packages give where nothing is crossed, pinned and checked in the same
 # way. Nothing is installed and nothing under /etc/apt is touched.
@@ -245,8 +245,8 @@ build() { # lock
   for package in $built_here; do
     step "building $package $(version_in "$1" "$package") for $arch"
     log=$cache/$package-$arch.log
-    if ! { unpack "$1" "$package" "$work/$package" && ("build_$(echo "$package" | tr - _)" "$work/$package" "$folder"); } \
-      >"$log" 2>&1; then
+    recipe=build_$(echo "$package" | tr - _)
+    if ! { unpack "$1" "$package" "$work/$package" && ("$recipe" "$work/$package" "$folder"); } >"$log" 2>&1; then
       tail -n 20 "$log" >&2
       fail "$package does not build; all that it said is in $log"
     fi
