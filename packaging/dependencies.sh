@@ -11,7 +11,7 @@
 set -eu
 
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
-  libcurl4-openssl-dev libssl-dev libc-ares-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
+  libcurl4-openssl-dev libssl-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
   libfmt-dev'
 cross='g++-aarch64-linux-gnu'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'

@@ -13,7 +13,7 @@ export LC_ALL=C TZ=UTC
 components='
 openssl     openssl libssl-dev        Apache-2.0
 curl        curl    libcurl-dev       curl
-c-ares      -       libc-ares-dev     MIT
+c-ares      c-ares  libc-ares-dev     MIT
 protobuf    -       libprotobuf-dev   BSD-3-Clause
 snappy      -       libsnappy-dev     BSD-3-Clause
 zstd        libzstd libzstd-dev       BSD-3-Clause

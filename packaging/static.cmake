@@ -7,10 +7,9 @@ execute_process(COMMAND ${static_dependencies_command} --where WORKING_DIRECTORY
   OUTPUT_VARIABLE static_dependencies OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE not_built)
 if(not_built)
   list(JOIN static_dependencies_command " " static_dependencies_command)
-  message(FATAL_ERROR "  the static OpenSSL, libcurl and zstd are not built yet; run: ${static_dependencies_command}")
+  message(FATAL_ERROR "  the static OpenSSL, c-ares, libcurl and zstd are not built yet; run: ${static_dependencies_command}")
 endif()
 
-find_library(CARES libcares.a REQUIRED)
 find_library(RE2 libre2.a REQUIRED)
 set(ZSTD ${static_dependencies}/lib/libzstd.a)
 
@@ -18,7 +17,8 @@ add_library(http_library INTERFACE)
 target_compile_definitions(http_library INTERFACE CURL_STATICLIB)
 target_include_directories(http_library SYSTEM INTERFACE ${static_dependencies}/include)
 target_link_libraries(http_library INTERFACE ${static_dependencies}/lib/libcurl.a
-  ${static_dependencies}/lib/libssl.a ${static_dependencies}/lib/libcrypto.a ${CARES})
+  ${static_dependencies}/lib/libssl.a ${static_dependencies}/lib/libcrypto.a
+  ${static_dependencies}/lib/libcares.a)
 
 add_library(regex_library INTERFACE)
 target_link_libraries(regex_library INTERFACE ${RE2})

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the libraries of the static binary that the distribution's archives cannot give: libcurl as small as it gets,
-# with c-ares for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd that is half the size. Their sources are the
-# distribution's source packages, fetched by apt, which checks that the distribution signed them;
+# with a c-ares that is small, too, for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd that is half the size.
+# Their sources are the distribution's source packages, fetched by apt, which checks that the distribution signed them;
 # packaging/static_dependencies.lock says which, with their SHA-256. For another architecture it also unpacks a sysroot:
 # the static libraries that the host's own -dev packages give where nothing is crossed, pinned and checked in the same
 # way. Nothing is installed and nothing under /etc/apt is touched.
@@ -27,9 +27,9 @@ lock=packaging/static_dependencies.lock
 cache=$PWD/build/static-deps
 newest=$cache/newest.lock
 sources=$cache/sources
-built_here='openssl curl libzstd'
+built_here='openssl c-ares curl libzstd'
 # What the sysroot is made of. Headers alone are all that is used of the last four.
-in_sysroot='libc6-dev libc-ares-dev libprotobuf-dev libre2-dev libsnappy-dev libyaml-cpp-dev
+in_sysroot='libc6-dev libprotobuf-dev libre2-dev libsnappy-dev libyaml-cpp-dev
   libcli11-dev libfmt-dev libspdlog-dev libxxhash-dev'
 . packaging/static_recipes.sh
 export LC_ALL=C
@@ -192,7 +192,7 @@ write_lock() { # file, "with-sysroot" or nothing
   prepare_apt deb-src
   [ -z "${2-}" ] || prepare_apt deb
   {
-    echo "# Sources of the static binary's OpenSSL, libcurl and zstd; then the sysroot for 64-bit ARM."
+    echo "# Sources of the static binary's OpenSSL, c-ares, libcurl and zstd; then the sysroot for 64-bit ARM."
     echo "# Written by: sh $script --update"
     echo "# package version file sha256. Without a .dsc: the upstream release, without the distribution's patches."
     echo "distribution $(distribution)"
@@ -245,8 +245,8 @@ build() { # lock
   for package in $built_here; do
     step "building $package $(version_in "$1" "$package") for $arch"
     log=$cache/$package-$arch.log
-    if ! { unpack "$1" "$package" "$work/$package" && ("build_$package" "$work/$package" "$folder"); } \
-      >"$log" 2>&1; then
+    recipe=build_$(echo "$package" | tr - _)
+    if ! { unpack "$1" "$package" "$work/$package" && ("$recipe" "$work/$package" "$folder"); } >"$log" 2>&1; then
       tail -n 20 "$log" >&2
       fail "$package does not build; all that it said is in $log"
     fi

@@ -20,27 +20,37 @@ build_openssl() { # build folder, destination
     cp libssl.a libcrypto.a "$2/lib/"
 }
 
-# CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
-build_curl() { # source folder, destination
-  # The second map is for a compiler cache that makes paths relative.
-  set -- "$1" "$2" -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$1/= -ffile-prefix-map=../="
-  if is_crossed "$arch"; then
-    set -- "$@" -DCMAKE_TOOLCHAIN_FILE="$PWD/packaging/$arch.cmake" -DMSP_AGENT_STATIC_DEPENDENCIES="$2"
-  fi
-  folder=$2
+# The second map is for a compiler cache that makes paths relative.
+install_with_cmake() { # source folder, destination, options...
   source=$1
+  folder=$2
   shift 2
-  cmake -S "$source" -B "$source/b" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_INSTALL_PREFIX="$folder" "$@" \
-    -DCMAKE_INSTALL_LIBDIR=lib \
-    -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DENABLE_MANUAL=OFF -DHTTP_ONLY=ON \
-    -DENABLE_ARES=ON -DCURL_USE_OPENSSL=ON -DOPENSSL_ROOT_DIR="$folder" -DOPENSSL_USE_STATIC_LIBS=ON \
-    -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \
-    -DUSE_LIBIDN2=OFF -DCURL_USE_LIBPSL=OFF -DCURL_USE_LIBSSH2=OFF -DUSE_NGHTTP2=OFF -DCURL_USE_GSSAPI=OFF \
-    -DCURL_BROTLI=OFF -DCURL_ZSTD=OFF -DCURL_ZLIB=OFF -DCURL_DISABLE_ALTSVC=ON -DCURL_DISABLE_HSTS=ON \
-    -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON &&
+  set -- "$@" -DCMAKE_C_FLAGS="$small_code -DNDEBUG -ffile-prefix-map=$source/= -ffile-prefix-map=../="
+  if is_crossed "$arch"; then
+    set -- "$@" -DCMAKE_TOOLCHAIN_FILE="$PWD/packaging/$arch.cmake" -DMSP_AGENT_STATIC_DEPENDENCIES="$folder"
+  fi
+  cmake -S "$source" -B "$source/b" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_INSTALL_PREFIX="$folder" \
+    -DCMAKE_INSTALL_LIBDIR=lib "$@" &&
     cmake --build "$source/b" &&
     cmake --install "$source/b" &&
     rm -rf "$folder/bin" "$folder/share"
+}
+
+# Each handle of libcurl has a c-ares of its own, with tables for a program that asks for thousands of names at once:
+# 73 kB, all of it written to. The agent asks for one. (From 1.20 on the tables grow with the questions.)
+build_c_ares() { # source folder, destination
+  sed -i -E 's/^(#define ARES_(QID|TIMEOUT)_TABLE_SIZE) .*/\1 16/' "$1/src/lib/ares_private.h" &&
+    install_with_cmake "$1" "$2" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_BUILD_TOOLS=OFF
+}
+
+# CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
+build_curl() { # source folder, destination
+  install_with_cmake "$1" "$2" -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DENABLE_MANUAL=OFF \
+    -DHTTP_ONLY=ON -DENABLE_ARES=ON -DCURL_USE_OPENSSL=ON -DOPENSSL_ROOT_DIR="$2" -DOPENSSL_USE_STATIC_LIBS=ON \
+    -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \
+    -DUSE_LIBIDN2=OFF -DCURL_USE_LIBPSL=OFF -DCURL_USE_LIBSSH2=OFF -DUSE_NGHTTP2=OFF -DCURL_USE_GSSAPI=OFF \
+    -DCURL_BROTLI=OFF -DCURL_ZSTD=OFF -DCURL_ZLIB=OFF -DCURL_DISABLE_ALTSVC=ON -DCURL_DISABLE_HSTS=ON \
+    -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON
 }
 
 # The distribution's is made for speed; here each of its loops is there once. What it writes and reads is the same.

@@ -59,12 +59,14 @@ Result<void> HeadFile::append(std::uint64_t sequence, const Scrape& scrape) {
   records_.clear();
   if (auto encoded = encoder_.encode(sequence, scrape, records_); !encoded) return encoded;
   if (auto written = file_->write(bytes_, records_); !written) return close_after(written);
+  const auto dictionary = dictionary_size(records_);
   if (bytes_ == kSegmentHeaderSize) {
-    dictionary_end_ = bytes_ + dictionary_size(records_);
-  } else if (dictionary_size(records_) > 0) {
+    dictionary_end_ = bytes_ + dictionary;
+  } else if (dictionary > 0) {
     dictionary_end_ = 0;  // scrapes stand between this dictionary and the one it builds on
   }
   bytes_ += records_.size();
+  if (dictionary > 0) records_ = {};  // all labels; what comes next is much smaller
   return {};
 }
 

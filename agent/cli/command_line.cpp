@@ -1,6 +1,7 @@
 #include "agent/cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <map>
 
 #include "agent/cli/commands.h"
@@ -59,9 +60,9 @@ void add_init_options(CLI::App& command, InitOptions& out) {
   command.add_flag("--force", out.force, "Replace a configuration, and keep it as FILE.bak");
 }
 
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
+/// What was asked for. The parser is gone before that begins: the agent is to run for years, and
+/// has no use for it.
+std::function<int()> parse_command_line(int argc, char** argv) {
   CLI::App app("Reads this host's metrics and remote-writes them to VictoriaMetrics.", "msp-agent");
   GlobalOptions options;
   bool is_dry_run = false;
@@ -113,18 +114,26 @@ int run_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitBadUsage;
+    const int code = app.exit(error) == 0 ? kExitDone : kExitBadUsage;
+    return [code] { return code; };
   }
   for (auto* path : {&options.paths.procfs, &options.paths.sysfs, &options.paths.rootfs}) {
     strip_trailing_slashes(*path);
   }
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
-  if (collectors->parsed()) return list_collectors();
-  if (checking->parsed()) return check(options, check_options);
-  if (showing->parsed()) return status(options, status_options);
-  if (initializing->parsed()) return init(options, init_options);
-  if (convert->parsed()) return convert_alloy(convert_options);
-  return is_dry_run ? dry_run(options, dry) : run(options);
+  if (collectors->parsed()) return list_collectors;
+  if (checking->parsed()) return [=] { return check(options, check_options); };
+  if (showing->parsed()) return [=] { return status(options, status_options); };
+  if (initializing->parsed()) return [=] { return init(options, init_options); };
+  if (convert->parsed()) return [=] { return convert_alloy(convert_options); };
+  if (is_dry_run) return [=] { return dry_run(options, dry); };
+  return [=] { return run(options); };
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  return parse_command_line(argc, argv)();
 }
 
 }  // namespace msp

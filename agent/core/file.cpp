@@ -11,8 +11,8 @@
 namespace msp {
 namespace {
 
-// Most files of /proc fit, and then one pread reads all and a second one finds the end.
-constexpr std::size_t kFirstCapacity = 4096;
+// Grows, in the first reads, until one pread reads all.
+constexpr std::size_t kFirstCapacity = 256;
 
 Error path_error(std::string_view what, const std::string& path, int error) {
   auto text = cat("cannot ", what, " ", path, ": ", errno_text(error));

@@ -156,6 +156,7 @@ void CertificateWatch::watch(void* ssl_ctx) {
   handshake_.begun_ns = monotonic_ns();
   auto* const context = static_cast<SSL_CTX*>(ssl_ctx);
   SSL_CTX_set_app_data(context, this);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), Callbacks::on_certificate);
   SSL_CTX_set_info_callback(context, Callbacks::on_progress);
 }

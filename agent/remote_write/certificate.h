@@ -22,7 +22,8 @@ class CertificateWatch {
  public:
   /// `ssl_ctx` is the SSL_CTX of a connection that is about to be made and verified; *this outlives
   /// it. When the handshake is over, the context's CA certificates are freed: 0.7 MB of a host's
-  /// whole bundle that nobody needs until the next connection.
+  /// whole bundle that nobody needs until the next connection. Nor does an idle connection hold
+  /// its buffers.
   void watch(void* ssl_ctx);
 
   /// Before each request.

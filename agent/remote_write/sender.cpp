@@ -111,7 +111,6 @@ Shipment* Sender::next_shipment(bool last_try) {
   const bool is_live = !fresh_first && backlog_.batch().sequences().size() == 1 &&
                        buffer_.state(endpoint_).samples <= backlog_.batch().samples();
   if (is_live || last_try) return &backlog_;
-  has_sent_backlog_ = true;
   if (monotonic_ns() >= pace_.ready_ns()) return &backlog_;
   if (fresh_first) {
     buffer_.wait_newest(endpoint_, pace_.ready_ns());
@@ -191,10 +190,8 @@ void Sender::on_dropped(const Shipment& shipment) {
 
 /// Until the next tick the host has what encoding and TLS needed.
 void Sender::on_nothing_left() {
-  if (std::exchange(has_sent_backlog_, false)) {
-    backlog_.release();
-    courier_.release();
-  }
+  backlog_.release();
+  courier_.release();
   backlog_turn_ = false;
   malloc_trim(0);
   if (failing_since_ns_ == 0) return;

@@ -78,7 +78,6 @@ class Sender {
   std::int64_t failing_since_ns_ = 0;  // until all is caught up; 0: delivering
   std::int64_t resume_ns_ = 0;         // end of the back-off
   std::uint64_t caught_up_ = 0;        // samples delivered since it works again
-  bool has_sent_backlog_ = false;      // since there was nothing left
   bool backlog_turn_ = false;          // its next request goes before the next fresh scrape
   std::string told_;                   // the problem that was logged last, empty: none
   std::int64_t told_at_ns_ = 0;

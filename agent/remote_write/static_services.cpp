@@ -5,8 +5,10 @@
 
 #include <cerrno>
 
-extern "C" servent* getservbyname(const char*, const char*) {
-  return nullptr;
+extern "C" int getservbyname_r(const char*, const char*, servent*, char*, size_t,
+                               servent** result) {
+  *result = nullptr;
+  return ENOENT;
 }
 
 extern "C" int getservbyport_r(int, const char*, servent*, char*, size_t, servent** result) {
