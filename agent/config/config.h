@@ -20,8 +20,7 @@ enum class LogLevel { debug, info, warning, error };
 /// What an endpoint is spoken to in. `automatic` takes the best that it understands.
 enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics };
 
-/// What goes first after an outage. `automatic` follows the protocol: VictoriaMetrics takes samples
-/// in any order.
+/// What goes first after an outage. `automatic`: what the endpoint takes.
 enum class Order { automatic, fresh_first, oldest_first };
 
 /// Absolute paths; empty: the system's certificates, no client certificate, the URL's host name.
@@ -50,9 +49,11 @@ struct EndpointConfig {
   std::string no_proxy;   // what goes past it: "internal.example,10.0.0.0/8"; "*": everything
   std::chrono::milliseconds timeout{10'000};
 
-  bool fresh_first() const {
-    if (order != Order::automatic) return order == Order::fresh_first;
-    return protocol == Protocol::automatic || protocol == Protocol::victoriametrics;
+  /// The order, where it is given or follows from the protocol: VictoriaMetrics takes samples in
+  /// any, Prometheus need not.
+  Order known_order() const {
+    if (order != Order::automatic || protocol == Protocol::automatic) return order;
+    return protocol == Protocol::victoriametrics ? Order::fresh_first : Order::oldest_first;
   }
 
   /// The URL as it may be shown: without its query, which may hold a secret. No two endpoints have

@@ -80,10 +80,12 @@ Courier::Exchange Courier::exchange(Batch& batch, std::size_t rows_begin, std::s
     return both_refused ? first : result;
   }
   if (dialect_.accepted(result.wire, monotonic_ns())) {
+    takes_any_order_.reset();
     stats_.protocol = wire_name(result.wire).data();
     log_info(cat(stats_.name, " gets ", wire_name(result.wire), " from now on",
                  other ? why_not(first.wire, first.answer) : ", which it takes now"));
   }
+  if (result.wire == Wire::victoriametrics) takes_any_order_ = true;
   return result;
 }
 
@@ -127,6 +129,20 @@ Courier::Report Courier::send_front(Shipment& shipment) {
   }
   report.answer = std::move(sent.answer);
   return report;
+}
+
+/// In doubt it does not: then nothing is lost.
+void Courier::ask_for_order(Batch& batch) {
+  const auto now_ms = wall_ns() / kNsPerMs;
+  const auto accepts = [&](std::int64_t timestamp_ms) {
+    auto sample = probe_for(batch, timestamp_ms);
+    return post(sample, 0, 1, dialect_.in_use()).action == Action::delivered;
+  };
+  takes_any_order_ = accepts(now_ms) && accepts(now_ms - kNsPerSecond / kNsPerMs);
+  if (*takes_any_order_) return;
+  log_info(cat(stats_.name,
+               " takes no sample that is older than one it has: what was kept in an outage goes "
+               "there before what is new"));
 }
 
 /// Where nothing is accepted, there are quicker ways than to the last sample.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,14 @@ class Courier {
   /// What a shipment should carry at most: halved by each refusal of all of one.
   std::size_t samples_max() const { return samples_max_; }
 
+  /// Whether the endpoint takes a sample that is older than one it has of the same series; empty:
+  /// it is not known. Who takes zstd does: that is VictoriaMetrics.
+  std::optional<bool> takes_any_order() const { return takes_any_order_; }
+
+  /// Finds out, with two samples of msp_agent_probe, of which the older one comes last. `batch` was
+  /// accepted.
+  void ask_for_order(Batch& batch);
+
   /// The server's words to what was refused last.
   const std::string& refusal() const { return refusal_; }
 
@@ -80,6 +89,7 @@ class Courier {
   Encoder encoder_;
   std::string refusal_;
   std::size_t samples_max_;
+  std::optional<bool> takes_any_order_;
   bool refused_whole_ = false;  // the last shipment that was done
 };
 

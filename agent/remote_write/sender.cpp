@@ -91,11 +91,21 @@ void Sender::take_over_earlier_run() {
   pace_.after_outage(age_ns, random(), monotonic_ns());
 }
 
+/// `automatic`: not known yet. To send the newest sample first to who wants them in order is to
+/// lose all older ones.
+Order Sender::order() const {
+  if (config_.known_order() != Order::automatic) return config_.known_order();
+  const auto any = courier_.takes_any_order();
+  if (!any) return Order::automatic;
+  return *any ? Order::fresh_first : Order::oldest_first;
+}
+
 /// Null where nothing is to be sent now; then it has waited.
 Shipment* Sender::next_shipment(bool last_try) {
-  const bool fresh_first = config_.fresh_first();
+  if (fresh_.in_progress()) return &fresh_;
+  const bool fresh_first = order() == Order::fresh_first;
+  const bool unknown = order() == Order::automatic;
   if (fresh_first) {
-    if (fresh_.in_progress()) return &fresh_;
     const bool backlog_first = backlog_turn_ && monotonic_ns() >= pace_.ready_ns();
     if (!backlog_first && buffer_.peek_newest(endpoint_, fresh_.batch())) {
       fresh_.start();
@@ -104,13 +114,14 @@ Shipment* Sender::next_shipment(bool last_try) {
   }
   if (backlog_.done()) {
     const auto fits = std::min(pace_.samples_max(), courier_.samples_max());
-    const std::size_t samples_max = failures_ > 0 ? 1 : fits;  // the first try is a small one
+    const bool is_try = failures_ > 0 || unknown;
+    const std::size_t samples_max = is_try ? 1 : fits;  // a small one
     if (!buffer_.peek(endpoint_, samples_max, backlog_.batch())) return nullptr;
     backlog_.start();
   }
   const bool is_live = !fresh_first && backlog_.batch().sequences().size() == 1 &&
                        buffer_.state(endpoint_).samples <= backlog_.batch().samples();
-  if (is_live || last_try) return &backlog_;
+  if (is_live || last_try || unknown) return &backlog_;
   if (monotonic_ns() >= pace_.ready_ns()) return &backlog_;
   if (fresh_first) {
     buffer_.wait_newest(endpoint_, pace_.ready_ns());
@@ -135,7 +146,11 @@ bool Sender::send(Shipment& shipment) {
   }
   backlog_turn_ = &shipment == &fresh_;
   if (&shipment == &backlog_) pace_.answered(report.delivered, began_ns, ended_ns);
-  if (report.delivered > 0) on_delivered(report.delivered, report.answer);
+  if (report.delivered > 0) {
+    on_delivered(report.delivered, report.answer);
+    const bool has_more = buffer_.state(endpoint_).samples > shipment.batch().samples();
+    if (has_more && order() == Order::automatic) courier_.ask_for_order(shipment.batch());
+  }
   if (report.outcome == Courier::Outcome::fewer_scrapes) {
     shipment.release();
   } else if (shipment.done()) {
@@ -190,6 +205,7 @@ void Sender::on_dropped(const Shipment& shipment) {
 
 /// Until the next tick the host has what encoding and TLS needed.
 void Sender::on_nothing_left() {
+  fresh_.release();
   backlog_.release();
   courier_.release();
   backlog_turn_ = false;

@@ -4,8 +4,10 @@
 //
 // fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left, or, at
 // an endpoint that is slower than the ticks, in turns with it; after a failure the newest scrape
-// alone is the next try. oldest_first: everything in its order. In both a backlog is sent at Pace's
-// pace. Tells people when delivery begins to fail and when it works again, not in between.
+// alone is the next try. oldest_first: everything in its order. Where the configuration leaves it
+// open and the endpoint's protocol does not tell, the oldest scrape goes first, and the endpoint is
+// asked which it takes. In both a backlog is sent at Pace's pace. Tells people when delivery begins
+// to fail and when it works again, not in between.
 #pragma once
 
 #include <atomic>
@@ -51,6 +53,7 @@ class Sender {
   bool time_is_up() const { return stopping() && monotonic_ns() >= stop_at_ns_; }
   double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
   void take_over_earlier_run();
+  Order order() const;
   Shipment* next_shipment(bool last_try);
   bool send(Shipment& shipment);
   void finish(Shipment& shipment);

@@ -54,6 +54,24 @@ def after_an_outage_nothing_is_refused_and_nothing_is_missing() -> None:
     assert len(arrived) >= 10 and all(gap < 1.5 for gap in gaps), f"ticks are missing: {gaps} s apart"
 
 
+def auto_finds_out_that_it_wants_them_in_order() -> None:
+    """Nobody has to know it beforehand, also not of an agent that is started into the backlog of an earlier one."""
+    with temporary_folder() as folder:
+        port = free_port()
+        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write")
+        with running_agent(config) as agent:
+            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
+            time.sleep(3)  # what is to wait
+        with running_agent(config) as agent:
+            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
+            with running_prometheus(folder, port) as server:
+                poll_until("the end of the outage in the log", lambda: "delivered again" in agent.log(), 90, agent)
+                arrived = ticks(server)
+            assert "takes no sample that is older" in agent.log(), agent.log()
+            assert "dropped" not in agent.log() and "refuses" not in agent.log(), agent.log()
+    assert len(arrived) >= 5, f"of the backlog arrived {arrived}"
+
+
 def in_another_order_it_refuses_and_the_loss_is_counted_and_told() -> None:
     """What oldest_first is for, and that the two checks above can fail."""
     with temporary_folder() as folder:
@@ -74,4 +92,4 @@ def in_another_order_it_refuses_and_the_loss_is_counted_and_told() -> None:
 
 
 run_checks(it_delivers_every_series_with_its_labels, after_an_outage_nothing_is_refused_and_nothing_is_missing,
-           in_another_order_it_refuses_and_the_loss_is_counted_and_told)
+           auto_finds_out_that_it_wants_them_in_order, in_another_order_it_refuses_and_the_loss_is_counted_and_told)

@@ -94,7 +94,7 @@ void check_defaults(const Config& config) {
   CHECK(endpoint.url == "http://h/w");
   CHECK(endpoint.protocol == Protocol::automatic);
   CHECK(endpoint.order == Order::automatic);
-  CHECK(endpoint.fresh_first());
+  CHECK(endpoint.known_order() == Order::automatic);
   CHECK(endpoint.catch_up_rate == 100'000);
   CHECK(endpoint.username.empty());
   CHECK(endpoint.headers.empty());
@@ -208,14 +208,15 @@ TEST_CASE("config: protocol, order and rate") {
   const auto endpoint = [](const std::string& keys) {
     return good("customer_id: alpha\nremote_write: {url: http://h/w, " + keys + "}\n").endpoints[0];
   };
-  CHECK(endpoint("protocol: auto").fresh_first());
-  CHECK(endpoint("protocol: victoriametrics").fresh_first());
+  CHECK(endpoint("protocol: auto").known_order() == Order::automatic);
+  CHECK(endpoint("protocol: victoriametrics").known_order() == Order::fresh_first);
   CHECK(endpoint("protocol: victoriametrics").protocol == Protocol::victoriametrics);
-  CHECK_FALSE(endpoint("protocol: prometheus-1.0").fresh_first());
-  CHECK_FALSE(endpoint("protocol: prometheus-2.0").fresh_first());
+  CHECK(endpoint("protocol: prometheus-1.0").known_order() == Order::oldest_first);
+  CHECK(endpoint("protocol: prometheus-2.0").known_order() == Order::oldest_first);
   CHECK(endpoint("protocol: prometheus-2.0").protocol == Protocol::prometheus_2_0);
-  CHECK(endpoint("protocol: prometheus-1.0, order: fresh_first").fresh_first());
-  CHECK_FALSE(endpoint("order: oldest_first").fresh_first());
+  CHECK(endpoint("protocol: prometheus-1.0, order: fresh_first").known_order() ==
+        Order::fresh_first);
+  CHECK(endpoint("order: oldest_first").known_order() == Order::oldest_first);
   CHECK(endpoint("catch_up_rate: 5000").catch_up_rate == 5'000);
   CHECK(endpoint("catch_up_rate: unlimited").catch_up_rate == 0);
 }

@@ -155,6 +155,32 @@ TEST_CASE_METHOD(CourierFixture, "auto falls back to snappy with the same batch,
   CHECK(std::string(stats.protocol) == "prometheus-1.0");
 }
 
+TEST_CASE_METHOD(CourierFixture, "whether older samples are taken is known of zstd, else asked") {
+  const auto asked = [&](bool zstd, int to_older) {
+    server = {.knows_zstd = zstd};
+    std::int64_t newest = 0;
+    server.judge = [=](const Samples& samples) mutable {
+      if (samples[0].first != kProbe.name) return 204;
+      const bool is_older = samples[0].second < std::exchange(newest, samples[0].second);
+      return is_older ? to_older : 204;
+    };
+    auto sender = courier(Protocol::automatic);
+    CHECK_FALSE(sender.takes_any_order().has_value());
+    fill(2, 1, 1);
+    REQUIRE(send_all(sender) == Outcome::progress);
+    CHECK(sender.takes_any_order().has_value() == zstd);
+    if (!zstd) sender.ask_for_order(shipment.batch());
+    return sender.takes_any_order().value();
+  };
+  CHECK(asked(true, 400));
+  CHECK(server.probes.empty());
+  CHECK(asked(false, 204));
+  CHECK(server.probes.size() == 2);
+  CHECK_FALSE(asked(false, 400));
+  CHECK_FALSE(asked(false, 409));
+  CHECK_FALSE(asked(false, 503));
+}
+
 TEST_CASE_METHOD(CourierFixture, "a bad sample does not change the protocol") {
   server.judge = [](const Samples& samples) {
     return std::count(samples.begin(), samples.end(), Sample{"m5", 1}) > 0 ? 400 : 204;
