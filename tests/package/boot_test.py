@@ -200,6 +200,8 @@ def what_keeps_failing_is_tried_again_with_growing_pauses() -> None:
         if systemd_version(machine) >= 254:
             shown = machine.must("systemctl show -p RestartSteps -p RestartMaxDelayUSec msp-agent")
             assert shown.splitlines() == ["RestartSteps=6", "RestartMaxDelayUSec=5min"], shown
+        warnings = machine.says("journalctl --no-pager -b -o cat _PID=1 | grep -F msp-agent.service:")
+        assert "Unknown" not in warnings, warnings
 
 
 def a_renamed_host_is_one_server_with_a_new_nodename() -> None:
