@@ -195,8 +195,9 @@ Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
 }
 
 Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
+  const bool is_own = &file == own_mounts_.get();
   std::string own;
-  if (&file != own_mounts_.get()) {
+  if (!is_own) {
     if (auto read = read_file(own_mounts_->path(), kOwnMountsBytesMax)) own = std::move(*read);
   }
   std::optional<TwoViews> views;
@@ -222,7 +223,9 @@ Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
     mount.device = utf8(line->device);
     mount.major = line->major;
     mount.minor = line->minor;
-    mount.read_only = has_option(line->options, "ro") || has_option(line->super_options, "ro") ||
+    // Of its own mounts, a unit's ProtectSystem= makes all read-only, and no disk is.
+    mount.read_only = (!is_own && has_option(line->options, "ro")) ||
+                      has_option(line->super_options, "ro") ||
                       has_option(line->super_options, "emergency_ro");
 
     // Of mounts on one path the last one is on top: it is what statvfs sees, and what a shared

@@ -40,8 +40,7 @@ struct TwoTables {
   void init(const std::string& text) const { write("1/mountinfo", text); }
   void own(const std::string& text) const { write("self/mountinfo", text); }
 
-  /// Mount points that are reported as hidden, a space behind each.
-  std::string hidden() {
+  std::string tick() {
     if (!collector) {
       for (const auto& entry : collector_registry()) {
         if (entry.name == "filesystem") collector = entry.make({paths, host, options, files});
@@ -51,7 +50,12 @@ struct TwoTables {
     builder.begin(writer);
     REQUIRE(collector->collect({++number, 0}, writer).has_value());
     REQUIRE(builder.commit(writer).has_value());
-    auto text = text_format(builder.finish(0));
+    return text_format(builder.finish(0));
+  }
+
+  /// Mount points that are reported as hidden, a space behind each.
+  std::string hidden() {
+    const auto text = tick();
     std::string points;
     for (std::string_view rest = text; const auto line = next_line(rest);) {
       if (!line->starts_with("node_filesystem_device_error{") || !line->ends_with(" 1")) continue;
@@ -190,6 +194,15 @@ TEST_CASE_METHOD(TwoTables, "filesystem: the agent's own table is read only when
   CHECK(hidden() == "/dev /tmp/build ");
   init(kInit + "30 20 0:60 / /new rw - tmpfs t rw\n");
   CHECK(hidden() == "/new ");
+}
+
+TEST_CASE_METHOD(TwoTables, "filesystem: with hidepid, what a unit makes read-only is not") {
+  own("120 100 8:1 / / ro - ext4 /dev/sda1 rw\n121 120 8:2 / /srv ro - ext4 /dev/sdb ro\n");
+  const auto text = tick();
+  CHECK(text.find("readonly{device=\"/dev/sda1\",fstype=\"ext4\",mountpoint=\"/\"} 0") !=
+        text.npos);
+  CHECK(text.find("readonly{device=\"/dev/sdb\",fstype=\"ext4\",mountpoint=\"/srv\"} 1") !=
+        text.npos);
 }
 
 }  // namespace msp
