@@ -232,8 +232,9 @@ Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
     // label set stands for.
     const auto real = unescape(line->mount_point, Unescape::fully);
     const auto path = paths_.root(strip_rootfs(real, paths_.rootfs));
+    // systemd gives a service a /proc of its own; one is as empty as the other.
     mount.is_hidden =
-        views &&
+        views && mount.fs_type != "proc" &&
         views->hide(line->mount_point, paths_.root(strip_rootfs(line->mount_point, paths_.rootfs)));
     if (!mount.is_hidden) {
       const auto asked = by_path.emplace(path, to_ask.size());

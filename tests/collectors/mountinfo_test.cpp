@@ -147,6 +147,10 @@ TEST_CASE_METHOD(TwoTables, "filesystem: nothing is hidden that both tables lead
         "125 124 8:3 / /mnt rw - ext4 /dev/sdc rw\n"
         "126 120 8:4 / /new rw - ext4 /dev/sdd rw\n");
   }
+  SECTION("a /proc of its own") {
+    init("20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:5 / /proc rw - proc proc rw\n");
+    own("120 100 8:1 / / rw - ext4 /dev/sda1 rw\n121 120 0:99 / /proc rw - proc proc rw\n");
+  }
   SECTION("a mount on / is on nobody's way") {
     init(kInit + "30 20 0:60 / / rw - tmpfs t rw\n");
     own(kOwn + "140 120 0:60 / / rw - tmpfs t rw\n");
