@@ -99,7 +99,7 @@ def the_architecture_is_the_binarys(folder: str) -> None:
     for extract in (f"dpkg-deb --fsys-tarfile {packages('*.deb', folder)} | tar -xO ./usr/bin/msp-agent",
                     f"rpm2cpio {packages('*.rpm', folder)} | cpio -i --quiet --to-stdout ./usr/bin/msp-agent",
                     f"tar -xOzf {tarball} {tarball.name.removesuffix('.tar.gz')}/files/usr/bin/msp-agent"):
-        said = must("sh", "-c", f"{extract} | od -A n -t u2 -j 18 -N 2; true")
+        said = must("sh", "-c", f"{extract} | {{ od -A n -t u2 -j 18 -N 2 && cat >/dev/null; }}")
         assert said.split() == [str(machine)], f"{extract}: {said}"
 
 
