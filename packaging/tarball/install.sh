@@ -66,7 +66,7 @@ check_host() {
   done
   if { command -v dpkg-query && dpkg-query -S /usr/bin/msp-agent; } >/dev/null 2>&1 ||
     { command -v rpm && rpm -qf /usr/bin/msp-agent; } >/dev/null 2>&1; then
-    fail "msp-agent is installed as a package on this host" "upgrade or remove it with the package manager"
+    fail "msp-agent is installed as a package on this host" "upgrade it with the package manager, or remove it there"
   fi
 }
 
@@ -84,9 +84,9 @@ check_kept_config() {
   "$agent" --config $config --dry-run >"$work/samples" 2>"$work/errors" ||
     fail "$config is there and is kept, but the agent does not accept it:" "$(cat "$work/errors")"
   [ -z "$customer" ] || has_label customer_id "$customer" ||
-    fail "$config is there and names another customer_id than $customer" "edit it, or move it away"
+    fail "$config is there and names another customer_id than $customer" "edit it, or move it away to get a new one"
   [ -z "$server" ] || has_label server_name "$server" ||
-    fail "$config is there and names another server_name than $server" "edit it, or move it away"
+    fail "$config is there and names another server_name than $server" "edit it, or move it away to get a new one"
 }
 
 make_config() { # options
@@ -195,7 +195,7 @@ start() {
   if systemctl restart msp-agent.service && systemctl --quiet is-active msp-agent.service; then
     did "enabled and started msp-agent.service"
   else
-    fail "msp-agent.service does not start" "journalctl -u msp-agent says why"
+    fail "msp-agent.service does not start" "see why, and mend it: journalctl -u msp-agent -n 20"
   fi
 }
 
