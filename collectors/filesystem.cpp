@@ -49,6 +49,7 @@ constexpr Family kMountInfo{"node_filesystem_mount_info", "Filesystem mount info
 constexpr std::string_view kTimeout = "mountpoint timeout";
 constexpr std::string_view kHidden = "hidden from the agent by its mount namespace";
 constexpr std::size_t kOwnMountsBytesMax = 64 << 20;
+const MountAnswer kNotAsked;
 
 /// The kernel writes space, tab, newline, backslash and # as three octal digits. node_exporter's
 /// labels have only the first two unescaped; statvfs needs the real name.
@@ -189,7 +190,7 @@ Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
   }
   if (auto asked = mount_stat_.ask(); !asked) return asked;
   for (auto& mount : mounts_) {
-    report(mount, mount.is_hidden ? MountAnswer() : mount_stat_.answer(mount.asked), out);
+    report(mount, mount.is_hidden ? kNotAsked : mount_stat_.answer(mount.asked), out);
   }
   return {};
 }
