@@ -1,11 +1,15 @@
-// filesystem: size and state of each mount, from mountinfo
-// (Documentation/filesystems/proc.rst, 3.5) and statvfs(2):
-//   36 35 98:0 /mnt1 /mnt/with\040space rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+// filesystem: size and state of each mount, from mountinfo and statvfs(2).
 //
 // mountinfo is pid 1's, so that an agent in a mount namespace of its own reports the host's mounts.
 // It is read at every tick, because only its options show that a disk went read-only, and parsed
 // again only when it has changed. statvfs runs on MountStat's threads: a mount that hangs is
 // reported with device_error="mountpoint timeout".
+//
+// statvfs sees the agent's own mounts, though. Where these do not lead to the file system that
+// pid 1 sees (PrivateTmp=, a container without rslave), it would answer for another one: it is not
+// asked, and the mount is reported with kHidden for its error.
+#include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -14,6 +18,7 @@
 #include "agent/core/text.h"
 #include "collectors/collector.h"
 #include "collectors/mount_stat.h"
+#include "collectors/mountinfo.h"
 
 namespace msp {
 namespace {
@@ -47,47 +52,9 @@ constexpr Family kMountInfo{"node_filesystem_mount_info", "Filesystem mount info
                             kMountinfo, MetricType::gauge, "device,major,minor,mountpoint"};
 
 constexpr std::string_view kTimeout = "mountpoint timeout";
-
-/// A line of mountinfo as views into it, escapes and all.
-struct MountLine {
-  std::uint64_t id = 0;
-  std::string_view major, minor, mount_point, options, fs_type, device, super_options;
-};
-
-/// The next field; fields are separated by one space, and the device may be empty.
-std::string_view next_field(std::string_view& rest) {
-  const auto end = rest.find(' ');
-  const auto field = rest.substr(0, end);
-  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-  return field;
-}
-
-bool is_number(std::string_view text) {
-  return parse_number<std::uint32_t>(text).has_value();
-}
-
-std::optional<MountLine> parse_line(std::string_view rest) {
-  MountLine line;
-  const auto id = parse_number<std::uint64_t>(next_field(rest));
-  next_field(rest);  // the parent's id
-  line.minor = next_field(rest);
-  const auto colon = line.minor.find(':');
-  if (!id || colon == std::string_view::npos) return std::nullopt;
-  line.id = *id;
-  line.major = line.minor.substr(0, colon);
-  line.minor.remove_prefix(colon + 1);
-  if (!is_number(line.major) || !is_number(line.minor)) return std::nullopt;
-  next_field(rest);  // the root of the mount within its file system
-  line.mount_point = next_field(rest);
-  line.options = next_field(rest);
-  while (!rest.empty() && next_field(rest) != "-") {
-  }
-  line.fs_type = next_field(rest);
-  line.device = next_field(rest);
-  line.super_options = next_field(rest);
-  if (!line.mount_point.starts_with('/') || line.super_options.empty()) return std::nullopt;
-  return line;
-}
+constexpr std::string_view kHidden = "hidden from the agent by its mount namespace";
+constexpr std::size_t kOwnMountsBytesMax = 64 << 20;
+const MountAnswer kNotAsked;
 
 /// The kernel writes space, tab, newline, backslash and # as three octal digits. node_exporter's
 /// labels have only the first two unescaped; statvfs needs the real name.
@@ -145,6 +112,29 @@ std::string error_label(int error) {
   return text;
 }
 
+/// Pid 1's mounts and the agent's own.
+class TwoViews {
+ public:
+  TwoViews(std::string_view of_init, std::string_view own, std::string_view rootfs)
+      : of_init_(of_init), own_(own) {
+    // A root that is reached in another way (/proc/1/root, a symbolic link) is not in the table.
+    are_comparable_ = rootfs == "/" || own_.has_mount_point(rootfs);
+  }
+
+  /// Whether statvfs of `asked` would answer for another file system than pid 1 has at
+  /// `mount_point`. What is not known is not hidden.
+  bool hide(std::string_view mount_point, std::string_view asked) const {
+    if (!are_comparable_) return false;
+    const auto wanted = of_init_.file_system_at(mount_point);
+    const auto got = own_.file_system_at(asked);
+    return !wanted.empty() && !got.empty() && wanted != got;
+  }
+
+ private:
+  MountTree of_init_, own_;
+  bool are_comparable_ = false;
+};
+
 class Filesystem : public Collector {
  public:
   explicit Filesystem(const CollectorContext& context)
@@ -161,6 +151,7 @@ class Filesystem : public Collector {
     std::string device, mount_point, fs_type, major, minor;  // labels
     bool read_only = false;
     bool has_info = false;   // of several mounts with the same labels of mount_info, one reports it
+    bool is_hidden = false;  // then it is not asked
     std::size_t asked = 0;   // index in mount_stat_
     int error = 0;           // what error_text is the text of
     std::string error_text;  // kept, so that a lasting error costs no allocation
@@ -172,7 +163,7 @@ class Filesystem : public Collector {
     return options.interval.count() > 0 ? std::min(timeout, options.interval / 2) : timeout;
   }
 
-  Result<void> parse(std::string_view content, const std::string& file);
+  Result<void> parse(std::string_view content, const KeptFile& file);
   static void report(Mount& mount, const MountAnswer& answer, SampleWriter& out);
 
   const HostPaths& paths_;
@@ -180,6 +171,7 @@ class Filesystem : public Collector {
   std::shared_ptr<KeptFile> init_mounts_;
   std::shared_ptr<KeptFile> own_mounts_;
   std::string parsed_;         // what mounts_ was made of
+  bool look_again_ = false;    // the two tables may have been of different moments
   std::vector<Mount> mounts_;  // those that are reported
   MountStat mount_stat_;
 };
@@ -194,26 +186,38 @@ Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
   }
   if (!content) return content.error();
   if (content->empty()) return failed(cat(file->path(), ": empty"));
-  if (*content != parsed_) {
+  if (const bool has_changed = *content != parsed_; has_changed || look_again_) {
     parsed_.clear();
-    if (auto parsed = parse(*content, file->path()); !parsed) return parsed;
+    if (auto parsed = parse(*content, *file); !parsed) return parsed;
     parsed_ = *content;
+    look_again_ = has_changed && std::any_of(mounts_.begin(), mounts_.end(),
+                                             [](const Mount& mount) { return mount.is_hidden; });
   }
   if (auto asked = mount_stat_.ask(); !asked) return asked;
-  for (auto& mount : mounts_) report(mount, mount_stat_.answer(mount.asked), out);
+  for (auto& mount : mounts_) {
+    report(mount, mount.is_hidden ? kNotAsked : mount_stat_.answer(mount.asked), out);
+  }
   return {};
 }
 
-Result<void> Filesystem::parse(std::string_view content, const std::string& file) {
+Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
+  const bool is_own = &file == own_mounts_.get();
+  std::string own;
+  if (!is_own) {
+    if (auto read = read_file(own_mounts_->path(), kOwnMountsBytesMax)) own = std::move(*read);
+  }
+  std::optional<TwoViews> views;
+  if (!own.empty() && own != content) views.emplace(content, own, paths_.rootfs);
+
   std::vector<Mount> mounts;
   std::vector<MountToAsk> to_ask;
   std::unordered_map<std::string, std::size_t> by_labels, by_path;
   int number = 0;
   while (const auto text = next_line(content)) {
     ++number;
-    const auto line = parse_line(*text);
+    const auto line = parse_mount_line(*text);
     if (!line) {
-      return failed(cat(file, " line ", number, ": expected 'id parent major:minor root ",
+      return failed(cat(file.path(), " line ", number, ": expected 'id parent major:minor root ",
                         "mount-point options ... - type device options', got '", *text, "'"));
     }
     Mount mount;
@@ -225,17 +229,25 @@ Result<void> Filesystem::parse(std::string_view content, const std::string& file
     mount.device = utf8(line->device);
     mount.major = line->major;
     mount.minor = line->minor;
-    mount.read_only = has_option(line->options, "ro") || has_option(line->super_options, "ro") ||
+    // Of its own mounts, a unit's ProtectSystem= makes all read-only, and no disk is.
+    mount.read_only = (!is_own && has_option(line->options, "ro")) ||
+                      has_option(line->super_options, "ro") ||
                       has_option(line->super_options, "emergency_ro");
 
     // Of mounts on one path the last one is on top: it is what statvfs sees, and what a shared
     // label set stands for.
     const auto real = unescape(line->mount_point, Unescape::fully);
     const auto path = paths_.root(strip_rootfs(real, paths_.rootfs));
-    const auto asked = by_path.emplace(path, to_ask.size());
-    if (asked.second) to_ask.emplace_back();
-    mount.asked = asked.first->second;
-    to_ask[mount.asked] = {path, line->id, mount.fs_type};
+    // systemd gives a service a /proc of its own; one is as empty as the other.
+    mount.is_hidden =
+        views && mount.fs_type != "proc" &&
+        views->hide(line->mount_point, paths_.root(strip_rootfs(line->mount_point, paths_.rootfs)));
+    if (!mount.is_hidden) {
+      const auto asked = by_path.emplace(path, to_ask.size());
+      if (asked.second) to_ask.emplace_back();
+      mount.asked = asked.first->second;
+      to_ask[mount.asked] = {path, line->id, mount.fs_type};
+    }
 
     const auto key = cat(mount.device, '\0', mount.mount_point, '\0', mount.fs_type);
     const auto same = by_labels.emplace(key, mounts.size());
@@ -256,7 +268,9 @@ Result<void> Filesystem::parse(std::string_view content, const std::string& file
 
 void Filesystem::report(Mount& mount, const MountAnswer& answer, SampleWriter& out) {
   std::string_view error;
-  if (answer.timed_out) {
+  if (mount.is_hidden) {
+    error = kHidden;
+  } else if (answer.timed_out) {
     error = kTimeout;
   } else if (answer.error != 0) {
     if (mount.error != answer.error) mount.error_text = error_label(mount.error = answer.error);

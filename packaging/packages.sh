@@ -62,6 +62,7 @@ sh packaging/dependencies.sh package
 if [ "$machine" = "$(uname -m)" ]; then
   sh packaging/static_dependencies.sh $sources
 else
+  sh packaging/dependencies.sh cross
   sh packaging/static_dependencies.sh --arch "$machine" $sources
 fi
 step "configuring $preset" cmake --preset "$preset" -DMSP_AGENT_TESTS=OFF

@@ -110,7 +110,7 @@ done
 if [ -n "$architectures" ]; then
   release=APT::FTPArchive::Release
   apt-ftparchive -o $release::Origin=msp-agent -o $release::Label=msp-agent -o $release::Suite=stable \
-    -o $release::Codename=stable -o $release::Components=main -o "$release::Architectures=$architectures" \
+    -o $release::Codename=stable -o $release::Components=main -o "$release::Architectures=${architectures% }" \
     -o $release::MD5=false -o $release::SHA1=false release "$dists/stable" >"$apt/Release.new"
   mv "$apt/Release.new" "$dists/stable/Release"
   sign --clearsign --output "$dists/stable/InRelease" "$dists/stable/Release"

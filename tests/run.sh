@@ -39,6 +39,8 @@ case $presets in *release*) presets="$presets release-arm64" ;; esac
 under_asan="answers check config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup"
 under_asan="$under_asan status tls"
 under_tsan='answers delivery loop outage real_server reload'
+# What looks at the packages of both architectures.
+both='contents'
 # Package tests that take minutes.
 slow='reproducible boot_kernel boot_others same_packages'
 
@@ -99,7 +101,8 @@ build() { # preset
     if is_in fault "$parts"; then targets="$targets segment_fuzz alloy_fuzz"; fi
   fi
   tests="$(integration_tests "$1") $(package_tests "$1")"
-  if [ "$tests" != ' ' ]; then targets="$targets msp-agent"; fi
+  [ "$1" != release ] || tests="$tests $(package_tests release-arm64)"
+  if [ -n "$(echo $tests)" ]; then targets="$targets msp-agent"; fi
   if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
   [ -n "$targets" ] || return 0
   with_tests=ON
@@ -136,22 +139,34 @@ integration_tests() { # preset
   done
 }
 
-package_tests() { # preset
-  [ "$1" = release ] || return 0
+package_tests() { # the last preset that they need
   for file in tests/package/*_test.py; do
     test=$(basename "$file" _test.py)
     part=package
     if is_in "$test" "$slow"; then part=slow; fi
-    if is_in "$part" "$parts" || is_in "$test" "$parts"; then echo "$test"; fi
+    is_in "$part" "$parts" || is_in "$test" "$parts" || continue
+    case $1 in
+      release) ! is_in "$test" "$both" || continue ;;
+      release-arm64) is_in "$test" "$both" || continue ;;
+      *) continue ;;
+    esac
+    echo "$test"
   done
 }
 
-# What package tests install: the packages of this tree, and those of a later version.
-make_packages() {
+# What package tests install: the packages of this tree, those of a later version, those for 64-bit ARM.
+has_packages=
+make_packages() { # preset
   echo "making packages ..."
-  rm -rf build/tests/packages
-  if ! { sh packaging/packages.sh --or-newest --out build/tests/packages &&
-    sh tests/package/newer.sh 0.2.0 build/tests/packages/newer; } >build/tests/packages.log 2>&1; then
+  if ! {
+    if [ -z "$has_packages" ]; then
+      rm -rf build/tests/packages &&
+        sh packaging/packages.sh --or-newest --out build/tests/packages &&
+        sh tests/package/newer.sh 0.2.0 build/tests/packages/newer && has_packages=yes
+    fi && if [ "$1" = release-arm64 ]; then
+      sh packaging/packages.sh --preset release-arm64 --or-newest --out build/tests/packages/arm64
+    fi
+  } >build/tests/packages.log 2>&1; then
     echo "FAILED build: packages" | tee -a "$results"
     tail -n 15 build/tests/packages.log | sed 's/^/  /'
     return 1
@@ -187,7 +202,7 @@ for preset in $presets; do
   # shellcheck disable=SC2046  # words on purpose
   run_some "$preset" integration "$preset" $(integration_tests "$preset")
   packages_to_test=$(package_tests "$preset")
-  if [ -n "$packages_to_test" ] && make_packages; then
+  if [ -n "$packages_to_test" ] && make_packages "$preset"; then
     # shellcheck disable=SC2086  # words on purpose
     run_some "$preset" package package $packages_to_test
   fi

@@ -88,6 +88,7 @@ class Service {
   std::string told_status_;
   bool told_stuck_ = false;
   std::int64_t due_ns_ = INT64_MAX;
+  std::int64_t last_tick_ns_ = 0;
 };
 
 }  // namespace msp

@@ -1,5 +1,7 @@
 # $1 is 0 when it is erased and not upgraded.
 if [ "$1" -eq 0 ]; then
   if [ -d /run/systemd/system ]; then systemctl stop msp-agent.service || :; fi
+  backoff=/usr/lib/systemd/system/msp-agent.service.d/restart-backoff.conf # made by post
+  if [ -L $backoff ]; then rm $backoff && rmdir --ignore-fail-on-non-empty ${backoff%/*} || :; fi
   if command -v systemctl >/dev/null; then systemctl --quiet --no-reload disable msp-agent.service || :; fi
 fi

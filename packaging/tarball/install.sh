@@ -3,7 +3,8 @@
 # It looks at everything before it changes anything, says what it did, and can be run again. A configuration that is
 # there is kept.
 #
-#   sh install.sh --customer-id ID --url URL [--server-name NAME] [--label NAME=VALUE]...
+#   sh install.sh --customer-id ID --url URL [--server-name NAME] [--label NAME=VALUE]... [--ca-file FILE]
+#                                  or whatever `msp-agent init` takes; the CA is copied to /etc/msp-agent-ca.pem
 #   sh install.sh                  takes in this version; there is a configuration already
 #   sh install.sh --uninstall      removes it all: program, configuration, what is not delivered yet, user
 set -eu
@@ -12,6 +13,7 @@ export LC_ALL=C PATH="/usr/sbin:/usr/bin:/sbin:/bin:${PATH:-}"
 here=$(cd "$(dirname "$0")" && pwd)
 agent=$here/files/usr/bin/msp-agent
 config=/etc/msp-agent.yaml
+ca=/etc/msp-agent-ca.pem
 state=/var/lib/msp-agent
 list=/usr/share/doc/msp-agent/installed-files # what this script has made: files, and folders with a / behind
 work=
@@ -35,43 +37,31 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# In single quotes, as YAML has them, with nothing taken from the environment.
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/''/g; s/[\$]/\$\$/g")"; }
-
 is_running() { [ -d /run/systemd/system ]; } # systemd is
 
 # ---- looks, and changes nothing
 
+# What concerns this script; `msp-agent init` judges all of them.
 read_options() {
-  customer= server= url= labels= uninstall= is_told=
-  while [ $# -gt 0 ]; do
-    case $1 in
-      --uninstall)
-        uninstall=yes
-        shift
-        continue
-        ;;
-      --customer-id | --server-name | --url | --label) [ $# -ge 2 ] && [ -n "$2" ] || usage ;;
-      *) usage ;;
+  customer= server= ca_given= uninstall= is_told=$#
+  before=
+  for word in "$@"; do
+    case $before,$word in
+      --customer-id,*) customer=$word ;;
+      --server-name,*) server=$word ;;
+      --ca-file,*) ca_given=$word ;;
+      --label,*) ;;
+      *,--uninstall) uninstall=yes ;;
+      *,--help | *,--*=*) usage ;;
     esac
-    case $2 in *'
-'*) fail "$1: a value of more than one line" "give it in one line" ;; esac
-    is_told=yes
-    case $1,$2 in
-      --customer-id,*) customer=$2 ;;
-      --server-name,*) server=$2 ;;
-      --url,*) url=$2 ;;
-      --label,?*=*) labels="$labels${labels:+, }$(quoted "${2%%=*}"): $(quoted "${2#*=}")" ;;
-      *) fail "--label '$2': a label is NAME=VALUE" "such as: --label region=ap-northeast-2" ;;
-    esac
-    shift 2
+    before=$word
   done
-  [ -z "$uninstall" ] || [ -z "$is_told" ] || usage
+  [ -z "$uninstall" ] || [ $# -eq 1 ] || usage
 }
 
 check_host() {
   [ "$(id -u)" -eq 0 ] || fail "only root can do this" "run: sudo sh $0 ..."
-  for tool in awk chmod chown cp find getent groupadd mktemp mv sed sha256sum systemctl useradd; do
+  for tool in chmod chown cp find getent groupadd mktemp mv sed sha256sum systemctl useradd; do
     command -v "$tool" >/dev/null || fail "this host has no '$tool'" "it needs systemd and the usual tools of a server"
   done
   if { command -v dpkg-query && dpkg-query -S /usr/bin/msp-agent; } >/dev/null 2>&1 ||
@@ -88,35 +78,35 @@ check_files() {
       "take the tarball for this architecture, and unpack it in a folder that is not mounted noexec"
 }
 
-# The agent itself says what is wrong with a configuration.
-check_config() { # file, what it is
-  code=0
-  "$agent" --config "$1" --dry-run >"$work/samples" 2>"$work/errors" || code=$?
-  [ "$code" -eq 0 ] || fail "$2:" "$(sed "s|.*$1|${1##*/}|" "$work/errors")"
-}
-
 has_label() { grep -q -F "$1=\"$2\"" "$work/samples"; } # name, value
 
 check_kept_config() {
-  check_config $config "$config is there and is kept, but the agent does not accept it"
+  "$agent" --config $config --dry-run >"$work/samples" 2>"$work/errors" ||
+    fail "$config is there and is kept, but the agent does not accept it:" "$(cat "$work/errors")"
   [ -z "$customer" ] || has_label customer_id "$customer" ||
     fail "$config is there and names another customer_id than $customer" "edit it, or move it away to get a new one"
   [ -z "$server" ] || has_label server_name "$server" ||
     fail "$config is there and names another server_name than $server" "edit it, or move it away to get a new one"
 }
 
-# The configuration that comes with the agent, with the values filled in.
-make_config() {
-  [ -n "$customer" ] && [ -n "$url" ] ||
-    fail "there is no $config yet, so --customer-id and --url are needed" \
-      "such as: sh $0 --customer-id alpha --url https://monitor.example.com/api/v1/write"
-  customer=$(quoted "$customer") server=${server:+$(quoted "$server")} url=$(quoted "$url") labels=$labels awk '
-    /^customer_id: / { print "customer_id: " ENVIRON["customer"]; next }
-    /^  url: / { print "  url: " ENVIRON["url"]; next }
-    /^#server_name:/ && ENVIRON["server"] != "" { print "server_name: " ENVIRON["server"]; next }
-    /^#labels:/ && ENVIRON["labels"] != "" { print "labels: {" ENVIRON["labels"] "}"; next }
-    { print }' "$here/files$config" >"$work/msp-agent.yaml"
-  check_config "$work/msp-agent.yaml" "the agent does not accept these values"
+make_config() { # options
+  if [ -n "$ca_given" ] && ! grep -q 'BEGIN.* CERTIFICATE' "$ca_given"; then
+    fail "--ca-file $ca_given: there is no certificate in it" "it is a file in PEM format"
+  fi
+  left=$#
+  while [ "$left" -gt 0 ]; do
+    if [ "$1" = --ca-file ] && [ "$left" -gt 1 ]; then
+      set -- "$@" "$1" "$ca"
+      shift
+      left=$((left - 1))
+    else
+      set -- "$@" "$1"
+    fi
+    shift
+    left=$((left - 1))
+  done
+  "$agent" --config "$work/msp-agent.yaml" init "$@" >"$work/said" 2>"$work/errors" ||
+    fail "there is no $config yet, and none can be made:" "$(sed 's/^msp-agent init: //' "$work/errors")"
 }
 
 # ---- changes
@@ -144,6 +134,7 @@ install_all() {
     case $file in usr/bin/*) mode=755 ;; *) mode=644 ;; esac
     install_file "/$file" $mode
   done <"$work/files"
+  link_backoff
   if [ -e $list ]; then
     while IFS= read -r old; do
       case $old in */) continue ;; esac
@@ -153,6 +144,16 @@ install_all() {
   echo $list >>"$work/list"
   cp "$work/list" $list
   if command -v restorecon >/dev/null; then restorecon -F $(grep -v '/$' $list) 2>/dev/null || true; fi
+}
+
+# For a systemd that knows growing pauses between restarts; another one would warn at every start.
+link_backoff() {
+  known=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  if [ "${known:-0}" -lt 254 ]; then return; fi
+  link=/usr/lib/systemd/system/msp-agent.service.d/restart-backoff.conf
+  make_folder ${link%/*}
+  ln -sf /usr/share/msp-agent/restart-backoff.conf $link
+  echo $link >>"$work/list"
 }
 
 make_user() {
@@ -166,9 +167,17 @@ make_user() {
 
 install_config() {
   if [ -e $config ]; then
-    did "kept $config as it is${is_told:+: of the options nothing was written}"
+    if [ "$is_told" -eq 0 ]; then did "kept $config as it is"; else
+      did "kept $config as it is: of the options nothing was written"
+    fi
     return
   fi
+  if [ -n "$ca_given" ]; then
+    cp "$ca_given" $ca
+    chmod 644 $ca
+    did "copied $ca_given to $ca"
+  fi
+  sed 's/^msp-agent init: /  /' "$work/errors"
   (umask 077 && cp "$work/msp-agent.yaml" $config.new)
   chown root:msp-agent $config.new
   chmod 640 $config.new
@@ -190,8 +199,8 @@ start() {
   fi
 }
 
-install() {
-  if [ -e $config ]; then check_kept_config; else make_config; fi
+install() { # options
+  if [ -e $config ]; then check_kept_config; else make_config "$@"; fi
   echo "$version:"
   make_user
   install_all
@@ -199,6 +208,8 @@ install() {
   if [ ! -d $state ]; then mkdir $state && did "made $state"; fi
   chown msp-agent:msp-agent $state
   chmod 750 $state
+  /usr/bin/msp-agent check --offline >"$work/said" 2>&1 || fail "$config:" "$(cat "$work/said")"
+  sed 's/^/  /' "$work/said"
   start
 }
 
@@ -217,7 +228,7 @@ uninstall() {
     # The folders, the last made first; what others use by now stays.
     grep '/$' "$work/list" | sort -r -u | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || true; done
   fi
-  for path in $config $state; do
+  for path in $config $ca $state; do
     if [ -e $path ]; then rm -rf $path && did "removed $path"; fi
   done
   if getent passwd msp-agent >/dev/null; then userdel msp-agent && did "removed the user msp-agent"; fi
@@ -235,5 +246,5 @@ if [ -n "$uninstall" ]; then
   uninstall
 else
   check_files
-  install
+  install "$@"
 fi

@@ -208,18 +208,22 @@ def version_2_that_nobody_confirms_falls_back_to_1() -> None:
 
 
 def after_an_outage_the_newest_is_first_or_last_as_configured() -> None:
-    with receiving() as good, receiving() as fresh, receiving() as oldest:
-        fresh.judge = oldest.judge = lambda request: 503
-        with agent_with([(good, ""), (fresh, ""), (oldest, "    order: oldest_first\n")]) as agent:
+    with receiving() as good, receiving() as fresh, receiving() as oldest, receiving() as unknown:
+        fresh.judge = oldest.judge = unknown.judge = lambda request: 503
+        with agent_with([(good, ""), (fresh, "    order: fresh_first\n"), (oldest, "    order: oldest_first\n"),
+                         (unknown, "")]) as agent:
             poll_until("an outage", lambda: len(good.timestamps()) >= 6, process=agent)
-            fresh.judge = oldest.judge = None
+            fresh.judge = oldest.judge = unknown.judge = None
             kept = set(good.timestamps()[:6])
-            for receiver in (fresh, oldest):
+            for receiver in (fresh, oldest, unknown):
                 poll_until("the backlog", lambda: kept <= set(receiver.timestamps()), 60, agent)
             agent.stop()
-    assert accepted_samples(good) == accepted_samples(fresh) == accepted_samples(oldest)
+    assert accepted_samples(good) == accepted_samples(fresh) == accepted_samples(oldest) == accepted_samples(unknown)
     times = fresh.timestamps()
     assert times[0] > max(kept) - 1500, f"the first that was accepted is not the newest: {times[0]} of {sorted(kept)}"
+    # Until it has accepted anything nobody knows whether it would take the older ones after that.
+    times = unknown.timestamps()
+    assert times[0] == min(kept) and times[1] > max(kept) - 1500, f"not the oldest, then the newest: {times}"
     assert oldest.timestamps() == sorted(set(oldest.timestamps())), "not in order, or twice"
 
 

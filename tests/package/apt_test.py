@@ -1,7 +1,7 @@
 """The .deb under real apt, from the signed repository, in a Debian tree that is not booted."""
 import shutil
 
-from scratch import Repository, ScratchRoot, must, needs_root, packages, repository, scratch_root
+from scratch import BACKOFF, Repository, ScratchRoot, must, needs_root, packages, repository, scratch_root
 from support.check import run_checks
 
 CONFIG = "etc/msp-agent.yaml"
@@ -33,6 +33,7 @@ def a_signed_repository_installs_and_starts_nothing() -> None:
         facts = root.must("stat", "-c", "%n %U:%G %a", f"/{CONFIG}", "/var/lib/msp-agent", "/usr/bin/msp-agent")
         enabled = root.inside("systemctl", "is-enabled", "msp-agent.service")
         unconfigured = root.inside("msp-agent")
+        assert root.inside("test", "-e", BACKOFF).returncode != 0, "this systemd does not know RestartSteps"
         user = root.must("getent", "passwd", "msp-agent")
     assert facts.splitlines() == [f"/{CONFIG} root:msp-agent 640", "/var/lib/msp-agent msp-agent:msp-agent 750",
                                   "/usr/bin/msp-agent root:root 755"], facts
@@ -77,8 +78,10 @@ def what_an_administrator_has_changed_stays() -> None:
 def removing_keeps_data_and_purging_leaves_nothing() -> None:
     with scratch_root() as root:
         shutil.copy(packages("*.deb"), root.upper / "a.deb")
+        root.pretend_systemd("254~rc1 (254~rc1-1)")
         before = root.what_is_there()
         root.must("dpkg", "--install", "/a.deb")
+        assert "RestartSteps=" in root.must("cat", BACKOFF)
         root.must("systemctl", "enable", "msp-agent.service")
         root.must("sh", "-c", "mkdir /var/lib/msp-agent/buffer && echo x >/var/lib/msp-agent/buffer/segment")
         root.must("dpkg", "--remove", "msp-agent")

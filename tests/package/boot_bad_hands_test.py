@@ -72,6 +72,16 @@ def a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery() -> None:
         machine.must("umount -l /var/lib/msp-agent || true")
 
 
+def a_tmp_without_room_or_read_only_keeps_nobody_from_starting() -> None:
+    """What PrivateDevices= and, with an older systemd, PrivateTmp= would do."""
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        configure(machine, receiver.url)
+        for options in ("size=4k,nr_inodes=1", "ro"):
+            machine.must(f"for i in /tmp /var/tmp; do mount -t tmpfs -o {options} t $i; done")
+            machine.must("systemctl restart msp-agent")
+            machine.must("umount /tmp /var/tmp")
+
+
 def a_secret_that_only_root_may_read_reaches_the_agent() -> None:
     with receiving() as receiver, machine_with_agent(SUITE) as machine:
         (machine.root / "etc/msp-agent.token").write_text("s3cret")
@@ -128,6 +138,7 @@ if __name__ == "__main__":
                                  a_missing_configuration_is_told_once,
                                  a_configuration_that_the_service_may_not_read_is_told_once,
                                  a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
+                                 a_tmp_without_room_or_read_only_keeps_nobody_from_starting,
                                  a_secret_that_only_root_may_read_reaches_the_agent,
                                  a_second_agent_is_told_whose_buffer_it_is_and_tried_again,
                                  status_of_an_agent_that_does_not_run_tells_the_journals_last_error)))

@@ -167,6 +167,28 @@ def filesystems_read_in_the_unit_as_they_do_outside() -> None:
             assert inside[key] == read_only, f"{key}: {inside[key]}"
 
 
+def a_mount_that_a_drop_in_hides_has_no_numbers() -> None:
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        override(machine, "PrivateTmp=yes", "PrivateDevices=yes", "TemporaryFileSystem=/opt")
+        configure(machine, receiver.url, interval="1h", more="collectors:\n  filesystem:\n"
+                  "    mount_points_exclude: '^/(proc|run/credentials)/'\n    fs_types_exclude: ''\n")
+        for place in ("tmp/inside", "opt/inside", "srv/inside"):
+            machine.must(f"mkdir -p /{place} && mount -t tmpfs -o size=5m t /{place}")
+        start(machine)
+        request = poll_until("a request", lambda: receiver.requests)[0]
+        inside = filesystem_series((series.name, series.labels, series.samples[0][1])
+                                   for series in request.series if series.samples)
+        text = machine.must("setpriv --reuid msp-agent --regid msp-agent --clear-groups msp-agent --dry-run")
+        outside = filesystem_series((name, labels, value)
+                                    for (name, labels), value in parse_exposition(text).samples.items())
+        for name in ("node_filesystem_size_bytes", "node_filesystem_files", "node_filesystem_readonly"):
+            for key in (key for key in inside if key[0] == name and "device_error" not in dict(key[1])):
+                assert inside[key] == outside[key], f"{key}: {inside[key]} inside, {outside[key]} outside"
+        hidden = {dict(labels)["mountpoint"] for (name, labels), value in inside.items()
+                  if name == "node_filesystem_device_error" and value == 1 and "hidden" in str(labels)}
+        assert hidden == {"/dev", "/tmp/inside", "/opt/inside"}, hidden
+
+
 def what_keeps_failing_is_tried_again_with_growing_pauses() -> None:
     with machine_with_agent(SUITE) as machine:
         configure(machine, "http://127.0.0.1:9/api/v1/write")
@@ -178,6 +200,8 @@ def what_keeps_failing_is_tried_again_with_growing_pauses() -> None:
         if systemd_version(machine) >= 254:
             shown = machine.must("systemctl show -p RestartSteps -p RestartMaxDelayUSec msp-agent")
             assert shown.splitlines() == ["RestartSteps=6", "RestartMaxDelayUSec=5min"], shown
+        warnings = machine.says("journalctl --no-pager -b -o cat _PID=1 | grep -F msp-agent.service:")
+        assert "Unknown" not in warnings, warnings
 
 
 def a_renamed_host_is_one_server_with_a_new_nodename() -> None:
@@ -206,5 +230,6 @@ if __name__ == "__main__":
                                  a_reboot_and_no_network_at_boot_lose_nothing,
                                  a_reload_tells_what_is_wrong_and_the_agent_goes_on,
                                  filesystems_read_in_the_unit_as_they_do_outside,
+                                 a_mount_that_a_drop_in_hides_has_no_numbers,
                                  what_keeps_failing_is_tried_again_with_growing_pauses,
                                  a_renamed_host_is_one_server_with_a_new_nodename)))

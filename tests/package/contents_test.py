@@ -1,14 +1,20 @@
-"""What is in the packages: files, owners, modes, versions, licences, the bill of materials; lintian and rpmlint."""
+"""What is in the packages of both architectures: files, owners, modes, versions, licences, bills of materials; lintian,
+rpmlint."""
+import functools
+import gzip
 import json
 import os
 import pathlib
 import re
 import shlex
+from typing import Callable
 
-from scratch import must, packages, run
+from scratch import must, packages, repository, run
 from support.agent import BINARY, ROOT
 from support.check import run_checks
 
+# Folder of the packages: what the architecture is called in a .deb and in an .rpm.
+ARCHITECTURES = {"": ("amd64", "x86_64"), "arm64": ("arm64", "aarch64")}
 BYTES_MAX = int(2.5 * 1024 * 1024)
 COMMON = {
     "/etc/msp-agent.yaml": "-rw-r-----",
@@ -22,6 +28,7 @@ COMMON = {
     **{f"/usr/share/doc/msp-agent/docs/{page.name}": "-rw-r--r--" for page in (ROOT / "docs").glob("*.md")},
     "/usr/share/doc/msp-agent/msp-agent.cdx.json": "-rw-r--r--",
     "/usr/share/fish/vendor_completions.d/msp-agent.fish": "-rw-r--r--",
+    "/usr/share/msp-agent/restart-backoff.conf": "-rw-r--r--",
     "/usr/share/man/man5/msp-agent.yaml.5.gz": "-rw-r--r--",
     "/usr/share/man/man8/msp-agent.8.gz": "-rw-r--r--",
     "/var/lib/msp-agent": "drwxr-x---",
@@ -48,25 +55,73 @@ def version() -> str:
     return re.search(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text())[1]
 
 
-def sbom() -> dict:
-    return json.loads(from_deb("usr/share/doc/msp-agent/msp-agent.cdx.json"))
+def sbom(folder: str = "") -> dict:
+    return json.loads(from_deb("usr/share/doc/msp-agent/msp-agent.cdx.json", folder))
 
 
-def from_deb(path: str) -> str:
-    return must("sh", "-c", f"dpkg-deb --fsys-tarfile {shlex.quote(str(packages('*.deb')))} | tar -xO ./{path}")
+def from_deb(path: str, folder: str = "") -> str:
+    deb = shlex.quote(str(packages("*.deb", folder)))
+    return must("sh", "-c", f"dpkg-deb --fsys-tarfile {deb} | tar -xO ./{path}")
 
 
-def packages_are_small() -> None:
+def of_rpm(tag: str, folder: str = "") -> str:
+    return must("rpm", "-qp", "--nosignature", "--queryformat", tag, str(packages("*.rpm", folder)))
+
+
+def for_both(check: Callable[[str], None]) -> Callable[[], None]:
+    @functools.wraps(check)
+    def looked_at() -> None:
+        for folder in ARCHITECTURES:
+            check(folder)
+    return looked_at
+
+
+@for_both
+def packages_are_small(folder: str) -> None:
     for pattern in ("*.deb", "*.rpm"):
-        size = packages(pattern).stat().st_size
-        print(f"{packages(pattern).name}: {size:,} bytes")
+        size = packages(pattern, folder).stat().st_size
+        print(f"{packages(pattern, folder).name}: {size:,} bytes")
         assert size <= BYTES_MAX, f"{size:,} bytes; {BYTES_MAX:,} is the limit"
-    print(f"{packages('*.tar.gz').name}: {packages('*.tar.gz').stat().st_size:,} bytes")
+    tarball = packages("*.tar.gz", folder)
+    print(f"{tarball.name}: {tarball.stat().st_size:,} bytes")
 
 
-def the_deb_holds_exactly_this() -> None:
+@for_both
+def the_architecture_is_the_binarys(folder: str) -> None:
+    deb, rpm = ARCHITECTURES[folder]
+    field = must("dpkg-deb", "--field", str(packages("*.deb", folder)), "Architecture", "Depends").splitlines()
+    assert field == [f"Architecture: {deb}", "Depends: passwd"], field
+    assert of_rpm("%{ARCH}", folder) == rpm
+    # The rest is rpm's own.
+    needs = {name for name in of_rpm("[%{REQUIRENAME}\n]", folder).split() if not name.startswith(("rpmlib", "config"))}
+    assert needs == {"/bin/sh", "/usr/sbin/useradd"}, needs
+    tarball = packages("*.tar.gz", folder)
+    assert tarball.name.endswith(f"-linux-{deb}.tar.gz"), tarball.name
+    machine = 183 if deb == "arm64" else 62  # EM_AARCH64, EM_X86_64: e_machine of the ELF header
+    for extract in (f"dpkg-deb --fsys-tarfile {packages('*.deb', folder)} | tar -xO ./usr/bin/msp-agent",
+                    f"rpm2cpio {packages('*.rpm', folder)} | cpio -i --quiet --to-stdout ./usr/bin/msp-agent",
+                    f"tar -xOzf {tarball} {tarball.name.removesuffix('.tar.gz')}/files/usr/bin/msp-agent"):
+        said = must("sh", "-c", f"{extract} | {{ od -A n -t u2 -j 18 -N 2 && cat >/dev/null; }}")
+        assert said.split() == [str(machine)], f"{extract}: {said}"
+
+
+def one_repository_has_both() -> None:
+    files = [packages(pattern, folder) for folder in ARCHITECTURES for pattern in ("*.deb", "*.rpm")]
+    with repository(*files) as repo:
+        release = (repo.path / "apt/dists/stable/InRelease").read_text()
+        assert "\nArchitectures: amd64 arm64\n" in release, release
+        for deb, rpm in ARCHITECTURES.values():
+            index = (repo.path / f"apt/dists/stable/main/binary-{deb}/Packages").read_text()
+            assert re.findall(r"(?m)^Architecture: (.+)", index) == [deb], index
+            assert f"main/binary-{deb}/Packages" in release, release
+            index = gzip.decompress(next((repo.path / f"yum/{rpm}/repodata").glob("*-primary.xml.gz")).read_bytes())
+            assert re.findall(rb"<arch>(.+?)</arch>", index) == [rpm.encode()], index
+
+
+@for_both
+def the_deb_holds_exactly_this(folder: str) -> None:
     there = {}
-    for line in must("dpkg-deb", "--contents", str(packages("*.deb"))).splitlines():
+    for line in must("dpkg-deb", "--contents", str(packages("*.deb", folder))).splitlines():
         mode, owner, *_, path = line.split()
         assert owner == "root/root", line
         if not mode.startswith("d") or path == "./var/lib/msp-agent/":
@@ -76,9 +131,10 @@ def the_deb_holds_exactly_this() -> None:
     assert there == DEB, sorted(set(there.items()) ^ set(DEB.items()))
 
 
-def the_rpm_holds_exactly_this() -> None:
+@for_both
+def the_rpm_holds_exactly_this(folder: str) -> None:
     asked = "[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS:fflags}| %{FILENAMES}\\n]"
-    listed = must("rpm", "-qp", "--nosignature", "--queryformat", asked, str(packages("*.rpm"))).splitlines()
+    listed = of_rpm(asked, folder).splitlines()
     there, special = {}, {}
     for line in listed:
         mode, owner_and_flags, path = line.split()[0], line.split("|")[0].split(maxsplit=1)[1], line.split()[-1]
@@ -97,27 +153,31 @@ def the_configuration_is_a_conffile() -> None:
 
 
 def the_version_is_the_changelogs_everywhere() -> None:
-    deb, rpm = str(packages("*.deb")), str(packages("*.rpm"))
+    deb = str(packages("*.deb"))
     said = {
         "binary": must(BINARY, "--version").strip().removeprefix("msp-agent "),
         "deb": must("dpkg-deb", "--field", deb, "Version").strip(),
         "deb's changelog": re.search(r"\((.+?)\)", must("sh", "-c", f"dpkg-deb --fsys-tarfile {shlex.quote(deb)} | tar "
                                      "-xO ./usr/share/doc/msp-agent/changelog.gz | zcat"))[1],
-        "rpm": must("rpm", "-qp", "--nosignature", "--queryformat", "%{VERSION}", rpm),
+        "rpm": of_rpm("%{VERSION}"),
+        "deb for ARM": must("dpkg-deb", "--field", str(packages("*.deb", "arm64")), "Version").strip(),
+        "rpm for ARM": of_rpm("%{VERSION}", "arm64"),
         "bill of materials": sbom()["metadata"]["component"]["version"],
         "tarball": packages("*.tar.gz").name.split("-")[2],
     }
     assert set(said.values()) == {version()}, said
 
 
-def lintian_finds_nothing_that_has_no_reason() -> None:
-    outcome = run("lintian", "--fail-on", "error,warning", str(packages("*.deb")))
+@for_both
+def lintian_finds_nothing_that_has_no_reason(folder: str) -> None:
+    outcome = run("lintian", "--fail-on", "error,warning", str(packages("*.deb", folder)))
     lines = [line for line in outcome.stdout.splitlines() if re.match("[EW]:", line)]
     assert outcome.returncode == 0 and not lines, outcome.stdout
 
 
-def rpmlint_finds_nothing_that_has_no_reason() -> None:
-    outcome = run("rpmlint", "--config", str(ROOT / "packaging/rpm/rpmlint.toml"), str(packages("*.rpm")))
+@for_both
+def rpmlint_finds_nothing_that_has_no_reason(folder: str) -> None:
+    outcome = run("rpmlint", "--config", str(ROOT / "packaging/rpm/rpmlint.toml"), str(packages("*.rpm", folder)))
     assert outcome.returncode == 0 and " 0 errors, 0 warnings" in outcome.stdout, outcome.stdout
 
 
@@ -152,6 +212,13 @@ def every_library_is_in_the_bill_of_materials_and_has_its_licence() -> None:
         assert re.match(r"\d", component["version"]) and component["licenses"] and component["purl"], component
 
 
+def the_bill_for_arm_is_of_arms_libraries() -> None:
+    components = sbom("arm64")["components"]
+    assert [it["name"] for it in components] == [it["name"] for it in sbom()["components"]], components
+    for component in components:
+        assert re.match(r"\d", component["version"]) and "arch=amd64" not in component["purl"], component
+
+
 def every_licence_has_its_text() -> None:
     text = from_deb("usr/share/doc/msp-agent/copyright")
     stanzas = [stanza for stanza in text.split("\n\n") if stanza.strip()]
@@ -161,7 +228,8 @@ def every_licence_has_its_text() -> None:
     assert named == explained, named ^ explained
 
 
-run_checks(packages_are_small, the_deb_holds_exactly_this, the_rpm_holds_exactly_this, the_configuration_is_a_conffile,
-           the_version_is_the_changelogs_everywhere, lintian_finds_nothing_that_has_no_reason,
-           rpmlint_finds_nothing_that_has_no_reason, every_library_is_in_the_bill_of_materials_and_has_its_licence,
-           every_licence_has_its_text)
+run_checks(packages_are_small, the_architecture_is_the_binarys, one_repository_has_both, the_deb_holds_exactly_this,
+           the_rpm_holds_exactly_this, the_configuration_is_a_conffile, the_version_is_the_changelogs_everywhere,
+           lintian_finds_nothing_that_has_no_reason, rpmlint_finds_nothing_that_has_no_reason,
+           every_library_is_in_the_bill_of_materials_and_has_its_licence,
+           the_bill_for_arm_is_of_arms_libraries, every_licence_has_its_text)

@@ -4,7 +4,7 @@ import pathlib
 import shutil
 import subprocess
 
-from scratch import Repository, ScratchRoot, must, needs_root, packages, repository, scratch_root
+from scratch import BACKOFF, Repository, ScratchRoot, must, needs_root, packages, repository, scratch_root
 from support.agent import temporary_folder
 from support.check import run_checks
 
@@ -78,6 +78,7 @@ def a_signed_repository_installs_and_starts_nothing() -> None:
         facts = root.must("stat", "-c", "%n %U:%G %a", CONFIG, "/var/lib/msp-agent", "/usr/bin/msp-agent")
         enabled = root.inside("systemctl", "is-enabled", "msp-agent.service")
         unconfigured = root.inside("msp-agent")
+        assert root.inside("test", "-e", BACKOFF).returncode != 0, "this systemd does not know RestartSteps"
         changed = root.around("rpm", "--root", str(root.merged), "--verify", "msp-agent").stdout
     assert facts.splitlines() == [f"{CONFIG} root:msp-agent 640", "/var/lib/msp-agent msp-agent:msp-agent 750",
                                   "/usr/bin/msp-agent root:root 755"], facts
@@ -109,8 +110,10 @@ def an_upgrade_keeps_what_was_edited_and_shows_what_is_new() -> None:
 def erasing_saves_what_was_edited_and_takes_the_rest() -> None:
     with repository(packages("*.rpm")) as repo, scratch_root() as root:
         root_for_rpm(root)
+        root.pretend_systemd("257 (257-9.el10)")
         before = root.what_is_there()
         dnf_must(root, repo, "install", "msp-agent")
+        assert "RestartSteps=" in root.must("cat", BACKOFF)
         root.must("systemctl", "enable", "msp-agent.service")
         root.must("sh", "-c", f"echo '# edited' >>{CONFIG}; echo x >/var/lib/msp-agent/segment")
         dnf_must(root, repo, "remove", "msp-agent")

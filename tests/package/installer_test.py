@@ -3,12 +3,12 @@ import shutil
 import subprocess
 from typing import Callable
 
-from scratch import ScratchRoot, must, needs_root, packages, scratch_root
+from scratch import BACKOFF, ScratchRoot, must, needs_root, packages, scratch_root
 from support.check import run_checks
 
 CONFIG = "/etc/msp-agent.yaml"
 GOOD = ("--customer-id", "alpha", "--server-name", "web-01", "--url", "https://monitor.example.com/api/v1/write?a=$b",
-        "--label", "csp=aws", "--label", "owner=it's mine: yes")
+        "--label", "csp=aws", "--label", "owner=it's mine: yes", "--ca-file", "/etc/ssl/certs/ca-certificates.crt")
 OPTIONS = {option: value for option, value in zip(GOOD[::2], GOOD[1::2])}
 
 
@@ -38,11 +38,12 @@ def it_installs_and_says_what_it_did() -> None:
         enabled = root.must("systemctl", "is-enabled", "msp-agent.service").strip()
         config = root.must("cat", CONFIG)
     for wanted in ("made the user msp-agent", "installed /usr/bin/msp-agent", f"wrote {CONFIG}",
-                   "enabled msp-agent.service"):
+                   "copied /etc/ssl/certs/ca-certificates.crt to /etc/msp-agent-ca.pem",
+                   f"OK: {CONFIG}: alpha/web-01", "enabled msp-agent.service"):
         assert wanted in said, f"'{wanted}' is not in: {said}"
     for label in ('customer_id="alpha"', 'server_name="web-01"', 'csp="aws"', "owner=\"it's mine: yes\""):
         assert label in samples, f"{label} is not in: {samples[:500]}"
-    assert "?a=$$b'" in config, config
+    assert "?a=$b'" in config and "ca_file: '/etc/msp-agent-ca.pem'" in config, config
     assert facts.splitlines() == [f"{CONFIG} root:msp-agent 640", "/var/lib/msp-agent msp-agent:msp-agent 750",
                                   "/usr/bin/msp-agent root:root 755"], facts
     assert enabled == "enabled", enabled
@@ -58,12 +59,13 @@ BAD: tuple[tuple[str, Callable[[ScratchRoot], object] | None, tuple[str, ...]], 
     ("remote_write.url: found", None, (*without("--url"), "--url", "monitor.example.com")),
     ("--customer-id and --url are needed", None, without("--url")),
     ("--customer-id and --url are needed", None, ()),
-    ("a label is NAME=VALUE", None, (*GOOD, "--label", "novalue")),
+    ("there is no certificate in it", None, (*without("--ca-file"), "--ca-file", "/etc/passwd")),
+    ("--label novalue: not NAME=VALUE", None, (*GOOD, "--label", "novalue")),
     ("a name that no label can have", None, (*GOOD, "--label", "1st=x")),
-    ("sh install.sh --customer-id ID", None, (*GOOD, "--labels", "a=b")),
-    ("sh install.sh --customer-id ID", None, ("--url",)),
+    ("were not expected: a=b --labels", None, (*GOOD, "--labels", "a=b")),
+    ("--url: 1 required", None, ("--url",)),
+    ("sh install.sh --customer-id ID", None, (*GOOD, "--label=a=b")),
     ("sh install.sh --customer-id ID", None, ("--uninstall", "--url", "x")),
-    ("a value of more than one line", None, (*GOOD, "--label", "a=b\nc: d")),
     ("not what they were when they were packed",
      lambda root: root.must("sh", "-c", "echo x >>/srv/msp-agent/files/usr/lib/sysusers.d/msp-agent.conf"), GOOD),
     ("does not run on this host",
@@ -129,8 +131,10 @@ def a_newer_version_takes_away_what_it_has_not() -> None:
 def uninstalling_leaves_nothing() -> None:
     with scratch_root() as root:
         unpack(root)
+        root.pretend_systemd("255.4-1ubuntu8 (255.4-1ubuntu8)")
         before = root.what_is_there()
         install_must(root, *GOOD)
+        assert "RestartSteps=" in root.must("cat", BACKOFF)
         root.must("sh", "-c", "mkdir /var/lib/msp-agent/buffer && echo x >/var/lib/msp-agent/buffer/segment")
         said = install_must(root, "--uninstall")
         left = root.what_is_there() ^ before

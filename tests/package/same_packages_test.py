@@ -11,7 +11,7 @@ from scratch import PACKAGES, must
 from support.agent import ROOT, temporary_folder
 from support.check import run_checks
 
-BUILD_SECONDS_MAX = 560
+BUILD_SECONDS_MAX = 1500
 SURROUNDINGS = {"TZ": "Asia/Seoul", "LC_ALL": "C.UTF-8"}
 
 

@@ -14,6 +14,7 @@ from support.container import tree
 
 PACKAGES = ROOT / "build/tests/packages"  # made by tests/run.sh before these tests
 SUITE = "bookworm"
+BACKOFF = "/usr/lib/systemd/system/msp-agent.service.d/restart-backoff.conf"
 
 
 def needs_root(check: Callable[[], None]) -> Callable[[], None]:
@@ -72,6 +73,14 @@ class ScratchRoot:
     def put(self, path: str, content: str) -> None:
         (self.upper / path).parent.mkdir(parents=True, exist_ok=True)
         (self.upper / path).write_text(content)
+
+    def pretend_systemd(self, version: str) -> None:
+        """For what asks systemctl for its version."""
+        self.put("usr/sbin/systemctl", f'''#!/bin/sh
+[ "$1" != --version ] || exec echo "systemd {version}"
+exec /usr/bin/systemctl "$@"
+''')
+        (self.upper / "usr/sbin/systemctl").chmod(0o755)
 
     def what_is_there(self) -> set[str]:
         """Every path but what the system writes by itself, with owner and mode of each."""

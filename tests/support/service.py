@@ -21,7 +21,10 @@ def install(machine: Container) -> None:
     copy(ROOT / "systemd/msp-agent.service", unit_folder / "msp-agent.service")
     copy(ROOT / "systemd/msp-agent.sysusers", machine.root / "usr/lib/sysusers.d/msp-agent.conf")
     if systemd_version(machine) >= BACKOFF_SINCE:
-        copy(ROOT / "systemd/restart-backoff.conf", unit_folder / "msp-agent.service.d/restart-backoff.conf")
+        copy(ROOT / "systemd/restart-backoff.conf", machine.root / "usr/share/msp-agent/restart-backoff.conf")
+        link = unit_folder / "msp-agent.service.d/restart-backoff.conf"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to("/usr/share/msp-agent/restart-backoff.conf")
     if not (machine.root / CONFIG).exists():
         copy(ROOT / "etc/msp-agent.yaml", machine.root / CONFIG, 0o640)
 

@@ -93,7 +93,6 @@ void check_defaults(const Config& config) {
   const auto& endpoint = config.endpoints[0];
   CHECK(endpoint.url == "http://h/w");
   CHECK(endpoint.protocol == Protocol::automatic);
-  CHECK(endpoint.order == Order::automatic);
   CHECK(endpoint.known_order() == Order::automatic);
   CHECK(endpoint.catch_up_rate == 100'000);
   CHECK(endpoint.username.empty());

@@ -133,7 +133,17 @@ TEST_CASE("ticks in quick succession do not put off a report") {
   CHECK(service.due_ns() == kNow + 3 * kSecond);  // half of the watchdog's time
   service.ticked(kNow + 3 * kSecond / 2);
   service.ticked(kNow + 2 * kSecond);
-  CHECK(service.due_ns() == kNow + 5 * kSecond / 2);
+  CHECK(service.due_ns() == kNow + 9 * kSecond / 4);
+}
+
+TEST_CASE("with a tick a second, the report is between two of them") {
+  Fixture manager(0);
+  auto& service = *manager.service;
+  service.ticked(kNow);
+  service.report(kNow, {});
+  service.report(kNow + kSecond / 2, {});
+  service.ticked(kNow + kSecond);
+  CHECK(service.due_ns() == kNow + 3 * kSecond / 2);
 }
 
 TEST_CASE("a request that is stuck is no sign of life") {
