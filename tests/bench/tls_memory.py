@@ -4,28 +4,13 @@
     PYTHONPATH=tests python3 tests/bench/tls_memory.py [REQUESTS...]
 """
 import contextlib
-import pathlib
-import re
 import sys
 
 from support.agent import running_agent, temporary_folder, write_config
 from support.certificates import Authority
+from support.memory import host_bundle, memory_of
 from support.nginx import running_nginx
-from support.process import Process, poll_until
-
-BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-
-
-def kilobytes(file: str, key: str) -> str:
-    match = re.search(rf"(?m)^{key}:\s+(\d+) kB", pathlib.Path(file).read_text())
-    return match[1] if match else "?"
-
-
-def memory_of(agent: Process) -> str:
-    status, rollup = f"/proc/{agent.pid}/status", f"/proc/{agent.pid}/smaps_rollup"
-    return (f"resident {kilobytes(status, 'VmRSS')} kB, most {kilobytes(status, 'VmHWM')} kB, "
-            f"private dirty {kilobytes(rollup, 'Private_Dirty')} kB")
-
+from support.process import poll_until
 
 with contextlib.ExitStack() as stack:
     folder = stack.enter_context(temporary_folder())
@@ -35,8 +20,7 @@ with contextlib.ExitStack() as stack:
               "location / { client_body_in_single_buffer on; proxy_pass http://PORT_2; } }\n"
               "server { listen PORT_2; return 204; }")
     bundle = folder / "bundle.pem"
-    system = next((pathlib.Path(name).read_text() for name in BUNDLES if pathlib.Path(name).exists()), "")
-    bundle.write_text(system + authority.ca.read_text())
+    bundle.write_text(host_bundle() + authority.ca.read_text())
     agents = []
     for name, ca in (("one CA certificate", authority.ca), ("the host's bundle", bundle)):
         inner = folder / name.replace(" ", "-")
@@ -48,4 +32,4 @@ with contextlib.ExitStack() as stack:
     for count in [int(argument) for argument in sys.argv[1:]] or [10, 100, 1000]:
         for name, nginx, agent in agents:
             poll_until(f"{count} requests", lambda: len(nginx.requests()) >= 2 * count, 2 * count + 30, agent)
-            print(f"{name}: {count} requests: {memory_of(agent)}", flush=True)
+            print(f"{name}: {count} requests: {memory_of(agent.pid)}", flush=True)

@@ -1,0 +1,48 @@
+"""What the packaged agent holds in memory under its unit, in a booted Debian 12, while it delivers over TLS every 15 s;
+with one CA certificate as ca_file, and with the host's whole bundle. As root, after packaging/packages.sh:
+
+    PYTHONPATH=tests python3 tests/bench/service_memory.py build/packages/*_amd64.deb [MINUTES]
+"""
+import contextlib
+import pathlib
+import shutil
+import sys
+import time
+
+from support.agent import temporary_folder
+from support.certificates import Authority
+from support.container import container, own_mounts
+from support.memory import host_bundle, memory_of
+from support.nginx import running_nginx
+from support.process import poll_until
+from support.service import CONFIG, configure, main_pid, start
+
+package, minutes = pathlib.Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 10
+own_mounts()
+with contextlib.ExitStack() as stack:
+    folder = stack.enter_context(temporary_folder())
+    authority = Authority(folder)
+    certificate = authority.issue("monitor", "IP:127.0.0.1")
+    machines = []
+    for name, certificates in (("one CA certificate", ""), ("the host's bundle", host_bundle())):
+        inner = folder / name.replace(" ", "-")
+        inner.mkdir()
+        nginx = stack.enter_context(running_nginx(inner, f"""server {{ listen PORT ssl;
+  ssl_certificate {certificate.file}; ssl_certificate_key {certificate.key};
+  location / {{ client_body_in_single_buffer on; return 204; }} }}"""))
+        machine = stack.enter_context(container("bookworm"))
+        shutil.copy(package, machine.root / "root/agent.deb")
+        (machine.root / "etc/ca.pem").write_text(certificates + authority.ca.read_text())
+        machine.boot()
+        machine.must("dpkg -i /root/agent.deb")
+        configure(machine, f"https://127.0.0.1:{nginx.port}/api/v1/write\n  tls: {{ca_file: /etc/ca.pem}}", "15s")
+        machine.must(f"chgrp msp-agent /{CONFIG} && chmod 640 /{CONFIG}")
+        start(machine)
+        machines.append((name, nginx, machine))
+    time.sleep(minutes * 60)
+    for name, nginx, machine in machines:
+        count = len(nginx.requests())
+        poll_until("one more request", lambda: len(nginx.requests()) > count, 20)
+        time.sleep(2)  # it is over: what it needed has been given back
+        print(f"{name}: {len(nginx.requests())} requests: {memory_of(machine.pid_outside(main_pid(machine)))}, "
+              f"memory.peak of the unit {machine.property('MemoryPeak')}", flush=True)
