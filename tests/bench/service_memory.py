@@ -44,5 +44,5 @@ with contextlib.ExitStack() as stack:
         count = len(nginx.requests())
         poll_until("one more request", lambda: len(nginx.requests()) > count, 20)
         time.sleep(2)  # it is over: what it needed has been given back
-        print(f"{name}: {len(nginx.requests())} requests: {memory_of(machine.pid_outside(main_pid(machine)))}, "
-              f"memory.peak of the unit {machine.property('MemoryPeak')}", flush=True)
+        pid = machine.pid_outside(main_pid(machine))
+        print(f"{name}: {len(nginx.requests())} requests: {memory_of(pid)}", flush=True)
