@@ -61,23 +61,27 @@ bool SampleWriter::matches(const Slot& slot, const Family& family, LabelValues l
   return key.empty();
 }
 
-/// The slot of a series that was not where it was expected, made if there is none. Searching
-/// forward from the expected place finds it soon where a device came or went.
+/// The slot of a series that was not where it was expected, made if there is none. A device that
+/// came or went moves all that follow, and a host may have thousands: then the slots are indexed,
+/// for this tick.
 std::size_t SampleWriter::find(const Family& family, LabelValues label_values) {
-  for (std::size_t i = expected_; i < slots_.size(); ++i) {
-    if (matches(slots_[i], family, label_values)) return i;
+  if (index_.empty()) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      index_.emplace(std::pair(slots_[i].series->family, slots_[i].key), i);
+    }
   }
-  for (std::size_t i = 0; i < std::min(expected_, slots_.size()); ++i) {
-    if (matches(slots_[i], family, label_values)) return i;
+  std::string key;
+  for (const auto value : label_values) key.append(value).push_back('\0');
+  const auto [place, is_new] = index_.try_emplace(std::pair(&family, key), slots_.size());
+  if (is_new) {
+    auto series = std::make_shared<const Series>(make_series(family, label_values, *labels_));
+    slots_.push_back({std::move(series), std::move(key)});
   }
-  Slot slot;
-  slot.series = std::make_shared<const Series>(make_series(family, label_values, *labels_));
-  for (const auto value : label_values) slot.key.append(value).push_back('\0');
-  slots_.push_back(std::move(slot));
-  return slots_.size() - 1;
+  return place->second;
 }
 
 Result<void> SampleWriter::commit() {
+  index_.clear();
   if (duplicate_ != nullptr) {
     std::string series;
     for (const auto label : duplicate_->labels) {
@@ -102,6 +106,7 @@ Result<void> SampleWriter::commit() {
 }
 
 void SampleWriter::rollback() {
+  index_.clear();
   values_.clear();
   order_.clear();
   slots_.resize(known_);

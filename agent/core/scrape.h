@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/core/result.h"
@@ -67,6 +69,7 @@ class SampleWriter {
   std::vector<double> values_;        // this tick's, in the order they were added
   std::vector<std::uint32_t> order_;  // this tick's slots, in the same order
   std::vector<SeriesPtr> ended_;      // series of the last good tick that this one no longer has
+  std::map<std::pair<const Family*, std::string>, std::size_t> index_;  // of slots_, once needed
   const Series* duplicate_ = nullptr;
   std::size_t known_ = 0;     // slots at the start of the tick
   std::size_t expected_ = 0;  // the slot that the next sample should match

@@ -1,5 +1,6 @@
-"""What the packaged agent holds in memory under its unit, in a booted Debian 12, while it delivers over TLS every 15 s;
-with one CA certificate as ca_file, and with the host's whole bundle. As root, after packaging/packages.sh:
+"""What the packaged agent holds in memory under its unit, in a booted Debian 12, while it delivers every 15 s: over
+plain HTTP; over TLS with one CA certificate as ca_file; with the host's whole bundle. As root, after
+packaging/packages.sh:
 
     PYTHONPATH=tests python3 tests/bench/service_memory.py build/packages/*_amd64.deb [MINUTES]
 """
@@ -24,18 +25,22 @@ with contextlib.ExitStack() as stack:
     authority = Authority(folder)
     certificate = authority.issue("monitor", "IP:127.0.0.1")
     machines = []
-    for name, certificates in (("one CA certificate", ""), ("the host's bundle", host_bundle())):
+    for name, certificates in (("plain HTTP", None), ("one CA certificate", ""), ("the host's bundle", host_bundle())):
         inner = folder / name.replace(" ", "-")
         inner.mkdir()
-        nginx = stack.enter_context(running_nginx(inner, f"""server {{ listen PORT ssl;
+        nginx = stack.enter_context(running_nginx(inner, f"""
   ssl_certificate {certificate.file}; ssl_certificate_key {certificate.key};
-  location / {{ client_body_in_single_buffer on; return 204; }} }}"""))
+  server {{ listen PORT{"" if certificates is None else " ssl"}; return 204; }}"""))
         machine = stack.enter_context(container("bookworm"))
         shutil.copy(package, machine.root / "root/agent.deb")
-        (machine.root / "etc/ca.pem").write_text(certificates + authority.ca.read_text())
         machine.boot()
         machine.must("dpkg -i /root/agent.deb")
-        configure(machine, f"https://127.0.0.1:{nginx.port}/api/v1/write\n  tls: {{ca_file: /etc/ca.pem}}", "15s")
+        place = f"127.0.0.1:{nginx.port}/api/v1/write"
+        if certificates is None:
+            configure(machine, f"http://{place}", "15s")
+        else:
+            (machine.root / "etc/ca.pem").write_text(certificates + authority.ca.read_text())
+            configure(machine, f"https://{place}\n  tls: {{ca_file: /etc/ca.pem}}", "15s")
         machine.must(f"chgrp msp-agent /{CONFIG} && chmod 640 /{CONFIG}")
         start(machine)
         machines.append((name, nginx, machine))

@@ -97,4 +97,17 @@ TEST_CASE("a series reported twice fails the tick and names it") {
   CHECK(f.builder.finish(0).values.empty());
 }
 
+TEST_CASE("as many series as a segment holds, all new, then all moved by one") {
+  // Done in a second or two; with a search among all for each it would not end.
+  ScrapeBuilder builder{TargetLabels{}};
+  auto& writer = builder.add_writer();
+  constexpr int kSeries = 1 << 18;
+  for (const int first : {0, 1}) {
+    builder.begin(writer);
+    for (int i = first; i < kSeries; ++i) writer.add(kBytes, {std::to_string(i)}, i);
+    REQUIRE(builder.commit(writer).has_value());
+    CHECK(builder.finish(0).values.size() == kSeries);  // the one that went ends with a marker
+  }
+}
+
 }  // namespace msp
