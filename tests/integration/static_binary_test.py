@@ -5,6 +5,7 @@ import pathlib
 import platform
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -150,8 +151,27 @@ def agent_on_old_kernel(config: pathlib.Path, trace: pathlib.Path) -> Iterator[P
                        "--trace", f"{young},uname",
                        "--inject", f"{young}:error=ENOSYS", "--inject", f"uname:poke_exit=@arg1={old_utsname()}",
                        BINARY, "--config", str(config)], config.parent / "agent.log")
-    with started(process):
-        yield process
+    try:
+        with started(process):
+            yield process
+    finally:
+        end_tracers(trace)
+
+
+def end_tracers(trace: pathlib.Path) -> None:
+    """strace ends with what it traces; now and then a process of its own stays, and waits for nobody."""
+    def left() -> list[int]:
+        found = []
+        for arguments in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if str(trace).encode() in arguments.read_bytes().split(b"\0"):
+                    found.append(int(arguments.parent.name))
+        return found
+
+    with contextlib.suppress(AssertionError):
+        poll_until("the end of strace", lambda: not left(), 2)
+    for pid in left():
+        os.kill(pid, signal.SIGKILL)
 
 
 def a_kernel_that_lacks_young_system_calls_is_enough() -> None:
