@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "agent/core/clock.h"
@@ -148,8 +149,10 @@ bool Sender::send(Shipment& shipment) {
   if (&shipment == &backlog_) pace_.answered(report.delivered, began_ns, ended_ns);
   if (report.delivered > 0) {
     on_delivered(report.delivered, report.answer);
-    const bool has_more = buffer_.state(endpoint_).samples > shipment.batch().samples();
-    if (has_more && order() == Order::automatic) courier_.ask_for_order(shipment.batch());
+    const auto has_more = [&] {
+      return buffer_.state(endpoint_).samples > shipment.batch().samples();
+    };
+    if (order() == Order::automatic && has_more()) courier_.ask_for_order(shipment.batch());
   }
   if (report.outcome == Courier::Outcome::fewer_scrapes) {
     shipment.release();
@@ -186,7 +189,9 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
 /// An answer that took long was dated long ago.
 void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
   if (!answer.date_s || took_ns > Pace::kSlowNs) return;
-  const auto text = skew_text(wall_ns() / kNsPerSecond - *answer.date_s, is_clock_kept());
+  const auto ahead_s = wall_ns() / kNsPerSecond - *answer.date_s;
+  const bool agree = std::abs(ahead_s) <= kSkewSecondsMax;
+  const auto text = agree ? std::string() : skew_text(ahead_s, is_clock_kept());
   stats_.set_clock_problem(text);
   if (text.empty() || std::exchange(told_skew_, true)) return;
   log_warning(cat(stats_.name, ": ", text,

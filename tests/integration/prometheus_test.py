@@ -1,10 +1,12 @@
 """A real Prometheus as the receiver: it refuses what is older than what it has of a series, so what waited in an outage
 must come oldest first and all of it be taken."""
+import contextlib
 import time
+from typing import Iterator
 
 from support.agent import SERVER, running_agent, temporary_folder, write_config
 from support.check import run_checks
-from support.process import free_port, poll_until
+from support.process import Process, free_port, poll_until
 from support.prometheus import Prometheus, running_prometheus
 
 SELECTOR = f'node_load1{{server_name="{SERVER}"}}'
@@ -22,6 +24,21 @@ def nothing_was_refused(server: Prometheus) -> None:
     assert written == {"204"}, f"it answered {written}"
 
 
+@contextlib.contextmanager
+def after_an_outage(settings: str) -> Iterator[tuple[Prometheus, Process]]:
+    """The server is back, and the agent has five ticks for it that it could not deliver."""
+    with temporary_folder() as folder:
+        port = free_port()
+        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", more=settings)
+        with running_prometheus(folder, port) as server, running_agent(config) as agent:
+            poll_until("3 ticks", lambda: len(ticks(server)) >= 3, process=agent)
+            server.process.stop()
+            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
+            time.sleep(5)  # what is to wait: five ticks
+            with running_prometheus(folder, port) as again:
+                yield again, agent
+
+
 def it_delivers_every_series_with_its_labels() -> None:
     with temporary_folder() as folder, running_prometheus(folder) as server:
         with running_agent(write_config(folder, server.url, more="  protocol: prometheus-1.0\n")) as agent:
@@ -35,21 +52,13 @@ def it_delivers_every_series_with_its_labels() -> None:
 
 
 def after_an_outage_nothing_is_refused_and_nothing_is_missing() -> None:
-    with temporary_folder() as folder:
-        port = free_port()
-        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", more="  protocol: prometheus-1.0\n")
-        with running_prometheus(folder, port) as server, running_agent(config) as agent:
-            poll_until("3 ticks", lambda: len(ticks(server)) >= 3, process=agent)
-            server.process.stop()
-            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
-            time.sleep(5)  # what is to wait: five ticks
-            with running_prometheus(folder, port) as again:
-                poll_until("the end of the outage in the log", lambda: "delivered again" in agent.log(), 90, agent)
-                count = len(ticks(again))
-                poll_until("2 ticks after it", lambda: len(ticks(again)) >= count + 2, process=agent)
-                arrived = ticks(again)
-                nothing_was_refused(again)
-            assert "dropped" not in agent.log() and "refuses" not in agent.log(), agent.log()
+    with after_an_outage("  protocol: prometheus-1.0\n") as (server, agent):
+        poll_until("the end of the outage in the log", lambda: "delivered again" in agent.log(), 90, agent)
+        count = len(ticks(server))
+        poll_until("2 ticks after it", lambda: len(ticks(server)) >= count + 2, process=agent)
+        arrived = ticks(server)
+        nothing_was_refused(server)
+        assert "dropped" not in agent.log() and "refuses" not in agent.log(), agent.log()
     gaps = [round(b - a, 1) for a, b in zip(arrived[1:], arrived[2:])]
     assert len(arrived) >= 10 and all(gap < 1.5 for gap in gaps), f"ticks are missing: {gaps} s apart"
 
@@ -74,21 +83,12 @@ def auto_finds_out_that_it_wants_them_in_order() -> None:
 
 def in_another_order_it_refuses_and_the_loss_is_counted_and_told() -> None:
     """What oldest_first is for, and that the two checks above can fail."""
-    with temporary_folder() as folder:
-        port = free_port()
-        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write",
-                              more="  protocol: prometheus-1.0\n  order: fresh_first\n")
-        with running_prometheus(folder, port) as server, running_agent(config) as agent:
-            poll_until("3 ticks", lambda: len(ticks(server)) >= 3, process=agent)
-            server.process.stop()
-            poll_until("the outage in the log", lambda: "cannot reach" in agent.log(), process=agent)
-            time.sleep(5)  # what is to wait: five ticks
-            with running_prometheus(folder, port) as again:
-                poll_until("the refusal in the log", lambda: "refuses samples" in agent.log(), 120, agent)
-                dropped = f'msp_agent_samples_dropped_total{{server_name="{SERVER}",reason="rejected"}}'
-                poll_until("the loss in its own metrics", lambda: any(
-                    float(series["values"][-1][1]) > 0 for series in again.series(dropped)), 30, agent)
-            assert "out of order" in agent.log(), agent.log()
+    with after_an_outage("  protocol: prometheus-1.0\n  order: fresh_first\n") as (server, agent):
+        poll_until("the refusal in the log", lambda: "refuses samples" in agent.log(), 120, agent)
+        dropped = f'msp_agent_samples_dropped_total{{server_name="{SERVER}",reason="rejected"}}'
+        poll_until("the loss in its own metrics", lambda: any(
+            float(series["values"][-1][1]) > 0 for series in server.series(dropped)), 30, agent)
+        assert "out of order" in agent.log(), agent.log()
 
 
 run_checks(it_delivers_every_series_with_its_labels, after_an_outage_nothing_is_refused_and_nothing_is_missing,
