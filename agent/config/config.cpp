@@ -36,15 +36,6 @@ bool is_customer_id(std::string_view id) {
          std::all_of(id.begin(), id.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; });
 }
 
-bool is_label_name(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  return !name.empty() && is_letter(name.front()) &&
-         std::all_of(name.begin(), name.end(),
-                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
 /// A label's name as near to `name` as there is one.
 std::string label_like(std::string_view name) {
   std::string like = name.empty() ? "region" : printable(name);
@@ -120,11 +111,10 @@ void read_labels(Section& top, Findings& findings, Config& out) {
 /// Receivers have a limit for the labels of a series, and VictoriaMetrics drops those beyond it
 /// without a word to who sent them.
 void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& out) {
-  constexpr std::size_t kUsualLimit = 30;   // VictoriaMetrics before 1.108, Mimir; later ones 40
-  constexpr std::size_t kOfASeriesMax = 9;  // node_disk_info's
+  constexpr std::size_t kUsualLimit = 30;  // VictoriaMetrics before 1.108, Mimir; later ones 40
   const auto target = out.config.target_labels();
   // Beside them the metric's name, which is a label, too.
-  const auto most = 1 + target.forced.size() + target.defaults.size() + kOfASeriesMax;
+  const auto most = 1 + target.forced.size() + target.defaults.size() + kFamilyLabelsMax;
   if (most <= kUsualLimit) return;
   const auto at = top.at("labels");
   out.warnings.push_back(cat(

@@ -4,21 +4,13 @@
 #include <optional>
 #include <string>
 
+#include "agent/core/labels.h"
 #include "agent/core/text.h"
 
 namespace msp {
 namespace {
 
 using Kind = Setting::Kind;
-
-bool is_label_name(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  return !name.empty() && is_letter(name.front()) &&
-         std::all_of(name.begin(), name.end(),
-                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
 
 /// Whether `regex`, which is anchored at both ends, matches every value, an empty one included.
 bool matches_all(std::string_view regex) {

@@ -66,4 +66,7 @@ class Labels {
 
 inline constexpr std::string_view kMetricName = "__name__";
 
+/// [a-zA-Z_][a-zA-Z0-9_]* (Prometheus' data model).
+bool is_label_name(std::string_view name);
+
 }  // namespace msp

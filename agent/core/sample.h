@@ -26,6 +26,9 @@ struct Family {
       {};  // comma-separated, in the order in which values are given: "cpu,mode"
 };
 
+/// The most label names that a family has; a test holds it to them.
+inline constexpr std::size_t kFamilyLabelsMax = 9;
+
 /// Immutable once made; shared by every scrape it is in, across threads.
 struct Series {
   Labels labels;  // complete: what goes on the wire

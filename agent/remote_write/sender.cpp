@@ -193,6 +193,8 @@ void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
   const bool agree = std::abs(ahead_s) <= kSkewSecondsMax;
   const auto text = agree ? std::string() : skew_text(ahead_s, is_clock_kept());
   stats_.set_clock_problem(text);
+  // A clock at the limit is told once, not each time it crosses it.
+  if (std::abs(ahead_s) <= kSkewSecondsMax / 2) told_skew_ = false;
   if (text.empty() || std::exchange(told_skew_, true)) return;
   log_warning(cat(stats_.name, ": ", text,
                   "; samples carry this host's time, and a centre may drop them without a word"));

@@ -202,6 +202,16 @@ TEST_CASE("docs/metrics.md is what the code says", "[golden]") {
   }
 }
 
+TEST_CASE("kFamilyLabelsMax is the most labels that a metric has") {
+  std::size_t most = 0;
+  for (const auto* family : make_page().families) {
+    const auto& names = family->label_names;
+    const auto commas = std::count(names.begin(), names.end(), ',');
+    if (!names.empty()) most = std::max(most, static_cast<std::size_t>(commas) + 1);
+  }
+  CHECK(kFamilyLabelsMax == most);
+}
+
 TEST_CASE("every metric that the code names is in docs/metrics.md") {
   const auto page = slurp(fs::path(TREE) / "docs/metrics.md");
   const std::regex name("\"((?:node_(?!exporter\")|msp_agent_)\\w*[a-zA-Z0-9])\"");
