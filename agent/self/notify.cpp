@@ -42,7 +42,12 @@ Notify::Notify(std::string_view address, std::int64_t watchdog_ns)
   if (!is_path && !is_abstract) return;
   if (address_.size() >= sizeof(sockaddr_un::sun_path)) return;
   if (is_abstract) address_.front() = '\0';
-  socket_ = Fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Half of a pair, which sends to any address: the unit refuses socket(AF_UNIX), so that nobody
+  // who gets into this process speaks to the host's other services.
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return;
+  socket_ = Fd(pair[0]);
+  ::close(pair[1]);
 }
 
 Notify Notify::from_environment() {

@@ -192,7 +192,9 @@ start() {
     return
   fi
   systemctl daemon-reload
-  if systemctl restart msp-agent.service && systemctl --quiet is-active msp-agent.service; then
+  # The second start is without the namespaces that this host cannot make, see ExecStopPost= in the unit.
+  if { systemctl restart msp-agent.service 2>/dev/null || systemctl restart msp-agent.service; } &&
+    systemctl --quiet is-active msp-agent.service; then
     did "enabled and started msp-agent.service"
   else
     fail "msp-agent.service does not start" "see why, and mend it: journalctl -u msp-agent -n 20"
@@ -219,6 +221,8 @@ uninstall() {
     return
   fi
   if is_running; then systemctl stop msp-agent.service 2>/dev/null || true; fi
+  plain=/run/systemd/system/msp-agent.service.d/without-namespaces.conf # made by the unit
+  if [ -L $plain ]; then rm $plain && rmdir --ignore-fail-on-non-empty ${plain%/*}; fi
   systemctl --quiet disable msp-agent.service 2>/dev/null || true
   if [ -e $list ]; then
     cp $list "$work/list"

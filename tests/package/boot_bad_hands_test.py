@@ -75,14 +75,27 @@ def a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery() -> None:
         machine.must("umount -l /var/lib/msp-agent || true")
 
 
-def a_tmp_without_room_or_read_only_keeps_nobody_from_starting() -> None:
-    """What PrivateDevices= and, with an older systemd, PrivateTmp= would do."""
+def a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces() -> None:
+    """Like a container that allows none; here, systemd 252 needs a /tmp it can write to for PrivateDevices=."""
     with receiving() as receiver, machine_with_agent(SUITE) as machine:
         configure(machine, receiver.url)
-        for options in ("size=4k,nr_inodes=1", "ro"):
-            machine.must(f"for i in /tmp /var/tmp; do mount -t tmpfs -o {options} t $i; done")
-            machine.must("systemctl restart msp-agent")
-            machine.must("umount /tmp /var/tmp")
+        machine.must("mount -t tmpfs -o ro t /tmp")
+        assert machine.run("systemctl enable --now msp-agent").returncode != 0, "PrivateDevices= does without /tmp"
+        poll_until("the second start", lambda: machine.property("ActiveState") == "active", 20)
+        told = [line for line in messages(machine) if "sandbox" in line]
+        assert told == ["this host cannot make the sandbox of the unit (status 226): it is started without "
+                        "namespaces"], told
+        poll_until("two ticks", lambda: len(set(receiver.timestamps())) >= 2)
+        # All that needs no namespace is as it was.
+        process = machine.must(f"cat /proc/{main_pid(machine)}/status")
+        for line in ("NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
+            assert f"{line}\n" in process, process
+        assert "Uid:\t0" not in process, process
+        # The next boot tries again.
+        machine.power_off()
+        machine.boot()
+        state = [machine.property(name) for name in ("ActiveState", "NRestarts", "PrivateDevices")]
+        assert state == ["active", "0", "yes"], f"{state}: {machine.journal()}"
 
 
 def a_secret_that_only_root_may_read_reaches_the_agent() -> None:
@@ -141,7 +154,7 @@ if __name__ == "__main__":
                                  a_missing_configuration_is_told_once,
                                  a_configuration_that_the_service_may_not_read_is_told_once,
                                  a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
-                                 a_tmp_without_room_or_read_only_keeps_nobody_from_starting,
+                                 a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces,
                                  a_secret_that_only_root_may_read_reaches_the_agent,
                                  a_second_agent_is_told_whose_buffer_it_is_and_tried_again,
                                  status_of_an_agent_that_does_not_run_tells_the_journals_last_error)))

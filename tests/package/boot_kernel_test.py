@@ -61,6 +61,9 @@ say outside
 setpriv --reuid msp-agent --regid msp-agent --clear-groups msp-agent --dry-run | grep ^node_filesystem
 say df
 df -B1 --output=size / | tail -1
+echo 0 >/proc/sys/user/max_user_namespaces
+systemctl restart msp-agent; until_true 'systemctl --quiet is-active msp-agent'
+say no-user-namespaces; status; systemctl show -P PrivateUsers msp-agent; journalctl -o cat -u msp-agent -t sh
 """
 
 
@@ -116,8 +119,15 @@ def filesystem_metrics_are_the_machines() -> None:
     assert sizes == [float(parts()["df"].split()[0])], f"{sizes}, df says {parts()['df']}"
 
 
+def a_host_without_user_namespaces_is_watched_all_the_same() -> None:
+    status, private_users, told = parts()["no-user-namespaces"].splitlines()[:3]
+    assert status.startswith("active") and private_users == "no", parts()["no-user-namespaces"]
+    assert "cannot make the sandbox of the unit (status 217)" in told, told
+
+
 if __name__ == "__main__":
     own_mounts()
     run_checks(*map(needs_root, (memory_is_limited_and_the_limit_is_never_touched,
                                  a_clock_in_1970_that_is_set_later_stops_nothing,
-                                 filesystem_metrics_are_the_machines)))
+                                 filesystem_metrics_are_the_machines,
+                                 a_host_without_user_namespaces_is_watched_all_the_same)))

@@ -141,10 +141,10 @@ def filesystem_series(samples: Iterable[tuple[str, Labels, float]]) -> dict[tupl
 
 def filesystems_read_in_the_unit_as_they_do_outside() -> None:
     with receiving() as receiver, machine_with_agent(SUITE) as machine:
-        # Whatever is mounted, wherever. Only what is below /proc and /run/credentials, which nobody reports, systemd
-        # hides from a service.
+        # Whatever is mounted, wherever. Only what is below /dev, /proc and /run/credentials, which nobody reports,
+        # systemd hides from a service.
         configure(machine, receiver.url, interval="1h", more="collectors:\n  filesystem:\n"
-                  "    mount_points_exclude: '^/(proc|run/credentials)/'\n    fs_types_exclude: ''\n")
+                  "    mount_points_exclude: '^/(dev|proc/|run/credentials/)'\n    fs_types_exclude: ''\n")
         for place, size in (("home/customer", "3m"), ("tmp/inside", "5m"), ("var/tmp/inside", "7m"), ("srv/a b", "9m")):
             machine.must(f"mkdir -p '/{place}' && mount -t tmpfs -o size={size} t '/{place}'")
         machine.must("mount -o remount,ro '/srv/a b'")
@@ -169,7 +169,7 @@ def filesystems_read_in_the_unit_as_they_do_outside() -> None:
 
 def a_mount_that_a_drop_in_hides_has_no_numbers() -> None:
     with receiving() as receiver, machine_with_agent(SUITE) as machine:
-        override(machine, "PrivateTmp=yes", "PrivateDevices=yes", "TemporaryFileSystem=/opt")
+        override(machine, "PrivateTmp=yes", "TemporaryFileSystem=/opt")
         configure(machine, receiver.url, interval="1h", more="collectors:\n  filesystem:\n"
                   "    mount_points_exclude: '^/(proc|run/credentials)/'\n    fs_types_exclude: ''\n")
         for place in ("tmp/inside", "opt/inside", "srv/inside"):

@@ -29,6 +29,7 @@ COMMON = {
     "/usr/share/doc/msp-agent/msp-agent.cdx.json": "-rw-r--r--",
     "/usr/share/fish/vendor_completions.d/msp-agent.fish": "-rw-r--r--",
     "/usr/share/msp-agent/restart-backoff.conf": "-rw-r--r--",
+    "/usr/share/msp-agent/without-namespaces.conf": "-rw-r--r--",
     "/usr/share/man/man5/msp-agent.yaml.5.gz": "-rw-r--r--",
     "/usr/share/man/man8/msp-agent.8.gz": "-rw-r--r--",
     "/var/lib/msp-agent": "drwxr-x---",

@@ -20,8 +20,9 @@ def install(machine: Container) -> None:
     copy(BINARY, machine.root / "usr/bin/msp-agent", 0o755)
     copy(ROOT / "systemd/msp-agent.service", unit_folder / "msp-agent.service")
     copy(ROOT / "systemd/msp-agent.sysusers", machine.root / "usr/lib/sysusers.d/msp-agent.conf")
+    for name in ("restart-backoff.conf", "without-namespaces.conf"):
+        copy(ROOT / "systemd" / name, machine.root / "usr/share/msp-agent" / name)
     if systemd_version(machine) >= BACKOFF_SINCE:
-        copy(ROOT / "systemd/restart-backoff.conf", machine.root / "usr/share/msp-agent/restart-backoff.conf")
         link = unit_folder / "msp-agent.service.d/restart-backoff.conf"
         link.parent.mkdir(exist_ok=True)
         link.symlink_to("/usr/share/msp-agent/restart-backoff.conf")

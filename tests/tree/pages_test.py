@@ -37,9 +37,10 @@ def plain(text: str) -> str:
 
 
 def strings_of_the_code() -> str:
-    """All string literals of the agent; those that stand side by side are one."""
+    """All string literals of the agent and its unit; those that stand side by side are one."""
     found = []
-    for path in sorted([*ROOT.glob("agent/**/*.cpp"), *ROOT.glob("agent/**/*.h"), *ROOT.glob("collectors/*.cpp")]):
+    for path in sorted([*ROOT.glob("agent/**/*.cpp"), *ROOT.glob("agent/**/*.h"), *ROOT.glob("collectors/*.cpp"),
+                        *ROOT.glob("systemd/*.service")]):
         text = re.sub(r'"\s*\n?\s*"', "", path.read_text())
         found += re.findall(r'"((?:[^"\\\n]|\\.)*)"', text)
     return "\n".join(found)
