@@ -90,10 +90,14 @@ def removed_it_is_stopped_and_purged_it_leaves_nothing() -> None:
         before = machine.must(LEFT)
         apt(machine, "install msp-agent")
         configure(machine, receiver.url)
-        start(machine)
+        # A host that cannot make the sandbox has a drop-in from the unit.
+        machine.must("mount -t tmpfs -o ro t /tmp")
+        machine.run("systemctl enable --now msp-agent")
         poll_until("a request", lambda: receiver.requests)
+        machine.must("umount /tmp && test -L /run/systemd/system/msp-agent.service.d/without-namespaces.conf")
         pid = main_pid(machine)
         apt(machine, "remove msp-agent")
+        assert machine.run("ls /run/systemd/system/msp-agent.service.d").returncode != 0, "the drop-in is still there"
         assert machine.run(f"test -e /proc/{pid}").returncode != 0, "it still runs"
         assert (machine.root / CONFIG).exists(), "the configuration went with a mere removal"
         assert machine.run("test -d /var/lib/msp-agent/buffer").returncode == 0, "the buffer went with a mere removal"
