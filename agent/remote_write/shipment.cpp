@@ -1,5 +1,7 @@
 #include "agent/remote_write/shipment.h"
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -17,11 +19,20 @@ std::string series_text(const Series& series) {
   return cat(series.labels.get(kMetricName), "{", labels, "}");
 }
 
+std::size_t hash_of(const Series& series) {
+  return std::hash<std::string_view>()(series.labels.flat());
+}
+
 }  // namespace
 
+void Shipment::release() {
+  auto suspects = std::move(suspects_);
+  *this = Shipment();
+  suspects_ = std::move(suspects);
+}
+
 void Shipment::start() {
-  queue_.clear();
-  queue_.push_back({.rows_begin = 0, .rows_end = batch_.rows().size()});
+  queue_all();
   doubtful_.clear();
   accepted_any_ = false;
   halved_ = false;
@@ -29,6 +40,36 @@ void Shipment::start() {
   refusals_ = 0;
   refused_samples_ = 0;
   refused_series_.clear();
+}
+
+void Shipment::queue_all() {
+  queue_.clear();
+  const auto rows = batch_.rows().size();
+  std::size_t begin = 0;
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (!is_suspect(row)) continue;
+    if (begin < row) queue_.push_back({.rows_begin = begin, .rows_end = row});
+    begin = row + 1;
+    queue_.push_back({.rows_begin = row, .rows_end = begin});
+  }
+  if (begin < rows) queue_.push_back({.rows_begin = begin, .rows_end = rows});
+}
+
+bool Shipment::is_suspect(std::size_t row) {
+  return !suspects_.empty() && std::find(suspects_.begin(), suspects_.end(),
+                                         hash_of(*batch_.rows()[row].series)) != suspects_.end();
+}
+
+void Shipment::suspect(const Piece& piece) {
+  if (is_suspect(piece.rows_begin)) return;
+  if (suspects_.size() == kSuspectsMax) suspects_.erase(suspects_.begin());
+  suspects_.push_back(hash_of(*batch_.rows()[piece.rows_begin].series));
+}
+
+void Shipment::clear_suspects(const Piece& piece) {
+  for (auto row = piece.rows_begin; row < piece.rows_end && !suspects_.empty(); ++row) {
+    std::erase(suspects_, hash_of(*batch_.rows()[row].series));
+  }
 }
 
 Shipment::Front Shipment::front() {
@@ -59,7 +100,7 @@ Shipment::Piece Shipment::take(std::size_t rows_end) {
 }
 
 void Shipment::accepted(std::size_t rows_end) {
-  take(rows_end);
+  clear_suspects(take(rows_end));
   accepted_any_ = true;
   on_evidence();
 }
@@ -130,6 +171,7 @@ void Shipment::on_evidence() {
   for (auto& piece : doubtful_) {
     if (std::exchange(piece.refused_before, true)) {
       refused_samples_ += points_of(piece);
+      if (accepted_any_) suspect(piece);
     } else {
       queue_.push_back(piece);
     }

@@ -1,10 +1,12 @@
 // A batch on its way to one endpoint: what of it is still to be sent, and what was refused.
 //
-// It goes as a whole. What is refused is halved, breadth first, until the bad rows stand alone, and
-// a row of several samples further, in time order, until the bad samples do. Nothing is given up on
-// the word of a server that refuses everything for a while: a sample counts as refused when it was
-// refused alone, then the server took something, then it was refused again, and the server took
-// something again. Until then it is a doubt, for which the owner may have to send a probe.
+// It goes as a whole, but for the series that were refused the last time: those go alone, so that
+// one that is refused at every tick costs a few requests each time and not twenty. What is refused
+// is halved, breadth first, until the bad rows stand alone, and a row of several samples further,
+// in time order, until the bad samples do. Nothing is given up on the word of a server that refuses
+// everything for a while: a sample counts as refused when it was refused alone, then the server
+// took something, then it was refused again, and the server took something again. Until then it is
+// a doubt, for which the owner may have to send a probe.
 //
 // Knows no network, no clock and no log.
 #pragma once
@@ -30,8 +32,8 @@ class Shipment {
   /// Fill it, then start(). Untouched otherwise.
   Batch& batch() { return batch_; }
   void start();
-  /// Forgets everything and gives the memory back.
-  void release() { *this = Shipment(); }
+  /// Forgets everything but the suspects and gives the memory back.
+  void release();
 
   /// Nothing is left to send or to doubt: it may be acknowledged.
   bool done() const { return queue_.empty() && doubtful_.empty(); }
@@ -76,6 +78,12 @@ class Shipment {
     bool refused_before = false;  // and then the server took something
   };
 
+  static constexpr std::size_t kSuspectsMax = 8;
+
+  void queue_all();
+  bool is_suspect(std::size_t row);
+  void suspect(const Piece& piece);
+  void clear_suspects(const Piece& piece);
   Piece take(std::size_t rows_end);
   void halve(const Piece& piece);
   std::size_t points_of(const Piece& piece);
@@ -92,6 +100,7 @@ class Shipment {
   std::size_t refusals_ = 0;
   std::size_t refused_samples_ = 0;
   std::string refused_series_;
+  std::vector<std::size_t> suspects_;  // hashes of the labels of series that were refused last
 };
 
 }  // namespace msp

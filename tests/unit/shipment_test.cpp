@@ -77,6 +77,30 @@ TEST_CASE("a shipment that is accepted takes one request") {
   CHECK(shipment.refused_samples() == 0);
 }
 
+TEST_CASE("a series that is refused at every tick costs a few requests, until it is taken") {
+  Shipment shipment;
+  Server server;
+  const auto requests_of_a_tick = [&] {
+    shipment.release();
+    fill(shipment.batch(), 200, 1);
+    shipment.start();
+    const auto before = server.requests + server.probes;
+    while (!shipment.done()) server.take(shipment);
+    return server.requests + server.probes - before;
+  };
+  server.is_bad = [](const Sample& sample) { return sample.first == "m77"; };
+  CHECK(requests_of_a_tick() > 12);
+  for (int tick = 0; tick < 3; ++tick) {
+    server.taken.clear();
+    CHECK(requests_of_a_tick() <= 5);
+    CHECK(server.taken.size() == 199);
+    CHECK(shipment.refused_samples() == 1);
+  }
+  server.is_bad = [](const Sample&) { return false; };
+  CHECK(requests_of_a_tick() <= 3);
+  CHECK(requests_of_a_tick() == 1);
+}
+
 TEST_CASE("a shipment may go in several requests") {
   Shipment shipment;
   fill(shipment.batch(), 5, 1);
