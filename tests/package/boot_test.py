@@ -196,7 +196,7 @@ def what_keeps_failing_is_tried_again_with_growing_pauses() -> None:
         override(machine, "RestartSec=1")
         machine.run("systemctl enable --now msp-agent")
         poll_until("three more starts", lambda: int(machine.property("NRestarts")) >= 3)
-        assert machine.property("SubState") in ("auto-restart", "auto-restart-queued", "start"), machine.journal()
+        assert machine.property("ActiveState") in ("activating", "deactivating"), machine.journal()  # not given up
         if systemd_version(machine) >= 254:
             shown = machine.must("systemctl show -p RestartSteps -p RestartMaxDelayUSec msp-agent")
             assert shown.splitlines() == ["RestartSteps=6", "RestartMaxDelayUSec=5min"], shown

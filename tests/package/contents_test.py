@@ -132,6 +132,16 @@ def the_deb_holds_exactly_this(folder: str) -> None:
     assert there == DEB, sorted(set(there.items()) ^ set(DEB.items()))
 
 
+def links_of_installed_pages_lead_to_what_is_installed() -> None:
+    pages = [path for path in DEB if path.endswith(".md")]
+    for page in pages:
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", from_deb(page.lstrip("/")))
+        assert links, f"{page} has no link"
+        for link in links:
+            target = os.path.normpath(os.path.join(os.path.dirname(page), link))
+            assert target in DEB, f"{page} leads to {link}"
+
+
 @for_both
 def the_rpm_holds_exactly_this(folder: str) -> None:
     asked = "[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS:fflags}| %{FILENAMES}\\n]"
@@ -230,7 +240,8 @@ def every_licence_has_its_text() -> None:
 
 
 run_checks(packages_are_small, the_architecture_is_the_binarys, one_repository_has_both, the_deb_holds_exactly_this,
-           the_rpm_holds_exactly_this, the_configuration_is_a_conffile, the_version_is_the_changelogs_everywhere,
+           links_of_installed_pages_lead_to_what_is_installed, the_rpm_holds_exactly_this,
+           the_configuration_is_a_conffile, the_version_is_the_changelogs_everywhere,
            lintian_finds_nothing_that_has_no_reason, rpmlint_finds_nothing_that_has_no_reason,
            every_library_is_in_the_bill_of_materials_and_has_its_licence,
            the_bill_for_arm_is_of_arms_libraries, every_licence_has_its_text)
