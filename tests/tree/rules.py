@@ -27,6 +27,11 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 THREAD_OWNERS = ("agent/delivery.", "collectors/mount_stat.")
 THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
+# A test case that starts a thread, or whose file includes what does, has the tag: ThreadSanitizer runs no others.
+TAG_OF_THREADS = "[threads]"
+CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
+STARTS_THREADS = re.compile(THREADS.pattern +
+                            r'|#include "(?:agent/delivery|collectors/mount_stat|tests/support/scripted_server)\.h"')
 # What a collector may include beside agent/core and collectors: a system header, such as <map> or <linux/rtnetlink.h>.
 SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")
 SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.h", "mntent.h", "poll.h", "pthread.h",
@@ -57,6 +62,7 @@ def check_tree(root: pathlib.Path) -> list[str]:
         problems += check_text(name, text)
         if path.suffix in CPP:
             problems += check_includes(name, text) + check_owners(name, text) + check_functions(name, text)
+            problems += check_tags(name, text)
     return problems + check_collectors(root)
 
 
@@ -131,6 +137,16 @@ def check_owners(name: str, text: str) -> list[str]:
         if THREADS.search(code) and not name.startswith(THREAD_OWNERS) and not code.lstrip().startswith("#"):
             problems.append(f"{name}:{number}: threads are made in {' and '.join(THREAD_OWNERS)}: {line.strip()}")
     return problems
+
+
+def check_tags(name: str, text: str) -> list[str]:
+    if not name.startswith(CPP_TESTS):
+        return []
+    head, *cases = re.split(r"(?m)^TEST_CASE", text)
+    of_all = STARTS_THREADS.search(head)
+    return [f"{name}: starts threads and lacks the tag {TAG_OF_THREADS}: TEST_CASE{case.splitlines()[0]}"
+            for case in cases
+            if (of_all or STARTS_THREADS.search(case)) and TAG_OF_THREADS not in case.split(") {\n")[0]]
 
 
 def check_functions(name: str, text: str) -> list[str]:
