@@ -73,10 +73,13 @@ binary_of() { # part
 }
 
 cpp_parts() { # preset
-  for part in unit collectors fault threads; do
-    case $1,$part in
-      tsan,threads | asan,unit | asan,collectors | asan,fault) ! is_in "$part" "$parts" || echo "$part" ;;
-    esac
+  case $1 in
+    asan) those='unit collectors fault' ;;
+    tsan) those=threads ;;
+    *) those= ;;
+  esac
+  for part in $those; do
+    if is_in "$part" "$parts"; then echo "$part"; fi
   done
 }
 
