@@ -27,6 +27,7 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 THREAD_OWNERS = ("agent/delivery.", "collectors/mount_stat.")
 THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
+TYPE_OPENS = re.compile(r"(?m)^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;]+)? \{")
 # A test case that starts a thread, or whose file includes what does, has the tag: ThreadSanitizer runs no others.
 TAG_OF_THREADS = "[threads]"
 CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
@@ -63,7 +64,7 @@ def check_tree(root: pathlib.Path) -> list[str]:
         if path.suffix in CPP:
             problems += check_includes(name, text) + check_owners(name, text) + check_functions(name, text)
             problems += check_tags(name, text)
-    return problems + check_collectors(root)
+    return problems + check_types(root) + check_collectors(root)
 
 
 def files_of(root: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -163,6 +164,19 @@ def check_functions(name: str, text: str) -> list[str]:
         if length > FUNCTION_LINES_MAX:
             problems.append(f"{name}:{start + 1}: a function of {length} lines; more than "
                             f"{FUNCTION_LINES_MAX} are two thoughts: {line.strip()}")
+    return problems
+
+
+def check_types(root: pathlib.Path) -> list[str]:
+    """One header for each type: of two with one name the linker takes the functions of either, and says nothing."""
+    problems = []
+    owners: dict[str, str] = {}
+    for path in files_of(root):
+        name = path.relative_to(root).as_posix()
+        if path.suffix == ".h" and name.startswith(("agent/", "collectors/")):
+            for type_name in TYPE_OPENS.findall(path.read_text()):
+                if owners.setdefault(type_name, name) != name:
+                    problems.append(f"{name}: {type_name} is the name of a type in {owners[type_name]} as well")
     return problems
 
 
