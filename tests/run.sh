@@ -2,24 +2,27 @@
 # Installs what the tests need, builds, runs every test. The last line is "N passed, N failed"; the exit code is 0 when
 # some ran and none failed.
 #
-#   sh tests/run.sh                    everything
-#   sh tests/run.sh unit               a part: tree unit collectors fault integration package
-#   sh tests/run.sh slow               what is not part of everything, because it takes minutes; .ci/run runs it too
+#   sh tests/run.sh                    everything but what takes minutes
+#   sh tests/run.sh all                that as well: what .ci/run runs
+#   sh tests/run.sh unit               a part: tree unit collectors fault threads integration package slow
 #   sh tests/run.sh loop delivery      tests by name: tests/integration/<name>_test.py, tests/package/<name>_test.py
 #   sh tests/run.sh loop release       only with this build: release asan tsan
 #
-# The C++ tests are built with AddressSanitizer and UndefinedBehaviorSanitizer (asan) and with ThreadSanitizer (tsan);
-# release is the binary that is shipped; MSP_FROM_SCRATCH=1 sh tests/run.sh reproducible release rebuilds its libraries
-# as well, elsewhere, and compares (3 minutes).
+# The C++ tests are built with AddressSanitizer and UndefinedBehaviorSanitizer (asan); those with the tag [threads] also
+# with ThreadSanitizer (tsan), which has nothing to say of others: they are the part threads. The agent is built with
+# both, for integration tests; release is the binary that is shipped. MSP_FROM_SCRATCH=1 sh tests/run.sh reproducible
+# rebuilds its libraries as well, elsewhere, and compares (3 minutes).
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
 
 parts=
 presets=
+most='tree unit collectors fault threads integration package'
 for word in "$@"; do
   case $word in
-    tree | unit | collectors | fault | integration | package | slow) parts="$parts $word" ;;
+    tree | unit | collectors | fault | threads | integration | package | slow) parts="$parts $word" ;;
+    all) parts="$most slow" ;;
     release | asan | tsan) presets="$presets $word" ;;
     *)
       if [ ! -f "tests/integration/${word}_test.py" ] && [ ! -f "tests/package/${word}_test.py" ]; then
@@ -31,7 +34,7 @@ for word in "$@"; do
       ;;
   esac
 done
-: "${parts:=tree unit collectors fault integration package}" "${presets:=release asan tsan}"
+: "${parts:=$most}" "${presets:=release asan tsan}"
 # The binary for 64-bit ARM is compared with the other one.
 case $presets in *release*) presets="$presets release-arm64" ;; esac
 
@@ -42,7 +45,7 @@ under_tsan='answers delivery loop outage real_server reload'
 # What looks at the packages of both architectures.
 both='contents'
 # Package tests that take minutes.
-slow='reproducible boot_kernel boot_others same_packages'
+slow='reproducible boot_kernel boot_others'
 
 is_in() { # word, list
   case " $2 " in *" $1 "*) return 0 ;; esac
@@ -52,77 +55,64 @@ is_in() { # word, list
 sh packaging/dependencies.sh test
 mkdir -p build/tests
 results=$root/build/tests/results.txt
+times=$root/build/tests/times.txt
 : >"$results"
+: >"$times"
 
 export PYTHONPATH="$root/tests" PYTHONDONTWRITEBYTECODE=1
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
-export MSP_RESULTS="$results"
-
-run() { # name, command...
-  sh tests/support/run_test.sh "$@"
-}
-
-# Most of a test's time is waiting: a few run at a time.
-run_some() { # preset, folder, part of the name, tests...
-  export MSP_AGENT="$root/build/${1%-arm64}/msp-agent" MSP_VARIANT=
-  case $1 in asan | tsan) MSP_VARIANT=$1 ;; esac
-  folder=$2
-  label=$3
-  shift 3
-  [ $# -gt 0 ] || return 0
-  printf '%s\n' "$@" | xargs -P 3 -I{} sh tests/support/run_test.sh "{} ($label)" python3 "tests/$folder/{}_test.py"
-}
-
-catch2_tests() { # part, preset
-  run "$1 ($2)" python3 tests/support/catch2_report.py "$1 ($2)" "build/$2/tests/$(binary_of "$1")"
-}
-
-# Mutated segments and foreign configurations, always the same ones.
-fuzz() { # preset
-  run "fuzz ($1)" sh -c "build/$1/tests/segment_fuzz --runs=5000 && echo 'ok fuzz ($1): segments'"
-  run "fuzz ($1)" sh -c "build/$1/tests/alloy_fuzz --runs=5000 tests/fixtures/alloy tests/fixtures/prometheus &&
-    echo 'ok fuzz ($1): configurations of Alloy and Prometheus'"
-}
+export MSP_RESULTS="$results" MSP_TIMES="$times"
 
 binary_of() { # part
   case $1 in
     collectors) echo collector_tests ;;
+    threads) echo thread_tests ;;
     *) echo "$1_tests" ;;
   esac
 }
 
+cpp_parts() { # preset
+  case $1 in
+    asan) those='unit collectors fault' ;;
+    tsan) those=threads ;;
+    *) those= ;;
+  esac
+  for part in $those; do
+    if is_in "$part" "$parts"; then echo "$part"; fi
+  done
+}
+
 build() { # preset
   targets=
-  if [ "${1%-arm64}" != release ]; then
-    for part in unit collectors fault; do
-      if is_in "$part" "$parts"; then targets="$targets $(binary_of "$part")"; fi
-    done
-    if is_in fault "$parts"; then targets="$targets segment_fuzz alloy_fuzz"; fi
-  fi
+  for part in $(cpp_parts "$1"); do targets="$targets $(binary_of "$part")"; done
+  if is_in fault_tests "$targets"; then targets="$targets segment_fuzz alloy_fuzz"; fi
   tests="$(integration_tests "$1") $(package_tests "$1")"
   [ "$1" != release ] || tests="$tests $(package_tests release-arm64)"
   if [ -n "$(echo $tests)" ]; then targets="$targets msp-agent"; fi
   if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
   [ -n "$targets" ] || return 0
+  began=$(date +%s)
   with_tests=ON
   [ "${1%-arm64}" != release ] || with_tests=OFF
   log=build/tests/build-$1.log
   arch=
   [ "$1" != release-arm64 ] || arch='--arch aarch64'
   # shellcheck disable=SC2086  # words on purpose
-  if [ "${1%-arm64}" = release ] && ! sh packaging/static_dependencies.sh $arch --or-newest; then
-    echo "FAILED build: static dependencies $arch" | tee -a "$results"
+  if [ "${1%-arm64}" = release ] && ! sh packaging/static_dependencies.sh $arch --or-newest >&2; then
+    echo "FAILED build: static dependencies $arch" | tee -a "$results" >&2
     return 1
   fi
-  echo "building $1 ..."
+  echo "building $1 ..." >&2
+  # Tests that run meanwhile go first: what they measure is time, and most of it they wait.
   # shellcheck disable=SC2086  # words on purpose
-  if ! { cmake --preset "$1" -DMSP_AGENT_TESTS=$with_tests && cmake --build --preset "$1" --target $targets; } \
+  if ! { cmake --preset "$1" -DMSP_AGENT_TESTS=$with_tests && nice cmake --build --preset "$1" --target $targets; } \
     >"$log" 2>&1; then
-    echo "FAILED build: $1" | tee -a "$results"
-    grep -A 15 -m 3 -E 'error|FAILED' "$log" | sed 's/^/  /' || tail -n 30 "$log" | sed 's/^/  /'
+    echo "FAILED build: $1" | tee -a "$results" >&2
+    { grep -A 15 -m 3 -E 'error|FAILED' "$log" || tail -n 30 "$log"; } | sed 's/^/  /' >&2
     return 1
   fi
+  echo "$(($(date +%s) - began)) s building $1" >>"$times"
 }
 
 integration_tests() { # preset
@@ -157,7 +147,7 @@ package_tests() { # the last preset that they need
 # What package tests install: the packages of this tree, those of a later version, those for 64-bit ARM.
 has_packages=
 make_packages() { # preset
-  echo "making packages ..."
+  echo "making packages ..." >&2
   if ! {
     if [ -z "$has_packages" ]; then
       rm -rf build/tests/packages &&
@@ -167,48 +157,65 @@ make_packages() { # preset
       sh packaging/packages.sh --preset release-arm64 --or-newest --out build/tests/packages/arm64
     fi
   } >build/tests/packages.log 2>&1; then
-    echo "FAILED build: packages" | tee -a "$results"
-    tail -n 15 build/tests/packages.log | sed 's/^/  /'
+    echo "FAILED build: packages" | tee -a "$results" >&2
+    tail -n 15 build/tests/packages.log | sed 's/^/  /' >&2
     return 1
   fi
 }
 
-# Builds one preset after the other while those that are built are tested. Lines "PRESET yes" and "PRESET no" come out
-# of descriptor 3.
-rm -f build/tests/built
-mkfifo build/tests/built
-exec 3<>build/tests/built
-rm -f build/tests/built
-for preset in $presets; do
-  if build "$preset"; then echo yes >&3; else echo no >&3; fi
-done &
-builder=$!
-trap 'kill "$builder" 2>/dev/null || true' EXIT
+# The lines of the functions below are arguments of tests/support/run_test.sh: NAME COMMAND...
+python_tests() { # preset, folder, part of the name, tests...
+  variant=
+  case $1 in asan | tsan) variant=$1 ;; esac
+  agent="env 'MSP_AGENT=$root/build/${1%-arm64}/msp-agent' MSP_VARIANT=$variant"
+  folder=$2
+  label=$3
+  shift 3
+  for test in "$@"; do echo "'$test ($label)' $agent python3 tests/$folder/${test}_test.py"; done
+}
 
-if is_in tree "$parts"; then
-  run tree python3 tests/tree/tree_test.py
-  run pages python3 tests/tree/pages_test.py
-fi
-
-for preset in $presets; do
-  read -r is_built <&3
-  [ "$is_built" = yes ] || continue
-  if is_in "$preset" 'asan tsan'; then
-    for part in unit collectors fault; do
-      if is_in "$part" "$parts"; then catch2_tests "$part" "$preset"; fi
-    done
-    if [ "$preset" = asan ] && is_in fault "$parts"; then fuzz "$preset"; fi
+cpp_tests() { # preset
+  for part in $(cpp_parts "$1"); do
+    tag=
+    [ "$part" != threads ] || tag=' [threads]'
+    echo "'$part ($1)' python3 tests/support/catch2_report.py '$part ($1)' build/$1/tests/$(binary_of "$part")$tag"
+  done
+  # Mutated segments and foreign configurations, always the same ones.
+  if is_in fault "$(echo $(cpp_parts "$1"))"; then
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/segment_fuzz --runs=5000 && echo \"ok fuzz ($1): segments\"'"
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/alloy_fuzz --runs=5000 tests/fixtures/alloy tests/fixtures/prometheus &&" \
+      "echo \"ok fuzz ($1): configurations of Alloy and Prometheus\"'"
   fi
-  # shellcheck disable=SC2046  # words on purpose
-  run_some "$preset" integration "$preset" $(integration_tests "$preset")
-  packages_to_test=$(package_tests "$preset")
-  if [ -n "$packages_to_test" ] && make_packages "$preset"; then
+}
+
+# The longest first. Packages are made before any test runs, for some work in build/release as well.
+tests_of() { # preset
+  packages_to_test=$(package_tests "$1")
+  if [ -n "$packages_to_test" ] && make_packages "$1"; then
     # shellcheck disable=SC2086  # words on purpose
-    run_some "$preset" package package $packages_to_test
+    python_tests "$1" package package $packages_to_test
   fi
-done
-wait "$builder"
+  cpp_tests "$1"
+  # shellcheck disable=SC2046  # words on purpose
+  python_tests "$1" integration "$1" $(integration_tests "$1")
+}
 
+everything() {
+  if is_in tree "$parts"; then
+    echo 'tree python3 tests/tree/tree_test.py'
+    echo 'pages python3 tests/tree/pages_test.py'
+  fi
+  for preset in $presets; do
+    if build "$preset"; then tests_of "$preset"; fi
+  done
+}
+
+# What is built is tested while the next preset is built; a few tests run at a time, for most of their time is waiting.
+everything | xargs -P 4 -L 1 sh tests/support/run_test.sh
+
+echo
+echo 'What took longest:'
+sort -rn "$times" | head -n 16 | sed 's/^/  /'
 passed=$(grep -c '^ok ' "$results" || true)
 failed=$(grep -c '^FAILED ' "$results" || true)
 if [ "$failed" -gt 0 ]; then

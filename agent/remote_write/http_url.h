@@ -11,7 +11,7 @@ namespace msp {
 struct Url {
   std::string text;
   std::string shown;  // without user, query and fragment
-  Place place;
+  Origin place;
   std::string path_and_query;
   bool usable = false;  // http or https, and nobody's password inside
 

@@ -9,18 +9,18 @@
 namespace msp {
 
 /// The part of a URL that says whose it is.
-struct Place {
+struct Origin {
   bool https = false;
   std::string host;  // in lower case
   std::string port;  // also where the URL leaves it out
 
-  bool operator==(const Place&) const = default;
+  bool operator==(const Origin&) const = default;
 };
 
-bool follows(int status, const Place& from, const Place& to);
+bool follows(int status, const Origin& from, const Origin& to);
 
 /// Whether `to` may see what the server of the configuration, `home`, is shown: it is the same
 /// server; or its other half, where plain http on port 80 sends people to https on port 443.
-bool is_same_server(const Place& home, const Place& to);
+bool is_same_server(const Origin& home, const Origin& to);
 
 }  // namespace msp

@@ -99,7 +99,8 @@ constexpr std::size_t kFew = 8;
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick after tick") {
+TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick after tick",
+                 "[threads]") {
   MountStat stat(fake_statvfs, kLong);
   stat.set_mounts(mounts({"/", "/srv", "/home"}));
   for (int tick = 1; tick <= 50; ++tick) {
@@ -111,13 +112,13 @@ TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick afte
   CHECK(host.threads.size() < kFew);
 }
 
-TEST_CASE_METHOD(Fixture, "no mounts: nothing is asked and no thread started") {
+TEST_CASE_METHOD(Fixture, "no mounts: nothing is asked and no thread started", "[threads]") {
   MountStat stat(fake_statvfs, kLong);
   REQUIRE(stat.ask().has_value());
   CHECK(host.threads.empty());
 }
 
-TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own") {
+TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own", "[threads]") {
   host.errors["/srv"] = ESTALE;
   MountStat stat(fake_statvfs, kLong);
   stat.set_mounts(mounts({"/", "/srv", "/home"}));
@@ -128,7 +129,8 @@ TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own") {
   CHECK(stat.answer(2).error == 0);
 }
 
-TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is asked once") {
+TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is asked once",
+                 "[threads]") {
   host.hang("/nfs");
   MountStat stat(fake_statvfs, kShort);
   stat.set_mounts(mounts({"/", "/nfs", "/home"}));
@@ -151,7 +153,7 @@ TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is a
   CHECK(host.threads.size() < kFew);
 }
 
-TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together") {
+TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together", "[threads]") {
   for (const auto* path : {"/a", "/b", "/c", "/d"}) host.hang(path);
   MountStat stat(fake_statvfs, 2s);
   stat.set_mounts(mounts({"/a", "/b", "/", "/c", "/d", "/home"}));
@@ -163,7 +165,8 @@ TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together"
   CHECK(stat.answer(5).stat.f_blocks == 5);
 }
 
-TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the surplus worker ends") {
+TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the surplus worker ends",
+                 "[threads]") {
   host.hang("/nfs");
   MountStat stat(fake_statvfs, kShort);
   stat.set_mounts(mounts({"/nfs", "/home"}));
@@ -178,7 +181,7 @@ TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the sur
   CHECK(host.threads.size() < kFew);
 }
 
-TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error") {
+TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error", "[threads]") {
   host.hang("/slow");
   MountStat stat(fake_statvfs, kLong);
   stat.set_mounts(mounts({"/slow", "/home"}));
@@ -194,7 +197,7 @@ TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error") {
   CHECK(stat.answer(0).stat.f_blocks == 5);
 }
 
-TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is stuck") {
+TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is stuck", "[threads]") {
   host.hang("/nfs");
   MountStat stat(fake_statvfs, kShort);
   stat.set_mounts(mounts({"/nfs", "/home"}));
@@ -209,7 +212,7 @@ TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is st
   CHECK(host.calls_of("/nfs") == 1);
 }
 
-TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked") {
+TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked", "[threads]") {
   host.hang("/nfs");
   MountStat stat(fake_statvfs, kShort);
   stat.set_mounts({{"/nfs", 40, "nfs4"}});
@@ -220,7 +223,8 @@ TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked
   CHECK(host.calls_of("/nfs") == 2);
 }
 
-TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead server there are") {
+TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead server there are",
+                 "[threads]") {
   std::vector<MountToAsk> all;
   for (int i = 0; i < 60; ++i) {
     all.push_back({"/nfs/" + std::to_string(i), static_cast<std::uint64_t>(i), "nfs4"});
@@ -243,7 +247,8 @@ TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead ser
   for (const std::size_t index : {0, 30, 59}) CHECK(recovers(stat, index));
 }
 
-TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call may return later") {
+TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call may return later",
+                 "[threads]") {
   host.hang("/nfs");
   {
     MountStat stat(fake_statvfs, kShort);

@@ -187,7 +187,7 @@ constexpr double kOneDeadlineSeconds = 0.4 + 0.7;
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "a mount that never answers costs its own metrics only") {
+TEST_CASE_METHOD(Fixture, "a mount that never answers costs its own metrics only", "[threads]") {
   auto& mount = add_hung("nfs");
   mount.tell('a');
   start();
@@ -224,7 +224,7 @@ TEST_CASE_METHOD(Fixture, "a mount that never answers costs its own metrics only
   CHECK(threads() <= threads_stuck + 2);
 }
 
-TEST_CASE_METHOD(Fixture, "mounts that hang together cost one deadline together") {
+TEST_CASE_METHOD(Fixture, "mounts that hang together cost one deadline together", "[threads]") {
   for (const auto* name : {"a", "b", "c", "d", "e"}) add_hung(name);
   auto& good = add_hung("good");
   good.tell('a');
@@ -244,7 +244,7 @@ TEST_CASE_METHOD(Fixture, "mounts that hang together cost one deadline together"
   for (const auto& mount : hung) CHECK(mount->tell('n') > 1);
 }
 
-TEST_CASE_METHOD(Fixture, "the agent ends at once while a mount is stuck") {
+TEST_CASE_METHOD(Fixture, "the agent ends at once while a mount is stuck", "[threads]") {
   auto& mount = add_hung("nfs");
   start();
   check_stuck(tick(), mount.point());
@@ -253,7 +253,8 @@ TEST_CASE_METHOD(Fixture, "the agent ends at once while a mount is stuck") {
   CHECK(monotonic_ns() - begin < kNsPerSecond / 5);
 }
 
-TEST_CASE_METHOD(Fixture, "a dead server that is unmounted and mounted anew is reported at once") {
+TEST_CASE_METHOD(Fixture, "a dead server that is unmounted and mounted anew is reported at once",
+                 "[threads]") {
   auto& dead = add_hung("nfs");
   start();
   check_stuck(tick(), dead.point());

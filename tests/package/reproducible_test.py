@@ -1,4 +1,5 @@
-"""The same sources give the same binary, bit for bit, whoever builds them and where.
+"""The same sources give the same binary, bit for bit, whoever builds them, where and when; the same commit gives the
+same packages.
 
 The other build gets the OpenSSL, libcurl and zstd that are there already: about a minute of both cores. With
 MSP_FROM_SCRATCH=1 it builds those as well, from the sources that were fetched before: about two minutes more.
@@ -8,6 +9,7 @@ import pathlib
 import shutil
 import subprocess
 
+from scratch import PACKAGES, must
 from support.agent import BINARY, ROOT, temporary_folder
 from support.check import run_checks
 
@@ -19,10 +21,11 @@ OTHERS = {"LC_ALL": "C.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Chatham", "
 NOT_COPIED = ("build", ".git", "__pycache__")
 
 
-def run(folder: pathlib.Path, *command: str) -> str:
+def run(folder: pathlib.Path, *command: str, date: str = OTHERS["SOURCE_DATE_EPOCH"]) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_COMPILER_LAUNCHER")}
-    outcome = subprocess.run(command, cwd=folder, env={**environment, **OTHERS}, umask=0o077, capture_output=True,
-                             text=True, stdin=subprocess.DEVNULL, timeout=BUILD_SECONDS_MAX, check=False)
+    outcome = subprocess.run(command, cwd=folder, env={**environment, **OTHERS, "SOURCE_DATE_EPOCH": date},
+                             umask=0o077, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                             timeout=BUILD_SECONDS_MAX, check=False)
     assert outcome.returncode == 0, f"{' '.join(command)}: {outcome.stdout[-2000:]}{outcome.stderr[-2000:]}"
     return outcome.stdout.strip()
 
@@ -31,12 +34,12 @@ def take_dependencies_along(folder: pathlib.Path) -> None:
     built = pathlib.Path(run(ROOT, "sh", "packaging/static_dependencies.sh", "--where"))
     cache = folder / "build/static-deps"
     cache.mkdir(parents=True)
+    if (newest := built.parent / "newest.lock").exists():
+        shutil.copy(newest, cache)
     if not FROM_SCRATCH:
         shutil.copytree(built, cache / built.name, symlinks=True)
         return
     shutil.copytree(built.parent / "sources", cache / "sources")
-    if (newest := built.parent / "newest.lock").exists():
-        shutil.copy(newest, cache)
     run(folder, "sh", "packaging/static_dependencies.sh")
     other = pathlib.Path(run(folder, "sh", "packaging/static_dependencies.sh", "--where"))
     assert other.is_relative_to(folder), f"{other} is not of this build"
@@ -55,16 +58,29 @@ def sections_that_differ(one: pathlib.Path, other: pathlib.Path) -> str:
     return ", ".join(name for name in mine if mine[name] != theirs.get(name)) or "none by their place and size"
 
 
-def another_folder_user_time_zone_and_locale_give_the_same_binary() -> None:
+def other_packages(folder: pathlib.Path) -> dict[str, bytes]:
+    """What the other build makes of its binary, which is there already, on the day of this commit."""
+    date = must("git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "log", "-1", "--format=%ct").strip()
+    run(folder, "sh", "packaging/packages.sh", "--or-newest", date=date)
+    return {path.name: path.read_bytes() for path in (folder / "build/packages").iterdir()}
+
+
+def another_folder_user_time_zone_and_locale_give_the_same_binary_and_packages() -> None:
     with temporary_folder() as folder:
         other = folder / "another-place-whose-name-is-much-longer-than-that-of-the-first"
-        shutil.copytree(ROOT, other, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        shutil.copytree(ROOT, other, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED),
+                        copy_function=shutil.copyfile)
         take_dependencies_along(other)
         run(other, "cmake", "--preset", "release", "-DMSP_AGENT_TESTS=OFF")
         run(other, "cmake", "--build", "--preset", "release", "--target", "msp-agent")
         first, second = pathlib.Path(BINARY), other / "build/release/msp-agent"
         assert first.read_bytes() == second.read_bytes(), \
             f"{first.stat().st_size} and {second.stat().st_size} bytes; other are {sections_that_differ(first, second)}"
+        again = other_packages(other)
+    packages = {path.name: path.read_bytes() for path in PACKAGES.iterdir() if path.is_file()}
+    assert len(packages) == 3 and packages.keys() == again.keys(), f"{sorted(packages)} and {sorted(again)}"
+    different = sorted(name for name in packages if packages[name] != again[name])
+    assert not different, f"not the same: {different}"
 
 
 def no_path_of_the_build_is_in_it() -> None:
@@ -73,4 +89,5 @@ def no_path_of_the_build_is_in_it() -> None:
         assert path.encode() not in content, f"{name} of the build is in it: {path}"
 
 
-run_checks(another_folder_user_time_zone_and_locale_give_the_same_binary, no_path_of_the_build_is_in_it)
+run_checks(another_folder_user_time_zone_and_locale_give_the_same_binary_and_packages,
+           no_path_of_the_build_is_in_it)

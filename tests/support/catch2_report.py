@@ -1,6 +1,6 @@
 """Runs a Catch2 program and reports each of its test cases as tests/run.sh counts them.
 
-  catch2_report.py "unit (asan)" build/asan/tests/unit_tests
+  catch2_report.py "unit (asan)" build/asan/tests/unit_tests [TAG]
 """
 import subprocess
 import sys
@@ -53,9 +53,9 @@ def report(suite: str, report_file: str, exit_code: int, said: str) -> int:
 
 
 def main() -> None:
-    suite, program = sys.argv[1:]
+    suite, program, *tag = sys.argv[1:]
     with tempfile.NamedTemporaryFile(suffix=".xml") as file:
-        outcome = subprocess.run([program, "-r", "xml", "-o", file.name], stdin=subprocess.DEVNULL,
+        outcome = subprocess.run([program, *tag, "-r", "xml", "-o", file.name], stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                                  check=False)
         sys.exit(1 if report(suite, file.name, outcome.returncode, outcome.stdout) else 0)

@@ -2,7 +2,8 @@
 # Runs one command whose lines "ok NAME" and "FAILED NAME" count; one that ends badly without a word has failed as well.
 # What it says is shown at its end, in one piece, for several run at a time.
 #
-#   sh tests/support/run_test.sh NAME COMMAND...     with $MSP_RESULTS, the file that collects what counts
+#   sh tests/support/run_test.sh NAME COMMAND...     with $MSP_RESULTS, the file that collects what counts, and
+#                                                  $MSP_TIMES, the one of the seconds that each took
 set -eu
 name=$1
 shift
@@ -12,6 +13,7 @@ trap 'rm -f "$output"' EXIT
 plain_addresses=
 if setarch -R true 2>/dev/null; then plain_addresses='setarch -R'; fi
 code=0
+began=$(date +%s)
 # Long enough for a machine that has other things to do: it ends what hangs, and judges nobody.
 timeout --kill-after=10 1800 $plain_addresses "$@" >"$output" 2>&1 || code=$?
 if ! grep -q '^FAILED ' "$output"; then
@@ -23,3 +25,4 @@ if ! grep -q '^FAILED ' "$output"; then
 fi
 cat "$output"
 grep -E '^(ok|FAILED) ' "$output" >>"$MSP_RESULTS" || true
+echo "$(($(date +%s) - began)) s $name" >>"$MSP_TIMES"

@@ -27,6 +27,12 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 THREAD_OWNERS = ("agent/delivery.", "collectors/mount_stat.")
 THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
+TYPE_OPENS = re.compile(r"(?m)^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;]+)? \{")
+# A test case that starts a thread, or whose file includes what does, has the tag: ThreadSanitizer runs no others.
+TAG_OF_THREADS = "[threads]"
+CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
+STARTS_THREADS = re.compile(THREADS.pattern +
+                            r'|#include "(?:agent/delivery|collectors/mount_stat|tests/support/scripted_server)\.h"')
 # What a collector may include beside agent/core and collectors: a system header, such as <map> or <linux/rtnetlink.h>.
 SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")
 SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.h", "mntent.h", "poll.h", "pthread.h",
@@ -57,7 +63,8 @@ def check_tree(root: pathlib.Path) -> list[str]:
         problems += check_text(name, text)
         if path.suffix in CPP:
             problems += check_includes(name, text) + check_owners(name, text) + check_functions(name, text)
-    return problems + check_collectors(root)
+            problems += check_tags(name, text)
+    return problems + check_types(root) + check_collectors(root)
 
 
 def files_of(root: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -133,6 +140,16 @@ def check_owners(name: str, text: str) -> list[str]:
     return problems
 
 
+def check_tags(name: str, text: str) -> list[str]:
+    if not name.startswith(CPP_TESTS):
+        return []
+    head, *cases = re.split(r"(?m)^TEST_CASE", text)
+    of_all = STARTS_THREADS.search(head)
+    return [f"{name}: starts threads and lacks the tag {TAG_OF_THREADS}: TEST_CASE{case.splitlines()[0]}"
+            for case in cases
+            if (of_all or STARTS_THREADS.search(case)) and TAG_OF_THREADS not in case.split(") {\n")[0]]
+
+
 def check_functions(name: str, text: str) -> list[str]:
     """Their length, in code as clang-format writes it: what opens with '{' ends at the '}' of the same column."""
     problems = []
@@ -147,6 +164,19 @@ def check_functions(name: str, text: str) -> list[str]:
         if length > FUNCTION_LINES_MAX:
             problems.append(f"{name}:{start + 1}: a function of {length} lines; more than "
                             f"{FUNCTION_LINES_MAX} are two thoughts: {line.strip()}")
+    return problems
+
+
+def check_types(root: pathlib.Path) -> list[str]:
+    """One header for each type: of two with one name the linker takes the functions of either, and says nothing."""
+    problems = []
+    owners: dict[str, str] = {}
+    for path in files_of(root):
+        name = path.relative_to(root).as_posix()
+        if path.suffix == ".h" and name.startswith(("agent/", "collectors/")):
+            for type_name in TYPE_OPENS.findall(path.read_text()):
+                if owners.setdefault(type_name, name) != name:
+                    problems.append(f"{name}: {type_name} is the name of a type in {owners[type_name]} as well")
     return problems
 
 

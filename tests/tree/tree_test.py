@@ -62,7 +62,7 @@ def a_good_tree(root: pathlib.Path) -> None:
         "collectors/registry.cpp": '#include "collectors/registry.h"\nMSP_COLLECTOR(cpu, true)\n',
         "collectors/cpu.cpp": '#include <sys/statvfs.h>\n#include <unistd.h>\n#include <map>\n'
                               '#include "agent/core/text.h"\n',
-        "agent/core/text.h": "#include <string>\n",
+        "agent/core/text.h": "#include <string>\nstruct Text {\n};\n",
         "agent/remote_write/http.cpp": '#include <curl/curl.h>\n',
         "agent/config/config.h": '#include "collectors/collector.h"\n',
         "tests/unit/text_test.cpp": '#include "agent/core/text.h"\n',
@@ -101,6 +101,9 @@ BAD = (
     ("agent/x.cpp", '#include "../y.h"\n', "from the root of the tree"),
     ("agent/x.cpp", "std::thread t;\n", "threads are made in"),
     ("collectors/x.cpp", "  pthread_create(&t, nullptr, f, nullptr);\n", "threads are made in"),
+    ("tests/unit/x_test.cpp", 'TEST_CASE("a") {\n}\nTEST_CASE("b") {\n  std::thread t(f);\n}\n', "the tag [threads]"),
+    ("tests/unit/x_test.cpp", '#include "collectors/mount_stat.h"\nTEST_CASE("a") {\n}\n', "the tag [threads]"),
+    ("agent/x.h", "struct Text {\n};\n", "a type in agent/core/text.h as well"),
     ("agent/x.cpp", "//\n" * 401, "401 lines"),
     ("agent/x.cpp", "// " + "x" * 118 + "\n", "121 columns"),
     ("agent/x.cpp", long_function(81), "a function of 81 lines"),
@@ -136,6 +139,8 @@ def the_checker_finds_nothing_in_a_good_tree() -> None:
         constructor = "A::A(int b)\n    : a_(b),\n      b_(f(b)) {\n  a_ += 1;\n}\n" + "// between\n" * 90
         (root / "agent/x.cpp").write_text(
             long_function(80) + constructor + "// std::thread is not used\n#include <thread>\n" + long_function(80))
+        (root / "tests/unit/x_test.cpp").write_text(
+            'TEST_CASE("a",\n          "[threads]") {\n  std::thread t(f);\n}\nTEST_CASE("b") {\n}\n')
         problems = rules.check_tree(root)
     assert not problems, problems
 

@@ -271,7 +271,8 @@ TEST_CASE("the buffer is as its model where a limit bites: what is lost is count
   run(kTooLittle);
 }
 
-TEST_CASE("two lanes, a disk thread and a tick at once: each scrape arrives, none is left over") {
+TEST_CASE("two lanes, a disk thread and a tick at once: each scrape arrives, none is left over",
+          "[threads]") {
   constexpr int kScrapes = 2000;
   MemoryFileSystem files;
   auto with = options(files, {"a", "b"});

@@ -332,7 +332,8 @@ TEST_CASE_METHOD(Fixture,
   CHECK(buffer->state(0).samples == 0);
 }
 
-TEST_CASE_METHOD(Fixture, "a wait for the newest ends with an append, a stop, or in time") {
+TEST_CASE_METHOD(Fixture, "a wait for the newest ends with an append, a stop, or in time",
+                 "[threads]") {
   CHECK_FALSE(buffer->wait_newest(0, monotonic_ns() + kNsPerMs));
   const auto long_from_now = monotonic_ns() + 3600 * kNsPerSecond;
   bool got = false;
@@ -358,7 +359,7 @@ TEST_CASE_METHOD(Fixture, "a second buffer on the same folder is told who has th
                                    ": stop that agent, or give this one a buffer.path of its own");
 }
 
-TEST_CASE_METHOD(Fixture, "an append ends a wait, a stop ends wait and pause") {
+TEST_CASE_METHOD(Fixture, "an append ends a wait, a stop ends wait and pause", "[threads]") {
   std::thread waiting([&] { buffer->wait(0); });
   append({1});
   waiting.join();

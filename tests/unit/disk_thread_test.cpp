@@ -231,7 +231,8 @@ TEST_CASE_METHOD(Fixture, "a folder that is taken away is made again; what was i
   CHECK(taken(*buffer) == Times{3});
 }
 
-TEST_CASE_METHOD(Fixture, "the disk thread spills what waits, and closes with everything on disk") {
+TEST_CASE_METHOD(Fixture, "the disk thread spills what waits, and closes with everything on disk",
+                 "[threads]") {
   auto quick = options(files);
   quick.timing = {.spill_after_ns = kNsPerMs, .rest_ns = kNsPerMs, .retry_ns = kNsPerMs};
   reopen(quick);

@@ -41,7 +41,7 @@ class SecretFile {
   std::string path_ = cat("/tmp/msp-agent-secret-", getpid());
 };
 
-TEST_CASE("http: one connection for all requests, also after refusals") {
+TEST_CASE("http: one connection for all requests, also after refusals", "[threads]") {
   const ScriptedServer server({answer("200 OK"), answer("503 Later"), answer("204 No Content")});
   const auto config = endpoint(server.url("/w?x=1"));
   HttpClient client(config, kNever);
@@ -58,7 +58,8 @@ TEST_CASE("http: one connection for all requests, also after refusals") {
   }
 }
 
-TEST_CASE("http: redirects that keep the method are followed, with the body and who we are") {
+TEST_CASE("http: redirects that keep the method are followed, with the body and who we are",
+          "[threads]") {
   const ScriptedServer server({answer("307 x", "Location: /a/b?token=t\r\n"),
                                answer("308 x", "Location: c\r\n"), answer("204 x")});
   auto config = endpoint(server.url());
@@ -79,7 +80,8 @@ TEST_CASE("http: redirects that keep the method are followed, with the body and 
   }
 }
 
-TEST_CASE("http: another host or port does not learn who we are, nor whomever it sends us to") {
+TEST_CASE("http: another host or port does not learn who we are, nor whomever it sends us to",
+          "[threads]") {
   ScriptedServer home;
   const ScriptedServer other({answer("307 x", "Location: " + home.url("/back") + "\r\n")});
   home.add(answer("307 x", "Location: " + other.url() + "\r\n"));
@@ -101,7 +103,7 @@ TEST_CASE("http: another host or port does not learn who we are, nor whomever it
   }
 }
 
-TEST_CASE("http: other redirects are answers that say where they point") {
+TEST_CASE("http: other redirects are answers that say where they point", "[threads]") {
   const std::string to = "http://other.test:81/w";
   const std::pair<std::string, std::string> rows[] = {
       {"301 x|" + to, to},
@@ -125,7 +127,7 @@ TEST_CASE("http: other redirects are answers that say where they point") {
   }
 }
 
-TEST_CASE("http: a ring of redirects ends after five") {
+TEST_CASE("http: a ring of redirects ends after five", "[threads]") {
   const ScriptedServer server(std::vector<Answer>(100, answer("307 x", "Location: /w?again\r\n")));
   const auto reply = post(endpoint(server.url()));
   CHECK(reply.status == 307);
@@ -133,7 +135,7 @@ TEST_CASE("http: a ring of redirects ends after five") {
   CHECK(server.requests().size() == 6);
 }
 
-TEST_CASE("http: whatever a server does ends within the time-out, redirects and all") {
+TEST_CASE("http: whatever a server does ends within the time-out, redirects and all", "[threads]") {
   const auto slow = [](const std::string& text, const std::string& repeated) {
     return Answer{.text = text, .repeated = repeated, .pause = 20ms};
   };
@@ -161,7 +163,7 @@ TEST_CASE("http: whatever a server does ends within the time-out, redirects and 
   }
 }
 
-TEST_CASE("http: whatever a server sends is bounded") {
+TEST_CASE("http: whatever a server sends is bounded", "[threads]") {
   constexpr std::uint64_t k100Mb = 100'000;
   const std::string kilobyte(1000, 'x');
   const std::pair<Answer, int> rows[] = {
@@ -189,7 +191,7 @@ TEST_CASE("http: whatever a server sends is bounded") {
   }
 }
 
-TEST_CASE("http: what is no answer is told with the server's name") {
+TEST_CASE("http: what is no answer is told with the server's name", "[threads]") {
   const std::pair<Answer, std::string> rows[] = {
       {{.text = "SSH-2.0-OpenSSH_9.2\r\n", .closes = true}, "does not answer in HTTP"},
       {{.text = "\x15\x03\x01\x00\x02\x02\x16", .closes = true}, "must begin with https://"},
@@ -217,7 +219,7 @@ TEST_CASE("http: what is no answer is told with the server's name") {
         "DNS; where only a proxy leads out, set proxy_url");
 }
 
-TEST_CASE("http: praise for half a request is no success") {
+TEST_CASE("http: praise for half a request is no success", "[threads]") {
   const ScriptedServer server({{.text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
                                 .closes = true,
                                 .reads_first = false}});
@@ -225,7 +227,7 @@ TEST_CASE("http: praise for half a request is no success") {
   CHECK(reply.status == 0);
 }
 
-TEST_CASE("http: a proxy is used as configured and never as the environment says") {
+TEST_CASE("http: a proxy is used as configured and never as the environment says", "[threads]") {
   const ScriptedServer server;
   const ScriptedServer proxy;
   for (const auto* name : {"http_proxy", "all_proxy", "ALL_PROXY"}) {
@@ -261,7 +263,7 @@ TEST_CASE("http: a proxy is used as configured and never as the environment says
         cat("connection refused by the proxy 127.0.0.1:", closed_port, "; check proxy_url"));
 }
 
-TEST_CASE("http: a secret's file is read for every request, and must hold one line") {
+TEST_CASE("http: a secret's file is read for every request, and must hold one line", "[threads]") {
   const ScriptedServer server({answer("401 x"), answer("204 x")});
   const SecretFile file("first\n");
   auto config = endpoint(server.url());
@@ -293,7 +295,7 @@ TEST_CASE("http: a secret's file is read for every request, and must hold one li
   CHECK(server.requests().size() == 2);
 }
 
-TEST_CASE("http: a server that repeats our secrets is not quoted with them") {
+TEST_CASE("http: a server that repeats our secrets is not quoted with them", "[threads]") {
   const std::string echo = "dTpodW50ZXIy hunter2 tenant-key";
   const ScriptedServer server(
       {{.text = cat("HTTP/1.1 401 x\r\nContent-Length: ", echo.size(), "\r\n\r\n", echo)}});

@@ -4,11 +4,11 @@
 
 namespace msp {
 
-const Place kPlain{false, "h", "80"};
-const Place kTls{true, "h", "443"};
+const Origin kPlain{false, "h", "80"};
+const Origin kTls{true, "h", "443"};
 
 TEST_CASE("redirects: which are followed") {
-  const Place elsewhere{true, "other", "443"};
+  const Origin elsewhere{true, "other", "443"};
   for (const int status : {307, 308}) {
     INFO(status);
     CHECK(follows(status, kPlain, kPlain));
