@@ -45,6 +45,13 @@ class CertificateWatch {
   std::string names_;
 };
 
+/// Once, before there are threads and before a request.
+void init_tls();
+
+/// OpenSSL's and libcurl's words for a failure with the reason in words, not as a number: OpenSSL
+/// learns them, 70 kB, when the first failure asks for them.
+std::string with_reason(std::string words);
+
 /// What OpenSSL's or libcurl's words for a failed handshake mean, and what to do. Empty: nothing is
 /// known that the words do not say.
 std::string_view tls_advice(std::string_view words);
