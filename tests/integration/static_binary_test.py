@@ -18,6 +18,7 @@ from support.process import Process, poll_until, started
 from support.receiver import receiving
 
 BYTES_MAX = 6 * 1024 * 1024
+TLS_KB_MAX = 230
 NAME = "monitor.test"  # resolved by nobody but the chroot's own /etc/hosts
 # What a kernel of 2013 (3.10) does not have, of all that the agent or a library in it might try.
 YOUNG_CALLS = ("getrandom", "statx", "clone3", "membarrier", "rseq", "faccessat2", "openat2", "close_range", "preadv2",
@@ -52,6 +53,37 @@ def it_is_built_from_the_sources_that_are_pinned() -> None:
                      for text in ((pathlib.Path(where) / "lock").read_text(), pinned))
     assert built == pinned, "the distribution has other sources than are pinned: run sh " \
         "packaging/static_dependencies.sh --update"
+
+
+def tls_costs_little_memory_beside_plain_http() -> None:
+    """As under its unit. OpenSSL's error texts alone would be 70 kB: they are loaded when something fails."""
+    environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+
+    def private_kb(agent: Process) -> int:
+        said = re.search(r"Private_Dirty: +(\d+) kB", pathlib.Path(f"/proc/{agent.pid}/smaps_rollup").read_text())
+        return int(said[1]) if said else 0
+
+    with contextlib.ExitStack() as stack:
+        agents = []
+        for name in ("plain", "tls"):
+            folder = stack.enter_context(temporary_folder())
+            if name == "plain":
+                receiver = stack.enter_context(receiving())
+                config = write_config(folder, receiver.url)
+            else:
+                receiver, authority = stack.enter_context(receiving_tls(folder, NAME))
+                config = write_config(folder, receiver.url)
+                config.write_text(config.read_text() + f"  tls: {{server_name: {NAME}, ca_file: {authority.ca}}}\n")
+            agent = Process([BINARY, "--config", str(config)], folder / "agent.log", env=environment)
+            agents.append(stack.enter_context(started(agent)))
+            poll_until("3 requests", lambda: len(receiver.accepted()) >= 3, process=agent)
+        plain, tls = agents
+
+        def is_little() -> bool:
+            more = private_kb(tls) - private_kb(plain)
+            assert more <= TLS_KB_MAX, f"{more} kB more; {TLS_KB_MAX} kB is the limit"
+            return True
+        poll_until("a moment between two requests", is_little, 15, tls)
 
 
 @contextlib.contextmanager
@@ -205,7 +237,7 @@ def an_old_kernel_is_enough_to_buffer_on_disk() -> None:
 
 
 run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned,
-           an_empty_root_is_enough_to_deliver_over_https_by_name, a_name_that_does_not_exist_is_told,
-           a_network_that_comes_later_is_noticed,
+           tls_costs_little_memory_beside_plain_http, an_empty_root_is_enough_to_deliver_over_https_by_name,
+           a_name_that_does_not_exist_is_told, a_network_that_comes_later_is_noticed,
            a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,
            a_kernel_that_lacks_young_system_calls_is_enough, an_old_kernel_is_enough_to_buffer_on_disk)
