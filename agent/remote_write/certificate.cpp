@@ -186,7 +186,8 @@ void init_tls() {
   }
 }
 
-// Of "error:0A00010B:lib(20)::reason(267)" the first number says all.
+// Of "error:0A00010B:lib(20)::reason(267)" the first number says all. It stays as it is where the
+// library is not one of these: `openssl errstr 0A00010B` has the words.
 std::string with_reason(std::string words) {
   constexpr std::string_view kBegin = "error:";
   constexpr std::string_view kReason = "::reason(";

@@ -48,8 +48,9 @@ class CertificateWatch {
 /// Once, before there are threads and before a request.
 void init_tls();
 
-/// OpenSSL's and libcurl's words for a failure with the reason in words, not as a number: OpenSSL
-/// learns them, 70 kB, when the first failure asks for them.
+/// OpenSSL's and libcurl's words for a failure with the reason in words where it is a number: its
+/// texts would be 70 kB of memory at all times, so those of TLS and of certificates are loaded when
+/// the first failure asks for them. Any thread.
 std::string with_reason(std::string words);
 
 /// What OpenSSL's or libcurl's words for a failed handshake mean, and what to do. Empty: nothing is
