@@ -5,15 +5,23 @@
 small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables'
 
 # Built inside its own folder, so that no path of this machine gets in. no-sock and no-dso are what removes
-# getaddrinfo and dlopen; libcurl brings its own socket layer.
+# getaddrinfo and dlopen; libcurl brings its own socket layer. The rest is about memory that is never given back:
+# no-autoalginit and no-autoerrinit leave it to the agent what OpenSSL's tables of algorithms and error texts hold
+# (init_tls and with_reason of agent/remote_write/certificate.h). Of each cipher that it offers it keeps a kilobyte:
+# here not of the modes that TLS does not have. Nor does a client write keys (encoders). Its tables for each algorithm,
+# of an entry or two, begin with 4 slots instead of 16.
 build_openssl() { # build folder, destination
   cd "$1" &&
+    sed -i 's/^#define MIN_NODES 16$/#define MIN_NODES 4/' crypto/lhash/lhash.c &&
+    sed -i -E '/PROV_NAMES_AES_[0-9]+_(CBC_CTS|CFB|OFB|SIV|WRAP|XTS)/d; /^#include "encoders.inc"/d' \
+      providers/defltprov.c providers/baseprov.c &&
     # shellcheck disable=SC2046  # words on purpose
     ./Configure "linux-$arch" --prefix=/nonexistent --openssldir=/nonexistent no-shared no-dso no-engine no-module \
-      $(printf 'no-%s ' afalgeng aria async autoload-config bf blake2 camellia capieng cast cmp cms comp ct des dsa \
-        dtls ec2m filenames gost idea legacy md4 mdc2 multiblock nextprotoneg ocb ocsp psk rc2 rc4 rc5 rmd160 scrypt \
-        seed siphash sm2 sm3 sm4 sock srp srtp ssl-trace ssl3 tests tls1 tls1_1 ts ui-console whirlpool) \
-      $small_code &&
+      $(printf 'no-%s ' afalgeng aria async autoalginit autoerrinit autoload-config bf blake2 camellia capieng \
+        cast cmp cms comp ct des dsa dtls ec2m filenames gost idea legacy md4 mdc2 multiblock nextprotoneg ocb ocsp \
+        psk rc2 rc4 rc5 rmd160 scrypt seed siphash sm2 sm3 sm4 sock srp srtp ssl-trace ssl3 tests tls1 tls1_1 ts \
+        ui-console whirlpool) \
+      -DOPENSSL_SA_BLOCK_BITS=2 $small_code &&
     make build_generated && make -j "$(nproc)" libcrypto.a libssl.a &&
     mkdir -p "$2/include" "$2/lib" &&
     cp -r include/openssl "$2/include/" &&

@@ -45,6 +45,14 @@ class CertificateWatch {
   std::string names_;
 };
 
+/// Once, before there are threads and before a request.
+void init_tls();
+
+/// OpenSSL's and libcurl's words for a failure with the reason in words where it is a number: its
+/// texts would be 70 kB of memory at all times, so those of TLS and of certificates are loaded when
+/// the first failure asks for them. Any thread.
+std::string with_reason(std::string words);
+
 /// What OpenSSL's or libcurl's words for a failed handshake mean, and what to do. Empty: nothing is
 /// known that the words do not say.
 std::string_view tls_advice(std::string_view words);

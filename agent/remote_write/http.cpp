@@ -213,7 +213,7 @@ struct HttpClient::Curl {
   Reached reached();
   void record(std::int64_t begin_ns, HttpTrace& trace);
   bool is_by_proxy(const Url& proxy, const std::vector<std::string>& tried) const;
-  std::string words() const { return one_line(error); }
+  std::string words() const { return with_reason(one_line(error)); }
   /// Of "error:0A00010B:SSL routines::wrong version number" what a person may look for.
   std::string tls_words() const {
     const auto all = words();
@@ -323,6 +323,7 @@ void init_http() {
   // What it frees was often a header with a password.
   curl_global_init_mem(CURL_GLOBAL_DEFAULT, std::malloc, wiping_free, wiping_realloc, strdup,
                        std::calloc);
+  init_tls();
 }
 
 HttpClient::HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns)

@@ -15,9 +15,10 @@ from support.agent import BINARY, ROOT, temporary_folder, write_config
 from support.authority import OwnAuthority, receiving_tls
 from support.check import run_checks
 from support.process import Process, poll_until, started
-from support.receiver import receiving
+from support.receiver import Receiver, receiving
 
 BYTES_MAX = 6 * 1024 * 1024
+TLS_KB_MAX = 230
 NAME = "monitor.test"  # resolved by nobody but the chroot's own /etc/hosts
 # What a kernel of 2013 (3.10) does not have, of all that the agent or a library in it might try.
 YOUNG_CALLS = ("getrandom", "statx", "clone3", "membarrier", "rseq", "faccessat2", "openat2", "close_range", "preadv2",
@@ -52,6 +53,33 @@ def it_is_built_from_the_sources_that_are_pinned() -> None:
                      for text in ((pathlib.Path(where) / "lock").read_text(), pinned))
     assert built == pinned, "the distribution has other sources than are pinned: run sh " \
         "packaging/static_dependencies.sh --update"
+
+
+def tls_costs_little_memory_beside_plain_http() -> None:
+    """As under its unit. OpenSSL's error texts alone would be 70 kB: they are loaded when something fails."""
+    environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+    with open(BINARY, "rb") as binary:
+        os.fsync(binary.fileno())  # until they are on the disk, pages of a new file count as dirty
+
+    def private_kb(agent: Process) -> int:
+        said = re.search(r"Private_Dirty: +(\d+) kB", pathlib.Path(f"/proc/{agent.pid}/smaps_rollup").read_text())
+        return int(said[1]) if said else 0
+
+    def at_rest(folder: pathlib.Path, receiver: Receiver, tls: str) -> int:
+        config = write_config(folder, receiver.url)
+        config.write_text(config.read_text() + tls)
+        seen = []
+        with started(Process([BINARY, "--config", str(config)], folder / "agent.log", env=environment)) as agent:
+            poll_until("2 requests", lambda: len(receiver.accepted()) >= 2, process=agent)
+            poll_until("2 more, and what it holds between them",
+                       lambda: seen.append(private_kb(agent)) or len(receiver.accepted()) >= 4, process=agent)
+        return min(seen)
+
+    with temporary_folder() as folder, receiving() as receiver:
+        plain = at_rest(folder, receiver, "")
+    with temporary_folder() as folder, receiving_tls(folder, NAME) as (receiver, authority):
+        more = at_rest(folder, receiver, f"  tls: {{server_name: {NAME}, ca_file: {authority.ca}}}\n") - plain
+    assert more <= TLS_KB_MAX, f"{more} kB more than over plain HTTP; {TLS_KB_MAX} kB is the limit"
 
 
 @contextlib.contextmanager
@@ -205,7 +233,7 @@ def an_old_kernel_is_enough_to_buffer_on_disk() -> None:
 
 
 run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned,
-           an_empty_root_is_enough_to_deliver_over_https_by_name, a_name_that_does_not_exist_is_told,
-           a_network_that_comes_later_is_noticed,
+           tls_costs_little_memory_beside_plain_http, an_empty_root_is_enough_to_deliver_over_https_by_name,
+           a_name_that_does_not_exist_is_told, a_network_that_comes_later_is_noticed,
            a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,
            a_kernel_that_lacks_young_system_calls_is_enough, an_old_kernel_is_enough_to_buffer_on_disk)
