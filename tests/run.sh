@@ -211,7 +211,8 @@ everything() {
 }
 
 # What is built is tested while the next preset is built; a few tests run at a time, for most of their time is waiting.
-everything | xargs -P 4 -L 1 sh tests/support/run_test.sh
+everything | xargs -P 4 -L 1 sh tests/support/run_test.sh ||
+  echo 'FAILED run.sh: a test was ended before it could say anything' >>"$results"
 
 echo
 echo 'What took longest:'
