@@ -257,10 +257,18 @@ def an_endpoint_that_hangs_does_not_delay_the_other() -> None:
         assert len(request.timestamps()) == 1, "a tick waited for the next one"
 
 
+def a_clock_that_goes_wrong_again_is_told_again() -> None:
+    with receiving([answers.of_yesterday] * 2 + [204] + [answers.of_yesterday] * 2) as receiver:
+        with agent_with([(receiver, "")]) as agent:
+            poll_until("all of these answers", lambda: len(receiver.requests) > 5, process=agent)
+            agent.stop()
+            assert agent.log().count("this host's clock is 1 d 0 h ahead of the server's") == 2, agent.log()
+
+
 run_checks(every_answer_costs_nothing_or_what_is_counted, the_readme_shows_the_same_table,
            retry_after_is_waited_for_in_both_its_forms, a_refused_series_is_dropped_counted_and_told_once,
            an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests, a_size_limit_is_learned,
            auto_falls_back_to_snappy_and_says_so_once, version_2_that_nobody_confirms_falls_back_to_1,
            after_an_outage_the_newest_is_first_or_last_as_configured,
            a_poisoned_scrape_of_a_backlog_is_dropped_alone_and_in_order,
-           an_endpoint_that_hangs_does_not_delay_the_other)
+           an_endpoint_that_hangs_does_not_delay_the_other, a_clock_that_goes_wrong_again_is_told_again)

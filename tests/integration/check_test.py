@@ -4,11 +4,10 @@ import contextlib
 import json
 import os
 import pathlib
-import time
 from typing import Any, Iterator
 
 from support.agent import run_once, running_agent, temporary_folder, write_config
-from support.answers import status
+from support.answers import of_yesterday, status
 from support.certificates import Authority, Certificate
 from support.check import run_checks
 from support.nginx import running_nginx
@@ -184,12 +183,7 @@ def a_proxy_is_a_step_of_its_own() -> None:
 
 
 def a_clock_that_is_off_is_told() -> None:
-    def answer_of_yesterday(handler: Any) -> None:
-        handler.date_time_string = lambda *_: time.strftime("%a, %d %b %Y %H:%M:%S GMT",
-                                                            time.gmtime(time.time() - 86400))
-        status(204)(handler)
-    answer_of_yesterday.accepts = True
-    with temporary_folder() as folder, receiving([answer_of_yesterday] * 2) as receiver:
+    with temporary_folder() as folder, receiving([of_yesterday] * 2) as receiver:
         checked = Checked(config_of(folder, receiver.url))
     checked.is_well()
     clock = checked.has("clock", "warning", "this host's clock is 1 d 0 h ahead of the server's", "mend ")

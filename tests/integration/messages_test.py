@@ -14,11 +14,10 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 from support.agent import BINARY, ROOT, run_once, temporary_folder
-from support.answers import status
+from support.answers import of_yesterday
 from support.certificates import Authority, Certificate
 from support.check import run_checks
 from support.container import own_mounts
@@ -165,12 +164,7 @@ def nobody_listens(server: Server) -> str:
 
 
 def clock_off_by_a_day(server: Server) -> str:
-    def answer_of_yesterday(handler: Any) -> None:
-        handler.date_time_string = lambda *_: time.strftime("%a, %d %b %Y %H:%M:%S GMT",
-                                                            time.gmtime(time.time() - 86400))
-        status(204)(handler)
-    answer_of_yesterday.accepts = True
-    with receiving([answer_of_yesterday] * 9) as receiver:
+    with receiving([of_yesterday] * 9) as receiver:
         said = both(server.config(receiver.url.replace("127.0.0.1", HOST)), "clock")
     # What this machine's kernel knows of its clock.
     return re.sub(r"(see which|NTP keeps|nothing keeps) [^;\n]*", "(which of the two to mend)", said)

@@ -1,6 +1,6 @@
 """Answers that no good server gives, for support.receiver: each a function that is given the handler.
 
-None of them says that anything was accepted.
+Only of_yesterday says that anything was accepted.
 """
 import contextlib
 import http.server
@@ -23,6 +23,17 @@ def status(code: int, body: str = "", **headers: str) -> Callable:
         handler.end_headers()
         handler.wfile.write(body.encode())
     return answer
+
+
+def of_yesterday(handler: Handler) -> None:
+    """2xx by a server whose clock is a day behind."""
+    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() - 86400))
+    handler.date_time_string = lambda *_: date
+    status(204)(handler)
+    del handler.date_time_string  # the connection has other answers, too
+
+
+of_yesterday.accepts = True
 
 
 def close_without_answer(handler: Handler) -> None:
