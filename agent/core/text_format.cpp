@@ -8,19 +8,14 @@ namespace msp {
 namespace {
 
 std::string escape(std::string_view text, bool quotes) {
+  const std::string_view special = quotes ? "\\\n\"" : "\\\n";
   std::string escaped;
-  for (const char c : text) {
-    if (c == '\\') {
-      escaped += "\\\\";
-    } else if (c == '\n') {
-      escaped += "\\n";
-    } else if (c == '"' && quotes) {
-      escaped += "\\\"";
-    } else {
-      escaped += c;
-    }
+  for (auto at = text.find_first_of(special); at != std::string_view::npos;
+       at = text.find_first_of(special)) {
+    escaped.append(text.substr(0, at)).append(1, '\\').append(1, text[at] == '\n' ? 'n' : text[at]);
+    text.remove_prefix(at + 1);
   }
-  return escaped;
+  return escaped.append(text);
 }
 
 }  // namespace
