@@ -38,8 +38,7 @@ bool is_hashed(const char* folder) {
 
 }  // namespace
 
-// The folder before the file: of the folder OpenSSL reads the one certificate that it needs; of the
-// file all, which takes 12 ms and 0.7 MB.
+// The folder before the file: it is an index already, of the file one has to be made.
 Result<CaStore> find_ca_store() {
   for (const auto* folder : kCaFolders) {
     if (is_hashed(folder)) return CaStore{.file = {}, .folder = folder};

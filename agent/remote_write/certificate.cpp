@@ -3,9 +3,7 @@
 #include "agent/remote_write/certificate.h"
 
 #include <arpa/inet.h>
-#include <openssl/decoder.h>
 #include <openssl/err.h>
-#include <openssl/kdf.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -128,15 +126,6 @@ std::string describe(int error, const X509* certificate, bool is_servers_own) {
   }
 }
 
-/// OpenSSL learns the algorithms of a kind when it is first asked for one, and keeps them: better
-/// before a whole bundle of CA certificates is in memory than in between, where they would hold
-/// 100 kB of its pages when it is gone.
-void load_algorithms() {
-  OSSL_DECODER_free(OSSL_DECODER_fetch(nullptr, "EC", nullptr));
-  EVP_KDF_free(EVP_KDF_fetch(nullptr, "TLS13-KDF", nullptr));
-  EVP_MAC_free(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-}
-
 }  // namespace
 
 struct CertificateWatch::Callbacks {
@@ -149,7 +138,10 @@ struct CertificateWatch::Callbacks {
     const bool is_servers_own = X509_STORE_CTX_get_error_depth(chain) == 0;
     if (is_servers_own && certificate != nullptr) read_certificate(certificate, watch.handshake_);
     if (is_good == 0) {
-      watch.problem_ = describe(X509_STORE_CTX_get_error(chain), certificate, is_servers_own);
+      const auto& of_file = watch.ca_file_.problem();
+      watch.problem_ = of_file.empty()
+                           ? describe(X509_STORE_CTX_get_error(chain), certificate, is_servers_own)
+                           : of_file;
     } else if (is_servers_own && certificate != nullptr) {
       watch.names_ = names_of(certificate);
     }
@@ -160,14 +152,10 @@ struct CertificateWatch::Callbacks {
     if ((where & SSL_CB_HANDSHAKE_DONE) == 0) return;
     auto& watch = *static_cast<CertificateWatch*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     watch.handshake_.version = SSL_get_version(ssl);
-    if (auto* const empty = X509_STORE_new(); empty != nullptr) {
-      SSL_CTX_set_cert_store(SSL_get_SSL_CTX(ssl), empty);
-    }
   }
 };
 
 void CertificateWatch::watch(void* ssl_ctx) {
-  [[maybe_unused]] static const bool once = (load_algorithms(), true);
   handshake_ = {};
   handshake_.begun_ns = monotonic_ns();
   auto* const context = static_cast<SSL_CTX*>(ssl_ctx);
@@ -175,6 +163,9 @@ void CertificateWatch::watch(void* ssl_ctx) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), Callbacks::on_certificate);
   SSL_CTX_set_info_callback(context, Callbacks::on_progress);
+  auto* const store = SSL_CTX_get_cert_store(context);
+  ca_file_.serve(store, trusted_.file);
+  if (!trusted_.folder.empty()) X509_STORE_load_path(store, trusted_.folder.c_str());
 }
 
 // All that a certificate may be signed with, and for two of them that it is refused as too weak.

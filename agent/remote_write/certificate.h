@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "agent/remote_write/ca_file.h"
+#include "agent/remote_write/ca_store.h"
 
 namespace msp {
 
@@ -17,13 +21,14 @@ struct Handshake {
   std::int64_t not_after_s = 0;  // its last second, since 1970
 };
 
-/// Looks on while certificates are verified; what is trusted is decided by OpenSSL. One thread.
+/// Looks on while OpenSSL verifies certificates with what it was told to trust. One thread.
 class CertificateWatch {
  public:
-  /// `ssl_ctx` is the SSL_CTX of a connection that is about to be made and verified; *this outlives
-  /// it. When the handshake is over, the context's CA certificates are freed: 0.7 MB of a host's
-  /// whole bundle that nobody needs until the next connection. Nor does an idle connection hold
-  /// its buffers.
+  /// What the next connections are verified with; nothing until then.
+  void trust(CaStore store) { trusted_ = std::move(store); }
+
+  /// `ssl_ctx` is the SSL_CTX of a connection that is about to be made; *this outlives it. Idle, it
+  /// holds no buffers.
   void watch(void* ssl_ctx);
 
   /// Before each request.
@@ -40,6 +45,8 @@ class CertificateWatch {
  private:
   struct Callbacks;
 
+  CaStore trusted_;
+  CaFile ca_file_;
   Handshake handshake_;
   std::string problem_;
   std::string names_;

@@ -105,7 +105,12 @@ struct HttpClient::Curl {
     }
     set(CURLOPT_SSL_VERIFYPEER, tls.insecure_skip_verify ? 0L : 1L);
     set(CURLOPT_SSL_VERIFYHOST, tls.insecure_skip_verify ? 0L : 2L);
-    set(CURLOPT_CA_CACHE_TIMEOUT, 0L);  // a connection lasts; its CA certificates need not
+    // CertificateWatch has them; libcurl would load those that it was built with.
+    for (const auto option :
+         {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO, CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH}) {
+      set(option, nullptr);
+    }
+    set(CURLOPT_CA_CACHE_TIMEOUT, 0L);  // it would put another store in the place of ours
     set(CURLOPT_SSL_CTX_FUNCTION, on_tls);
     set(CURLOPT_SSL_CTX_DATA, &certificates);
     set(CURLOPT_KEYPASSWD, "");  // an encrypted key is an error, not a question on the terminal
@@ -127,22 +132,15 @@ struct HttpClient::Curl {
     tls_files = now;
   }
 
-  /// Looked for at every request: it may be installed while the agent runs. In the place of the one
-  /// that libcurl was built with, if any. A proxy is trusted like the server.
+  /// Looked for at every request: it may be installed while the agent runs. A proxy is trusted like
+  /// the server.
   Result<void> set_ca_store(const Url& to) {
     const bool verifies = (to.place.https && !config.tls.insecure_skip_verify) ||
                           config.proxy_url.starts_with("https:");
     if (!verifies) return {};
-    CaStore store{.file = config.tls.ca_file, .folder = {}};
-    if (store.file.empty()) {
-      auto found = find_ca_store();
-      if (!found) return found.error();
-      store = std::move(*found);
-    }
-    const auto* const file = store.file.empty() ? nullptr : store.file.c_str();
-    const auto* const folder = store.folder.empty() ? nullptr : store.folder.c_str();
-    for (const auto option : {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO}) set(option, file);
-    for (const auto option : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH}) set(option, folder);
+    auto store = config.tls.ca_file.empty() ? find_ca_store() : CaStore{config.tls.ca_file, {}};
+    if (!store) return store.error();
+    certificates.trust(std::move(*store));
     return {};
   }
 
@@ -304,9 +302,6 @@ std::string HttpClient::Curl::failure(CURLcode code, const Url& to) {
       return cat("the certificate is for ", certificates.names(), " and not for ",
                  config.tls.server_name.empty() ? to.place.host : config.tls.server_name,
                  "; correct the url, or set tls.server_name to a name that it has");
-    case CURLE_SSL_CACERT_BADFILE:
-      return cat("tls.ca_file ", config.tls.ca_file, " cannot be read, or holds no certificate in ",
-                 "PEM form (", tls_words(), "); it must be there, for the agent's user to read");
     case CURLE_SSL_CERTPROBLEM:
       return cat("tls.cert_file ", config.tls.cert_file, " or tls.key_file ", config.tls.key_file,
                  " cannot be used (", tls_words(), "); both must be in PEM form, unencrypted, ",

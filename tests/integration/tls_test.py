@@ -246,14 +246,36 @@ def a_server_that_says_nothing_costs_the_timeout() -> None:
             says(agent, f"no TLS connection to 127.0.0.1:{port} within 1 s: does it speak TLS there?")
 
 
-def files_that_cannot_be_used_are_named() -> None:
+def a_ca_file_that_cannot_be_used_is_named() -> None:
     with temporary_folder() as folder:
         authority = Authority(folder)
-        (folder / "empty.pem").write_text("nothing\n")
-        with front(folder, authority.issue("monitor", ADDRESS)) as (nginx, _):
-            for name in ("none.pem", "empty.pem"):
+        good = authority.ca.read_text()
+        files = {"none.pem": (None, "cannot be read: No such file or directory"),
+                 "empty.pem": ("nothing\n", "holds no certificate in PEM form"),
+                 "cut.pem": (good + good[:len(good) // 2], "certificate 2 of the CA file"),
+                 "changed.pem": (good + good.replace("MII", "MIJ"), "certificate 2 of the CA file")}
+        with front(folder, authority.issue("monitor", ADDRESS)) as (nginx, receiver):
+            for name, (content, words) in files.items():
+                if content is not None:
+                    (folder / name).write_text(content)
                 with agent_of(folder, nginx.port, f"ca_file: {folder / name}") as agent:
-                    says(agent, f"tls.ca_file {folder / name} cannot be read, or holds no certificate")
+                    says(agent, f"the CA file {folder / name} ", words)
+            assert not receiver.requests, "samples were sent to a server that nobody vouched for"
+
+
+def of_many_authorities_in_a_file_the_right_ones_are_found() -> None:
+    """Others before and after it, one with its name and another key, itself twice, keys and words in between."""
+    with temporary_folder() as folder:
+        authority = Authority(folder)
+        others = [Authority(folder / name, name) for name in ("first authority", authority.name, "last authority")]
+        first, namesake, last = (other.ca.read_text() for other in others)
+        own = authority.ca.read_text()
+        server = authority.issue("monitor", ADDRESS)
+        bundle = folder / "bundle.pem"
+        bundle.write_text(first + "# the next one's\n" + namesake + server.key.read_text() + own + own + last)
+        with front(folder, server) as (nginx, receiver):
+            with agent_of(folder, nginx.port, f"ca_file: {bundle}") as agent:
+                delivers(receiver, agent)
 
 
 run_checks(one_connection_for_all_requests_over_tls_1_3, tls_1_2_is_enough_and_1_1_is_not,
@@ -265,4 +287,4 @@ run_checks(one_connection_for_all_requests_over_tls_1_3, tls_1_2_is_enough_and_1
            a_client_certificate_is_shown_and_a_replaced_one_at_the_next_request,
            a_missing_or_wrong_client_certificate_is_told_and_the_samples_are_kept,
            plain_http_and_tls_are_told_from_each_other, a_server_that_says_nothing_costs_the_timeout,
-           files_that_cannot_be_used_are_named)
+           a_ca_file_that_cannot_be_used_is_named, of_many_authorities_in_a_file_the_right_ones_are_found)

@@ -53,7 +53,8 @@ commonName = supplied
         certificate = Certificate(self.folder, f"{self._count}")
         request, extensions = self.folder / "request", self.folder / "extensions"
         openssl("req", *NEW_KEY, "-keyout", str(certificate.key), "-out", str(request), "-subj", f"/CN={common_name}")
-        extensions.write_text(f"subjectAltName={alternative_names}\n" if alternative_names else "")
+        names = f"subjectAltName={alternative_names}\n" if alternative_names else ""
+        extensions.write_text(f"authorityKeyIdentifier=keyid\n{names}")
         openssl("ca", "-batch", "-notext", "-config", str(self.folder / "ca.cnf"), "-cert", str(self.ca), "-keyfile",
                 str(self._key), "-in", str(request), "-out", str(certificate.file), "-extfile", str(extensions),
                 "-startdate", stamp(first_day), "-enddate", stamp(last_day))

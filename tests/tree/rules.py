@@ -15,7 +15,7 @@ NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "base", "helper"
 # A library's headers -> where they may be included. Paths are prefixes.
 OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"curl/", "libcurl", ("agent/remote_write/http.cpp", "agent/remote_write/http_url.cpp")),
-    (r"openssl/", "OpenSSL", ("agent/remote_write/certificate.cpp",)),
+    (r"openssl/", "OpenSSL", ("agent/remote_write/certificate.cpp", "agent/remote_write/ca_file.cpp")),
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/remote_write/protobuf.h",)),
