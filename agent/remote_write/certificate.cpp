@@ -137,13 +137,13 @@ struct CertificateWatch::Callbacks {
     const auto* const certificate = X509_STORE_CTX_get_current_cert(chain);
     const bool is_servers_own = X509_STORE_CTX_get_error_depth(chain) == 0;
     if (is_servers_own && certificate != nullptr) read_certificate(certificate, watch.handshake_);
-    if (is_good == 0) {
-      const auto& of_file = watch.ca_file_.problem();
-      watch.problem_ = of_file.empty()
-                           ? describe(X509_STORE_CTX_get_error(chain), certificate, is_servers_own)
-                           : of_file;
-    } else if (is_servers_own && certificate != nullptr) {
-      watch.names_ = names_of(certificate);
+    if (is_good == 1) {
+      if (is_servers_own && certificate != nullptr) watch.names_ = names_of(certificate);
+    } else if (SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE) {
+      watch.problem_ = watch.ca_file_.problem();
+      if (watch.problem_.empty()) {
+        watch.problem_ = describe(X509_STORE_CTX_get_error(chain), certificate, is_servers_own);
+      }
     }
     return is_good;
   }

@@ -151,6 +151,15 @@ def without_verification_it_delivers_whatever_the_certificate() -> None:
                 delivers(receiver, agent)
 
 
+def without_verification_a_failure_is_not_blamed_on_the_certificate() -> None:
+    with temporary_folder() as folder:
+        own = self_signed(folder, "appliance")
+        closes = f"server {{ listen PORT ssl; ssl_certificate {own.file}; ssl_certificate_key {own.key}; return 444; }}"
+        with running_nginx(folder, closes) as nginx:
+            with agent_of(folder, nginx.port, "insecure_skip_verify: true") as agent:
+                says(agent, f"the connection was closed without an answer by 127.0.0.1:{nginx.port}")
+
+
 def a_renewed_certificate_is_accepted_and_nothing_is_lost() -> None:
     with temporary_folder() as folder:
         authority = Authority(folder)
@@ -283,6 +292,7 @@ run_checks(one_connection_for_all_requests_over_tls_1_3, tls_1_2_is_enough_and_1
            a_self_signed_certificate_is_told_and_can_be_trusted, an_unknown_authority_is_named,
            another_hosts_certificate_is_told_with_the_names_it_has,
            without_verification_it_delivers_whatever_the_certificate,
+           without_verification_a_failure_is_not_blamed_on_the_certificate,
            a_renewed_certificate_is_accepted_and_nothing_is_lost, a_replaced_ca_file_is_in_force_at_the_next_request,
            a_client_certificate_is_shown_and_a_replaced_one_at_the_next_request,
            a_missing_or_wrong_client_certificate_is_told_and_the_samples_are_kept,
