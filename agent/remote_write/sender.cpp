@@ -106,11 +106,18 @@ Shipment* Sender::next_shipment(bool last_try) {
   if (fresh_.in_progress()) return &fresh_;
   const bool fresh_first = order() == Order::fresh_first;
   const bool unknown = order() == Order::automatic;
+  bool backlog_has_newest = false;
   if (fresh_first) {
     const bool backlog_first = backlog_turn_ && monotonic_ns() >= pace_.ready_ns();
     if (!backlog_first && buffer_.peek_newest(endpoint_, fresh_.batch())) {
-      fresh_.start();
-      return &fresh_;
+      // It came while the backlog was read, or before its order was known.
+      backlog_has_newest =
+          !backlog_.done() && backlog_.batch().last_sequence() >= fresh_.batch().last_sequence();
+      if (!backlog_has_newest || !backlog_.in_progress()) {
+        if (backlog_has_newest) backlog_.release();
+        fresh_.start();
+        return &fresh_;
+      }
     }
   }
   if (backlog_.done()) {
@@ -124,7 +131,7 @@ Shipment* Sender::next_shipment(bool last_try) {
                        buffer_.state(endpoint_).samples <= backlog_.batch().samples();
   if (is_live || last_try || unknown) return &backlog_;
   if (monotonic_ns() >= pace_.ready_ns()) return &backlog_;
-  if (fresh_first) {
+  if (fresh_first && !backlog_has_newest) {
     buffer_.wait_newest(endpoint_, pace_.ready_ns());
   } else {
     buffer_.pause(endpoint_, pace_.ready_ns());

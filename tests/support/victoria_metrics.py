@@ -22,9 +22,10 @@ class VictoriaMetrics:
         with urllib.request.urlopen(f"{self.base}{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
             return answer.read().decode()
 
-    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """An instant query: (labels, value) of each result."""
-        answer = json.loads(self.get("/api/v1/query", query=expression, nocache="1"))
+    def query(self, expression: str, at_ms: int = 0) -> list[tuple[dict[str, str], float]]:
+        """An instant query, as of now or of `at_ms` since 1970: (labels, value) of each result."""
+        when = {"time": f"{at_ms / 1000:.3f}"} if at_ms else {}
+        answer = json.loads(self.get("/api/v1/query", query=expression, nocache="1", **when))
         return [(result["metric"], float(result["value"][1])) for result in answer["data"]["result"]]
 
     def export(self, selector: str) -> list[dict]:
