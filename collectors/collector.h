@@ -16,35 +16,16 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include "agent/core/file.h"
-#include "agent/core/result.h"
-#include "agent/core/scrape.h"
+#include "agent/base/file.h"
+#include "agent/base/filter.h"
+#include "agent/base/result.h"
+#include "agent/metrics/scrape.h"
 
 namespace msp {
-
-/// Whether a device, mount point or file system type is wanted.
-class Filter {
- public:
-  Filter() = default;
-  /// `source` tells filters apart.
-  template <typename Wants>
-  Filter(Wants wants, std::string source = {})
-      : wants_(std::move(wants)), source_(std::move(source)) {}
-
-  bool operator()(std::string_view name) const { return wants_(name); }
-
-  friend bool operator==(const Filter& a, const Filter& b) { return a.source_ == b.source_; }
-
- private:
-  std::function<bool(std::string_view name)> wants_;
-  std::string source_;
-};
 
 /// Where the host's file systems are, as node_exporter's flags of the same names. No trailing
 /// slash, "/" excepted.

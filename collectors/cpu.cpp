@@ -12,7 +12,7 @@
 #include <optional>
 #include <vector>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/numbered_entries.h"
 

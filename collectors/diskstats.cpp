@@ -8,7 +8,7 @@
 // noticing, also of one device per tick in turn.
 #include <iterator>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/device_list.h"
 #include "collectors/number_file.h"

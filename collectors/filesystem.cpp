@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/mount_stat.h"
 #include "collectors/mountinfo.h"

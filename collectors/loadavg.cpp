@@ -1,6 +1,6 @@
 // loadavg: the load averages of /proc/loadavg (proc(5)):
 //   0.20 0.18 0.12 1/80 11206
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 
 namespace msp {

@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 
 namespace msp {

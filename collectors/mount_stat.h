@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/core/result.h"
+#include "agent/base/result.h"
 
 namespace msp {
 

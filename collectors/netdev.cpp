@@ -11,7 +11,7 @@
 // for it. These files do not.
 #include <iterator>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/device_list.h"
 #include "collectors/number_file.h"

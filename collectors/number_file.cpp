@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp {
 

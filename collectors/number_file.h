@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "agent/core/file.h"
+#include "agent/base/file.h"
 
 namespace msp {
 

@@ -3,7 +3,7 @@
 //   intr 215555 0 0 0 9 ...       a number per interrupt line follows, tens of kilobytes on a large
 //   machine ctxt 365165 btime 1795252125 processes 5489 procs_running 1 procs_blocked 0
 // A line that the kernel does not have is left out. Time per cpu is cpu's.
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 
 namespace msp {

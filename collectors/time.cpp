@@ -6,8 +6,8 @@
 #include <ctime>
 #include <vector>
 
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/numbered_entries.h"
 

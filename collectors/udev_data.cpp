@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

@@ -1,7 +1,7 @@
 // uname: what uname(2) says of the system. Asked at every tick: the host name can change.
 #include <cerrno>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/collector.h"
 
 namespace msp {

@@ -7,7 +7,7 @@ small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tab
 # Built inside its own folder, so that no path of this machine gets in. no-sock and no-dso are what removes
 # getaddrinfo and dlopen; libcurl brings its own socket layer. The rest is about memory that is never given back:
 # no-autoalginit and no-autoerrinit leave it to the agent what OpenSSL's tables of algorithms and error texts hold
-# (init_tls and with_reason of agent/remote_write/certificate.h). Of each cipher that it offers it keeps a kilobyte:
+# (init_tls and with_reason of agent/http/tls/certificate.h). Of each cipher that it offers it keeps a kilobyte:
 # here not of the modes that TLS does not have. Nor does a client write keys (encoders). Its tables for each algorithm,
 # of an entry or two, begin with 4 slots instead of 16.
 build_openssl() { # build folder, destination

@@ -4,12 +4,12 @@
 #include <csignal>
 #include <cstdio>
 
+#include "agent/base/log.h"
 #include "agent/cli/check_report.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/endpoint_check.h"
 #include "agent/cli/host_check.h"
-#include "agent/remote_write/http.h"
-#include "agent/self/log.h"
+#include "agent/http/client.h"
 
 namespace msp {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

@@ -4,9 +4,9 @@
 #include <iterator>
 #include <string_view>
 
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 #include "agent/config/document.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
 
 namespace msp {
 namespace {

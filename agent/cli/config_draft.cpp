@@ -1,7 +1,7 @@
 #include "agent/cli/config_draft.h"
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/text.h"
 
 namespace msp {
 namespace {

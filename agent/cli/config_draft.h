@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/core/labels.h"
+#include "agent/metrics/labels.h"
 
 namespace msp {
 

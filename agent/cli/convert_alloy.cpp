@@ -8,10 +8,10 @@
 #include <system_error>
 #include <vector>
 
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 #include "agent/cli/commands.h"
-#include "agent/convert/conversion.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
+#include "agent/import/conversion.h"
 
 namespace msp {
 namespace {

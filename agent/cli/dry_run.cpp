@@ -13,13 +13,13 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/agent.h"
-#include "agent/buffer/scrape_codec.h"
+#include "agent/base/log.h"
+#include "agent/base/text.h"
 #include "agent/cli/commands.h"
-#include "agent/config/findings.h"
-#include "agent/core/text.h"
-#include "agent/core/text_format.h"
-#include "agent/self/log.h"
+#include "agent/config/diagnostics.h"
+#include "agent/metrics/exposition.h"
+#include "agent/queue/scrape_codec.h"
+#include "agent/run/agent.h"
 #include "collectors/registry.h"
 
 namespace msp {

@@ -7,16 +7,16 @@
 #include <memory>
 #include <utility>
 
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
-#include "agent/remote_write/authorization.h"
-#include "agent/remote_write/clock_skew.h"
-#include "agent/remote_write/courier.h"
-#include "agent/remote_write/http.h"
-#include "agent/remote_write/http_url.h"
-#include "agent/remote_write/shipment.h"
-#include "agent/self/stats.h"
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
+#include "agent/delivery/client.h"
+#include "agent/delivery/clock_skew.h"
+#include "agent/delivery/splitter.h"
+#include "agent/delivery/stats.h"
+#include "agent/http/auth.h"
+#include "agent/http/client.h"
+#include "agent/http/url.h"
 
 namespace msp {
 namespace {
@@ -44,8 +44,8 @@ EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config
     return HttpClient(endpoint, give_up_at_ns).post(body, headers, &result.trace);
   };
   EndpointStats stats(endpoint.name());
-  Courier courier(endpoint.protocol, post, stats);
-  Shipment shipment;
+  RemoteWriteClient courier(endpoint.protocol, post, stats);
+  Splitter shipment;
   shipment.batch().add(0, std::make_shared<const Scrape>(sample_of(config)));
   shipment.start();
   auto report = courier.send_next(shipment);

@@ -10,9 +10,9 @@
 
 #include "agent/cli/check_report.h"
 #include "agent/config/config.h"
-#include "agent/core/sample.h"
-#include "agent/remote_write/http_answer.h"
-#include "agent/remote_write/http_trace.h"
+#include "agent/http/answer.h"
+#include "agent/http/trace.h"
+#include "agent/metrics/sample.h"
 
 namespace msp {
 

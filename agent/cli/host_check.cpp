@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
-#include "agent/agent.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 #include "agent/cli/other_agents.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
+#include "agent/run/agent.h"
 
 namespace msp {
 namespace {

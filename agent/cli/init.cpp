@@ -11,11 +11,11 @@
 #include <iostream>
 #include <optional>
 
+#include "agent/base/file.h"
+#include "agent/base/result.h"
+#include "agent/base/text.h"
 #include "agent/cli/cloud.h"
 #include "agent/cli/commands.h"
-#include "agent/core/file.h"
-#include "agent/core/result.h"
-#include "agent/core/text.h"
 
 namespace msp {
 namespace {

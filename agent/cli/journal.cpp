@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <system_error>
 
-#include "agent/core/file.h"
-#include "agent/core/text.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

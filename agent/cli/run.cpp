@@ -1,9 +1,9 @@
 // msp-agent run: the agent in the foreground, until it is told to stop.
 #include <cstdio>
 
-#include "agent/agent.h"
+#include "agent/base/log.h"
 #include "agent/cli/commands.h"
-#include "agent/self/log.h"
+#include "agent/run/agent.h"
 
 namespace msp {
 

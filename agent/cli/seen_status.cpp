@@ -10,10 +10,10 @@
 #include <optional>
 #include <utility>
 
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
-#include "agent/self/process.h"
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
+#include "agent/run/process.h"
 
 namespace msp {
 namespace {

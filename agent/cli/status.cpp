@@ -7,15 +7,15 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/text.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/journal.h"
 #include "agent/cli/seen_status.h"
 #include "agent/cli/status_text.h"
 #include "agent/cli/watch.h"
-#include "agent/core/clock.h"
-#include "agent/core/json.h"
-#include "agent/core/text.h"
-#include "agent/self/status_file.h"
+#include "agent/run/status_file.h"
 
 namespace msp {
 namespace {

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

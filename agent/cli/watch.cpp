@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <string_view>
 
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

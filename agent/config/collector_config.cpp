@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "agent/config/pattern.h"
-#include "agent/core/text.h"
+#include "agent/base/regex.h"
+#include "agent/base/text.h"
 #include "collectors/registry.h"
 
 namespace msp {
@@ -36,7 +36,7 @@ std::string names_of_all() {
 }
 
 /// The names in a list of collectors; unknown ones are reported.
-std::set<std::string> read_names(Section& section, std::string_view key, Findings& findings) {
+std::set<std::string> read_names(Section& section, std::string_view key, Diagnostics& findings) {
   const auto accepted = cat("a list of collectors: ", names_of_all());
   std::vector<std::string_view> known;
   for (const auto& entry : collector_registry()) known.push_back(entry.name);
@@ -93,7 +93,7 @@ Filter read_filter(Section& section, const FilterKeys& keys, std::string_view by
   return *make_filter(regex, use);
 }
 
-void read_enabled(Section& section, Findings& findings, Config& out) {
+void read_enabled(Section& section, Diagnostics& findings, Config& out) {
   const auto enabled = read_names(section, "enabled", findings);
   const auto disabled = read_names(section, "disabled", findings);
   const bool replaced = section.has("enabled");
@@ -112,7 +112,7 @@ void read_enabled(Section& section, Findings& findings, Config& out) {
 
 }  // namespace
 
-void read_collectors(Section& top, Findings& findings, Config& out) {
+void read_collectors(Section& top, Diagnostics& findings, Config& out) {
   auto section = top.section("collectors");
   read_enabled(section, findings, out);
   auto& options = out.collector_options;

@@ -7,6 +7,6 @@
 namespace msp {
 
 /// Reads `top`'s key collectors into `out.collectors` and `out.collector_options`.
-void read_collectors(Section& top, Findings& findings, Config& out);
+void read_collectors(Section& top, Diagnostics& findings, Config& out);
 
 }  // namespace msp

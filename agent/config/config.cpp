@@ -11,14 +11,14 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 #include "agent/config/collector_config.h"
+#include "agent/config/diagnostics.h"
 #include "agent/config/document.h"
 #include "agent/config/endpoint_config.h"
-#include "agent/config/excerpt.h"
-#include "agent/config/findings.h"
 #include "agent/config/section.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
+#include "agent/config/snippet.h"
 
 namespace msp {
 namespace {
@@ -85,7 +85,7 @@ void read_identity(Section& top, Config& out) {
   }
 }
 
-void read_labels(Section& top, Findings& findings, Config& out) {
+void read_labels(Section& top, Diagnostics& findings, Config& out) {
   constexpr std::size_t kValueBytesMax = 1024;  // what receivers take without cutting it
   auto section = top.section("labels");
   for (auto& [name, at, value] : section.pairs("a single value")) {
@@ -224,7 +224,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
 
   ConfigOutcome outcome;
   auto& config = outcome.config;
-  Findings findings(file);
+  Diagnostics findings(file);
   Section top(document.root.get(), "", findings);
   if (top.present()) {
     read_identity(top, config);

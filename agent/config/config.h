@@ -9,13 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "agent/core/labels.h"
-#include "agent/core/result.h"
+#include "agent/base/log.h"
+#include "agent/base/result.h"
+#include "agent/metrics/labels.h"
 #include "collectors/collector.h"
 
 namespace msp {
-
-enum class LogLevel { debug, info, warning, error };
 
 /// What an endpoint is spoken to in. `automatic` takes the best that it understands.
 enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics };

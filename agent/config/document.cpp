@@ -11,7 +11,7 @@
 #include <sstream>
 #include <utility>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

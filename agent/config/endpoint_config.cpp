@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/base/text.h"
 #include "agent/config/url.h"
-#include "agent/core/text.h"
 
 namespace msp {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::string_view kUrlAccepted =
 
 class EndpointReader {
  public:
-  EndpointReader(Section section, Findings& findings, std::vector<std::string>& inline_secrets)
+  EndpointReader(Section section, Diagnostics& findings, std::vector<std::string>& inline_secrets)
       : section_(std::move(section)), findings_(findings), inline_secrets_(inline_secrets) {}
 
   EndpointConfig read() {
@@ -225,14 +225,14 @@ class EndpointReader {
   }
 
   Section section_;
-  Findings& findings_;
+  Diagnostics& findings_;
   std::vector<std::string>& inline_secrets_;
   EndpointConfig out_;
 };
 
 }  // namespace
 
-std::vector<EndpointConfig> read_endpoints(Section& top, Findings& findings,
+std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
                                            std::vector<std::string>& inline_secrets) {
   constexpr std::string_view kAccepted = "a mapping with the key url, or a list of them";
   const auto* const node = top.node("remote_write");

@@ -10,7 +10,7 @@
 namespace msp {
 
 /// Reads `top`'s key remote_write. Adds to `inline_secrets` the keys whose secret is in the file.
-std::vector<EndpointConfig> read_endpoints(Section& top, Findings& findings,
+std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
                                            std::vector<std::string>& inline_secrets);
 
 }  // namespace msp

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/core/result.h"
+#include "agent/base/result.h"
 
 namespace msp {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

@@ -4,9 +4,9 @@
 #include <map>
 #include <utility>
 
+#include "agent/base/text.h"
 #include "agent/config/environment.h"
 #include "agent/config/quantity.h"
-#include "agent/core/text.h"
 
 namespace msp {
 namespace {
@@ -37,7 +37,7 @@ std::string one_of(std::span<const std::string_view> words) {
 
 }  // namespace
 
-Section::Section(const Node* node, std::string path, Findings& findings)
+Section::Section(const Node* node, std::string path, Diagnostics& findings)
     : node_(node), path_(std::move(path)), findings_(findings) {
   if (node_ == nullptr || node_->kind == Node::Kind::empty) {
     node_ = nullptr;

@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/config/diagnostics.h"
 #include "agent/config/document.h"
-#include "agent/config/findings.h"
 
 namespace msp {
 
@@ -32,7 +32,7 @@ class Section {
  public:
   /// `node` is null where the mapping is not set. One that is no mapping is reported and counts as
   /// not set. `findings` and the node outlive the section.
-  Section(const Node* node, std::string path, Findings& findings);
+  Section(const Node* node, std::string path, Diagnostics& findings);
 
   bool present() const { return node_ != nullptr; }
   /// Whether the key has a value, right or wrong.
@@ -94,7 +94,7 @@ class Section {
 
   const Node* node_;
   std::string path_;
-  Findings& findings_;
+  Diagnostics& findings_;
   std::vector<std::string_view> known_;  // literals
 };
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

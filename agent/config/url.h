@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "agent/core/result.h"
+#include "agent/base/result.h"
 
 namespace msp {
 

@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/buffer/buffer.h"
-#include "agent/core/clock.h"
+#include "agent/base/clock.h"
+#include "agent/queue/queue.h"
 #include "tests/bench/host_model.h"
 
 namespace fs = std::filesystem;

@@ -17,10 +17,10 @@
 #include <string_view>
 #include <thread>
 
-#include "agent/buffer/buffer.h"
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
-#include "agent/remote_write/sender.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
+#include "agent/delivery/sender.h"
+#include "agent/queue/queue.h"
 #include "tests/bench/host_model.h"
 
 namespace {

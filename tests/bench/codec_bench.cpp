@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/buffer/record_scanner.h"
-#include "agent/buffer/scrape_codec.h"
+#include "agent/queue/record_scanner.h"
+#include "agent/queue/scrape_codec.h"
 #include "tests/bench/host_model.h"
 
 namespace msp::bench {

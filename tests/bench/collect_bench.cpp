@@ -27,11 +27,11 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
-#include "agent/core/text.h"
-#include "agent/scraper.h"
+#include "agent/sources/scraper.h"
 
 namespace {
 

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/core/sample.h"
+#include "agent/metrics/sample.h"
 
 namespace msp::bench {
 

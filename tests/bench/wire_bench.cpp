@@ -22,13 +22,13 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/buffer/batch.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
-#include "agent/remote_write/encode.h"
-#include "agent/scraper.h"
-#include "agent/self/self_metrics.h"
+#include "agent/delivery/encode/encode.h"
+#include "agent/queue/batch.h"
+#include "agent/run/self_metrics.h"
+#include "agent/sources/scraper.h"
 #include "tests/bench/host_model.h"
 
 namespace msp::bench {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-#include "agent/core/text_format.h"
+#include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
 
 namespace fs = std::filesystem;

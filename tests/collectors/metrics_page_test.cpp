@@ -8,12 +8,12 @@
 #include <regex>
 #include <set>
 
+#include "agent/base/text.h"
 #include "agent/cli/endpoint_check.h"
-#include "agent/core/text.h"
-#include "agent/remote_write/probe.h"
-#include "agent/remote_write/request_v2.h"
-#include "agent/scraper.h"
-#include "agent/self/self_metrics.h"
+#include "agent/delivery/encode/request_v2.h"
+#include "agent/delivery/order_test.h"
+#include "agent/run/self_metrics.h"
+#include "agent/sources/scraper.h"
 #include "tests/support/fixture_host.h"
 
 namespace fs = std::filesystem;

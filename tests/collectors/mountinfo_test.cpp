@@ -9,8 +9,8 @@
 #include <fstream>
 #include <string>
 
-#include "agent/core/text.h"
-#include "agent/core/text_format.h"
+#include "agent/base/text.h"
+#include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
 
 namespace fs = std::filesystem;

@@ -12,9 +12,9 @@
 #include <memory>
 #include <string>
 
-#include "agent/buffer/buffer.h"
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/queue/queue.h"
 #include "tests/support/scrapes.h"
 
 namespace fs = std::filesystem;

@@ -18,9 +18,9 @@
 #include <string>
 #include <vector>
 
-#include "agent/core/clock.h"
-#include "agent/core/file.h"
-#include "agent/scraper.h"
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/sources/scraper.h"
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;

@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
-#include "agent/buffer/record_scanner.h"
-#include "agent/buffer/scrape_codec.h"
+#include "agent/queue/record_scanner.h"
+#include "agent/queue/scrape_codec.h"
 #include "tests/support/random_scrapes.h"
 #include "tests/support/scrapes.h"
 

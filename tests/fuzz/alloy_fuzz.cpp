@@ -19,9 +19,9 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/convert/conversion.h"
-#include "agent/core/text.h"
+#include "agent/import/conversion.h"
 
 namespace {
 

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/buffer/record_scanner.h"
-#include "agent/buffer/scrape_codec.h"
+#include "agent/queue/record_scanner.h"
+#include "agent/queue/scrape_codec.h"
 #include "tests/support/random_scrapes.h"
 
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/buffer/buffer.h"
+#include "agent/queue/queue.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/scrapes.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/text.h"
 #include "collectors/registry.h"
 
 namespace msp::test {

@@ -10,9 +10,9 @@
 #include <set>
 #include <sstream>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/text.h"
-#include "agent/core/text_format.h"
+#include "agent/metrics/exposition.h"
 
 namespace fs = std::filesystem;
 

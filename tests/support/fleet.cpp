@@ -21,11 +21,11 @@
 #include <thread>
 #include <vector>
 
-#include "agent/buffer/buffer.h"
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
-#include "agent/remote_write/sender.h"
-#include "agent/schedule.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
+#include "agent/delivery/sender.h"
+#include "agent/queue/queue.h"
+#include "agent/sources/schedule.h"
 
 namespace {
 

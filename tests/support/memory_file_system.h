@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/buffer/file_system.h"
+#include "agent/queue/file_system.h"
 
 namespace msp::test {
 

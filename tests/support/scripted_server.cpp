@@ -7,7 +7,7 @@
 
 #include <stdexcept>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp::test {
 

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "agent/core/file.h"
+#include "agent/base/file.h"
 
 namespace msp::test {
 

@@ -1,7 +1,7 @@
 """The rules of the tree. check_tree() reads a checkout and returns a sentence for each thing that breaks one.
 
-DESIGN of the tree: includes point one way, agent/core <- collectors <- agent <- tests; each third-party library has one
-owner; a file can be read in one sitting; nothing is named after nothing.
+DESIGN of the tree: includes point one way, as ARROWS says; each third-party library has one owner; a file can be read
+in one sitting; nothing is named after nothing.
 """
 import pathlib
 import re
@@ -10,30 +10,43 @@ from typing import Iterator
 LINE_MAX = 120
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 80
-NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "base", "helper", "helpers", "misc")
+NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "helper", "helpers", "misc")
 
 # A library's headers -> where they may be included. Paths are prefixes.
 OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (r"curl/", "libcurl", ("agent/remote_write/http.cpp", "agent/remote_write/http_url.cpp")),
-    (r"openssl/", "OpenSSL", ("agent/remote_write/certificate.cpp", "agent/remote_write/ca_file.cpp")),
+    (r"curl/", "libcurl", ("agent/http/client.cpp", "agent/http/url.cpp")),
+    (r"openssl/", "OpenSSL", ("agent/http/tls/certificate.cpp", "agent/http/tls/ca_file.cpp")),
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
-    (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/remote_write/protobuf.h",)),
-    (r"snappy", "snappy", ("agent/remote_write/encode.cpp",)),
-    (r"zstd", "zstd", ("agent/buffer/dictionary.cpp", "agent/remote_write/encode.cpp")),
-    (r"xxhash", "xxhash", ("agent/buffer/format.cpp",)),
-    (r"spdlog/|fmt/", "spdlog and fmt", ("agent/self/log.",)),
-    (r"re2/", "RE2", ("agent/config/pattern.cpp",)),
+    (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/delivery/encode/protobuf.h",)),
+    (r"snappy", "snappy", ("agent/delivery/encode/encode.cpp",)),
+    (r"zstd", "zstd", ("agent/queue/dictionary.cpp", "agent/delivery/encode/encode.cpp")),
+    (r"xxhash", "xxhash", ("agent/queue/format.cpp",)),
+    (r"spdlog/|fmt/", "spdlog and fmt", ("agent/base/log.",)),
+    (r"re2/", "RE2", ("agent/base/regex.cpp",)),
 )
-THREAD_OWNERS = ("agent/delivery.", "collectors/mount_stat.")
+# Who knows whom: a room of the tree -> the rooms that its files may include beside their own. Rooms that are not named
+# (agent/run, agent/cli, agent/import, the tests) may include all.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "agent/base": (),
+    "agent/metrics": ("agent/base",),
+    "agent/http": ("agent/base", "agent/config"),
+    "agent/queue": ("agent/base", "agent/metrics"),
+    "collectors": ("agent/base", "agent/metrics"),
+    "agent/sources": ("agent/base", "agent/metrics", "agent/http", "collectors"),
+    "agent/delivery": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/config"),
+}
+# Rooms that include system headers only, but for what OWNERS gives them.
+PLAIN = ("agent/base", "agent/metrics", "collectors")
+THREAD_OWNERS = ("agent/delivery/delivery.", "collectors/mount_stat.")
 THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
 TYPE_OPENS = re.compile(r"(?m)^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;]+)? \{")
 # A test case that starts a thread, or whose file includes what does, has the tag: ThreadSanitizer runs no others.
 TAG_OF_THREADS = "[threads]"
 CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
-STARTS_THREADS = re.compile(THREADS.pattern +
-                            r'|#include "(?:agent/delivery|collectors/mount_stat|tests/support/scripted_server)\.h"')
-# What a collector may include beside agent/core and collectors: a system header, such as <map> or <linux/rtnetlink.h>.
+STARTS_THREADS = re.compile(THREADS.pattern + r'|#include "(?:agent/delivery/delivery|collectors/mount_stat|'
+                            r'tests/support/scripted_server)\.h"')
+# What a room of PLAIN may include beside ours: a system header, such as <map> or <linux/rtnetlink.h>.
 SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")
 SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.h", "mntent.h", "poll.h", "pthread.h",
             "sched.h", "signal.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "time.h", "unistd.h"}
@@ -103,22 +116,31 @@ def includes_of(text: str) -> Iterator[tuple[int, str]]:
 
 
 def check_includes(name: str, text: str) -> list[str]:
-    """The direction: agent/core <- collectors <- agent <- tests."""
+    """The direction of ARROWS."""
     problems = []
+    room = room_of(name)
     for number, header in includes_of(text):
         place = f"{name}:{number}: includes {header}: "
         is_ours = header.startswith(("agent/", "collectors/", "tests/"))
         if header.startswith("tests/") and not name.startswith("tests/"):
             problems.append(place + "what ships does not know its tests")
-        elif name.startswith("agent/core/") and is_ours and not header.startswith("agent/core/"):
-            problems.append(place + "agent/core is the leaf, it includes nothing of ours but itself")
-        elif name.startswith("collectors/") and is_ours and not header.startswith(("agent/core/", "collectors/")):
-            problems.append(place + "a collector knows agent/core and collectors, not the agent")
-        elif name.startswith(("collectors/", "agent/core/")) and not is_ours and not is_system_header(header):
-            problems.append(place + "collectors and agent/core use no third-party library")
+        elif is_ours and room in ARROWS and room_of(header) not in (room, *ARROWS[room]):
+            problems.append(place + f"{room} knows only {', '.join(ARROWS[room]) or 'itself'}")
+        elif room in PLAIN and not is_ours and not is_system_header(header) and not has_owner(header, name):
+            problems.append(place + f"{room} uses no third-party library")
         elif "../" in header:
             problems.append(place + "write the path from the root of the tree")
     return problems
+
+
+def room_of(name: str) -> str:
+    """agent/queue/wal.cpp -> agent/queue; collectors/cpu.cpp -> collectors; agent/main.cpp -> agent."""
+    folders = name.split("/")[:-1]
+    return "/".join(folders[:2] if folders[:1] == ["agent"] else folders[:1])
+
+
+def has_owner(header: str, name: str) -> bool:
+    return any(re.match(pattern, header) and name.startswith(owners) for pattern, _, owners in OWNERS)
 
 
 def is_system_header(header: str) -> bool:

@@ -1,4 +1,4 @@
-#include "agent/buffer/acknowledged.h"
+#include "agent/queue/acknowledged.h"
 
 #include <catch2/catch.hpp>
 

@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/convert/conversion.h"
-#include "agent/convert/env_file.h"
-#include "agent/convert/part.h"
-#include "agent/core/text.h"
+#include "agent/import/conversion.h"
+#include "agent/import/env_file.h"
+#include "agent/import/part.h"
 
 namespace msp {
 namespace {

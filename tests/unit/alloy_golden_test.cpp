@@ -17,10 +17,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/convert/conversion.h"
-#include "agent/convert/env_file.h"
-#include "agent/core/text.h"
+#include "agent/import/conversion.h"
+#include "agent/import/env_file.h"
 
 namespace fs = std::filesystem;
 

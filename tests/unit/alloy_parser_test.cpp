@@ -1,11 +1,11 @@
 // Alloy's language: what it says, and where it is wrong.
-#include "agent/convert/alloy_parser.h"
+#include "agent/import/alloy_parser.h"
 
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

@@ -1,4 +1,4 @@
-#include "agent/remote_write/answer_rules.h"
+#include "agent/delivery/answer_rules.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-#include "agent/buffer/batch.h"
+#include "agent/queue/batch.h"
 
 #include <catch2/catch.hpp>
 #include <map>

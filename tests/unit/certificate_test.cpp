@@ -1,5 +1,5 @@
 // The words of failures, as libcurl hands OpenSSL's on.
-#include "agent/remote_write/certificate.h"
+#include "agent/http/tls/certificate.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "agent/remote_write/clock_skew.h"
+#include "agent/delivery/clock_skew.h"
 
 #include <catch2/catch.hpp>
 

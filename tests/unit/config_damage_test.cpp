@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/text.h"
 #include "tests/support/shipped_config.h"
 
 namespace msp {

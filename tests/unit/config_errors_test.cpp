@@ -3,8 +3,8 @@
 
 #include <cstdlib>
 
+#include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/core/text.h"
 #include "tests/support/config_rows.h"
 
 namespace msp {

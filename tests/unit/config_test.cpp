@@ -10,7 +10,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 #include "collectors/registry.h"
 #include "tests/support/shipped_config.h"
 

@@ -1,8 +1,8 @@
-#include "agent/buffer/cursors.h"
+#include "agent/queue/cursors.h"
 
 #include <catch2/catch.hpp>
 
-#include "agent/buffer/format.h"
+#include "agent/queue/format.h"
 #include "tests/support/memory_file_system.h"
 
 namespace msp {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "agent/core/clock.h"
+#include "agent/base/clock.h"
 #include "tests/support/buffer_fixture.h"
 
 namespace msp {

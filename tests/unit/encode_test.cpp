@@ -1,4 +1,4 @@
-#include "agent/remote_write/encode.h"
+#include "agent/delivery/encode/encode.h"
 
 #include <snappy.h>
 #include <zstd.h>

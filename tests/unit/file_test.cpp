@@ -1,4 +1,4 @@
-#include "agent/core/file.h"
+#include "agent/base/file.h"
 
 #include <catch2/catch.hpp>
 
@@ -10,7 +10,7 @@
 #include <iterator>
 #include <utility>
 
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 namespace fs = std::filesystem;
 

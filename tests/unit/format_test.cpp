@@ -1,9 +1,9 @@
-#include "agent/buffer/format.h"
+#include "agent/queue/format.h"
 
 #include <catch2/catch.hpp>
 
-#include "agent/buffer/bytes.h"
-#include "agent/buffer/record_scanner.h"
+#include "agent/queue/bytes.h"
+#include "agent/queue/record_scanner.h"
 
 namespace msp {
 namespace {

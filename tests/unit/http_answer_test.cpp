@@ -1,4 +1,4 @@
-#include "agent/remote_write/http_answer.h"
+#include "agent/http/answer.h"
 
 #include <catch2/catch.hpp>
 

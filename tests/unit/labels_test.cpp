@@ -1,4 +1,4 @@
-#include "agent/core/labels.h"
+#include "agent/metrics/labels.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "agent/remote_write/redirect.h"
+#include "agent/http/redirect.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "agent/schedule.h"
+#include "agent/sources/schedule.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,10 +1,10 @@
-#include "agent/buffer/scrape_codec.h"
+#include "agent/queue/scrape_codec.h"
 
 #include <catch2/catch.hpp>
 
-#include "agent/buffer/bytes.h"
-#include "agent/buffer/dictionary.h"
-#include "agent/buffer/record_scanner.h"
+#include "agent/queue/bytes.h"
+#include "agent/queue/dictionary.h"
+#include "agent/queue/record_scanner.h"
 #include "tests/support/random_scrapes.h"
 #include "tests/support/scrapes.h"
 

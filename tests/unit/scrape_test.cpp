@@ -1,4 +1,4 @@
-#include "agent/core/scrape.h"
+#include "agent/metrics/scrape.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "agent/remote_write/sender.h"
+#include "agent/delivery/sender.h"
 
 #include <catch2/catch.hpp>
 
@@ -6,7 +6,7 @@
 #include <thread>
 #include <utility>
 
-#include "agent/core/clock.h"
+#include "agent/base/clock.h"
 #include "tests/support/buffer_fixture.h"
 #include "tests/support/scripted_server.h"
 

@@ -1,4 +1,4 @@
-#include "agent/self/service.h"
+#include "agent/run/service.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -8,8 +8,8 @@
 #include <cstring>
 #include <string>
 
-#include "agent/core/clock.h"
-#include "agent/core/text.h"
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {

@@ -3,10 +3,10 @@
 #include <random>
 #include <string>
 
+#include "agent/base/json.h"
+#include "agent/base/text.h"
 #include "agent/cli/seen_status.h"
 #include "agent/config/document.h"
-#include "agent/core/json.h"
-#include "agent/core/text.h"
 
 namespace msp {
 namespace {

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "agent/core/text.h"
-#include "agent/self/status_file.h"
+#include "agent/base/text.h"
+#include "agent/run/status_file.h"
 
 namespace msp {
 namespace {

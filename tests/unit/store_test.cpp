@@ -1,10 +1,10 @@
-#include "agent/buffer/store.h"
+#include "agent/queue/store.h"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
 
-#include "agent/buffer/store_reader.h"
+#include "agent/queue/store_reader.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/scrapes.h"
 

@@ -1,4 +1,4 @@
-#include "agent/core/string_table.h"
+#include "agent/base/string_table.h"
 
 #include <catch2/catch.hpp>
 #include <deque>

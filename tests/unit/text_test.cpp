@@ -1,4 +1,4 @@
-#include "agent/core/text.h"
+#include "agent/base/text.h"
 
 #include <catch2/catch.hpp>
 

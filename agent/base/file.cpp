@@ -1,0 +1,94 @@
+#include "agent/base/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+// Grows, in the first reads, until one pread reads all.
+constexpr std::size_t kFirstCapacity = 256;
+
+Error path_error(std::string_view what, const std::string& path, int error) {
+  auto text = cat("cannot ", what, " ", path, ": ", errno_text(error));
+  return error == ENOENT ? no_data(std::move(text)) : failed(std::move(text));
+}
+
+}  // namespace
+
+void Fd::reset() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+Result<std::string_view> KeptFile::read() {
+  const bool was_open = static_cast<bool>(fd_);
+  if (was_open) {
+    auto content = read_open();
+    if (content) return content;
+    fd_.reset();  // the device behind it may be gone and another one in its place
+  }
+  fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd_) return path_error("open", path_, errno);
+  auto content = read_open();
+  if (!content) fd_.reset();
+  return content;
+}
+
+Result<std::string_view> KeptFile::read_open() {
+  if (content_.empty()) content_.resize(kFirstCapacity);
+  size_ = 0;
+  for (;;) {
+    if (size_ == content_.size()) content_.resize(content_.size() * 2);
+    const auto got = ::pread(fd_.get(), content_.data() + size_, content_.size() - size_,
+                             static_cast<off_t>(size_));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return path_error("read", path_, errno);
+    const bool is_short = static_cast<std::size_t>(got) < content_.size() - size_;
+    size_ += static_cast<std::size_t>(got);
+    if (got == 0 || (is_short && end_ == End::short_read)) {
+      return std::string_view(content_.data(), size_);
+    }
+  }
+}
+
+Result<std::string_view> KeptFile::read(std::uint64_t tick) {
+  if (tick != tick_) {
+    auto content = read();
+    tick_ = tick;
+    tick_failed_ = !content;
+    if (!content) tick_error_ = content.error();
+  }
+  if (tick_failed_) return tick_error_;
+  return std::string_view(content_.data(), size_);
+}
+
+std::shared_ptr<KeptFile> FileTable::open(const std::string& path, KeptFile::End end) {
+  auto& known = files_[path];
+  auto file = known.lock();
+  if (!file) known = file = std::make_shared<KeptFile>(path, end);
+  return file;
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return path_error("open", path, errno);
+  std::string content;
+  char part[4096];
+  for (;;) {
+    const auto got = ::read(fd.get(), part, sizeof part);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return path_error("read", path, errno);
+    if (got == 0) return content;
+    content.append(part, static_cast<std::size_t>(got));
+    if (content.size() > bytes_max) {
+      return failed(cat(path, ": larger than ", bytes_max, " bytes"));
+    }
+  }
+}
+
+}  // namespace msp

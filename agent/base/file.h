@@ -1,0 +1,87 @@
+// Files of /proc and /sys, kept open from tick to tick and read whole with pread(2).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "agent/base/result.h"
+
+namespace msp {
+
+/// Owns a descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Fd() { reset(); }
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+/// A small file that is read whole again and again. Opens on the first read and keeps the
+/// descriptor; when what it was opened on is gone (a device that was unplugged), opens the path
+/// once more. One thread at a time.
+class KeptFile {
+ public:
+  /// How to know that all was read.
+  enum class End {
+    empty_read,  // always right: one more read, which gets nothing
+    short_read,  // the kernel makes the content whole in one go (single_open() of fs/seq_file.c,
+                 // sysfs attributes), so a read that gets less than it could is the last
+  };
+
+  explicit KeptFile(std::string path, End end = End::empty_read)
+      : path_(std::move(path)), end_(end) {}
+
+  /// The content, valid until the next read. A file that does not exist is Error::Kind::no_data; no
+  /// error text repeats what the caller knows, all name the path.
+  Result<std::string_view> read();
+
+  /// The same, but a second call with the same `tick` returns what the first one read: two
+  /// collectors that need one file cost one read and see one state.
+  Result<std::string_view> read(std::uint64_t tick);
+
+  const std::string& path() const { return path_; }
+
+ private:
+  Result<std::string_view> read_open();
+
+  std::string path_;
+  End end_;
+  Fd fd_;
+  std::string content_;  // capacity is kept; only the first size_ bytes are content
+  std::size_t size_ = 0;
+  std::uint64_t tick_ = 0;  // of the last read(tick), 0: none
+  Error tick_error_;        // its outcome, where it failed
+  bool tick_failed_ = false;
+};
+
+/// Hands out one KeptFile per path to all who ask, for as long as one of them holds it.
+class FileTable {
+ public:
+  std::shared_ptr<KeptFile> open(const std::string& path,
+                                 KeptFile::End end = KeptFile::End::empty_read);
+
+ private:
+  std::map<std::string, std::weak_ptr<KeptFile>> files_;
+};
+
+/// Reads a file once. At most `bytes_max`; a longer one is an error. A missing file is
+/// Error::Kind::no_data.
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
+
+}  // namespace msp

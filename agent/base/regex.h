@@ -1,0 +1,21 @@
+// Regular expressions over names of devices, mount points and file system types. The only file that
+// knows RE2, which is what node_exporter's regexp package implements: the same expression selects
+// the same names.
+#pragma once
+
+#include <string_view>
+
+#include "agent/base/filter.h"
+#include "agent/base/result.h"
+
+namespace msp {
+
+enum class PatternUse { exclude, include };
+
+/// A filter that wants what `regex` does not match (exclude), or only what it matches (include).
+/// The match is anywhere in the name, as regexp.MatchString's; an empty `regex` wants everything.
+/// An error says only why the expression does not compile. The filter may be called from any
+/// thread.
+Result<Filter> make_filter(std::string_view regex, PatternUse use);
+
+}  // namespace msp

@@ -1,0 +1,125 @@
+#include "agent/base/text.h"
+
+#include <algorithm>
+#include <numeric>
+#include <system_error>
+#include <vector>
+
+namespace msp {
+namespace {
+
+/// Bytes of the valid UTF-8 character at the front of `text`, or 0.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto continues = [&](std::size_t i, unsigned char from = 0x80, unsigned char to = 0xbf) {
+    return i < text.size() && byte(i) >= from && byte(i) <= to;
+  };
+  const auto lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xc2 && lead <= 0xdf) return continues(1) ? 2 : 0;
+  if (lead >= 0xe0 && lead <= 0xef) {
+    const unsigned char from = lead == 0xe0 ? 0xa0 : 0x80;
+    const unsigned char to = lead == 0xed ? 0x9f : 0xbf;
+    return continues(1, from, to) && continues(2) ? 3 : 0;
+  }
+  if (lead >= 0xf0 && lead <= 0xf4) {
+    const unsigned char from = lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned char to = lead == 0xf4 ? 0x8f : 0xbf;
+    return continues(1, from, to) && continues(2) && continues(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::optional<std::string_view> next_line(std::string_view& rest) {
+  if (rest.empty()) return std::nullopt;
+  const auto end = rest.find('\n');
+  const auto line = rest.substr(0, end);
+  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  return line;
+}
+
+std::string_view next_word(std::string_view& rest) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  std::size_t begin = 0;
+  while (begin < rest.size() && is_blank(rest[begin])) ++begin;
+  std::size_t end = begin;
+  while (end < rest.size() && !is_blank(rest[end])) ++end;
+  const auto word = rest.substr(begin, end - begin);
+  rest.remove_prefix(end);
+  return word;
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  const auto begin = text.find_first_not_of(kSpaces);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+void make_utf8(std::string& text) {
+  if (is_utf8(text)) return;
+  std::string valid;
+  bool in_bad_run = false;
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto length = utf8_length(rest);
+    if (length == 0) {
+      if (!in_bad_run) valid += "\xef\xbf\xbd";
+      in_bad_run = true;
+      rest.remove_prefix(1);
+    } else {
+      in_bad_run = false;
+      valid += rest.substr(0, length);
+      rest.remove_prefix(length);
+    }
+  }
+  text = std::move(valid);
+}
+
+std::string duration_text(std::int64_t ns) {
+  const auto seconds = ns / 1'000'000'000;
+  if (seconds < 1) return cat(ns / 1'000'000, " ms");
+  const auto minutes = seconds / 60;
+  const auto hours = minutes / 60;
+  if (minutes == 0) return cat(seconds, " s");
+  if (hours == 0) return cat(minutes, " m ", seconds % 60, " s");
+  if (hours < 24) return cat(hours, " h ", minutes % 60, " m");
+  return cat(hours / 24, " d ", hours % 24, " h");
+}
+
+std::string grouped(std::uint64_t count) {
+  auto text = std::to_string(count);
+  for (auto at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
+  return text;
+}
+
+std::string errno_text(int error) {
+  return std::generic_category().message(error);
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const auto replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace msp

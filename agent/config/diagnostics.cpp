@@ -1,0 +1,49 @@
+#include "agent/config/diagnostics.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "agent/base/text.h"
+
+namespace msp {
+
+void Diagnostics::add(Position at, std::string text) {
+  errors_.push_back({file_, at.line, at.column, std::move(text), {}});
+}
+
+void Diagnostics::reject(Position at, std::string_view key, std::string_view what,
+                         std::string_view accepted) {
+  add(at, cat(key, ": found ", what, "; accepted: ", accepted));
+}
+
+std::vector<ConfigError> Diagnostics::take() {
+  std::stable_sort(errors_.begin(), errors_.end(), [](const ConfigError& a, const ConfigError& b) {
+    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+  });
+  if (errors_.size() > kErrorsMax) {
+    const auto more = errors_.size() - kErrorsMax;
+    errors_.resize(kErrorsMax);
+    errors_.push_back({file_, 0, 0, cat("and ", more, " more errors"), {}});
+  }
+  return std::exchange(errors_, {});
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t kBytesMax = 60;
+  std::string cut(text.substr(0, kBytesMax));
+  if (cut.size() < text.size()) {
+    // Three bytes at most belong to a character whose end is cut off.
+    for (int i = 0; i < 3 && !is_utf8(cut); ++i) cut.pop_back();
+    cut += "...";
+  }
+  make_utf8(cut);
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  std::replace_if(cut.begin(), cut.end(), is_control, '?');
+  return cut;
+}
+
+std::string shown(std::string_view text) {
+  return cat("'", printable(text), "'");
+}
+
+}  // namespace msp

@@ -1,0 +1,42 @@
+// What is wrong with one configuration file, gathered while it is read. All of it is reported, so
+// that an operator edits once.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/config/document.h"
+
+namespace msp {
+
+class Diagnostics {
+ public:
+  explicit Diagnostics(std::string file) : file_(std::move(file)) {}
+
+  /// `text` is one line and holds no secret.
+  void add(Position at, std::string text);
+
+  /// The usual form: "KEY: found WHAT; accepted: ACCEPTED".
+  void reject(Position at, std::string_view key, std::string_view what, std::string_view accepted);
+
+  /// In the file's order; after kErrorsMax one line that counts the rest.
+  std::vector<ConfigError> take();
+
+  static constexpr std::size_t kErrorsMax = 50;
+
+ private:
+  std::string file_;
+  std::vector<ConfigError> errors_;
+};
+
+/// `text` as it may stand in a one-line message: cut where it is long, control characters and bytes
+/// that are not UTF-8 replaced.
+std::string printable(std::string_view text);
+
+/// The same in single quotes.
+std::string shown(std::string_view text);
+
+}  // namespace msp

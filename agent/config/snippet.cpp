@@ -1,0 +1,113 @@
+#include "agent/config/snippet.h"
+
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+constexpr std::size_t kColumnsMax = 100;
+constexpr std::string_view kHidden = "...";
+
+// Keys that hold keys, and none of them a secret's value on the same line.
+constexpr std::string_view kSections[] = {"collectors", "filesystem",   "netdev", "diskstats",
+                                          "buffer",     "remote_write", "tls",    "basic_auth",
+                                          "log",        "labels"};
+// Keys whose value is no secret. Not those of sections: in "buffer: {..}" a misplaced one may
+// stand.
+// clang-format off
+constexpr std::string_view kOpen[] = {
+    "customer_id", "server_name", "environment", "interval", "enabled", "disabled", "device_exclude",
+    "device_include", "mount_points_exclude", "mount_points_include", "fs_types_exclude",
+    "fs_types_include", "mount_timeout", "protocol", "order", "catch_up_rate", "timeout", "max_size",
+    "max_age", "min_free", "level", "insecure_skip_verify"};
+// clang-format on
+
+template <typename Words>
+bool is_one_of(std::string_view word, const Words& words) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+/// A line as "  - key: value".
+struct Parts {
+  std::size_t indent = 0;       // to the key or, without one, to the text
+  std::string_view key;         // empty: there is none
+  std::size_t value_begin = 0;  // of the line
+};
+
+Parts parts_of(std::string_view line) {
+  Parts parts;
+  parts.indent = std::min(line.find_first_not_of(" \t"), line.size());
+  while (line.substr(parts.indent).starts_with("- ")) parts.indent += 2;
+  const auto rest = line.substr(parts.indent);
+  const auto end =
+      rest.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+  parts.value_begin = parts.indent;
+  if (end == std::string_view::npos || end == 0 || rest[end] != ':') return parts;
+  parts.key = rest.substr(0, end);
+  parts.value_begin += end + 1;
+  while (parts.value_begin < line.size() && line[parts.value_begin] == ' ') ++parts.value_begin;
+  return parts;
+}
+
+/// Whether the lines above say that line `index` stands among keys, and not in a text of several
+/// lines. A list's item belongs to the key above it.
+bool is_open(const std::vector<std::string_view>& lines, std::size_t index) {
+  auto parts = parts_of(lines[index]);
+  const auto is_item = [&](std::size_t i) { return trim(lines[i]).starts_with("-"); };
+  if (!parts.key.empty() && !is_one_of(parts.key, kOpen)) return false;
+  bool wants_owner = parts.key.empty();
+  if (wants_owner && !is_item(index)) return false;
+  auto indent = wants_owner ? lines[index].find('-') + 1 : parts.indent;
+  for (auto i = index; i-- > 0 && indent > 0;) {
+    if (trim(lines[i]).empty() || trim(lines[i]).starts_with("#")) continue;
+    parts = parts_of(lines[i]);
+    if (parts.indent >= indent || (wants_owner && is_item(i))) continue;
+    const bool is_known =
+        wants_owner ? is_one_of(parts.key, kOpen) : is_one_of(parts.key, kSections);
+    if (!is_known) return false;
+    wants_owner = false;
+    indent = is_item(i) ? lines[i].find('-') + 1 : parts.indent;
+  }
+  return true;
+}
+
+/// Where the value of a URL's line may be shown: no login and no query in it.
+bool is_plain_url(const Parts& parts, std::string_view line) {
+  return parts.key == "url" && line.find_first_of("@?", parts.value_begin) == line.npos;
+}
+
+}  // namespace
+
+std::string excerpt(std::string_view text, int line, int column) {
+  std::vector<std::string_view> lines;
+  while (const auto next = next_line(text)) lines.push_back(*next);
+  if (line < 1 || static_cast<std::size_t>(line) > lines.size()) return {};
+  const auto index = static_cast<std::size_t>(line) - 1;
+  const auto whole = lines[index];
+  const auto parts = parts_of(whole);
+  std::string shown(whole.substr(0, whole.find(" #")));
+  auto caret = static_cast<std::size_t>(std::max(column, 1)) - 1;  // in characters
+  if (!is_open(lines, index) && !is_plain_url(parts, whole)) {
+    const auto begin = std::min(parts.value_begin, shown.size());
+    if (begin < shown.size()) shown = cat(shown.substr(0, begin), kHidden);
+    caret = std::min(caret, begin);
+  }
+  if (shown.size() > kColumnsMax) shown = cat(shown.substr(0, kColumnsMax), "...");
+  make_utf8(shown);
+  std::replace_if(
+      shown.begin(), shown.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  const auto number = cat(line);
+  const std::string margin(number.size(), ' ');
+  auto both = cat("  ", number, " | ", shown);
+  if (column > 0 && caret <= kColumnsMax) {
+    both += cat("\n  ", margin, " | ", std::string(caret, ' '), "^");
+  }
+  return both;
+}
+
+}  // namespace msp

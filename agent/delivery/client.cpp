@@ -1,0 +1,194 @@
+#include "agent/delivery/client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "agent/delivery/flow_control.h"
+#include "agent/delivery/order_test.h"
+
+namespace msp {
+
+std::string problem_text(const HttpAnswer& answer) {
+  if (answer.status == 0) return answer.error;
+  auto text = cat("HTTP ", answer.status);
+  auto words = std::string_view(answer.body);
+  // "404 Not Found": a page has the status in its title.
+  if (const auto number = cat(answer.status, " "); words.starts_with(number)) {
+    words.remove_prefix(number.size());
+  }
+  if (!words.empty()) text += cat(": ", words);
+  return text;
+}
+
+namespace {
+
+/// Why another protocol than `wire` is spoken: no mistake of anybody's, so it says so.
+std::string why_not(Wire wire, const HttpAnswer& answer) {
+  const bool is_silent = rule_for(answer.status).action == Action::delivered;
+  return cat("; it does not ", is_silent ? "confirm what it gets in " : "take ", wire_name(wire),
+             is_silent ? "" : cat(" (", problem_text(answer), ")"),
+             ". Nothing is lost, nothing is to be done");
+}
+
+}  // namespace
+
+RemoteWriteClient::RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats)
+    : post_(std::move(post)),
+      stats_(stats),
+      protocol_(protocol),
+      samples_max_(FlowControl::kSamplesMax) {
+  stats_.protocol = wire_name(protocol_.in_use()).data();
+}
+
+RemoteWriteClient::Report RemoteWriteClient::send_next(Splitter& shipment) {
+  auto report = shipment.wants_probe() ? probe(shipment) : send_front(shipment);
+  if (report.outcome == Outcome::progress && shipment.done()) {
+    refused_whole_ = shipment.fruitless_tries() > 0;
+    if (!refused_whole_) samples_max_ = std::min(samples_max_ * 2, FlowControl::kSamplesMax);
+  }
+  return report;
+}
+
+RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t rows_begin,
+                                                    std::size_t rows_end, Wire wire) {
+  const auto now_ns = monotonic_ns();
+  auto part = encoder_.encode(batch, rows_begin, rows_end, wire, size_.raw_max(now_ns));
+  auto answer = post_(part.body, wire_headers(wire));
+  ++stats_.requests;
+  stats_.bytes_sent += part.body.size();
+  part.body = {};
+  auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
+  // A server that does not know 2.0 may take its message for an empty one of 1.0.
+  const bool stored = wire != Wire::prometheus_2_0 || answer.written_header;
+  if (action == Action::delivered && !stored) action = Action::not_understood;
+  return {action, std::move(answer), part, wire};
+}
+
+/// One part, in another encoding too where the first was not understood, or may not have been:
+/// servers answer 400 to both, a bad encoding and a bad sample.
+RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_t rows_begin,
+                                                        std::size_t rows_end, bool whole) {
+  auto first = post(batch, rows_begin, rows_end, protocol_.wire(monotonic_ns()));
+  const bool doubtful =
+      first.action == Action::not_understood || (whole && first.action == Action::refused);
+  const auto other = doubtful ? protocol_.other_than(first.wire) : std::nullopt;
+  auto result = other ? post(batch, rows_begin, rows_end, *other) : first;
+  if (result.action != Action::delivered) {
+    const bool both_refused =
+        first.action == Action::refused &&
+        (result.action == Action::refused || result.action == Action::not_understood);
+    return both_refused ? first : result;
+  }
+  if (protocol_.accepted(result.wire, monotonic_ns())) {
+    takes_any_order_.reset();
+    stats_.protocol = wire_name(result.wire).data();
+    log_info(cat(stats_.name, " gets ", wire_name(result.wire), " from now on",
+                 other ? why_not(first.wire, first.answer) : ", which it takes now"));
+  }
+  if (result.wire == Wire::victoriametrics) takes_any_order_ = true;
+  return result;
+}
+
+RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
+  const auto front = shipment.front();
+  auto sent = exchange(front.batch, front.rows_begin, front.rows_end, shipment.is_whole());
+  Report report;
+  const auto rows_end = sent.part.rows_end;
+  if (sent.action == Action::refused || sent.action == Action::conflict ||
+      sent.action == Action::too_large) {
+    refusal_ = problem_text(sent.answer);
+  }
+  switch (sent.action) {
+    case Action::delivered:
+      shipment.accepted(rows_end);
+      report.delivered = sent.part.samples;
+      stats_.samples_sent += sent.part.samples;
+      break;
+    case Action::conflict:
+      shipment.conflicted(rows_end);
+      break;
+    case Action::refused:
+      shipment.refused(rows_end);
+      on_refused(shipment, report);
+      break;
+    case Action::too_large:
+      if (rows_end - front.rows_begin > 1) {
+        size_.too_large(sent.part.raw_bytes, monotonic_ns());
+      } else {
+        shipment.row_too_large();
+      }
+      break;
+    case Action::try_again:
+      report.outcome = Outcome::try_again;
+      break;
+    case Action::not_understood:
+    case Action::fix_configuration:
+      report.outcome = Outcome::hold;
+      report.advice = rule_for(sent.answer.status).advice;
+      break;
+  }
+  report.answer = std::move(sent.answer);
+  return report;
+}
+
+/// In doubt it does not: then nothing is lost.
+void RemoteWriteClient::ask_for_order(Batch& batch) {
+  const auto now_ms = wall_ns() / kNsPerMs;
+  const auto accepts = [&](std::int64_t timestamp_ms) {
+    auto sample = probe_for(batch, timestamp_ms);
+    return post(sample, 0, 1, protocol_.in_use()).action == Action::delivered;
+  };
+  takes_any_order_ = accepts(now_ms) && accepts(now_ms - kNsPerSecond / kNsPerMs);
+  if (*takes_any_order_) return;
+  log_info(cat(stats_.name,
+               " takes no sample that is older than one it has: what was kept in an outage goes "
+               "there before what is new"));
+}
+
+/// Where nothing is accepted, there are quicker ways than to the last sample.
+void RemoteWriteClient::on_refused(Splitter& shipment, Report& report) {
+  const auto tries_max = refused_whole_ ? kFruitlessTriesAfterWholeMax : kFruitlessTriesMax;
+  if (shipment.wants_probe() || shipment.fruitless_tries() < tries_max) return;
+  if (shipment.batch().sequences().size() > 1) {
+    samples_max_ = shipment.batch().samples() / 2;
+    report.outcome = Outcome::fewer_scrapes;
+  } else if (refused_whole_) {
+    shipment.refuse_rest();
+  }
+}
+
+RemoteWriteClient::Report RemoteWriteClient::probe(Splitter& shipment) {
+  auto batch = probe_for(shipment.batch(), wall_ns() / kNsPerMs);
+  auto sent = exchange(batch, 0, 1, true);
+  Report report;
+  switch (sent.action) {
+    case Action::delivered:
+      shipment.probe_accepted();
+      break;
+    case Action::try_again:
+      report.outcome = Outcome::try_again;
+      break;
+    case Action::refused:
+    case Action::conflict:
+    case Action::too_large:
+      shipment.probe_refused();
+      size_.reset();
+      report.outcome = Outcome::hold;
+      report.advice =
+          "it refuses everything: check the path in url (VictoriaMetrics and Prometheus: "
+          "/api/v1/write, Mimir: /api/v1/push), and protocol";
+      break;
+    case Action::not_understood:
+    case Action::fix_configuration:
+      report.outcome = Outcome::hold;
+      report.advice = rule_for(sent.answer.status).advice;
+      break;
+  }
+  report.answer = std::move(sent.answer);
+  return report;
+}
+
+}  // namespace msp

@@ -1,0 +1,96 @@
+// Takes a shipment to its endpoint, request by request: in the encoding and the size that the
+// endpoint takes, by the rule for each answer. It does not wait, and it does not acknowledge.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/delivery/answer_rules.h"
+#include "agent/delivery/encode/encode.h"
+#include "agent/delivery/protocol.h"
+#include "agent/delivery/size_limit.h"
+#include "agent/delivery/splitter.h"
+#include "agent/delivery/stats.h"
+#include "agent/http/client.h"
+
+namespace msp {
+
+/// "HTTP 503: the server's own words", or why there was no answer.
+std::string problem_text(const HttpAnswer& answer);
+
+/// Used by one thread.
+class RemoteWriteClient {
+ public:
+  using Post = std::function<HttpAnswer(std::string_view body, const std::vector<std::string>&)>;
+
+  enum class Outcome {
+    progress,       // the shipment is not where it was
+    fewer_scrapes,  // all of it is refused: take fewer scrapes, samples_max() of samples
+    try_again,      // after a back-off
+    hold,           // until somebody mends something
+  };
+  struct Report {
+    Outcome outcome = Outcome::progress;
+    std::size_t delivered = 0;  // samples
+    HttpAnswer answer;
+    std::string_view advice;  // to an operator, with hold
+  };
+
+  /// `stats` outlives the courier; it counts there what it sends.
+  RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats);
+
+  /// Sends the next piece of what is left of `shipment`, which is not done.
+  Report send_next(Splitter& shipment);
+
+  /// What a shipment should carry at most: halved by each refusal of all of one.
+  std::size_t samples_max() const { return samples_max_; }
+
+  /// Whether the endpoint takes a sample that is older than one it has of the same series; empty:
+  /// it is not known. Who takes zstd does: that is VictoriaMetrics.
+  std::optional<bool> takes_any_order() const { return takes_any_order_; }
+
+  /// Finds out, with two samples of msp_agent_probe, of which the older one comes last. `batch` was
+  /// accepted.
+  void ask_for_order(Batch& batch);
+
+  /// The server's words to what was refused last.
+  const std::string& refusal() const { return refusal_; }
+
+  /// Gives back what large shipments needed.
+  void release() { encoder_.release(); }
+
+  // Tries without any success until there are fewer scrapes; the second: where the scrape before
+  // was refused as a whole.
+  static constexpr std::size_t kFruitlessTriesMax = 15;
+  static constexpr std::size_t kFruitlessTriesAfterWholeMax = 3;
+
+ private:
+  struct Exchange {
+    Action action;
+    HttpAnswer answer;
+    Encoder::Part part;  // its body is gone
+    Wire wire;
+  };
+
+  Exchange post(Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire);
+  Exchange exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
+  Report send_front(Splitter& shipment);
+  Report probe(Splitter& shipment);
+  void on_refused(Splitter& shipment, Report& report);
+
+  const Post post_;
+  EndpointStats& stats_;
+  ProtocolChoice protocol_;
+  SizeLimit size_;
+  Encoder encoder_;
+  std::string refusal_;
+  std::size_t samples_max_;
+  std::optional<bool> takes_any_order_;
+  bool refused_whole_ = false;  // the last shipment that was done
+};
+
+}  // namespace msp

@@ -1,0 +1,75 @@
+#include "agent/delivery/encode/write_request.h"
+
+#include <vector>
+
+#include "agent/delivery/encode/protobuf.h"
+
+namespace msp {
+namespace {
+
+using namespace protobuf;
+
+constexpr auto kTimeSeries = bytes_tag(1);
+constexpr auto kSeriesLabel = bytes_tag(1);
+constexpr auto kSeriesSample = bytes_tag(2);
+constexpr auto kLabelName = bytes_tag(1);
+constexpr auto kLabelValue = bytes_tag(2);
+constexpr auto kSampleValue = fixed64_tag(1);
+constexpr auto kSampleTimestamp = varint_tag(2);
+
+std::size_t label_size(Labels::View label) {
+  return bytes_size(label.name.size()) + bytes_size(label.value.size());
+}
+
+std::size_t sample_size(const Point& point) {
+  return double_size(point.value) + number_size(point.timestamp_ms);
+}
+
+std::size_t series_size(const Series& series, std::span<const Point> points) {
+  std::size_t size = 0;
+  for (const auto label : series.labels) size += bytes_size(label_size(label));
+  for (const auto& point : points) size += bytes_size(sample_size(point));
+  return size;
+}
+
+std::uint8_t* write_series(const Series& series, std::span<const Point> points, std::uint8_t* at) {
+  for (const auto label : series.labels) {
+    at = write_length(kSeriesLabel, label_size(label), at);
+    at = write_bytes(kLabelName, label.name, at);
+    at = write_bytes(kLabelValue, label.value, at);
+  }
+  for (const auto& point : points) {
+    at = write_length(kSeriesSample, sample_size(point), at);
+    at = write_double(kSampleValue, point.value, at);
+    at = write_number(kSampleTimestamp, point.timestamp_ms, at);
+  }
+  return at;
+}
+
+}  // namespace
+
+Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+                           std::size_t bytes_max, std::string& message) {
+  const auto rows = batch.rows().subspan(rows_begin, rows_end - rows_begin);
+  Extent extent{rows_begin, 0};
+  std::size_t size = 0;
+  sizes_.clear();
+  for (const auto& row : rows) {
+    const auto row_size = series_size(*row.series, batch.points(row));
+    if (extent.rows_end > rows_begin && size + bytes_size(row_size) > bytes_max) break;
+    sizes_.push_back(row_size);
+    size += bytes_size(row_size);
+    extent.samples += row.points_count;
+    ++extent.rows_end;
+  }
+  // (libstdc++ 12 gives the capacity where the size should be.)
+  message.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
+  auto* at = reinterpret_cast<std::uint8_t*>(message.data());
+  for (std::size_t i = 0; i < sizes_.size(); ++i) {
+    at = write_length(kTimeSeries, sizes_[i], at);
+    at = write_series(*rows[i].series, batch.points(rows[i]), at);
+  }
+  return extent;
+}
+
+}  // namespace msp

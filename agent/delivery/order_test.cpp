@@ -1,0 +1,27 @@
+#include "agent/delivery/order_test.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace msp {
+
+Batch probe_for(Batch& batch, std::int64_t timestamp_ms) {
+  const auto rows = batch.rows();
+  std::vector<Label> labels{{std::string(kMetricName), std::string(kProbe.name)}};
+  for (const auto label : rows[0].series->labels) {
+    const bool shared = label.name != kMetricName &&
+                        std::all_of(rows.begin(), rows.end(), [&](const Batch::Row& row) {
+                          return row.series->labels.get(label.name) == label.value;
+                        });
+    if (shared) labels.push_back({std::string(label.name), std::string(label.value)});
+  }
+  auto series = std::make_shared<const Series>(Series{Labels(std::move(labels)), &kProbe});
+  auto set = std::make_shared<const SeriesSet>(1, std::move(series));
+  Batch probe;
+  probe.add(0, std::make_shared<const Scrape>(Scrape{timestamp_ms, std::move(set), {1}}));
+  return probe;
+}
+
+}  // namespace msp

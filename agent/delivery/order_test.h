@@ -1,0 +1,22 @@
+// One sample that no host reported, for the questions "do you take anything at all?", asked before
+// samples are given up because an endpoint refuses them, and "do you take an older one after it?".
+// It is of a series of its own, so that its answer depends on no other sample and takes the place
+// of none.
+#pragma once
+
+#include <cstdint>
+
+#include "agent/metrics/sample.h"
+#include "agent/queue/batch.h"
+
+namespace msp {
+
+inline constexpr Family kProbe{
+    "msp_agent_probe",
+    "1 whenever an endpoint was asked whether it takes anything at all, or samples in any order.",
+    "the agent"};
+
+/// With the labels that all series of `batch` share. `batch` is not empty.
+Batch probe_for(Batch& batch, std::int64_t timestamp_ms);
+
+}  // namespace msp

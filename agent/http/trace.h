@@ -1,0 +1,48 @@
+// What one request went through on its way, for who asks how far it came and what took its time.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/http/tls/certificate.h"
+
+namespace msp {
+
+/// How far it came.
+enum class Reached {
+  nothing,     // the name does not resolve
+  name,        // no address of it can be connected to
+  connection,  // the proxy answered, and no further
+  tls,         // a handshake began
+  server,      // the request went out
+};
+
+struct HttpTrace {
+  Reached reached = Reached::nothing;
+  // Microseconds from the request's beginning to the end of each step; 0: it did not come to that.
+  std::int64_t resolved_us = 0;
+  std::int64_t connected_us = 0;
+  std::int64_t tls_begun_us = 0;
+  std::int64_t tls_us = 0;
+  std::int64_t total_us = 0;
+  std::vector<std::string> addresses =
+      {};                  // tried, "192.0.2.7:443"; the last one answered, if any did
+  std::string proxy = {};  // "proxy:3128"; empty: none was asked
+  int proxy_status = 0;    // its answer to CONNECT; 0: it was not asked for that
+  Handshake handshake = {};
+
+  /// An address that is about to be tried.
+  void add_address(const sockaddr* address);
+};
+
+/// Why there is no answer after `timeout`. `peer` is who was connected to: the server or a proxy;
+/// `way` is what to look at where there is no way to it.
+std::string late_text(Reached reached, std::chrono::milliseconds timeout, const std::string& server,
+                      const std::string& peer, std::string_view way);
+
+}  // namespace msp

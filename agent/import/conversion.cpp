@@ -1,0 +1,206 @@
+#include "agent/import/conversion.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+
+#include "agent/base/text.h"
+#include "agent/config/config.h"
+#include "agent/config/document.h"
+#include "agent/import/alloy_components.h"
+#include "agent/import/alloy_mapping.h"
+#include "agent/import/alloy_parser.h"
+#include "agent/import/identity.h"
+#include "agent/import/prometheus_mapping.h"
+#include "agent/import/yaml_settings.h"
+#include "agent/import/yaml_writer.h"
+
+namespace msp {
+namespace {
+
+/// The line that an error is in, with what might be a secret cut off, and a mark below the column.
+std::string shown_line(std::string_view text, int line, int column) {
+  auto content = next_line(text);
+  for (int i = 1; content && i < line; ++i) content = next_line(text);
+  if (!content) return "";
+  std::string lower(*content);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  });
+  constexpr std::array<std::string_view, 6> kSecrets = {"passw",      "token", "secret",
+                                                        "credential", "key",   "authorization"};
+  const bool may_be_secret = std::any_of(kSecrets.begin(), kSecrets.end(), [&](auto word) {
+    return lower.find(word) != std::string::npos;
+  });
+  auto shown = *content;
+  const auto value = shown.find_first_of("=:\"");
+  if (may_be_secret && value != shown.npos) shown = shown.substr(0, value + 1);
+  auto out = cat("\n    ", one_line(shown), shown.size() < content->size() ? " ..." : "");
+  constexpr int kColumnMax = 100;
+  if (column > 0 && column <= kColumnMax) {
+    out += cat("\n    ", std::string(static_cast<std::size_t>(column) - 1, ' '), "^");
+  }
+  return out;
+}
+
+std::string error_text(const ForeignFile& file, int line, int column, std::string_view text) {
+  if (line == 0) return cat(one_line(file.name), ": ", text);
+  return cat(one_line(file.name), ":", line, ":", column, ": ", text,
+             shown_line(file.text, line, column));
+}
+
+/// Nothing, and `error`, where a file is not of the language.
+std::optional<Draft> draft_of_alloy(const std::vector<ForeignFile>& files, ConvertContext& context,
+                                    std::string& error) {
+  std::vector<AlloyDocument> documents;
+  std::vector<AlloySource> sources;
+  documents.reserve(files.size());
+  for (const auto& file : files) {
+    auto& document = documents.emplace_back(parse_alloy(file.text));
+    sources.push_back({file.name, &document.root});
+    if (document.error.empty()) continue;
+    error += cat(error.empty() ? "" : "\n",
+                 error_text(file, document.line, document.column, document.error));
+  }
+  if (!error.empty()) return std::nullopt;
+  const auto components = alloy_components(sources);
+  return map_alloy(components, context);
+}
+
+std::optional<Draft> draft_of_prometheus(const std::vector<ForeignFile>& files,
+                                         ConvertContext& context, std::string& error) {
+  const auto& file = files.front();
+  const auto document = parse_document(file.text);
+  if (document.root == nullptr) {
+    error = error_text(file, document.at.line, document.at.column, document.error);
+    return std::nullopt;
+  }
+  const auto root = yaml_settings(*document.root, file.name);
+  return map_prometheus(root, context);
+}
+
+/// Endpoints by one address: msp-agent tells them apart by it.
+void drop_second_addresses(ConvertContext& context, Draft& draft) {
+  std::set<std::string> seen;
+  std::erase_if(draft.endpoints, [&](const DraftEndpoint& endpoint) {
+    const auto address = context.env.expand(endpoint.url).value_or(endpoint.url);
+    if (seen.insert(address.substr(0, address.find('?'))).second) return false;
+    context.notes.left_out(
+        endpoint.at,
+        cat(one_line(endpoint.title), ": a second endpoint with the address of another one; ",
+            "msp-agent tells its endpoints apart by their addresses"));
+    return true;
+  });
+}
+
+/// Every variable that the result needs, once. Takes its texts from the draft, for a comment may
+/// hold a '$' too.
+std::set<std::string> variables_in(const Draft& draft) {
+  std::set<std::string> names;
+  const auto add = [&](std::string_view text) {
+    for (auto& name : variables_of(text)) names.insert(std::move(name));
+  };
+  for (const auto* const label : {&draft.customer_id, &draft.server_name, &draft.environment}) {
+    if (*label) add((*label)->text);
+  }
+  for (const auto& label : draft.labels) add(label.text);
+  add(draft.interval);
+  add(draft.log_level);
+  for (const auto& [collector, options] : draft.collector_options) {
+    for (const auto& [key, text] : options) add(text);
+  }
+  for (const auto& endpoint : draft.endpoints) {
+    for (const auto* const text :
+         {&endpoint.url, &endpoint.username, &endpoint.password, &endpoint.password_file,
+          &endpoint.bearer_token, &endpoint.bearer_token_file, &endpoint.ca_file,
+          &endpoint.cert_file, &endpoint.key_file, &endpoint.server_name, &endpoint.proxy_url,
+          &endpoint.timeout}) {
+      add(*text);
+    }
+    for (const auto& [name, text] : endpoint.headers) add(text);
+  }
+  return names;
+}
+
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += cat(text.empty() ? "" : ", ", name);
+  return text;
+}
+
+void tell_variables(ConvertContext& context, const Draft& draft) {
+  std::set<std::string> known;
+  std::set<std::string> unknown;
+  for (const auto& name : variables_in(draft))
+    (context.env.has(name) ? known : unknown).insert(name);
+  if (!known.empty()) {
+    context.notes.to_do({},
+                        cat("set ", joined(known), " for msp-agent: `systemctl edit msp-agent`, ",
+                            "[Service], EnvironmentFile=", one_line(context.env.path())));
+  }
+  if (unknown.empty()) return;
+  context.notes.to_do(
+      {}, cat("set ", joined(unknown), " for msp-agent: `systemctl edit msp-agent`, [Service], ",
+              "EnvironmentFile= the file that sets ", unknown.size() == 1 ? "it" : "them",
+              context.env.is_given() ? cat("; ", one_line(context.env.path()), " does not") : ""));
+}
+
+/// What our own configuration says of the result; empty: nothing.
+std::string refusals(const Draft& draft, const EnvFile& env) {
+  std::string text;
+  for (const auto& error : parse_config(write_yaml_to_check(draft, env), "the result").errors) {
+    text += cat(text.empty() ? "" : "\n", one_line(error.text));
+  }
+  return text;
+}
+
+std::string nothing_to_write(ForeignAgent from) {
+  return from == ForeignAgent::alloy
+             ? "found no prometheus.remote_write with an endpoint that could be carried over; "
+               "expected at least one with a url"
+             : "found no remote_write that could be carried over; expected at least one with a url "
+               "(vmagent's is on its command line: write it as remote_write: [{url: ..}])";
+}
+
+Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, ConvertContext& context,
+                  Draft& draft) {
+  Conversion out;
+  drop_second_addresses(context, draft);
+  if (!draft.endpoints.empty()) settle_identity(context, draft);
+  if (draft.endpoints.empty()) {
+    out.error = cat(one_line(files.front().name), ": ", nothing_to_write(from));
+  } else if (const auto refused = refusals(draft, context.env); !refused.empty()) {
+    out.error = cat(one_line(files.front().name), ": msp-agent would refuse the result: ", refused);
+  } else {
+    tell_variables(context, draft);
+    const auto others = files.size() > 1 ? cat(" and ", files.size() - 1, " more") : std::string();
+    const auto title =
+        cat("msp-agent.yaml, made by `msp-agent convert-alloy` from ", files.front().name, others);
+    out.yaml = write_yaml(draft, title, context.notes.sorted());
+  }
+  out.notes = context.notes.sorted();
+  return out;
+}
+
+}  // namespace
+
+Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
+                   const std::optional<ForeignFile>& env_file) {
+  Conversion out;
+  for (const auto& file : files) {
+    if (file.text.size() <= kForeignBytesMax) continue;
+    out.error =
+        cat(one_line(file.name), ": more than ", kForeignBytesMax, " bytes; accepted: less");
+    return out;
+  }
+  Notes notes;
+  const auto env = env_file ? EnvFile(env_file->name, env_file->text, notes) : EnvFile();
+  ConvertContext context{notes, env};
+  auto draft = from == ForeignAgent::alloy ? draft_of_alloy(files, context, out.error)
+                                           : draft_of_prometheus(files, context, out.error);
+  if (!draft) return out;
+  return finish(from, files, context, *draft);
+}
+
+}  // namespace msp

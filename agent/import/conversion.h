@@ -1,0 +1,37 @@
+// The configuration of another agent -> an msp-agent.yaml. The one entry point of this folder;
+// reads no file itself, and nothing of the environment.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/import/notes.h"
+
+namespace msp {
+
+struct ForeignFile {
+  std::string name;  // what messages call it
+  std::string text;
+};
+
+enum class ForeignAgent { alloy, prometheus };
+
+struct Conversion {
+  /// The YAML, or nothing where no usable configuration came out. Loads without an error once the
+  /// notes' to-do is done; where that is only customer_id or a variable, these are all that is
+  /// missing.
+  std::optional<std::string> yaml;
+  std::string error;  // why there is none; may have more than one line
+  std::vector<Note> notes;
+};
+
+/// Larger files are refused.
+inline constexpr std::size_t kForeignBytesMax = 1 << 20;
+
+/// `env_file` holds the variables of the other agent's unit. Never throws.
+Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
+                   const std::optional<ForeignFile>& env_file);
+
+}  // namespace msp

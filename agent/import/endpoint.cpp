@@ -1,0 +1,340 @@
+#include "agent/import/endpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "agent/base/text.h"
+#include "agent/config/url.h"
+
+namespace msp {
+namespace {
+
+constexpr auto kLeftOut = Note::Kind::left_out;
+constexpr auto kDifferent = Note::Kind::different;
+
+constexpr std::string_view kNoLogin =
+    "msp-agent logs in with basic_auth, a bearer token or a client certificate only; without one "
+    "of them the endpoint will answer 401";
+
+constexpr Explanation kKeys[] = {
+    {"queue_config", kDifferent,
+     "not needed: msp-agent keeps every sample until it is delivered and sets its own pace; how "
+     "long and how much it keeps is buffer.max_age and buffer.max_size"},
+    {"metadata_config", kDifferent,
+     "not needed: msp-agent sends each metric's type by itself where "
+     "the endpoint takes it"},
+    {"name", kDifferent, "not needed: msp-agent calls an endpoint by its address"},
+    {"send_exemplars", kDifferent, "not needed: no metric of msp-agent has exemplars"},
+    {"send_native_histograms", kDifferent, "not needed: no metric of msp-agent is a histogram"},
+    {"enable_http2", kDifferent, "not needed"},
+    {"protobuf_message", kDifferent, "not needed: remote_write.protocol is found out by itself"},
+    {"follow_redirects", kDifferent,
+     "msp-agent follows only what repeats the request (307, 308, and from http to https); set url "
+     "to the final address"},
+    {"proxy_from_environment", kLeftOut,
+     "msp-agent takes its proxy from the configuration: proxy_url"},
+    {"proxy_connect_header", kLeftOut, "msp-agent adds no headers for a proxy"},
+    {"round_robin_dns", kLeftOut, "msp-agent uses the addresses as the resolver orders them"},
+    {"oauth2", kLeftOut, kNoLogin},
+    {"sigv4", kLeftOut, kNoLogin},
+    {"azuread", kLeftOut, kNoLogin},
+    {"google_iam", kLeftOut, kNoLogin},
+};
+
+/// A secret that stands in the file, or the file that it is in.
+void read_secret(Part& part, std::string_view key, std::string_view file_key, std::string& secret,
+                 std::string& file) {
+  if (const auto path = part.file_path(file_key)) file = *path;
+  const auto* const setting = part.find(key);
+  if (setting == nullptr) return;
+  if (setting->is(Setting::Kind::file)) {
+    if (setting->text.starts_with('/') || setting->text.starts_with("${")) {
+      file = setting->text;
+    } else {
+      part.to_do(key, "the path of its file is relative; name it as an absolute path");
+    }
+    return;
+  }
+  const auto text = part.text(key);
+  if (!text || text->empty()) return;
+  if (!file.empty()) return part.left_out(key, cat(file_key, " is set as well"));
+  secret = *text;
+  if (variables_of(secret).empty()) {
+    part.to_do(key,
+               "the secret stands in the file itself; keep the file from others with "
+               "chmod 0640, or move the secret to a file of its own");
+  }
+}
+
+bool has_login(const DraftEndpoint& out) {
+  return !out.username.empty() || !out.bearer_token.empty() || !out.bearer_token_file.empty();
+}
+
+void read_basic_auth(Part part, DraftEndpoint& out) {
+  const auto username = part.text("username");
+  read_secret(part, "password", "password_file", out.password, out.password_file);
+  if (part.find("username_file") != nullptr) {
+    part.left_out("username_file", "msp-agent has no file for a user's name");
+  }
+  part.finish();
+  const auto known = part.known(username);
+  const bool is_usable = username && !username->empty() &&
+                         !(known && (known->empty() || known->find(':') != std::string::npos));
+  if (is_usable && (!out.password.empty() || !out.password_file.empty())) {
+    out.username = *username;
+    return;
+  }
+  if (username || !out.password.empty() || !out.password_file.empty()) {
+    part.left_out("username",
+                  "msp-agent logs in with a user name without ':' and a password, "
+                  "neither of them empty; without them the endpoint may answer 401");
+  }
+  out.password.clear();
+  out.password_file.clear();
+}
+
+void read_bearer(Part& part, DraftEndpoint& out) {
+  DraftEndpoint bearer;
+  read_secret(part, "bearer_token", "bearer_token_file", bearer.bearer_token,
+              bearer.bearer_token_file);
+  auto authorization = part.part("authorization");
+  const auto type = authorization.text("type").value_or("Bearer");
+  if (type == "Bearer" || type == "bearer") {
+    read_secret(authorization, "credentials", "credentials_file", bearer.bearer_token,
+                bearer.bearer_token_file);
+  } else {
+    authorization.find("credentials");
+    authorization.find("credentials_file");
+    authorization.left_out("type", cat(quoted(type), ": ", kNoLogin));
+  }
+  authorization.finish();
+  if (bearer.bearer_token.empty() && bearer.bearer_token_file.empty()) return;
+  if (has_login(out)) {
+    return part.left_out("bearer_token", "basic_auth is set as well; an endpoint has one login");
+  }
+  if (!bearer.bearer_token_file.empty()) bearer.bearer_token.clear();
+  out.bearer_token = bearer.bearer_token;
+  out.bearer_token_file = bearer.bearer_token_file;
+}
+
+bool is_token(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  });
+  return out;
+}
+
+/// Names that the agent sets itself.
+bool is_reserved(std::string_view name) {
+  constexpr std::string_view kReserved[] = {
+      "host",       "content-type", "content-encoding", "content-length", "transfer-encoding",
+      "connection", "expect",       "authorization",    "user-agent"};
+  return std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved) ||
+         name.starts_with("x-prometheus-");
+}
+
+void read_headers(Part& part, std::string_view key, ConvertContext& context, DraftEndpoint& out) {
+  const auto* const headers = part.find(key);
+  if (headers == nullptr || headers->is(Setting::Kind::empty)) return;
+  if (!headers->is(Setting::Kind::mapping)) {
+    std::string why = "not a mapping of names to values";
+    text_of(*headers, why);
+    return part.left_out(key, why);
+  }
+  for (const auto& [name, at, value] : headers->entries) {
+    const auto named = cat(part.path(key), ".", one_line(name), ": ");
+    const bool is_known =
+        std::any_of(out.headers.begin(), out.headers.end(),
+                    [&](const auto& other) { return lower(other.first) == lower(name); });
+    const auto& single =
+        value.is(Setting::Kind::list) && value.items.size() == 1 ? value.items.front() : value;
+    std::string why;
+    const auto text = text_of(single, why);
+    if (!is_token(name) || is_known) {
+      context.notes.left_out(at, cat(named, is_known ? "set twice" : "no header has such a name"));
+    } else if (is_reserved(lower(name))) {
+      context.notes.left_out(
+          at, cat(named, "msp-agent sets this header itself",
+                  lower(name) == "authorization" ? "; use basic_auth or bearer_token" : ""));
+    } else if (!text || text->empty()) {
+      context.notes.left_out(at, cat(named, text ? "empty" : why));
+    } else {
+      out.headers.emplace_back(name, *text);
+    }
+  }
+}
+
+void read_tls(Part part, DraftEndpoint& out) {
+  if (const auto path = part.file_path("ca_file")) out.ca_file = *path;
+  const auto cert = part.file_path("cert_file");
+  const auto key = part.file_path("key_file");
+  if (cert && key) {
+    out.cert_file = *cert;
+    out.key_file = *key;
+  } else if (cert || key) {
+    part.left_out(cert ? "cert_file" : "key_file", "a client certificate needs both files");
+  }
+  if (const auto name = part.text("server_name"); name && !name->empty()) {
+    const auto known = part.known(name);
+    if (known && (!check_url(cat("https://", *known), UrlUser::refused) ||
+                  known->find_first_of(":/?#") != std::string::npos)) {
+      part.left_out("server_name", "not a host name");
+    } else {
+      out.server_name = *name;
+    }
+  }
+  if (const auto skip = part.text("insecure_skip_verify"); skip && *skip == "true") {
+    out.insecure_skip_verify = true;
+  } else if (skip && *skip != "false") {
+    part.left_out("insecure_skip_verify", "neither true nor false");
+  }
+  for (const auto* const pem : {"ca_pem", "cert_pem", "key_pem", "ca", "cert", "key"}) {
+    if (const auto* const setting = part.find(pem); setting != nullptr) {
+      const auto file =
+          cat(std::string_view(pem).substr(0, std::string_view(pem).find('_')), "_file");
+      if (setting->is(Setting::Kind::file) && setting->text.starts_with('/')) {
+        if (file == "ca_file") out.ca_file = setting->text;
+        if (file == "cert_file") out.cert_file = setting->text;
+        if (file == "key_file") out.key_file = setting->text;
+      } else {
+        part.left_out(pem, cat("msp-agent reads certificates from files; write it to one and set ",
+                               "tls.", file));
+      }
+    }
+  }
+  if (out.cert_file.empty() != out.key_file.empty()) {
+    part.left_out("cert_pem", "a client certificate needs both tls.cert_file and tls.key_file");
+    out.cert_file.clear();
+    out.key_file.clear();
+  }
+  constexpr Explanation kTlsKeys[] = {
+      {"min_version", kDifferent, "msp-agent speaks TLS 1.2 and later"},
+  };
+  part.finish(kTlsKeys);
+}
+
+/// https://user:password@host/..: a login that our configuration has a place for.
+void split_login(Part& part, DraftEndpoint& out) {
+  const auto scheme = out.url.find("://");
+  if (scheme == std::string::npos) return;
+  const auto begin = scheme + 3;
+  const auto end = std::min(out.url.find_first_of("/?#", begin), out.url.size());
+  const auto at = out.url.substr(0, end).rfind('@');
+  if (at == std::string::npos || at < begin) return;
+  const auto login = out.url.substr(begin, at - begin);
+  out.url.erase(begin, at + 1 - begin);
+  const auto colon = login.find(':');
+  const bool is_plain = colon != std::string::npos && colon > 0 && colon + 1 < login.size() &&
+                        login.find_first_of("%{") == std::string::npos;
+  if (has_login(out) || !is_plain) {
+    part.to_do("url", "the user before the '@' is not carried over; write it under basic_auth");
+    return;
+  }
+  out.username = login.substr(0, colon);
+  out.password = login.substr(colon + 1);
+  part.to_do("url",
+             "the user and password before the '@' are basic_auth now; keep the file from "
+             "others with chmod 0640");
+}
+
+bool read_url(Part& part, DraftEndpoint& out) {
+  const auto* const setting = part.find("url");
+  const bool is_set = setting != nullptr && !setting->is(Setting::Kind::empty);
+  const auto url = part.text("url");  // notes by itself what is no text
+  if (is_set && !url) return false;
+  if (!url || url->empty()) {
+    part.left_out("url", "an endpoint without an address");
+    return false;
+  }
+  out.url = *url;
+  return true;
+}
+
+bool check_addresses(Part& part, DraftEndpoint& out) {
+  if (const auto known = part.known(out.url)) {
+    if (const auto checked = check_url(*known, UrlUser::refused); !checked) {
+      part.left_out(
+          "url", cat("an address with ", checked.error().text, "; the whole endpoint is left out"));
+      return false;
+    }
+  }
+  const auto proxy = part.text("proxy_url");
+  if (!proxy || proxy->empty()) return true;
+  const auto known = part.known(proxy);
+  if (known && !check_url(*known, UrlUser::accepted)) {
+    part.left_out("proxy_url", "not an address such as http://proxy.example.com:3128");
+  } else {
+    out.proxy_url = *proxy;
+  }
+  return true;
+}
+
+/// "host,.domain,10.0.0.0/8" as our list. A port is nothing that it has.
+void read_no_proxy(Part& part, DraftEndpoint& out) {
+  const auto text = part.text("no_proxy");
+  if (!text) return;
+  if (!variables_of(*text).empty()) {
+    return part.left_out("no_proxy",
+                         "a list that comes from a variable; write it as one: no_proxy: "
+                         "[a.example.com, 10.0.0.0/8]");
+  }
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(','), rest.size());
+    auto place = trim(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (place.empty()) continue;
+    if (place.starts_with("*.")) place.remove_prefix(1);
+    const auto colon = place.find(':');
+    const bool has_port = place.find("]:") != std::string_view::npos ||
+                          (colon != std::string_view::npos && colon == place.rfind(':'));
+    if (has_port) {
+      part.left_out("no_proxy", cat(quoted(place),
+                                    ": msp-agent's no_proxy knows no ports; write the "
+                                    "host alone if all of its ports are meant"));
+    } else if (place != "*" && !is_proxy_exception(place)) {
+      part.left_out("no_proxy", cat(quoted(place), ": no host, domain, address or network"));
+    } else {
+      out.no_proxy.emplace_back(place);
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& context,
+                                              std::string title) {
+  DraftEndpoint out;
+  out.at = part.at();
+  out.title = std::move(title);
+  if (!read_url(part, out)) {
+    context.notes.left_out(part.at(),
+                           cat(part.name(), ": the whole endpoint, for it has no address ",
+                               "that can be carried over"));
+    return std::nullopt;
+  }
+  read_basic_auth(part.part("basic_auth"), out);
+  read_bearer(part, out);
+  split_login(part, out);
+  read_headers(part, "headers", context, out);
+  read_headers(part, "http_headers", context, out);
+  read_tls(part.part("tls_config"), out);
+  if (const auto timeout = part.duration("remote_timeout", 100, 300'000)) out.timeout = *timeout;
+  const bool is_usable = check_addresses(part, out);
+  read_no_proxy(part, out);
+  part.finish(kKeys);
+  if (!is_usable) return std::nullopt;
+  return out;
+}
+
+}  // namespace msp

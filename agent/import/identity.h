@@ -1,0 +1,14 @@
+// The labels of another agent -> who this server is: customer_id, server_name, environment, and the
+// labels that stay labels.
+#pragma once
+
+#include "agent/import/draft.h"
+#include "agent/import/part.h"
+
+namespace msp {
+
+/// Makes one set of labels out of those of `draft`'s endpoints, for msp-agent has one set for all
+/// of them, and takes the identity out of it.
+void settle_identity(ConvertContext& context, Draft& draft);
+
+}  // namespace msp

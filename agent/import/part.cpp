@@ -1,0 +1,230 @@
+#include "agent/import/part.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+using Kind = Setting::Kind;
+
+}  // namespace
+
+std::optional<std::string> text_of(const Setting& setting, std::string& why) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  switch (setting.kind) {
+    case Kind::text:
+      if (std::any_of(setting.text.begin(), setting.text.end(), is_control)) {
+        why = "a line break or another control character in it";
+      } else if (!is_utf8(setting.text)) {
+        why = "bytes that are not UTF-8 in it";
+      } else {
+        return setting.text;
+      }
+      break;
+    case Kind::empty:
+      why = "null";
+      break;
+    case Kind::host_name:
+      why = "the host's name, for which msp-agent has no variable";
+      break;
+    case Kind::file:
+      why =
+          cat("the content of ", one_line(setting.text), ", which msp-agent does not read for it");
+      break;
+    case Kind::reference:
+      why = cat("the value of ", one_line(setting.text), ", which exists only in Alloy");
+      break;
+    case Kind::list:
+      why = "a list, where one value can stand";
+      break;
+    case Kind::mapping:
+      why = "a mapping, where one value can stand";
+      break;
+    case Kind::unknown:
+      why = setting.text;
+  }
+  return std::nullopt;
+}
+
+std::optional<long> foreign_duration_ms(std::string_view text) {
+  struct Unit {
+    std::string_view name;
+    double ms;
+  };
+  constexpr Unit kUnits[] = {{"ms", 1},     {"us", 1e-3},   {"ns", 1e-6},
+                             {"s", 1e3},    {"m", 6e4},     {"h", 3.6e6},
+                             {"d", 8.64e7}, {"w", 6.048e8}, {"y", 3.1536e10}};
+  if (text.empty()) return std::nullopt;
+  double total = 0;
+  while (!text.empty()) {
+    const auto digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    const auto number = parse_number<double>(text.substr(0, digits));
+    if (!number) return std::nullopt;
+    text.remove_prefix(digits);
+    const auto* const unit =
+        std::find_if(std::begin(kUnits), std::end(kUnits),
+                     [&](const Unit& candidate) { return text.starts_with(candidate.name); });
+    if (unit == std::end(kUnits)) return std::nullopt;
+    total += *number * unit->ms;
+    text.remove_prefix(unit->name.size());
+  }
+  constexpr double kMax = 1e15;
+  if (!(total < kMax)) return std::nullopt;
+  return std::lround(total);
+}
+
+std::string duration_words(long ms) {
+  struct Unit {
+    std::string_view name;
+    long ms;
+  };
+  constexpr Unit kUnits[] = {{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}};
+  std::string words;
+  for (const auto& unit : kUnits) {
+    if (ms < unit.ms) continue;
+    words += cat(ms / unit.ms, unit.name);
+    ms %= unit.ms;
+  }
+  return words.empty() ? "0s" : words;
+}
+
+Part::Part(const Setting* setting, std::string name, ConvertContext& context)
+    : setting_(setting), name_(std::move(name)), context_(context) {
+  if (setting_ == nullptr) return;
+  at_ = setting_->at;
+  if (setting_->is(Kind::mapping)) return;
+  if (!setting_->is(Kind::empty)) {
+    std::string why = "a single value";
+    text_of(*setting_, why);
+    context_.notes.left_out(at_, cat(name_, ": ", why, "; it should be a mapping"));
+  }
+  setting_ = nullptr;
+}
+
+std::string Part::path(std::string_view key) const {
+  return name_.empty() ? std::string(key) : cat(name_, ".", key);
+}
+
+Place Part::at(std::string_view key) const {
+  if (setting_ != nullptr) {
+    for (const auto& entry : setting_->entries) {
+      if (entry.key == key) return entry.at;
+    }
+  }
+  return at_;
+}
+
+const Setting* Part::find(std::string_view key) {
+  known_.emplace_back(key);
+  return setting_ != nullptr ? setting_->find(key) : nullptr;
+}
+
+std::vector<const Setting*> Part::all(std::string_view key) {
+  known_.emplace_back(key);
+  std::vector<const Setting*> values;
+  if (setting_ == nullptr) return values;
+  for (const auto& entry : setting_->entries) {
+    if (entry.key != key) continue;
+    if (!entry.value.is(Kind::list)) {
+      values.push_back(&entry.value);
+      continue;
+    }
+    for (const auto& item : entry.value.items) values.push_back(&item);
+  }
+  return values;
+}
+
+Part Part::part(std::string_view key) {
+  return Part(find(key), path(key), context_);
+}
+
+std::optional<std::string> Part::text(std::string_view key) {
+  const auto* const setting = find(key);
+  if (setting == nullptr || setting->is(Kind::empty)) return std::nullopt;
+  std::string why;
+  auto text = text_of(*setting, why);
+  if (!text) left_out(key, why);
+  return text;
+}
+
+std::optional<std::string> Part::known(const std::optional<std::string>& text) const {
+  return text ? context_.env.expand(*text) : std::nullopt;
+}
+
+std::vector<std::string> Part::texts(std::string_view key) {
+  std::vector<std::string> texts;
+  for (const auto* const setting : all(key)) {
+    std::string why;
+    if (auto text = text_of(*setting, why)) {
+      texts.push_back(std::move(*text));
+    } else {
+      context_.notes.left_out(setting->at, cat(path(key), ": ", why));
+    }
+  }
+  return texts;
+}
+
+std::optional<std::string> Part::duration(std::string_view key, long min_ms, long max_ms) {
+  const auto value = text(key);
+  const auto shown = known(value);
+  if (!value || !shown) return value;
+  const auto ms = foreign_duration_ms(*shown);
+  if (!ms) {
+    left_out(key, cat(quoted(*value), " is no duration"));
+    return std::nullopt;
+  }
+  const auto nearest = std::clamp(*ms, min_ms, max_ms);
+  if (nearest != *ms) {
+    different(key,
+              cat(quoted(*value), " is ", duration_words(nearest), " in msp-agent, which takes ",
+                  duration_words(min_ms), " to ", duration_words(max_ms)));
+    return duration_words(nearest);
+  }
+  return value->find("${") == std::string::npos ? duration_words(*ms) : *value;
+}
+
+std::optional<std::string> Part::file_path(std::string_view key) {
+  auto value = text(key);
+  const auto path = known(value);
+  if (!value || value->empty()) return std::nullopt;
+  if (!path || path->starts_with('/')) return value;
+  to_do(key, "the path of a file is relative; write it as an absolute path, beginning with '/'");
+  return std::nullopt;
+}
+
+void Part::left_out(std::string_view key, std::string_view why) {
+  context_.notes.left_out(at(key), cat(path(key), ": ", why));
+}
+
+void Part::different(std::string_view key, std::string_view why) {
+  context_.notes.different(at(key), cat(path(key), ": ", why));
+}
+
+void Part::to_do(std::string_view key, std::string_view what) {
+  context_.notes.to_do(at(key), cat(path(key), ": ", what));
+}
+
+void Part::finish(std::span<const Explanation> explanations) {
+  if (setting_ == nullptr) return;
+  for (const auto& [key, place, value] : setting_->entries) {
+    if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    const auto found = std::find_if(explanations.begin(), explanations.end(),
+                                    [&, key = std::string_view(key)](const Explanation& candidate) {
+                                      return candidate.key == key;
+                                    });
+    const auto named = path(one_line(key));
+    if (found == explanations.end()) {
+      context_.notes.left_out(place, cat(named, ": msp-agent has nothing like it"));
+    } else if (found->kind == Note::Kind::left_out) {
+      context_.notes.left_out(place, cat(named, ": ", found->text));
+    } else {
+      context_.notes.different(place, cat(named, ": ", found->text));
+    }
+  }
+}
+
+}  // namespace msp

@@ -1,0 +1,84 @@
+// One mapping of a foreign configuration while it is carried over. What is asked for is what is
+// carried over; finish() names every other key, so that nothing is dropped in silence.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/import/env_file.h"
+#include "agent/import/notes.h"
+#include "agent/import/setting.h"
+
+namespace msp {
+
+/// What every mapping works with.
+struct ConvertContext {
+  Notes& notes;
+  const EnvFile& env;
+};
+
+/// What to say of a key for which msp-agent has nothing, where there is more to say than that.
+struct Explanation {
+  std::string_view key;
+  Note::Kind kind;
+  std::string_view text;
+};
+
+class Part {
+ public:
+  /// `setting` is null where there is none; one that is no mapping is noted. `name` leads messages.
+  Part(const Setting* setting, std::string name, ConvertContext& context);
+
+  /// Where the key stands, or the part itself.
+  Place at(std::string_view key) const;
+  Place at() const { return at_; }
+  const std::string& name() const { return name_; }
+  /// The key with what leads to it.
+  std::string path(std::string_view key) const;
+
+  /// The value as it is, null where there is none.
+  const Setting* find(std::string_view key);
+  /// Every value of the key; a list counts as its items.
+  std::vector<const Setting*> all(std::string_view key);
+  Part part(std::string_view key);
+
+  /// One line of text as our configuration writes it. Anything else is noted as left out.
+  std::optional<std::string> text(std::string_view key);
+  /// The text's value, where its variables are known.
+  std::optional<std::string> known(const std::optional<std::string>& text) const;
+  /// A list of texts; items that are none are noted.
+  std::vector<std::string> texts(std::string_view key);
+  /// A duration within [min, max] milliseconds in our words; another one is noted and taken to the
+  /// nearest end.
+  std::optional<std::string> duration(std::string_view key, long min_ms, long max_ms);
+  /// An absolute path.
+  std::optional<std::string> file_path(std::string_view key);
+
+  void left_out(std::string_view key, std::string_view why);
+  void different(std::string_view key, std::string_view why);
+  void to_do(std::string_view key, std::string_view what);
+
+  /// Names what nobody asked for.
+  void finish(std::span<const Explanation> explanations = {});
+
+ private:
+  const Setting* setting_;
+  Place at_;
+  std::string name_;
+  ConvertContext& context_;
+  std::vector<std::string> known_;
+};
+
+/// One line of text as our configuration writes it, or nothing and why.
+std::optional<std::string> text_of(const Setting& setting, std::string& why);
+
+/// A Go or Prometheus duration (1m30s, 1.5s, 1w) in milliseconds.
+std::optional<long> foreign_duration_ms(std::string_view text);
+
+/// "15s", "1m30s", "500ms"
+std::string duration_words(long ms);
+
+}  // namespace msp

@@ -1,0 +1,12 @@
+// A prometheus.yml (agent mode), or one that vmagent reads -> a configuration of ours: the job that
+// scrapes this host's node_exporter, and remote_write. Everything else is named.
+#pragma once
+
+#include "agent/import/draft.h"
+#include "agent/import/part.h"
+
+namespace msp {
+
+Draft map_prometheus(const Setting& root, ConvertContext& context);
+
+}  // namespace msp

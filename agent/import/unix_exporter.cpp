@@ -1,0 +1,185 @@
+#include "agent/import/unix_exporter.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "agent/base/regex.h"
+#include "agent/base/text.h"
+#include "collectors/registry.h"
+
+namespace msp {
+namespace {
+
+/// What Alloy 1.19 collects on Linux where it is not told otherwise.
+constexpr std::string_view kAlloyDefaults[] = {
+    "arp",          "bcache",     "bonding",   "btrfs",
+    "conntrack",    "cpu",        "cpufreq",   "diskstats",
+    "dmi",          "edac",       "entropy",   "fibrechannel",
+    "filefd",       "filesystem", "hwmon",     "infiniband",
+    "ipvs",         "loadavg",    "mdadm",     "meminfo",
+    "netclass",     "netdev",     "netstat",   "nfs",
+    "nfsd",         "nvme",       "os",        "powersupplyclass",
+    "pressure",     "rapl",       "schedstat", "sockstat",
+    "softnet",      "stat",       "tapestats", "textfile",
+    "thermal_zone", "time",       "timex",     "udp_queues",
+    "uname",        "vmstat",     "xfs",       "zfs"};
+
+bool is_ours(std::string_view name) {
+  const auto entries = collector_registry();
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const CollectorEntry& entry) { return entry.name == name; });
+}
+
+/// The names of a list that are ours; the others are noted.
+std::set<std::string> our_names(Part& part, std::string_view key) {
+  std::set<std::string> names;
+  std::string others;
+  for (const auto& name : part.texts(key)) {
+    if (is_ours(name)) {
+      names.insert(name);
+    } else {
+      others += cat(others.empty() ? "" : ", ", one_line(name));
+    }
+  }
+  if (!others.empty()) part.left_out(key, cat(others, ": msp-agent has no such collector"));
+  return names;
+}
+
+void convert_enabled(Part& part, ConvertContext& context, Draft& draft) {
+  std::set<std::string> defaults;
+  for (const auto& entry : collector_registry()) {
+    if (entry.default_on) defaults.insert(std::string(entry.name));
+  }
+  const bool is_set = !part.all("set_collectors").empty();
+  auto names = is_set ? our_names(part, "set_collectors") : defaults;
+  if (!is_set) {
+    std::string others;
+    for (const auto& name : kAlloyDefaults) {
+      if (!is_ours(name)) others += cat(others.empty() ? "" : ", ", name);
+    }
+    context.notes.left_out(part.at(),
+                           cat(part.name(), ": Alloy's default collectors that msp-agent ",
+                               "does not have: ", others));
+  }
+  names.merge(our_names(part, "enable_collectors"));
+  // What we do not have and is switched off is as it was.
+  for (const auto& name : part.texts("disable_collectors")) names.erase(name);
+  if (names.empty()) {
+    context.notes.left_out(part.at(),
+                           cat(part.name(), ": no collector that msp-agent has is left; ",
+                               "the default ones run instead"));
+    return;
+  }
+  if (names == defaults) return;
+  const bool only_fewer =
+      std::includes(defaults.begin(), defaults.end(), names.begin(), names.end());
+  if (is_set || !only_fewer) {
+    draft.enabled.emplace(names.begin(), names.end());
+  } else {
+    std::set_difference(defaults.begin(), defaults.end(), names.begin(), names.end(),
+                        std::back_inserter(draft.disabled));
+  }
+}
+
+struct FilterKeys {
+  std::string_view exclude;
+  std::string_view include;
+};
+
+/// A pair of regular expressions, of which ours has one: where both are set, include wins in Alloy.
+void convert_filter(Part& part, const FilterKeys& keys, std::map<std::string, std::string>& out) {
+  for (const auto& [key, use] : {std::pair{keys.include, PatternUse::include},
+                                 std::pair{keys.exclude, PatternUse::exclude}}) {
+    const auto regex = part.text(key);
+    if (!regex || (regex->empty() && use == PatternUse::include)) continue;
+    if (const auto known = part.known(regex)) {
+      if (const auto filter = make_filter(*known, use); !filter) {
+        // The expression may come from the environment, and the reason shows of it.
+        part.left_out(key, cat("no regular expression",
+                               regex->find("${") == std::string::npos
+                                   ? cat(": ", quoted(*regex), ", ", one_line(filter.error().text))
+                                   : ""));
+        continue;
+      }
+    }
+    if (out.contains(std::string(keys.include))) {
+      if (!regex->empty()) part.different(key, cat(keys.include, " is used in its place"));
+      continue;
+    }
+    out.emplace(key, *regex);
+  }
+}
+
+void convert_cpu(Part part) {
+  constexpr Explanation kKeys[] = {
+      {"guest", Note::Kind::different, "msp-agent always sends node_cpu_guest_seconds_total"},
+  };
+  part.finish(kKeys);
+}
+
+void convert_filesystem(Part part, Draft& draft) {
+  auto& options = draft.collector_options["filesystem"];
+  convert_filter(part, {"mount_points_exclude", "mount_points_include"}, options);
+  convert_filter(part, {"fs_types_exclude", "fs_types_include"}, options);
+  if (const auto timeout = part.duration("mount_timeout", 10, 3'600'000)) {
+    if (*timeout != "5s") options.emplace("mount_timeout", *timeout);
+  }
+  part.finish();
+}
+
+void convert_devices(Part part, std::string_view collector, Draft& draft) {
+  convert_filter(part, {"device_exclude", "device_include"},
+                 draft.collector_options[std::string(collector)]);
+  part.finish();
+}
+
+/// The host's own file systems under other paths: flags of ours, not keys.
+void convert_paths(Part& part) {
+  struct Path {
+    std::string_view key;
+    std::string_view flag;
+    std::string_view usual;
+  };
+  constexpr Path kPaths[] = {{"procfs_path", "--path.procfs", "/proc"},
+                             {"sysfs_path", "--path.sysfs", "/sys"},
+                             {"rootfs_path", "--path.rootfs", "/"}};
+  for (const auto& [key, flag, usual] : kPaths) {
+    const auto path = part.text(key);
+    if (!path || *path == usual) continue;
+    part.to_do(key,
+               cat("a flag of msp-agent, not a key: run it with ", flag, "=", one_line(*path)));
+  }
+}
+
+}  // namespace
+
+void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Draft& draft) {
+  Part part(&exporter, "prometheus.exporter.unix", context);
+  convert_enabled(part, context, draft);
+  convert_paths(part);
+  convert_cpu(part.part("cpu"));
+  convert_filesystem(part.part("filesystem"), draft);
+  convert_devices(part.part("netdev"), "netdev", draft);
+  convert_devices(part.part("disk"), "diskstats", draft);
+  convert_devices(part.part("diskstats"), "diskstats", draft);
+  const bool has_netdev = !draft.enabled || std::find(draft.enabled->begin(), draft.enabled->end(),
+                                                      "netdev") != draft.enabled->end();
+  if (has_netdev && draft.collector_options["netdev"].empty()) {
+    context.notes.different(part.at(),
+                            "netdev: msp-agent leaves out the devices of containers "
+                            "(^(veth|cali|lxc)); to send them all as before: "
+                            "collectors.netdev.device_exclude: ''");
+  }
+  constexpr Explanation kKeys[] = {
+      {"include_exporter_metrics", Note::Kind::different,
+       "msp-agent always reports on itself, as msp_agent_*"},
+      {"udev_data_path", Note::Kind::different, "msp-agent reads it below --path.rootfs"},
+      {"textfile", Note::Kind::left_out,
+       "msp-agent does not read *.prom files; keep what sends them"},
+  };
+  part.finish(kKeys);
+}
+
+}  // namespace msp

@@ -1,0 +1,236 @@
+#include "agent/import/yaml_writer.h"
+
+#include <algorithm>
+
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+/// A Setting's text with as few '$$' as our configuration needs: '^a$$' is '^a$'.
+std::string with_few_dollars(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    if (text.substr(i, 2) != "$$") continue;
+    ++i;
+    const char next = i + 1 < text.size() ? text[i + 1] : '\0';
+    if (next == '$' || next == '{') out += '$';
+  }
+  return out;
+}
+
+std::string yaml_scalar(std::string_view text) {
+  constexpr std::string_view kWords[] = {"null", "true", "false", "yes", "no",
+                                         "on",   "off",  "y",     "n"};
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  });
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_./:${}-").find(c) != std::string_view::npos;
+  };
+  const bool begins_plain = !text.empty() && is_plain(text.front()) &&
+                            std::string_view(".:{}-").find(text.front()) == std::string_view::npos;
+  if (begins_plain && text.back() != ':' && std::all_of(text.begin(), text.end(), is_plain) &&
+      std::find(std::begin(kWords), std::end(kWords), lower) == std::end(kWords)) {
+    return std::string(text);
+  }
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') out += c;
+    out += c;
+  }
+  return out + "'";
+}
+
+/// In "[a, b]" brackets have a meaning, too.
+std::string yaml_in_list(std::string_view text) {
+  const bool has_bracket = text.find_first_of("[]") != std::string_view::npos;
+  return has_bracket ? cat("'", text, "'") : yaml_scalar(text);
+}
+
+class Writer {
+ public:
+  /// `env` is null where variables stay.
+  Writer(const Draft& draft, const EnvFile* env) : draft_(draft), env_(env) {}
+
+  std::string write() {
+    write_identity();
+    write_labels();
+    if (!draft_.interval.empty()) {
+      blank();
+      key("", "interval", draft_.interval, "15s");
+    }
+    write_collectors();
+    write_endpoints();
+    if (!draft_.log_level.empty()) {
+      blank();
+      line("log:");
+      key("  ", "level", draft_.log_level, "info");
+    }
+    return std::move(out_);
+  }
+
+ private:
+  void line(std::string_view text) { out_ += cat(text, "\n"); }
+  void blank() { line(""); }
+
+  void comment(std::string_view text, std::string_view indent = "") {
+    if (env_ == nullptr) line(cat(indent, "# ", text));
+  }
+
+  /// `fallback` is a value that the key accepts, for one that is not known.
+  std::string value(std::string_view text, std::string_view fallback) const {
+    if (env_ == nullptr) return yaml_scalar(with_few_dollars(text));
+    const auto known = env_->expand(text);
+    return yaml_scalar(with_few_dollars(escape_dollars(known ? *known : std::string(fallback))));
+  }
+
+  void key(std::string_view indent, std::string_view name, std::string_view text,
+           std::string_view fallback) {
+    if (!text.empty()) line(cat(indent, yaml_scalar(name), ": ", value(text, fallback)));
+  }
+
+  void write_identity() {
+    comment("Who the server belongs to, on every sample.");
+    if (draft_.customer_id) {
+      key("", "customer_id", draft_.customer_id->text, "customer");
+    } else {
+      line(env_ != nullptr ? "customer_id: customer"
+                           : "customer_id: \"\"   # FILL IN: 1 to 63 characters a-z, 0-9 and '-'");
+    }
+    if (draft_.server_name) {
+      key("", "server_name", draft_.server_name->text, "server");
+    } else {
+      comment("server_name is the host's name.");
+    }
+    if (draft_.environment) key("", "environment", draft_.environment->text, "environment");
+  }
+
+  void write_labels() {
+    if (draft_.labels.empty()) return;
+    blank();
+    comment("On every sample as well.");
+    line("labels:");
+    for (const auto& label : draft_.labels) key("  ", label.name, label.text, "value");
+  }
+
+  static std::string list(const std::vector<std::string>& names) {
+    std::string text;
+    for (const auto& name : names) text += cat(text.empty() ? "" : ", ", name);
+    return cat("[", text, "]");
+  }
+
+  void write_collectors() {
+    const bool has_options =
+        std::any_of(draft_.collector_options.begin(), draft_.collector_options.end(),
+                    [](const auto& entry) { return !entry.second.empty(); });
+    if (!draft_.enabled && draft_.disabled.empty() && !has_options) return;
+    blank();
+    line("collectors:");
+    if (draft_.enabled) line(cat("  enabled: ", list(*draft_.enabled)));
+    if (!draft_.disabled.empty()) line(cat("  disabled: ", list(draft_.disabled)));
+    for (const auto& [collector, options] : draft_.collector_options) {
+      if (options.empty()) continue;
+      line(cat("  ", collector, ":"));
+      for (const auto& [name, text] : options) {
+        if (text.empty()) {
+          line(cat("    ", name, ": ''"));
+        } else {
+          key("    ", name, text, name == "mount_timeout" ? "5s" : "x");
+        }
+      }
+    }
+  }
+
+  void write_endpoints() {
+    blank();
+    line("remote_write:");
+    int number = 0;
+    for (const auto& endpoint : draft_.endpoints) {
+      comment(cat(one_line(endpoint.at.to_string()), ": ", one_line(endpoint.title)), "  ");
+      if (draft_.endpoints.size() == 1) {
+        write_endpoint(endpoint, "  ", "  ", ++number);
+      } else {
+        write_endpoint(endpoint, "  - ", "    ", ++number);
+      }
+    }
+  }
+
+  void write_endpoint(const DraftEndpoint& endpoint, std::string_view first,
+                      std::string_view indent, int number) {
+    const auto inner = cat(indent, "  ");
+    key(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
+    if (!endpoint.username.empty()) {
+      line(cat(indent, "basic_auth:"));
+      key(inner, "username", endpoint.username, "user");
+      key(inner, "password", endpoint.password, "secret");
+      key(inner, "password_file", endpoint.password_file, "/file");
+    }
+    key(indent, "bearer_token", endpoint.bearer_token, "secret");
+    key(indent, "bearer_token_file", endpoint.bearer_token_file, "/file");
+    if (!endpoint.headers.empty()) line(cat(indent, "headers:"));
+    for (const auto& [name, text] : endpoint.headers) key(inner, name, text, "value");
+    if (!endpoint.ca_file.empty() || !endpoint.cert_file.empty() || !endpoint.server_name.empty() ||
+        endpoint.insecure_skip_verify) {
+      line(cat(indent, "tls:"));
+      key(inner, "ca_file", endpoint.ca_file, "/file");
+      key(inner, "cert_file", endpoint.cert_file, "/file");
+      key(inner, "key_file", endpoint.key_file, "/file");
+      key(inner, "server_name", endpoint.server_name, "host.example.com");
+      if (endpoint.insecure_skip_verify) line(cat(inner, "insecure_skip_verify: true"));
+    }
+    key(indent, "proxy_url", endpoint.proxy_url, "http://proxy.example.com:3128");
+    if (!endpoint.no_proxy.empty()) {
+      std::vector<std::string> places;
+      for (const auto& place : endpoint.no_proxy) places.push_back(yaml_in_list(place));
+      line(cat(indent, "no_proxy: ", list(places)));
+    }
+    key(indent, "timeout", endpoint.timeout, "10s");
+  }
+
+  const Draft& draft_;
+  const EnvFile* env_;
+  std::string out_;
+};
+
+/// A file of ours holds 1 MiB; the notes leave room for the rest.
+constexpr std::size_t kNotesBytesMax = 512 << 10;
+
+void write_notes(const std::vector<Note>& notes, Note::Kind kind, std::string_view heading,
+                 std::string& out) {
+  std::size_t left = 0;
+  bool is_first = true;
+  for (const auto& note : notes) {
+    if (note.kind != kind) continue;
+    if (is_first) out += cat("\n# ", heading, "\n");
+    is_first = false;
+    if (out.size() < kNotesBytesMax) {
+      out += cat("#   ", note.place(), note.text, "\n");
+    } else {
+      ++left;
+    }
+  }
+  if (left > 0) out += cat("#   and ", left, " more, which stderr has named\n");
+}
+
+}  // namespace
+
+std::string write_yaml(const Draft& draft, std::string_view from, const std::vector<Note>& notes) {
+  auto text =
+      cat("# ", one_line(from), "\n",
+          "# Every key and its default: etc/msp-agent.yaml, which comes with the agent.\n\n");
+  text += Writer(draft, nullptr).write();
+  write_notes(notes, Note::Kind::to_do, "To do before msp-agent can run with it:", text);
+  write_notes(notes, Note::Kind::left_out, "Not carried over:", text);
+  write_notes(notes, Note::Kind::different, "Different, or not needed:", text);
+  return text;
+}
+
+std::string write_yaml_to_check(const Draft& draft, const EnvFile& env) {
+  return Writer(draft, &env).write();
+}
+
+}  // namespace msp

@@ -1,0 +1,138 @@
+#include "agent/run/self_metrics.h"
+
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+constexpr auto kCounter = MetricType::counter;
+constexpr auto kGauge = MetricType::gauge;
+
+constexpr std::string_view kSelf = "the agent";
+constexpr std::string_view kEndpoint = "endpoint";
+
+constexpr Family kBuildInfo{"msp_agent_build_info",
+                            "A constant 1 with the version of the running agent.", kSelf, kGauge,
+                            "version"};
+constexpr Family kTicksSkipped{
+    "msp_agent_ticks_skipped_total",
+    "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
+constexpr Family kCpuSeconds{"msp_agent_cpu_seconds_total",
+                             "User and system CPU time of the agent in seconds.",
+                             "clock_gettime(2)", kCounter};
+constexpr Family kResidentMemory{"msp_agent_resident_memory_bytes",
+                                 "Resident memory of the agent in bytes.", "/proc/self/statm",
+                                 kGauge};
+constexpr Family kSamplesSent{"msp_agent_samples_sent_total",
+                              "Samples that the endpoint has acknowledged.", kSelf, kCounter,
+                              kEndpoint};
+constexpr Family kSamplesDropped{
+    "msp_agent_samples_dropped_total",
+    "Samples that will never reach the endpoint, by reason: rejected by it; taken from the buffer "
+    "by max_size, max_age, free_space, memory (the disk cannot be used), damage or too_large (a "
+    "scrape of more than 262144 series fits into no segment).",
+    kSelf, kCounter, "endpoint,reason"};
+constexpr Family kRequests{"msp_agent_requests_total",
+                           "Requests made to the endpoint, whatever the answer was.", kSelf,
+                           kCounter, kEndpoint};
+constexpr Family kRetries{"msp_agent_retries_total",
+                          "Requests that failed in a way that is tried again.", kSelf, kCounter,
+                          kEndpoint};
+constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
+                            "Bytes of request bodies, compressed, whatever the answer was.", kSelf,
+                            kCounter, kEndpoint};
+constexpr Family kEndpointUp{"msp_agent_endpoint_up",
+                             "1: the endpoint accepted the last request, 0: it did not.", kSelf,
+                             kGauge, kEndpoint};
+constexpr Family kLastSuccess{
+    "msp_agent_endpoint_last_success_timestamp_seconds",
+    "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
+    kSelf, kGauge, kEndpoint};
+constexpr Family kProtocol{"msp_agent_endpoint_protocol_info",
+                           "A constant 1 with the protocol that the endpoint is spoken to in.",
+                           kSelf, kGauge, "endpoint,protocol"};
+constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
+                                kSelf, kGauge, kEndpoint};
+constexpr Family kBufferOldest{
+    "msp_agent_buffer_oldest_sample_age_seconds",
+    "Age of the oldest sample that waits for the endpoint, 0: none does.", kSelf, kGauge,
+    kEndpoint};
+constexpr Family kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
+                              kSelf, kGauge};
+constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
+                                 kSelf, kGauge};
+constexpr Family kBufferDamage{"msp_agent_buffer_corrupt_records_total",
+                               "Places in the buffer's files that could not be read.", kSelf,
+                               kCounter};
+constexpr Family kBufferMemoryOnly{
+    "msp_agent_buffer_memory_fallback",
+    "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};
+constexpr Family kBufferGuard{
+    "msp_agent_buffer_free_space_guard",
+    "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
+    kGauge};
+
+double number(std::uint64_t count) {
+  return static_cast<double>(count);
+}
+
+}  // namespace
+
+void SelfMetrics::add_to(SampleWriter& out) {
+  out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
+  out.add(kTicksSkipped, number(stats_.ticks_skipped));
+  add_process(out);
+  add_buffer(out);
+  for (const auto& endpoint : stats_.endpoints) add_endpoint(endpoint, out);
+}
+
+void SelfMetrics::add_process(SampleWriter& out) {
+  out.add(kCpuSeconds, static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond);
+  if (const auto bytes = resident_bytes()) out.add(kResidentMemory, *bytes);
+}
+
+std::optional<double> SelfMetrics::resident_bytes() {
+  // /proc/self/statm, in pages: total resident shared text lib data dirty
+  const auto statm = statm_.read();
+  if (!statm) return std::nullopt;
+  auto words = *statm;
+  next_word(words);
+  const auto pages = parse_number<std::uint64_t>(next_word(words));
+  if (!pages) return std::nullopt;
+  static const auto page_size = static_cast<double>(::sysconf(_SC_PAGESIZE));
+  return number(*pages) * page_size;
+}
+
+void SelfMetrics::add_buffer(SampleWriter& out) {
+  const auto state = buffer_ != nullptr ? buffer_->state() : Buffer::State{};
+  out.add(kBufferBytes, number(state.bytes));
+  out.add(kBufferSegments, number(state.segments));
+  out.add(kBufferDamage, number(state.damaged_records));
+  out.add(kBufferMemoryOnly, state.memory_only ? 1 : 0);
+  out.add(kBufferGuard, state.free_space_guard ? 1 : 0);
+}
+
+void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SampleWriter& out) {
+  const auto waiting =
+      buffer_ != nullptr ? buffer_->state(endpoint.number) : Buffer::EndpointState{};
+  out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
+  out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    const auto reason = drop_reason_name(static_cast<DropReason>(i));
+    out.add(kSamplesDropped, {endpoint.name, reason}, number(waiting.dropped[i]));
+  }
+  out.add(kRequests, {endpoint.name}, number(endpoint.requests));
+  out.add(kRetries, {endpoint.name}, number(endpoint.retries));
+  out.add(kBytesSent, {endpoint.name}, number(endpoint.bytes_sent));
+  out.add(kEndpointUp, {endpoint.name}, endpoint.state == EndpointState::delivering ? 1 : 0);
+  out.add(kLastSuccess, {endpoint.name}, static_cast<double>(endpoint.last_success_ms) / 1000);
+  out.add(kProtocol, {endpoint.name, endpoint.protocol.load()}, 1);
+  out.add(kBufferSamples, {endpoint.name}, number(waiting.samples));
+  const auto age_ns = waiting.samples == 0 ? 0 : wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
+  out.add(kBufferOldest, {endpoint.name}, static_cast<double>(age_ns) / kNsPerSecond);
+}
+
+}  // namespace msp

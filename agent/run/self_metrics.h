@@ -1,0 +1,36 @@
+// The agent's own samples: msp_agent_*.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "agent/base/file.h"
+#include "agent/delivery/stats.h"
+#include "agent/metrics/scrape.h"
+#include "agent/queue/queue.h"
+
+namespace msp {
+
+/// Main thread only. What it is given outlives it.
+class SelfMetrics {
+ public:
+  /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped.
+  SelfMetrics(const AgentStats& stats, const Buffer* buffer) : stats_(stats), buffer_(buffer) {}
+
+  void add_to(SampleWriter& out);
+
+  /// Nothing, where the kernel does not say.
+  std::optional<double> resident_bytes();
+
+ private:
+  void add_process(SampleWriter& out);
+  void add_buffer(SampleWriter& out);
+  void add_endpoint(const EndpointStats& endpoint, SampleWriter& out);
+
+  const AgentStats& stats_;
+  const Buffer* buffer_;
+  KeptFile statm_{"/proc/self/statm",
+                  KeptFile::End::short_read};  // this very process, whatever --path.procfs is
+};
+
+}  // namespace msp

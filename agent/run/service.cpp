@@ -1,0 +1,134 @@
+#include "agent/run/service.h"
+
+#include <algorithm>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+// After a tick: until an endpoint that is well has answered.
+constexpr std::int64_t kNewsAfterNs = 1 * kNsPerSecond;
+// With an interval of an hour: how old the status may be.
+constexpr std::int64_t kReportAtLeastEveryNs = 30 * kNsPerSecond;
+// A request ends at its time-out; a host that is short of CPU or memory is late with it.
+constexpr std::int64_t kStuckAfterNs = 60 * kNsPerSecond;
+
+}  // namespace
+
+std::string EndpointReport::sentence(std::int64_t now_ms) const {
+  const auto behind = grouped(waiting);
+  switch (state) {
+    case EndpointState::starting:
+      return cat("connecting to ", name, ", ", behind, " behind");
+    case EndpointState::delivering:
+      return cat("delivering to ", name, ", ", behind, " behind");
+    case EndpointState::retrying:
+    case EndpointState::misconfigured:
+      break;
+  }
+  const bool answered = error.starts_with("HTTP ") || state == EndpointState::misconfigured;
+  auto text = cat(answered ? "cannot deliver to " : "cannot reach ", name);
+  // After a clock that was set back, nothing is better than something wrong.
+  if (last_success_ms != 0 && now_ms > last_success_ms) {
+    text += cat(" for ", duration_text((now_ms - last_success_ms) * kNsPerMs));
+  }
+  return cat(text, ": ", error, "; ", behind, " samples kept");
+}
+
+std::string ServiceReport::status(std::int64_t now_ms) const {
+  std::string line;
+  for (const auto& endpoint : endpoints) {
+    line += cat(line.empty() ? "" : " | ", endpoint.sentence(now_ms));
+  }
+  if (memory_only) line += " | the buffer's disk cannot be used: samples are kept in memory only";
+  if (free_space_guard) line += " | the buffer's disk is nearly full: samples are kept in memory";
+  return line;
+}
+
+std::string ServiceReport::stuck(std::int64_t now_ns) const {
+  for (const auto& endpoint : endpoints) {
+    if (endpoint.request_since_ns == 0) continue;
+    const auto took_ns = now_ns - endpoint.request_since_ns;
+    if (took_ns <= endpoint.timeout_ns + kStuckAfterNs) continue;
+    return cat("a request to ", endpoint.name, " has not ended for ", duration_text(took_ns),
+               ", its time-out is ", duration_text(endpoint.timeout_ns));
+  }
+  return {};
+}
+
+ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
+  ServiceReport report;
+  for (const auto& endpoint : stats.endpoints) {
+    const auto kept = buffer.state(endpoint.number);
+    report.endpoints.push_back({.name = endpoint.name,
+                                .waiting = kept.samples,
+                                .state = endpoint.state,
+                                .error = endpoint.last_error(),
+                                .last_success_ms = endpoint.last_success_ms,
+                                .timeout_ns = endpoint.timeout_ns,
+                                .request_since_ns = endpoint.request_since_ns,
+                                .removed = endpoint.removed,
+                                .protocol = endpoint.protocol.load(),
+                                .clock_problem = endpoint.clock_problem(),
+                                .oldest_ms = kept.samples == 0 ? 0 : kept.oldest_timestamp_ms,
+                                .sent = endpoint.samples_sent,
+                                .rejected = endpoint.samples_rejected,
+                                .dropped = std::to_array(kept.dropped),
+                                .requests = endpoint.requests,
+                                .retries = endpoint.retries});
+  }
+  const auto state = buffer.state();
+  report.memory_only = state.memory_only;
+  report.free_space_guard = state.free_space_guard;
+  return report;
+}
+
+void Service::ticked(std::int64_t now_ns) {
+  // In the middle between two ticks at the latest: right after one, its samples are always behind.
+  const auto news_after_ns = std::min(kNewsAfterNs, (now_ns - last_tick_ns_) / 2);
+  last_tick_ns_ = now_ns;
+  if (!notify_.listened_to()) return;
+  due_ns_ = std::min(due_ns_, told_up_ ? now_ns + news_after_ns : now_ns);
+}
+
+void Service::report(std::int64_t now_ns, const ServiceReport& report) {
+  const auto stuck = report.stuck(monotonic_ns());
+  if (!stuck.empty() && !told_stuck_) {
+    log_error(cat(stuck, notify_.watchdog_ns() == 0
+                             ? ""
+                             : "; the service manager is going to start the agent anew"));
+  }
+  told_stuck_ = !stuck.empty();
+
+  auto status = report.status(wall_ns() / kNsPerMs);
+  const bool is_first = !told_up_;
+  const bool told = notify_.send({.ready = is_first,
+                                  .alive = notify_.watchdog_ns() != 0 && stuck.empty(),
+                                  .status = status != told_status_ ? status : ""});
+  if (told) {
+    told_up_ = true;
+    told_status_ = std::move(status);
+  }
+  auto rest_ns = kReportAtLeastEveryNs;
+  if (notify_.watchdog_ns() != 0) rest_ns = std::min(rest_ns, notify_.watchdog_ns() / 2);
+  if (is_first || !told) rest_ns = std::min(rest_ns, kNewsAfterNs);
+  due_ns_ = now_ns + rest_ns;
+}
+
+void Service::reloading() {
+  notify_.send({.reloading = true, .status = "reading the configuration"});
+  told_status_.clear();
+}
+
+void Service::reloaded() {
+  told_up_ = notify_.send({.ready = true});
+}
+
+void Service::stopping(std::string status) {
+  notify_.send({.stopping = true, .status = std::move(status)});
+}
+
+}  // namespace msp

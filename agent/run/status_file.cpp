@@ -1,0 +1,222 @@
+#include "agent/run/status_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/result.h"
+#include "agent/run/process.h"
+
+namespace msp {
+namespace {
+
+// After a tick: until an endpoint that is well has answered.
+constexpr std::int64_t kNewsAfterNs = 1 * kNsPerSecond;
+constexpr std::int64_t kAtLeastEveryNs = 30 * kNsPerSecond;
+constexpr std::int64_t kOnDiskEveryNs = 60 * kNsPerSecond;
+constexpr std::int64_t kTrendNs = 60 * kNsPerSecond;
+// Less than that and one request more or less is all there is to see.
+constexpr std::int64_t kTrendAtLeastNs = 2 * kNsPerSecond;
+// What a sample costs in the buffer (README, "The buffer").
+constexpr double kBytesPerSample = 1;
+
+double seconds(std::int64_t ns) {
+  return static_cast<double>(ns) / kNsPerSecond;
+}
+
+double seconds_of_ms(std::int64_t ms) {
+  return static_cast<double>(ms) / 1000;
+}
+
+double age_seconds(std::int64_t oldest_ms) {
+  return oldest_ms == 0 ? 0 : std::max(0.0, seconds(wall_ns() - oldest_ms * kNsPerMs));
+}
+
+Result<void> replace_file(const std::string& path, std::string_view content) {
+  const auto fresh = path + ".new";
+  const auto fail = [&](std::string_view what) {
+    const auto error = errno_text(errno);
+    ::unlink(fresh.c_str());
+    return failed(cat("cannot ", what, " ", fresh, ": ", error));
+  };
+  const Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (!fd) return fail("make");
+  if (::fchmod(fd.get(), 0640) != 0) return fail("set the mode of");  // whatever the umask is
+  const auto written = ::write(fd.get(), content.data(), content.size());
+  if (written >= 0 && static_cast<std::size_t>(written) < content.size()) errno = ENOSPC;
+  if (written != static_cast<ssize_t>(content.size())) return fail("write");
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return fail("rename");
+  return {};
+}
+
+void add_buffer(const StatusReport& report, JsonWriter& out) {
+  const auto& limits = report.config.buffer;
+  out.open_object("buffer");
+  out.add("path", limits.path);
+  out.add("bytes", report.buffer.bytes);
+  out.add("segments", report.buffer.segments);
+  out.add("damaged_records", report.buffer.damaged_records);
+  out.add("memory_only", report.buffer.memory_only);
+  out.add("free_space_guard", report.buffer.free_space_guard);
+  out.add("max_size_bytes", limits.bytes_max);
+  out.add("max_age_seconds", seconds_of_ms(limits.age_max.count()));
+  out.add("min_free_bytes", limits.free_bytes_min);
+  double oldest = 0;
+  for (const auto& endpoint : report.service.endpoints) {
+    oldest = std::max(oldest, age_seconds(endpoint.oldest_ms));
+  }
+  const auto interval = seconds(std::chrono::nanoseconds(report.config.interval).count());
+  const auto rate = static_cast<double>(report.samples_per_tick) * kBytesPerSample / interval;
+  const bool is_known = !report.buffer.memory_only && !report.buffer.free_space_guard;
+  out.add("holds_outage_seconds",
+          is_known ? outage_seconds(limits, report.buffer.bytes, rate, oldest) : NAN);
+  out.close();
+}
+
+void add_collectors(const StatusReport& report, JsonWriter& out) {
+  out.open_list("collectors");
+  for (const auto& collector : report.collectors) {
+    out.open_object();
+    out.add("name", collector.name);
+    out.add("success", collector.success);
+    out.add("has_data", collector.has_data);
+    out.add("duration_seconds", collector.duration_seconds);
+    out.add("series", collector.series);
+    out.add("last_error", collector.error);
+    out.close();
+  }
+  out.close();
+}
+
+}  // namespace
+
+std::string_view endpoint_state_name(EndpointState state) {
+  constexpr std::string_view kNames[] = {"starting", "delivering", "retrying", "misconfigured"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+double outage_seconds(const BufferConfig& limits, std::uint64_t bytes, double bytes_per_second,
+                      double oldest_seconds) {
+  const auto by_age = std::max(0.0, seconds_of_ms(limits.age_max.count()) - oldest_seconds);
+  if (bytes_per_second <= 0) return by_age;
+  const auto room = static_cast<double>(limits.bytes_max - std::min(bytes, limits.bytes_max));
+  return std::min(by_age, room / bytes_per_second);
+}
+
+void Trend::add(std::int64_t now_ns, std::uint64_t waiting, std::uint64_t lost) {
+  if (!points_.empty() && lost < points_.back().lost) points_.clear();  // counted anew
+  points_.push_back({now_ns, waiting, lost});
+  while (points_.size() > 2 && now_ns - points_[1].at_ns >= kTrendNs) points_.pop_front();
+}
+
+std::optional<double> Trend::seconds_to_drain() const {
+  if (points_.empty() || points_.back().waiting == 0) return std::nullopt;
+  // From the highest on: before it there was an outage.
+  const auto top =
+      std::max_element(points_.begin(), points_.end(),
+                       [](const auto& a, const auto& b) { return a.waiting <= b.waiting; });
+  const auto& last = points_.back();
+  const auto took_ns = last.at_ns - top->at_ns;
+  if (took_ns < kTrendAtLeastNs || top->waiting <= last.waiting) return std::nullopt;
+  const auto per_second = static_cast<double>(top->waiting - last.waiting) / seconds(took_ns);
+  return static_cast<double>(last.waiting) / per_second;
+}
+
+StatusFile::StatusFile(const BufferConfig& buffer)
+    : folder_(buffer.head_path),
+      is_on_disk_(buffer.head_path == buffer.path),
+      started_ms_(wall_ns() / kNsPerMs),
+      start_ticks_(read_process(::getpid()).value_or(ProcessStat{}).start_ticks) {}
+
+void StatusFile::ticked(std::int64_t now_ns) {
+  const bool is_first = due_ns_ == INT64_MAX;
+  const auto wanted_ns = is_first && !is_on_disk_ ? now_ns : now_ns + kNewsAfterNs;
+  due_ns_ = std::max(std::min(due_ns_, wanted_ns), not_before_ns_);
+}
+
+std::int64_t StatusFile::rest_ns(const StatusReport& report) const {
+  const auto interval_ns = std::chrono::nanoseconds(report.config.interval).count();
+  return is_on_disk_ ? kOnDiskEveryNs : std::min(interval_ns, kAtLeastEveryNs);
+}
+
+void StatusFile::write(std::int64_t now_ns, const StatusReport& report) {
+  const auto written = replace_file(cat(folder_, "/", kStatusFileName), json(now_ns, report));
+  if (!written && written.error().text != told_error_) {
+    log_warning(cat("status: ", written.error().text,
+                    "; `msp-agent status` cannot show what this agent does"));
+  }
+  const bool is_first = told_error_.empty() && not_before_ns_ == 0;
+  told_error_ = written ? std::string() : written.error().text;
+  const auto rest = rest_ns(report);
+  not_before_ns_ = now_ns + (is_on_disk_ ? rest : kNewsAfterNs / 2);
+  due_ns_ = now_ns + (is_first && !is_on_disk_ ? std::min(rest, kNewsAfterNs) : rest);
+}
+
+std::string StatusFile::json(std::int64_t now_ns, const StatusReport& report) {
+  const auto& config = report.config;
+  JsonWriter out;
+  out.add("version", MSP_AGENT_VERSION);
+  out.add("pid", ::getpid());
+  out.add("start_ticks", start_ticks_);
+  out.add("started", seconds_of_ms(started_ms_));
+  out.add("updated", seconds(wall_ns()));
+  out.add("updated_boottime", seconds(now_ns));
+  out.add("update_seconds", seconds(rest_ns(report)));
+  out.add("stopped", report.stopped);
+  out.add("interval_seconds", seconds(std::chrono::nanoseconds(config.interval).count()));
+  out.add("customer_id", config.customer_id);
+  out.add("server_name", config.server_name);
+  out.add("ticks_skipped", report.ticks_skipped);
+  out.open_list("endpoints");
+  for (const auto& endpoint : report.service.endpoints) add_endpoint(now_ns, endpoint, out);
+  out.close();
+  add_buffer(report, out);
+  add_collectors(report, out);
+  out.open_object("process");
+  out.add("cpu_seconds", seconds(clock_ns(CLOCK_PROCESS_CPUTIME_ID)));
+  out.add("resident_bytes", report.resident_bytes.value_or(NAN));
+  return out.finish();
+}
+
+void StatusFile::add_endpoint(std::int64_t now_ns, const EndpointReport& endpoint,
+                              JsonWriter& out) {
+  auto lost = endpoint.rejected;
+  for (const auto samples : endpoint.dropped) lost += samples;
+  auto& trend = trends_[endpoint.name];
+  trend.add(now_ns, endpoint.waiting, lost);
+
+  out.open_object();
+  out.add("name", endpoint.name);
+  out.add("state", endpoint_state_name(endpoint.state));
+  out.add("summary", endpoint.sentence(wall_ns() / kNsPerMs));
+  out.add("removed", endpoint.removed);
+  out.add("protocol", endpoint.protocol);
+  out.add("last_success",
+          endpoint.last_success_ms == 0 ? NAN : seconds_of_ms(endpoint.last_success_ms));
+  out.add("lag_seconds", age_seconds(endpoint.oldest_ms));
+  out.add("backlog_samples", endpoint.waiting);
+  out.add("drained_in_seconds", trend.seconds_to_drain().value_or(NAN));
+  out.open_object("dropped_samples");
+  out.add("rejected", endpoint.rejected);
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    out.add(drop_reason_name(static_cast<DropReason>(i)), endpoint.dropped[i]);
+  }
+  out.close();
+  out.add("dropped_lately_samples", trend.lost_lately());
+  out.add("sent_samples", endpoint.sent);
+  out.add("requests", endpoint.requests);
+  out.add("retries", endpoint.retries);
+  out.add("last_error", endpoint.error);
+  out.add("clock_problem", endpoint.clock_problem);
+  out.close();
+}
+
+}  // namespace msp

@@ -1,0 +1,94 @@
+// What the running agent does, as a file that `msp-agent status` reads: no port is open for it.
+//
+// status.json is beside the head's file: in $RUNTIME_DIRECTORY, which is memory, or else in
+// buffer.path, on a disk, and then written at most once a minute. It is replaced as a whole, for
+// its owner and group only (0640), and holds no secret. It stays when the agent ends: who reads it
+// looks for the process that it names.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/queue/queue.h"
+#include "agent/run/service.h"
+#include "agent/sources/scraper.h"
+
+namespace msp {
+
+class JsonWriter;
+
+inline constexpr const char* kStatusFileName = "status.json";
+
+/// What is told beside what the file knows by itself.
+struct StatusReport {
+  const Config& config;
+  ServiceReport service;
+  Buffer::State buffer;
+  std::vector<Scraper::Outcome> collectors;
+  std::size_t samples_per_tick = 0;
+  std::uint64_t ticks_skipped = 0;
+  std::optional<double> resident_bytes = {};
+  bool stopped = false;  // in an orderly way: the last report
+};
+
+/// Where an endpoint's backlog goes, from what was seen of it in the last minute.
+class Trend {
+ public:
+  void add(std::int64_t now_ns, std::uint64_t waiting, std::uint64_t lost);
+
+  /// Until nothing waits, at the present rate; nothing where it does not get less.
+  std::optional<double> seconds_to_drain() const;
+  /// Samples dropped or rejected.
+  std::uint64_t lost_lately() const { return points_.back().lost - points_.front().lost; }
+
+ private:
+  struct Point {
+    std::int64_t at_ns;
+    std::uint64_t waiting;
+    std::uint64_t lost;
+  };
+  std::deque<Point> points_;
+};
+
+/// Main thread only. Moments are on CLOCK_BOOTTIME.
+class StatusFile {
+ public:
+  explicit StatusFile(const BufferConfig& buffer);
+
+  /// When write() wants to be called.
+  std::int64_t due_ns() const { return due_ns_; }
+
+  /// A scrape is in the buffer: soon there is news.
+  void ticked(std::int64_t now_ns);
+
+  /// Tells the log when it cannot, once.
+  void write(std::int64_t now_ns, const StatusReport& report);
+
+ private:
+  std::string json(std::int64_t now_ns, const StatusReport& report);
+  void add_endpoint(std::int64_t now_ns, const EndpointReport& endpoint, JsonWriter& out);
+  std::int64_t rest_ns(const StatusReport& report) const;
+
+  std::string folder_;
+  bool is_on_disk_;
+  std::int64_t due_ns_ = INT64_MAX;
+  std::int64_t not_before_ns_ = 0;
+  std::int64_t started_ms_;
+  std::uint64_t start_ticks_;
+  std::map<std::string, Trend> trends_;  // by the endpoint's name
+  std::string told_error_;
+};
+
+/// For how long the buffer takes what no endpoint takes: until a limit takes the oldest.
+/// `bytes_per_second` 0: only age counts.
+double outage_seconds(const BufferConfig& limits, std::uint64_t bytes, double bytes_per_second,
+                      double oldest_seconds);
+
+std::string_view endpoint_state_name(EndpointState state);
+
+}  // namespace msp
