@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,12 +40,20 @@ struct Series {
 using SeriesPtr = std::shared_ptr<const Series>;
 using SeriesSet = std::vector<SeriesPtr>;
 
+/// The sequence of the scrapes of one source: what a chain of the disk format and "live" go by.
+/// Immutable once made; shared by its scrapes.
+struct Stream {
+  std::string name;  // unique in the agent and the same after a restart: "host", "mysqld/db1:9104"
+};
+using StreamPtr = std::shared_ptr<const Stream>;
+
 /// One tick's samples. As long as no series comes or goes, scrapes share one SeriesSet, so that a
 /// scrape in memory is its values and nothing more.
 struct Scrape {
   std::int64_t timestamp_ms = 0;  // wall clock, read once for all samples
   std::shared_ptr<const SeriesSet> series;
   std::vector<double> values;  // values[i] belongs to (*series)[i]
+  StreamPtr stream = nullptr;  // null: the stream whose name is empty
 };
 
 /// The NaN that ends a series (remote write 1.0 specification, "Stale Markers"); compare bits, not
