@@ -5,17 +5,25 @@
 namespace msp {
 
 void Batch::clear() {
-  scrapes_.clear();
-  sequences_.clear();
+  entries_.clear();
   samples_ = 0;
+  duplicates_ = 0;
   grouped_ = false;
 }
 
-void Batch::add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
-  sequences_.push_back(sequence);
-  samples_ += scrape->values.size();
-  scrapes_.push_back(std::move(scrape));
+void Batch::add(Entry entry) {
+  samples_ += entry.samples();
+  entries_.push_back(std::move(entry));
   grouped_ = false;
+}
+
+bool Batch::last_timestamp_of(std::string_view stream, std::int64_t& timestamp_ms) const {
+  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+    if (entry->scrape == nullptr || entry->stream_name() != stream) continue;
+    timestamp_ms = entry->scrape->timestamp_ms;
+    return true;
+  }
+  return false;
 }
 
 std::span<const Batch::Row> Batch::rows() {
@@ -29,9 +37,11 @@ void Batch::group() {
   rows_.clear();
   row_of_sample_.clear();
   labels_.clear();
+  duplicates_ = 0;
   const SeriesSet* previous = nullptr;
-  for (const auto& scrape : scrapes_) {
-    const auto& set = *scrape->series;
+  for (const auto& entry : entries_) {
+    if (entry.scrape == nullptr) continue;
+    const auto& set = *entry.scrape->series;
     if (previous == &set) {
       for (std::size_t end = row_of_sample_.size(), i = end - set.size(); i < end; ++i) {
         row_of_sample_.push_back(row_of_sample_[i]);
@@ -40,7 +50,7 @@ void Batch::group() {
     }
     for (const auto& series : set) {
       const auto row = labels_.number_of(series->labels.flat());
-      if (row == rows_.size()) rows_.push_back({series.get(), 0, 0});
+      if (row == rows_.size()) rows_.push_back({.series = series.get()});
       row_of_sample_.push_back(row);
     }
     previous = &set;
@@ -52,16 +62,23 @@ void Batch::group() {
     row.points_begin = begin;
     begin += std::exchange(row.points_count, 0);
   }
-  points_.resize(samples_);
+  points_.resize(row_of_sample_.size());
   std::size_t sample = 0;
-  for (const auto& scrape : scrapes_) {
-    for (const double value : scrape->values) {
+  for (const auto& entry : entries_) {
+    if (entry.scrape == nullptr) continue;
+    for (const double value : entry.scrape->values) {
       auto& row = rows_[row_of_sample_[sample++]];
       const auto* last =
           row.points_count == 0 ? nullptr : &points_[row.points_begin + row.points_count - 1];
-      if (last != nullptr && last->timestamp_ms >= scrape->timestamp_ms) continue;
-      points_[row.points_begin + row.points_count++] = {scrape->timestamp_ms, value};
+      if (last != nullptr && last->timestamp_ms >= entry.scrape->timestamp_ms) {
+        ++duplicates_;
+        continue;
+      }
+      points_[row.points_begin + row.points_count++] = {entry.scrape->timestamp_ms, value};
     }
+  }
+  for (const auto& entry : entries_) {
+    if (entry.request != nullptr) rows_.push_back({.request = entry.request.get()});
   }
 }
 

@@ -1,5 +1,5 @@
-// Scrapes on their way out, grouped by series: a request names each series once and gives it as
-// many samples as there are scrapes in the batch.
+// Entries on their way out, grouped by series: a request names each series once and gives it as many
+// samples as there are scrapes in the batch.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@
 
 #include "agent/base/string_table.h"
 #include "agent/metrics/sample.h"
+#include "agent/queue/entry.h"
 
 namespace msp {
 
@@ -21,40 +22,45 @@ struct Point {
 /// Reused from request to request, so that a steady state allocates nothing. One thread at a time.
 class Batch {
  public:
+  /// A series with its points, or a relay's request, which is never taken apart.
   struct Row {
-    const Series* series;  // owned by the batch's scrapes
-    std::uint32_t points_begin;
-    std::uint32_t points_count;
+    const Series* series = nullptr;    // owned by the batch's entries, as is the request
+    const Request* request = nullptr;  // one of the two is set
+    std::uint32_t points_begin = 0;    // of a series
+    std::uint32_t points_count = 0;
+
+    std::uint64_t samples() const { return request != nullptr ? request->samples : points_count; }
   };
 
   void clear();
 
-  /// Takes a scrape that is newer than all before it. `sequence` is its place in the buffer.
-  void add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape);
+  /// Takes an entry that is newer than all before it.
+  void add(Entry entry);
 
-  /// One row per series, its points strictly growing in time; valid until clear() or add(). Of two
-  /// samples of one series in one scrape (names that became equal when they were made UTF-8) only
-  /// the first is in it: a request with both would be refused.
+  /// One row per series, its points strictly growing in time, then one per request; valid until
+  /// clear() or add().
   std::span<const Row> rows();
   std::span<const Point> points(const Row& row) const {
     return {points_.data() + row.points_begin, row.points_count};
   }
+  /// Samples that are in no row: of two of one series at one time only the first is sent, for a
+  /// request with both would be refused. Known after rows().
+  std::size_t duplicates() const { return duplicates_; }
 
-  bool empty() const { return scrapes_.empty(); }
+  bool empty() const { return entries_.empty(); }
   std::size_t samples() const { return samples_; }
-  /// Its scrapes' places in the buffer, ascending.
-  std::span<const std::uint64_t> sequences() const { return sequences_; }
-  /// Of the scrape at `sequences()[index]`.
-  std::size_t samples_of(std::size_t index) const { return scrapes_[index]->values.size(); }
-  std::int64_t last_timestamp_ms() const { return scrapes_.back()->timestamp_ms; }
-  std::uint64_t last_sequence() const { return sequences_.back(); }
+  /// In the order of their sequences.
+  std::span<const Entry> entries() const { return entries_; }
+  std::uint64_t last_sequence() const { return entries_.back().last_sequence; }
+  /// The newest time of the stream's scrapes in here; false: there is none.
+  bool last_timestamp_of(std::string_view stream, std::int64_t& timestamp_ms) const;
 
  private:
   void group();
 
-  std::vector<std::shared_ptr<const Scrape>> scrapes_;
-  std::vector<std::uint64_t> sequences_;  // of scrapes_
+  std::vector<Entry> entries_;
   std::size_t samples_ = 0;
+  std::size_t duplicates_ = 0;
   bool grouped_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;

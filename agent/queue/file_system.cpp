@@ -70,70 +70,130 @@ class RealFile : public File {
     return static_cast<std::uint64_t>(status.st_size);
   }
 
-  Result<bool> lock() override {
-    if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno == EWOULDBLOCK) return false;
-    return system_error("lock", path_);
-  }
-
  private:
   std::string path_;
   Fd fd_;
 };
 
-class RealFileSystem : public FileSystem {
+class RealFolder : public Folder {
  public:
-  Result<std::unique_ptr<File>> open(const std::string& path, Mode mode) override {
-    const int flags = mode == Mode::write ? O_RDWR | O_CREAT : O_RDONLY;
-    Fd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0640));
-    if (!fd) return system_error("open", path);
-    return std::make_unique<RealFile>(path, std::move(fd));
+  RealFolder(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  const std::string& path() const override { return path_; }
+
+  Result<std::unique_ptr<File>> open(const std::string& name, Mode mode) override {
+    int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    flags |= mode == Mode::read ? O_RDONLY : O_RDWR | O_CREAT;
+    if (mode == Mode::create) flags |= O_EXCL;
+    Fd fd(::openat(fd_.get(), name.c_str(), flags, 0640));
+    if (!fd) return system_error("open", path_of(name));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return system_error("stat", path_of(name));
+    if (!S_ISREG(status.st_mode)) {
+      return failed(cat("cannot open ", path_of(name), ": it is not a regular file"));
+    }
+    return std::make_unique<RealFile>(path_of(name), std::move(fd));
   }
 
   Result<void> rename(const std::string& from, const std::string& to) override {
-    if (std::rename(from.c_str(), to.c_str()) != 0) return system_error("rename", from);
-    return {};
-  }
-
-  Result<void> remove(const std::string& path) override {
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error("remove", path);
-    return {};
-  }
-
-  Result<void> make_folder(const std::string& path) override {
-    if (::mkdir(path.c_str(), 0750) == 0 || errno == EEXIST) return {};
-    const auto parent_end = path.rfind('/');
-    if (errno != ENOENT || parent_end == 0 || parent_end == path.npos) {
-      return system_error("make", path);
+    if (::renameat(fd_.get(), from.c_str(), fd_.get(), to.c_str()) != 0) {
+      return system_error("rename", path_of(from));
     }
-    if (auto made = make_folder(path.substr(0, parent_end)); !made) return made;
-    if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return system_error("make", path);
     return {};
   }
 
-  Result<std::vector<Entry>> list(const std::string& folder) override {
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), ::closedir);
-    if (!dir) return system_error("list", folder);
+  Result<void> remove(const std::string& name) override {
+    if (::unlinkat(fd_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+      return system_error("remove", path_of(name));
+    }
+    return {};
+  }
+
+  Result<std::vector<Entry>> list() override {
+    // A descriptor of its own, for a DIR owns its descriptor and its position.
+    const int fd = ::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(fd >= 0 ? ::fdopendir(fd) : nullptr, ::closedir);
+    if (!dir) {
+      auto error = system_error("list", path_);
+      if (fd >= 0) ::close(fd);
+      return error;
+    }
     std::vector<Entry> entries;
     while (const auto* entry = ::readdir(dir.get())) {
       struct stat status {};
-      if (::fstatat(::dirfd(dir.get()), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
       if (!S_ISREG(status.st_mode)) continue;
       entries.push_back({entry->d_name, static_cast<std::uint64_t>(status.st_size)});
     }
     return entries;
   }
 
-  Result<void> sync_folder(const std::string& folder) override {
-    const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return system_error("sync", folder);
+  Result<void> sync() override {
+    if (::fsync(fd_.get()) != 0) return system_error("sync", path_);
     return {};
   }
 
-  Result<Space> space(const std::string& folder) override {
+  Result<Space> space() override {
     struct statvfs status {};
-    if (::statvfs(folder.c_str(), &status) != 0) return system_error("stat", folder);
+    if (::fstatvfs(fd_.get(), &status) != 0) return system_error("stat", path_);
     return Space{status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize};
+  }
+
+  Result<bool> lock() override {
+    if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno == EWOULDBLOCK) return false;
+    // NFS locks only what is open for writing, which a folder cannot be.
+    Fd file(
+        ::openat(fd_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640));
+    if (!file) return system_error("open", path_of("lock"));
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return false;
+      return system_error("lock", path_of("lock"));
+    }
+    lock_ = std::move(file);
+    return true;
+  }
+
+  Result<bool> is_at_path() const override {
+    struct stat here {};
+    struct stat there {};
+    if (::fstat(fd_.get(), &here) != 0) return system_error("stat", path_);
+    if (::stat(path_.c_str(), &there) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) return false;
+      return system_error("stat", path_);
+    }
+    return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+  }
+
+ private:
+  std::string path_of(const std::string& name) const { return path_ + "/" + name; }
+
+  std::string path_;
+  Fd fd_;
+  Fd lock_;
+};
+
+Result<void> make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0750) == 0 || errno == EEXIST) return {};
+  const auto parent_end = path.rfind('/');
+  if (errno != ENOENT || parent_end == 0 || parent_end == path.npos) {
+    return system_error("make", path);
+  }
+  if (auto made = make_folder(path.substr(0, parent_end)); !made) return made;
+  if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return system_error("make", path);
+  return {};
+}
+
+class RealFileSystem : public FileSystem {
+ public:
+  Result<std::shared_ptr<Folder>> open_folder(const std::string& path) override {
+    Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd && errno == ENOENT) {
+      if (auto made = make_folder(path); !made) return made.error();
+      fd = Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    if (!fd) return system_error("open", path);
+    return std::make_shared<RealFolder>(path, std::move(fd));
   }
 };
 

@@ -1,6 +1,9 @@
-// The calls that the buffer makes on files, as an interface, so that a test can make any of them
+// The calls that the queue makes on files, as an interface, so that a test can make any of them
 // fail, be the last one before a crash, or lose what was not synced. Every error text names the
 // path.
+//
+// A folder is opened once and used by its descriptor: what is read, written, renamed or removed
+// through it stays in that folder, whatever is mounted over its path meanwhile.
 #pragma once
 
 #include <cstddef>
@@ -31,13 +34,10 @@ class File {
   virtual Result<void> sync() = 0;
 
   virtual Result<std::uint64_t> size() const = 0;
-
-  /// Takes the file for this process until it is closed; false where another process has it
-  /// (flock(2)).
-  virtual Result<bool> lock() = 0;
 };
 
-class FileSystem {
+/// An open folder. Any thread, each call by itself. Names are of regular files in the folder itself.
+class Folder {
  public:
   struct Entry {
     std::string name;
@@ -47,28 +47,49 @@ class FileSystem {
     std::uint64_t total_bytes = 0;
     std::uint64_t free_bytes = 0;  // for an unprivileged process
   };
-  enum class Mode { read, write };  // write also reads, and creates the file (0640)
+  enum class Mode {
+    read,
+    write,   // also reads; makes the file (0640) where there is none
+    create,  // the same; an error where there is one
+  };
 
-  virtual ~FileSystem() = default;
+  virtual ~Folder() = default;
 
-  virtual Result<std::unique_ptr<File>> open(const std::string& path, Mode mode) = 0;
+  /// Where it was opened.
+  virtual const std::string& path() const = 0;
+
+  /// A file that does not exist is Error::Kind::no_data. Never waits for a FIFO or a device.
+  virtual Result<std::unique_ptr<File>> open(const std::string& name, Mode mode) = 0;
 
   /// Replaces `to`, atomically.
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
 
   /// Removing what is not there is no error.
-  virtual Result<void> remove(const std::string& path) = 0;
+  virtual Result<void> remove(const std::string& name) = 0;
 
-  /// Makes the folder and its parents (0750); an existing one is no error.
-  virtual Result<void> make_folder(const std::string& path) = 0;
+  /// The regular files, in no order.
+  virtual Result<std::vector<Entry>> list() = 0;
 
-  /// The regular files of a folder, in no order.
-  virtual Result<std::vector<Entry>> list(const std::string& folder) = 0;
+  /// Makes creations, renames and removals durable.
+  virtual Result<void> sync() = 0;
 
-  /// Makes creations, renames and removals in `folder` durable.
-  virtual Result<void> sync_folder(const std::string& folder) = 0;
+  virtual Result<Space> space() = 0;
 
-  virtual Result<Space> space(const std::string& folder) = 0;
+  /// Takes the folder for this process until it is destroyed; false where another process has it
+  /// (flock(2)). Works on a read-only file system too.
+  virtual Result<bool> lock() = 0;
+
+  /// Whether path() leads to this folder: false where another one was mounted over it, or it was
+  /// moved or removed (st_dev and st_ino). Needs no descriptor.
+  virtual Result<bool> is_at_path() const = 0;
+};
+
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  /// Makes it (0750) and its parents where they do not exist.
+  virtual Result<std::shared_ptr<Folder>> open_folder(const std::string& path) = 0;
 };
 
 /// The real one. Static storage, any thread.

@@ -3,344 +3,767 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
-#include "agent/base/clock.h"
-#include "agent/base/log.h"
 #include "agent/base/text.h"
 
 namespace msp {
-std::string_view drop_reason_name(DropReason reason) {
-  constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space",
-                                                     "memory",   "damage",  "too_large"};
-  return kNames[static_cast<std::size_t>(reason)];
+namespace {
+
+constexpr std::uint64_t kNoneIssued = std::numeric_limits<std::uint64_t>::max();
+// A log that is never empty is written anew beyond this, and twice what is in use.
+constexpr std::uint64_t kWalSlack = 64 * 1024;
+constexpr std::string_view kNotCrashSafe =
+    "; until it works again, what was just collected does not survive a crash of the agent";
+
+Notice warning(std::string text) {
+  return {Notice::Severity::warning, std::move(text)};
 }
 
-Buffer::Buffer(Options options)
+Notice information(std::string text) {
+  return {Notice::Severity::information, std::move(text)};
+}
+
+}  // namespace
+
+Queue::Queue(Options options)
     : options_(std::move(options)),
-      store_(*options_.files, options_.folder,
-             std::min<std::uint64_t>(Store::kSegmentBytes, options_.limits.bytes_max / 8)),
-      head_(*options_.files, options_.head_folder, options_.timing.retry_ns) {
-  for (const auto& name : options_.endpoints) endpoints_.emplace_back().name = name;
-}
+      clock_(*options_.clock),
+      segments_(std::min<std::uint64_t>(Segments::kSegmentBytes, options_.limits.bytes_max / 8)) {}
 
-Buffer::~Buffer() = default;
+Queue::~Queue() = default;
 
-Result<std::unique_ptr<Buffer>> Buffer::open(Options options) {
-  std::unique_ptr<Buffer> buffer(new Buffer(std::move(options)));
-  if (auto locked = buffer->lock_folder(); !locked) return locked.error();
-  buffer->recover();
-  return buffer;
-}
-
-/// A folder that cannot be written to needs no lock: nobody can use it.
-Result<void> Buffer::lock_folder() {
-  if (lock_file_) return {};
-  auto& files = *options_.files;
-  static_cast<void>(files.make_folder(options_.folder));
-  const auto path = options_.folder + "/lock";
-  auto file = files.open(path, FileSystem::Mode::write);
-  if (!file) return {};
-  const auto locked = (*file)->lock();
-  if (locked && !*locked) {
-    const auto holder = (*file)->read(0, 32).value_or("");
-    return failed(cat("buffer.path ", options_.folder, " is in use by process ", trim(holder),
-                      ": stop that agent, or give this one a buffer.path of its own"));
+Queue::OpenedFolder Queue::open_folder() const {
+  auto folder = options_.files->open_folder(options_.folder);
+  if (!folder) return {folder.error()};
+  const auto locked = (*folder)->lock();
+  if (!locked) return {locked.error()};
+  if (!*locked) {
+    std::string holder;
+    if (const auto file = (*folder)->open("lock", Folder::Mode::read)) {
+      holder = (*file)->read(0, 32).value_or("");
+    }
+    return {failed(cat("buffer.path ", options_.folder, " is in use by process ", trim(holder),
+                       ": stop that agent, or give this one a buffer.path of its own")),
+            true};
   }
-  lock_file_ = std::move(*file);
-  static_cast<void>(lock_file_->truncate(0));
-  static_cast<void>(lock_file_->write(0, cat(::getpid(), "\n")));
-  return {};
-}
-
-void Buffer::open_store() {
-  if (auto locked = lock_folder(); !locked) return on_disk_failure(locked.error());
-  if (auto opened = store_.open(); !opened) on_disk_failure(opened.error());
-}
-
-void Buffer::recover() {
-  open_store();
-  next_sequence_ = store_.last_sequence() + 1;
-  head_.recover(next_sequence_);
-  if (!head_.empty()) next_sequence_ = head_.newest().sequence + 1;
-
-  // Whatever a disk that cannot be read now holds will turn out to be older than this.
-  if (!store_.is_open()) {
-    next_sequence_ = std::max<std::uint64_t>(next_sequence_, wall_ns() / kNsPerMs);
+  if (const auto file = (*folder)->open("lock", Folder::Mode::write)) {
+    static_cast<void>((*file)->truncate(0));
+    static_cast<void>((*file)->write(0, cat(::getpid(), "\n")));
   }
-
-  auto cursors = load_cursors(*options_.files, options_.folder);
-  if (cursors) {
-    saved_ = std::move(*cursors);
-  } else if (cursors.error().kind != Error::Kind::no_data) {
-    log_warning(cat("buffer: ", cursors.error().text, "; what is kept is sent again to everyone"));
-  }
-  count_holes();
-  const auto in_store = store_.oldest();
-  const auto end = next_sequence_;
-  for (const auto& [name, saved] : saved_) next_sequence_ = std::max(next_sequence_, saved.end());
-  const auto oldest = in_store        ? in_store->summary.first_sequence
-                      : head_.empty() ? next_sequence_
-                                      : head_.scrapes().front().sequence;
-  place_cursors(in_store || !head_.empty(), oldest, end);
-  spill_wanted_ = !head_.empty();
-  progress_ = in_store.has_value();
-  trim_head(0);
+  return {std::move(folder)};
 }
 
-/// A new endpoint gets all that is kept: its name may be the mended one of an endpoint that did not
-/// work. A cursor beyond all that is kept is not one of ours, which point at what is on disk:
-/// better twice than not at all.
-void Buffer::place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end) {
-  for (auto& endpoint : endpoints_) {
-    auto& acknowledged = endpoint.acknowledged;
-    const auto saved = saved_.find(endpoint.name);
-    const bool usable = saved != saved_.end() && (!anything_kept || saved->second.next() <= end);
-    if (usable) acknowledged = saved->second;
-    if (anything_kept) acknowledged.cut(end);
-    acknowledged.skip_to(oldest);
-    endpoint.state.samples = store_.count_samples(acknowledged) + samples_in_head(acknowledged, 0);
-  }
+Result<std::unique_ptr<Queue>> Queue::open(Options options) {
+  std::unique_ptr<Queue> queue(new Queue(std::move(options)));
+  auto opened = queue->open_folder();
+  if (opened.is_in_use) return opened.folder.error();
+  std::uint64_t end = 1;
+  if (opened.folder) end = queue->take_over(*opened.folder);
+  queue->recover(end);
+  return queue;
 }
 
-/// What everyone had acknowledged before it came to disk is missing there for good reason.
-void Buffer::count_holes() {
-  for (const auto& hole : store_.holes()) {
-    holes_ += saved_.empty() || std::any_of(saved_.begin(), saved_.end(), [&](const auto& saved) {
-                return saved.second.next(hole.first) <= hole.last;
-              });
+/// Returns one past the numbers that are in use in the folder.
+std::uint64_t Queue::take_over(const std::shared_ptr<Folder>& folder) {
+  const auto retry_ns = clock_.monotonic_ns() + options_.timing.retry_ns;
+  auto taken = segments_.take_over(folder, kNoneIssued, retry_ns);
+  if (!taken) return 1;  // the spiller tries again, and tells
+  state_.damaged_records += taken->damaged_regions;
+  for (auto& text : taken->told) options_.notify(warning(cat("buffer: ", text)));
+  auto offsets = load_offsets(*folder);
+  if (offsets) {
+    saved_ = std::move(*offsets);
+    knows_consumers_ = true;
+  } else if (offsets.error().kind != Error::Kind::no_data) {
+    options_.notify(
+        warning(cat("buffer: ", offsets.error().text, "; what is kept is sent again to everyone")));
   }
+  return taken->end;
 }
 
-std::size_t Buffer::samples_in_head(const Acknowledged& acknowledged, std::uint64_t from) const {
-  std::size_t samples = 0;
-  for (const auto& waiting : head_.scrapes()) {
-    if (waiting.sequence < from || acknowledged.contains(waiting.sequence)) continue;
-    samples += waiting.scrape->values.size();
+/// `end` is one past the numbers that were found in use on disk.
+void Queue::recover(std::uint64_t end) {
+  Wal::Content content;
+  auto folder = options_.files->open_folder(options_.wal_folder);
+  auto opened = folder ? wal_.open(*folder) : Result<void>(folder.error());
+  if (!opened) {
+    on_wal_failure(opened.error());
+  } else if (auto read = wal_.read()) {
+    content = std::move(*read);
+  } else {
+    options_.notify(warning(cat("buffer: ", read.error().text, "; what it held is lost")));
   }
-  return samples;
+  state_.damaged_records += content.damaged_regions;
+  for (const auto& [name, done] : content.done) saved_[name].add_from(done, 0);
+  for (const auto& [name, offset] : saved_) end = std::max(end, offset.end());
+  const auto now_ns = clock_.monotonic_ns();
+  std::uint64_t after = 0;
+  for (auto& entry : content.entries) {
+    end = std::max(end, entry.last_sequence + 1);
+    if (entry.first_sequence <= after || segments_.is_stored(entry.first_sequence)) continue;
+    after = entry.last_sequence;
+    memory_.append(std::move(entry), now_ns);
+  }
+  // Above all numbers that are known; and above those in a folder that is mounted later, as the
+  // time of a later start nearly always is.
+  const auto wall_ms = clock_.wall_ns() / kNsPerMs;
+  first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
+  next_sequence_ = first_issued_;
+  // The numbers between were given to nothing.
+  for (auto& [name, offset] : saved_) offset.add(end, first_issued_ - 1);
+  spill_soon_ = !memory_.empty();
 }
 
-void Buffer::append(Scrape scrape) {
-  auto shared = std::make_shared<const Scrape>(std::move(scrape));
-  bool wake_disk = false;
+std::size_t Queue::add_consumer(const std::string& name, std::function<void()> on_append) {
+  std::vector<Notice> notices;
+  std::size_t number = 0;
   {
     const std::lock_guard lock(mutex_);
-    const auto sequence = next_sequence_++;
-    for (auto& endpoint : endpoints_) {
-      if (endpoint.ended) {
-        endpoint.acknowledged.add(sequence, sequence);
+    const auto find = [&](std::string_view wanted) {
+      return std::find_if(consumers_.begin(), consumers_.end(),
+                          [&](const Consumer& consumer) { return consumer.name == wanted; });
+    };
+    auto found = find(name);
+    if (found == consumers_.end()) {
+      found = find("");
+      if (found == consumers_.end()) found = consumers_.emplace(consumers_.end());
+      auto& consumer = *found;
+      consumer.name = name;
+      consumer.state = {};
+      consumer.leased.clear();
+      consumer.newest_done.clear();
+      consumer.read.clear();
+      if (const auto saved = saved_.find(name); saved != saved_.end()) {
+        consumer.done = saved->second;
+        saved_.erase(saved);
+        if (const auto lost = count_lost_at_start(consumer); lost > 0) {
+          notices.push_back(warning(cat("buffer: about ", grouped(lost), " samples for ", name,
+                                        " are lost: what was written is damaged or gone")));
+        }
+      } else if (knows_consumers_ || next_sequence_ > first_issued_) {
+        consumer.done = Offset(next_sequence_);
       } else {
-        endpoint.state.samples += shared->values.size();
+        consumer.done = Offset(0);
+      }
+      consumer.state.samples = segments_.count_samples(consumer.done);
+      for (const auto& waiting : memory_.waiting()) {
+        if (!consumer.is_done(waiting.entry)) consumer.state.samples += waiting.entry.samples();
       }
     }
-    head_.append(sequence, std::move(shared));
-    while (head_.bytes() > kHeadBytesMax && head_.scrapes().size() > 1) drop_front_of_head();
-    const auto waited_ns = head_.scrapes().back().appended_ns - head_.scrapes().front().appended_ns;
-    if (has_backlog() || waited_ns > options_.timing.spill_after_ns) {
-      wake_disk = !std::exchange(spill_wanted_, true);
+    found->ended = false;
+    found->on_append = std::move(on_append);
+    number = static_cast<std::size_t>(found - consumers_.begin());
+  }
+  notify_all(notices);
+  return number;
+}
+
+/// Numbers that were given out, that the consumer is not done with, and that are nowhere: their
+/// samples by the average. With the lock.
+std::uint64_t Queue::count_lost_at_start(Consumer& consumer) {
+  std::uint64_t known_end = 0;
+  std::uint64_t samples = 0;
+  std::uint64_t sequences = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> present;
+  for (const auto& segment : segments_.all()) {
+    present.emplace_back(segment.summary.first_sequence, segment.summary.last_sequence);
+    if (!segment.is_read) continue;
+    samples += segment.summary.samples;
+    sequences += segment.summary.last_sequence - segment.summary.first_sequence + 1;
+  }
+  for (const auto& waiting : memory_.waiting()) {
+    present.emplace_back(waiting.entry.first_sequence, waiting.entry.last_sequence);
+    samples += waiting.entry.samples();
+    sequences += waiting.entry.last_sequence - waiting.entry.first_sequence + 1;
+  }
+  std::sort(present.begin(), present.end());
+  for (const auto& [first, last] : present) known_end = std::max(known_end, last + 1);
+  const auto per_sequence = sequences > 0 ? std::max<std::uint64_t>(samples / sequences, 1) : 0;
+  std::uint64_t lost = 0;
+  auto next = consumer.done.next();
+  for (const auto& [first, last] : present) {
+    if (first > next) {
+      const auto missing = first - next - consumer.done.count(next, first - 1);
+      lost += missing * per_sequence;
+      consumer.drop(next, first - 1, missing * per_sequence, DropReason::damage);
     }
+    next = std::max(next, last + 1);
   }
-  changed_.notify_all();
-  if (wake_disk) disk_wanted_.notify_one();
+  return lost;
 }
 
-/// Whether somebody still waits for what is in the store.
-bool Buffer::has_backlog() const {
-  const auto oldest = store_.oldest();
-  return oldest && slowest() <= store_.last_sequence();
-}
-
-std::uint64_t Buffer::slowest() const {
-  std::uint64_t slowest = next_sequence_;
-  for (const auto& endpoint : endpoints_) slowest = std::min(slowest, endpoint.acknowledged.next());
-  return slowest;
-}
-
-/// Whether nobody waits for it.
-bool Buffer::is_done(std::uint64_t sequence) const {
-  return std::all_of(endpoints_.begin(), endpoints_.end(), [&](const Endpoint& endpoint) {
-    return endpoint.acknowledged.contains(sequence);
-  });
-}
-
-bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch, std::uint64_t from) {
-  batch.clear();
-  std::unique_lock lock(mutex_);
-  auto& endpoint = endpoints_[number];
-  const auto& acknowledged = endpoint.acknowledged;
-  auto next = acknowledged.next(from);
-  std::erase_if(endpoint.read, [&](const ScrapeDecoder::Decoded& stored) {
-    return stored.sequence < next || acknowledged.contains(stored.sequence);
-  });
-  for (; next < next_sequence_; next = acknowledged.next(next)) {
-    const auto scrape = find(endpoint, next, lock);
-    if (!scrape) continue;
-    if (!batch.empty() && (batch.samples() + scrape->values.size() > samples_max ||
-                           scrape->timestamp_ms <= batch.last_timestamp_ms())) {
-      break;
-    }
-    batch.add(next++, scrape);
-  }
-  return !batch.empty();
-}
-
-/// The scrape at `sequence`, which the endpoint has not acknowledged; null where it turns out not
-/// to be there, and is forgotten, or has changed places meanwhile. Gives up the lock while it reads
-/// a disk.
-Buffer::ScrapePtr Buffer::find(Endpoint& endpoint, std::uint64_t sequence,
-                               std::unique_lock<std::mutex>& lock) {
-  const auto* waiting = head_.find(sequence);
-  if (waiting != nullptr && waiting->sequence == sequence) return waiting->scrape;
-  const auto stored_until = store_.last_sequence();
-  if (sequence > stored_until) {
-    const auto after = waiting != nullptr ? waiting->sequence : next_sequence_;
-    forget(endpoint, {sequence, after - 1}, 0);
-    return nullptr;
-  }
-  const auto at = [&] {
-    const auto read =
-        std::lower_bound(endpoint.read.begin(), endpoint.read.end(), sequence,
-                         [](const auto& stored, auto s) { return stored.sequence < s; });
-    return read != endpoint.read.end() && read->sequence == sequence ? read->scrape : nullptr;
-  };
-  if (auto scrape = at()) return scrape;
-  read_from_store(endpoint, sequence, stored_until, lock);
-  return endpoint.acknowledged.contains(sequence) ? nullptr : at();
-}
-
-/// Adds to endpoint.read the first scrape from `sequence` on that the store has. What is missing
-/// before it is lost, but for what the store did not get to disk: that is in the head still.
-void Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence, std::uint64_t stored_until,
-                             std::unique_lock<std::mutex>& lock) {
-  lock.unlock();
-  auto stored = endpoint.reader.next(store_, sequence);
-  lock.lock();
-  const auto* waiting = head_.find(sequence);
-  const auto missing = [&](std::uint64_t first, std::uint64_t last) {
-    return Acknowledged::Range{first, waiting ? std::min(last, waiting->sequence - 1) : last};
-  };
-  for (const auto& lost : endpoint.reader.take_lost()) {
-    const auto range = missing(lost.first, lost.last);
-    if (range.last < range.first) continue;
-    const auto scrapes =
-        range.last - range.first + 1 - endpoint.acknowledged.count(range.first, range.last);
-    drop(endpoint, range, scrapes * lost.samples_per_scrape, DropReason::damage);
-  }
-  endpoint.damaged_told = endpoint.reader.damaged();
-  forget(endpoint, missing(sequence, stored ? stored->sequence - 1 : stored_until), 0);
-  if (!stored) return;
-  const auto after = std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->sequence,
-                                      [](const auto& read, auto s) { return read.sequence < s; });
-  if (after != endpoint.read.end() && after->sequence == stored->sequence) return;
-  endpoint.read.insert(after, std::move(*stored));
-}
-
-bool Buffer::has_fresh(const Endpoint& endpoint) const {
-  const auto& newest = head_.newest();
-  return newest.scrape && newest.sequence > endpoint.acknowledged_last &&
-         !endpoint.acknowledged.contains(newest.sequence);
-}
-
-bool Buffer::peek_newest(std::size_t number, Batch& batch) {
-  batch.clear();
-  const std::lock_guard lock(mutex_);
-  if (has_fresh(endpoints_[number])) batch.add(head_.newest().sequence, head_.newest().scrape);
-  return !batch.empty();
-}
-
-void Buffer::ack(std::size_t number, const Batch& batch) {
-  bool wake_disk = false;
+void Queue::end_consumer(std::size_t number) {
+  std::function<void()> wake;
   {
     const std::lock_guard lock(mutex_);
-    auto& endpoint = endpoints_[number];
-    const auto sequences = batch.sequences();
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      const auto sequence = sequences[i];
-      endpoint.acknowledged_last = std::max(endpoint.acknowledged_last, sequence);
-      if (endpoint.acknowledged.contains(sequence) || !endpoint.acknowledged.has_room(sequence)) {
+    consumers_[number].ended = true;
+    wake = consumers_[number].on_append;
+  }
+  if (wake) wake();
+}
+
+void Queue::remove_consumer(std::size_t number) {
+  {
+    const std::lock_guard lock(mutex_);
+    auto& consumer = consumers_[number];
+    consumer.name.clear();
+    consumer.on_append = {};
+    consumer.ended = true;
+    consumer.leased.clear();
+    consumer.read.clear();
+    consumer.done = Offset(next_sequence_);
+    consumer.state.samples = 0;
+    trim_memory();
+  }
+  wake_spiller_();
+}
+
+void Queue::append(Scrape scrape) {
+  Entry entry;
+  entry.scrape = std::make_shared<const Scrape>(std::move(scrape));
+  const auto samples = entry.samples();
+  append(std::move(entry), samples);
+}
+
+void Queue::append(Request request) {
+  Entry entry;
+  entry.request = std::make_shared<const Request>(std::move(request));
+  const auto samples = entry.samples();
+  append(std::move(entry), samples);
+}
+
+void Queue::append(Entry entry, std::uint64_t samples) {
+  std::vector<std::function<void()>> wake;
+  bool wake_spiller = false;
+  {
+    const std::lock_guard wal_lock(wal_mutex_);
+    {
+      const std::lock_guard lock(mutex_);
+      entry.first_sequence = entry.last_sequence = next_sequence_++;
+      for (auto& consumer : consumers_) {
+        if (consumer.ended) {
+          consumer.done.add(entry.first_sequence, entry.last_sequence);
+        } else {
+          consumer.state.samples += samples;
+        }
+        if (consumer.on_append) wake.push_back(consumer.on_append);
+      }
+      memory_.append(entry, clock_.monotonic_ns());
+      while (memory_.bytes() > kMemoryBytesMax && memory_.waiting().size() > 1) {
+        const auto& front = memory_.waiting().front().entry;
+        for (auto& consumer : consumers_) {
+          if (consumer.is_done(front)) continue;
+          consumer.drop(front.first_sequence, front.last_sequence, front.samples(),
+                        DropReason::memory);
+        }
+        memory_.drop_front();
+      }
+      // One that is delivered soon needs no spiller: it is woken when something has waited long.
+      const auto& timing = options_.timing;
+      const auto waited_ns =
+          memory_.waiting().back().appended_ns - memory_.waiting().front().appended_ns;
+      wake_spiller = waited_ns > timing.spill_after_ns + timing.send_every_ns || spill_soon_ ||
+                     !segments_.empty();
+    }
+    copy_to_wal(entry);
+  }
+  for (const auto& call : wake) call();
+  if (wake_spiller) wake_spiller_();
+}
+
+/// With wal_mutex_, as all below that touch the log.
+void Queue::copy_to_wal(const Entry& entry) {
+  Result<void> copied;
+  if (wal_.is_open()) {
+    copied = wal_.append(entry);
+    if (copied || wal_.is_open()) {  // or over a limit of the format: only this entry is not in it
+      tidy_wal();
+      return;
+    }
+  } else {
+    if (clock_.monotonic_ns() < wal_retry_ns_) return;
+    auto folder = options_.files->open_folder(options_.wal_folder);
+    copied = folder ? wal_.open(*folder) : Result<void>(folder.error());
+    if (copied) {
+      tidy_wal();
+      if (wal_.is_open()) {
+        if (std::exchange(wal_failed_, false)) {
+          options_.notify(information("buffer: what was just collected survives a crash again"));
+        }
+        return;
+      }
+    }
+  }
+  on_wal_failure(copied ? failed("the write-ahead log could not be written anew") : copied.error());
+}
+
+void Queue::on_wal_failure(const Error& error) {
+  wal_retry_ns_ = clock_.monotonic_ns() + options_.timing.retry_ns;
+  if (std::exchange(wal_failed_, true)) return;
+  options_.notify(warning(cat("buffer: ", error.text, kNotCrashSafe)));
+}
+
+/// Writes the log anew where most of it no longer counts.
+void Queue::tidy_wal() {
+  std::vector<Entry> entries;
+  Offsets done;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool is_new = wal_.bytes() <= kSegmentHeaderSize || wal_failed_;
+    if (!is_new && wal_.bytes() <= 2 * memory_.bytes() + kWalSlack) return;
+    for (const auto& waiting : memory_.waiting()) entries.push_back(waiting.entry);
+    for (const auto& consumer : consumers_) {
+      if (!consumer.name.empty()) done[consumer.name] = consumer.done;
+    }
+  }
+  if (auto written = wal_.rewrite(entries, done); !written) on_wal_failure(written.error());
+}
+
+bool Queue::has_waiting(std::size_t number) const {
+  const std::lock_guard lock(mutex_);
+  return consumers_[number].done.next() < next_sequence_;
+}
+
+void Queue::expect_backlog(std::size_t number) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (consumers_[number].done.next() >= next_sequence_) return;
+    spill_soon_ = true;
+  }
+  wake_spiller_();
+}
+
+bool Queue::read(std::size_t number, const Wanted& wanted, Batch& batch) {
+  batch.clear();
+  std::vector<Notice> notices;
+  {
+    std::unique_lock lock(mutex_);
+    auto& consumer = consumers_[number];
+    wanted.lane == Wanted::Lane::live ? read_live(consumer, wanted, batch)
+                                      : read_in_order(consumer, wanted, batch, lock, notices);
+    for (const auto& entry : batch.entries()) {
+      consumer.leased.emplace_back(entry.first_sequence, entry.last_sequence);
+    }
+  }
+  notify_all(notices);
+  return !batch.empty();
+}
+
+/// With the lock.
+bool Queue::is_live(const Consumer&, const MemoryQueue::Waiting& waiting,
+                    const Wanted& wanted) const {
+  if (waiting.appended_ns >= wanted.live_since_ns) return true;
+  const auto& newest = memory_.newest();
+  return std::any_of(newest.begin(), newest.end(), [&](const MemoryQueue::Waiting& other) {
+    return other.entry.last_sequence == waiting.entry.last_sequence;
+  });
+}
+
+bool Queue::read_live(Consumer& consumer, const Wanted& wanted, Batch& batch) const {
+  const auto take = [&](const Entry& entry) {
+    if (consumer.is_done(entry) || consumer.is_leased(entry)) return true;
+    const auto done = consumer.newest_done.find(entry.stream_name());
+    if (done != consumer.newest_done.end() && entry.last_sequence <= done->second) return true;
+    if (!batch.empty() && batch.samples() + entry.samples() > wanted.samples_max) return false;
+    std::int64_t last_ms = 0;
+    if (entry.scrape != nullptr && batch.last_timestamp_of(entry.stream_name(), last_ms) &&
+        entry.scrape->timestamp_ms <= last_ms) {
+      return false;
+    }
+    batch.add(entry);
+    return true;
+  };
+  // The newest of a stream that is on disk already, then what waits in memory: by sequence.
+  const auto& waiting = memory_.waiting();
+  for (const auto& newest : memory_.newest()) {
+    const bool waits =
+        !waiting.empty() && newest.entry.first_sequence >= waiting.front().entry.first_sequence;
+    if (!waits && !take(newest.entry)) return true;
+  }
+  for (const auto& candidate : waiting) {
+    if (is_live(consumer, candidate, wanted) && !take(candidate.entry)) break;
+  }
+  return !batch.empty();
+}
+
+bool Queue::read_in_order(Consumer& consumer, const Wanted& wanted, Batch& batch,
+                          std::unique_lock<std::mutex>& lock, std::vector<Notice>& notices) {
+  const bool without_live = wanted.lane == Wanted::Lane::backlog;
+  std::erase_if(consumer.read, [&](const Entry& entry) { return consumer.is_done(entry); });
+  for (auto next = consumer.done.next(); next < next_sequence_; next = consumer.done.next(next)) {
+    const auto* const waiting = memory_.find(next);
+    std::optional<Entry> entry;
+    if (waiting != nullptr && waiting->entry.first_sequence <= next) {
+      if (without_live && is_live(consumer, *waiting, wanted)) {
+        next = waiting->entry.last_sequence + 1;
         continue;
       }
-      forget(endpoint, {sequence, sequence}, batch.samples_of(i));
+      entry = waiting->entry;
+    } else {
+      const auto segment = segments_.find(next);
+      const auto in_memory = waiting != nullptr ? waiting->entry.first_sequence : next_sequence_;
+      if (!segment || segment->summary.first_sequence > next) {
+        // Nothing has these numbers.
+        const auto end = segment ? std::min(segment->summary.first_sequence, in_memory) : in_memory;
+        consumer.forget(next, end - 1, 0);
+        continue;
+      }
+      if (segment->retry_ns != 0) {  // not lost: it is tried again later
+        next = std::min(segment->summary.last_sequence + 1, in_memory);
+        continue;
+      }
+      entry = read_segment(consumer, *segment, next, lock, notices);
+      if (!entry) continue;
+      const auto& newest = memory_.newest();
+      const bool is_newest = std::any_of(newest.begin(), newest.end(), [&](const auto& other) {
+        return other.entry.last_sequence == entry->last_sequence;
+      });
+      if (without_live && is_newest) {
+        next = entry->last_sequence + 1;
+        continue;
+      }
     }
-    trim_head(0);
-    if (store_.oldest()) wake_disk = !std::exchange(progress_, true);
+    if (consumer.is_leased(*entry)) {
+      next = entry->last_sequence + 1;
+      continue;
+    }
+    std::int64_t last_ms = 0;
+    if (!batch.empty() &&
+        (batch.samples() + entry->samples() > wanted.samples_max ||
+         (entry->scrape != nullptr && batch.last_timestamp_of(entry->stream_name(), last_ms) &&
+          entry->scrape->timestamp_ms <= last_ms))) {
+      break;
+    }
+    next = entry->last_sequence + 1;
+    batch.add(std::move(*entry));
   }
-  if (wake_disk) disk_wanted_.notify_one();
+  return !batch.empty();
 }
 
-/// The endpoint will not get these scrapes from now on; `samples` of them were waiting.
-void Buffer::forget(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples) {
-  auto& state = endpoint.state;
-  endpoint.acknowledged.add(range.first, range.last);
-  state.samples -= std::min<std::size_t>(state.samples, samples);
-  if (endpoint.acknowledged.next() >= next_sequence_) state.samples = 0;
-}
-
-/// The same, and it should have got them.
-void Buffer::drop(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples,
-                  DropReason reason) {
-  forget(endpoint, range, samples);
-  endpoint.state.dropped[static_cast<std::size_t>(reason)] += samples;
-}
-
-/// Lets go of what is on disk, and of what nobody waits for.
-void Buffer::trim_head(std::uint64_t stored_until) {
-  head_.trim([&](std::uint64_t sequence) { return sequence <= stored_until || is_done(sequence); });
-  if (is_done(head_.newest().sequence)) head_.forget_newest();
-}
-
-void Buffer::drop_front_of_head() {
-  const auto& front = head_.scrapes().front();
-  for (auto& endpoint : endpoints_) {
-    if (endpoint.acknowledged.contains(front.sequence)) continue;
-    drop(endpoint, {front.sequence, front.sequence}, front.scrape->values.size(),
-         DropReason::memory);
+/// The entry of the segment that begins at `sequence`; nothing where it turns out not to be there.
+/// Then `sequence` is where to go on. Gives up the lock while it reads the disk.
+std::optional<Entry> Queue::read_segment(Consumer& consumer, const Segments::Segment& segment,
+                                         std::uint64_t& sequence,
+                                         std::unique_lock<std::mutex>& lock,
+                                         std::vector<Notice>& notices) {
+  const auto cached = [&]() -> std::optional<Entry> {
+    const auto found =
+        std::find_if(consumer.read.begin(), consumer.read.end(),
+                     [&](const Entry& entry) { return entry.last_sequence >= sequence; });
+    if (found == consumer.read.end() || found->first_sequence > sequence) return std::nullopt;
+    return *found;
+  };
+  if (auto entry = cached()) return entry;
+  lock.unlock();
+  auto read = consumer.reader.next(segment, sequence);
+  lock.lock();
+  const auto still = segments_.find(sequence);
+  const bool is_gone = !still || still->name != segment.name;
+  if (!read) {
+    if (!is_gone) {
+      segments_.set_retry(segment.name, clock_.monotonic_ns() + options_.timing.retry_ns);
+      notices.push_back(warning(cat("buffer: ", read.error().text, "; it is tried again")));
+    }
+    return std::nullopt;
   }
-  head_.drop_front();
+  std::uint64_t lost_samples = 0;
+  for (const auto& lost : consumer.reader.take_lost()) {
+    if (is_gone) continue;  // a limit has just taken it, and counted it
+    // What did not get to disk is in memory still.
+    const auto* const waiting = memory_.find(lost.first);
+    const auto last = waiting != nullptr && waiting->entry.first_sequence <= lost.last
+                          ? waiting->entry.first_sequence - 1
+                          : lost.last;
+    if (last < lost.first || last + 1 == 0) continue;
+    const auto sequences = lost.last - lost.first + 1;
+    const auto left = last - lost.first + 1 - consumer.done.count(lost.first, last);
+    const auto samples = lost.samples * left / sequences;
+    consumer.drop(lost.first, last, samples, DropReason::damage);
+    lost_samples += samples;
+    ++state_.damaged_records;
+  }
+  if (lost_samples > 0) {
+    notices.push_back(warning(cat("buffer: ", grouped(lost_samples), " samples for ", consumer.name,
+                                  " are lost, reason damage: ", segment.folder->path(), "/",
+                                  segment.name, " is not what was written; look at the disk")));
+  }
+  if (is_gone) return std::nullopt;
+  const auto& entry = *read;
+  // Numbers of the segment that it does not have were done with before it was written.
+  const auto found = entry ? entry->first_sequence : segment.summary.last_sequence + 1;
+  const auto* const waiting = memory_.find(sequence);
+  const auto end = waiting != nullptr ? std::min(found, waiting->entry.first_sequence) : found;
+  if (end > sequence) consumer.forget(sequence, end - 1, 0);
+  if (!entry) return std::nullopt;
+  const auto after = std::lower_bound(
+      consumer.read.begin(), consumer.read.end(), entry->first_sequence,
+      [](const Entry& other, std::uint64_t s) { return other.first_sequence < s; });
+  if (after == consumer.read.end() || after->first_sequence != entry->first_sequence) {
+    consumer.read.insert(after, *entry);
+  }
+  return entry->first_sequence <= sequence && !consumer.is_done(*entry) ? entry : std::nullopt;
 }
 
-void Buffer::stop() {
+void Queue::release(std::size_t number, Batch& batch) {
+  const std::lock_guard lock(mutex_);
+  auto& leased = consumers_[number].leased;
+  for (const auto& entry : batch.entries()) {
+    std::erase(leased, std::pair(entry.first_sequence, entry.last_sequence));
+  }
+  batch.clear();
+}
+
+void Queue::ack(std::size_t number, Batch& batch) {
+  bool wake_spiller = false;
+  {
+    const std::lock_guard wal_lock(wal_mutex_);
+    std::string name;
+    {
+      const std::lock_guard lock(mutex_);
+      auto& consumer = consumers_[number];
+      name = consumer.name;
+      for (const auto& entry : batch.entries()) {
+        const auto stream = entry.stream_name();
+        auto newest = consumer.newest_done.find(stream);
+        if (newest == consumer.newest_done.end()) {
+          newest = consumer.newest_done.emplace(std::string(stream), 0).first;
+        }
+        newest->second = std::max(newest->second, entry.last_sequence);
+        if (consumer.is_done(entry) || !consumer.done.has_room(entry.first_sequence)) continue;
+        consumer.forget(entry.first_sequence, entry.last_sequence, entry.samples());
+      }
+      if (consumer.done.next() >= next_sequence_) consumer.state.samples = 0;
+      trim_memory();
+      if (memory_.empty()) spill_soon_ = false;
+      wake_spiller = !segments_.empty();
+    }
+    copy_done_to_wal(name, batch);
+  }
+  release(number, batch);
+  if (wake_spiller) wake_spiller_();
+}
+
+/// What one consumer is done with, and others wait for: a crash resends only what is under way.
+void Queue::copy_done_to_wal(const std::string& consumer, const Batch& batch) {
+  if (!wal_.is_open()) return;
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  const auto put = [&] {
+    if (last == 0 || !wal_.is_open()) return;
+    if (auto put = wal_.append_done(consumer, first, last); !put) on_wal_failure(put.error());
+  };
+  for (const auto& entry : batch.entries()) {
+    if (last != 0 && entry.first_sequence == last + 1) {
+      last = entry.last_sequence;
+      continue;
+    }
+    put();
+    first = entry.first_sequence;
+    last = entry.last_sequence;
+  }
+  put();
+}
+
+/// With the lock.
+void Queue::trim_memory() {
+  memory_.trim([&](const Entry& entry) { return segments_.is_stored(entry.first_sequence); },
+               [&](const Entry& entry) {
+                 return is_done_locked(entry.first_sequence, entry.last_sequence);
+               });
+}
+
+bool Queue::is_done_locked(std::uint64_t first, std::uint64_t last) const {
+  return std::all_of(consumers_.begin(), consumers_.end(),
+                     [&](const Consumer& consumer) { return consumer.done.next(first) > last; });
+}
+
+ConsumerState Queue::state(std::size_t number) const {
+  const std::lock_guard lock(mutex_);
+  const auto& consumer = consumers_[number];
+  auto state = consumer.state;
+  const auto next = consumer.done.next();
+  if (next >= next_sequence_ || state.samples == 0) return state;
+  if (const auto segment = segments_.find(next); segment && segment->is_read) {
+    state.oldest_timestamp_ms = segment->summary.first_timestamp_ms;
+    const auto read = std::find_if(consumer.read.begin(), consumer.read.end(),
+                                   [&](const Entry& entry) { return !consumer.is_done(entry); });
+    if (segment->summary.first_sequence < next && read != consumer.read.end()) {
+      state.oldest_timestamp_ms = read->first_timestamp_ms();
+    }
+  }
+  const auto* const waiting = memory_.find(next);
+  if (waiting != nullptr &&
+      (state.oldest_timestamp_ms == 0 || waiting->entry.first_sequence <= next)) {
+    state.oldest_timestamp_ms = waiting->entry.first_timestamp_ms();
+  }
+  return state;
+}
+
+Queue::State Queue::state() const {
+  const auto totals = segments_.totals();
+  const std::lock_guard lock(mutex_);
+  auto state = state_;
+  state.bytes = totals.bytes;
+  state.segments = totals.segments;
+  return state;
+}
+
+void Queue::set_wake_spiller(std::function<void()> wake) {
+  wake_spiller_ = std::move(wake);
+}
+
+std::vector<Entry> Queue::waiting_until(std::int64_t appended_until_ns, std::size_t count) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Entry> entries;
+  for (const auto& waiting : memory_.waiting()) {
+    if (waiting.appended_ns > appended_until_ns || entries.size() == count) break;
+    entries.push_back(waiting.entry);
+  }
+  return entries;
+}
+
+std::int64_t Queue::spill_due_ns() const {
+  const std::lock_guard lock(mutex_);
+  if (memory_.empty()) return kNeverNs;
+  const auto& timing = options_.timing;
+  const bool soon = spill_soon_ || !segments_.empty();
+  return memory_.waiting().front().appended_ns + timing.spill_after_ns +
+         (soon ? 0 : timing.send_every_ns);
+}
+
+void Queue::forget_stored() {
+  const std::lock_guard lock(mutex_);
+  trim_memory();
+}
+
+bool Queue::is_done(std::uint64_t first, std::uint64_t last) const {
+  const std::lock_guard lock(mutex_);
+  return is_done_locked(first, last);
+}
+
+/// As they are now: more may come, none goes.
+std::vector<Consumer*> Queue::consumers() {
+  const std::lock_guard lock(mutex_);
+  std::vector<Consumer*> all;
+  for (auto& consumer : consumers_) all.push_back(&consumer);
+  return all;
+}
+
+/// Takes the lock when `count`, which may read a disk, has returned `samples` for what the consumer
+/// is done with now.
+template <typename Count>
+std::unique_lock<std::mutex> Queue::count_without_lock(Consumer& consumer, std::uint64_t& samples,
+                                                       Count count) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto done = consumer.done;
+    lock.unlock();
+    samples = count(done);
+    lock.lock();
+    if (done == consumer.done) return lock;
+  }
+}
+
+std::uint64_t Queue::drop_segment(const Segments::Segment& segment, DropReason reason) {
+  std::uint64_t most = 0;
+  const auto first = segment.summary.first_sequence;
+  const auto last = segment.summary.last_sequence;
+  for (auto* const consumer : consumers()) {
+    std::uint64_t samples = 0;
+    const auto lock = count_without_lock(*consumer, samples, [&](const Offset& done) {
+      return segments_.count_in_segment(segment, done);
+    });
+    consumer->drop(first, last, samples, reason);
+    most = std::max(most, samples);
+  }
+  return most;
+}
+
+void Queue::drop(const Entry& entry, DropReason reason) {
+  const std::lock_guard lock(mutex_);
+  for (auto& consumer : consumers_) {
+    if (consumer.is_done(entry)) continue;
+    consumer.drop(entry.first_sequence, entry.last_sequence, entry.samples(), reason);
+  }
+  trim_memory();
+}
+
+void Queue::take_in(const std::vector<Segments::Segment>& late, const Offsets& offsets) {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    for (const auto& segment : late) {
+      const auto first = segment.summary.first_sequence;
+      const auto last = segment.summary.last_sequence;
+      next_sequence_ = std::max(next_sequence_, last + 1);
+      for (auto& consumer : consumers_) {
+        if (consumer.name.empty()) continue;
+        const auto saved = offsets.find(consumer.name);
+        if (saved == offsets.end() && !offsets.empty()) {  // new since then
+          consumer.done.add(first, last);
+          continue;
+        }
+        consumer.done.reopen(first, last);
+        if (saved == offsets.end()) continue;
+        if (saved->second.next() > first) {
+          consumer.done.add(first, std::min(last, saved->second.next() - 1));
+        }
+        for (const auto& range : saved->second.ranges()) {
+          if (range.last < first || range.first > last) continue;
+          consumer.done.add(std::max(first, range.first), std::min(last, range.last));
+        }
+      }
+    }
   }
-  changed_.notify_all();
+  recount();
 }
 
-bool Buffer::close(std::int64_t deadline_ns) {
-  std::unique_lock lock(mutex_);
-  closing_ = true;
-  disk_wanted_.notify_one();
-  return changed_.wait_for(lock, left_until(deadline_ns), [&] { return closed_; });
-}
-
-Buffer::EndpointState Buffer::state(std::size_t number) const {
-  const std::lock_guard lock(mutex_);
-  const auto& endpoint = endpoints_[number];
-  auto state = endpoint.state;
-  const auto next = endpoint.acknowledged.next();
-  if (next >= next_sequence_) return state;
-  const auto* waiting = head_.find(next);
-  if (waiting != nullptr && waiting->sequence == next) {
-    state.oldest_timestamp_ms = waiting->scrape->timestamp_ms;
-  } else if (!endpoint.read.empty() && endpoint.read.front().sequence == next) {
-    state.oldest_timestamp_ms = endpoint.read.front().scrape->timestamp_ms;
-  } else if (const auto segment = store_.find(next)) {
-    state.oldest_timestamp_ms = segment->summary.first_timestamp_ms;
-  } else if (waiting != nullptr) {
-    state.oldest_timestamp_ms = waiting->scrape->timestamp_ms;
+void Queue::recount() {
+  for (auto* const consumer : consumers()) {
+    std::uint64_t samples = 0;
+    std::function<void()> wake;
+    {
+      const auto lock = count_without_lock(
+          *consumer, samples, [&](const Offset& done) { return segments_.count_samples(done); });
+      for (const auto& waiting : memory_.waiting()) {
+        const auto& entry = waiting.entry;
+        if (consumer->is_done(entry) || segments_.is_stored(entry.first_sequence)) continue;
+        samples += entry.samples();
+      }
+      consumer->state.samples = samples;
+      wake = consumer->on_append;
+    }
+    if (wake) wake();
   }
-  return state;
 }
 
-Buffer::State Buffer::state() const {
-  const auto totals = store_.totals();
+Offsets Queue::offsets() const {
   const std::lock_guard lock(mutex_);
-  State state{totals.bytes, totals.segments, store_.damaged() + holes_, memory_only_,
-              free_space_guard_};
-  for (const auto& endpoint : endpoints_) state.damaged_records += endpoint.damaged_told;
-  return state;
+  Offsets offsets;
+  for (const auto& consumer : consumers_) {
+    if (!consumer.name.empty()) offsets[consumer.name] = consumer.done;
+  }
+  return offsets;
+}
+
+void Queue::add_damage(std::uint64_t regions) {
+  const std::lock_guard lock(mutex_);
+  state_.damaged_records += regions;
+}
+
+void Queue::set_memory_only(bool memory_only) {
+  const std::lock_guard lock(mutex_);
+  state_.memory_only = memory_only;
+}
+
+void Queue::set_free_space_guard(bool on) {
+  const std::lock_guard lock(mutex_);
+  state_.free_space_guard = on;
+}
+
+void Queue::notify_all(const std::vector<Notice>& notices) const {
+  for (const auto& notice : notices) options_.notify(notice);
 }
 
 }  // namespace msp

@@ -1,79 +1,69 @@
 // Where samples wait until every endpoint has them.
 //
-//   append -> head (memory, and a crash-safe copy in a memory-backed file) -> store (segments on
-//   disk) -> peek, ack
+//   append -> memory (and the write-ahead log) -> spiller -> segments on disk -> read, ack
 //
-// A scrape that is delivered soon never leaves the head: no disk I/O on a good day. What still
-// waits after BufferTiming::spill_after_ns goes to the store and is synced, by the disk thread:
-// append() never waits for a disk, and a disk that hangs, is full or is gone costs nothing until
-// the head is full too (kHeadBytesMax).
+// What is delivered soon never leaves the memory: no disk I/O on a good day. What waits longer goes
+// to segments and is synced, by the spiller: append() never waits for a disk, and a disk that hangs,
+// is full or is gone costs nothing until the memory is full too (kMemoryBytesMax).
 //
-// What survives: kill -9, everything appended, where the head has its file; a restart or an orderly
-// reboot, everything; a power cut, everything but what was appended within spill_after_ns and one
-// round of the disk thread.
+// What survives: kill -9, everything appended, where the write-ahead log works; a restart or an
+// orderly reboot, everything; a power cut, everything but what was appended within
+// QueueTiming::spill_after_ns and one round of the spiller.
 //
-// A scrape leaves when all endpoints have acknowledged it, or when a limit takes it: then the
-// oldest goes first, counted for each endpoint that had not got it.
+// An entry leaves when all consumers are done with it, or when a limit takes it: then the oldest
+// goes first, counted for each consumer that had not got it.
 //
-// That append() never waits for a disk is true as long as head_folder is not on one.
+// The queue decides no order, never sleeps and writes no log: what people are to know is a Notice.
+// Wall-clock time is not used but for the age of what an earlier process left.
+//
+// That append() never waits for a disk is true as long as wal_folder is not on one.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
-#include "agent/metrics/sample.h"
-#include "agent/queue/acknowledged.h"
+#include "agent/base/clock.h"
 #include "agent/queue/batch.h"
-#include "agent/queue/cursors.h"
+#include "agent/queue/consumer.h"
 #include "agent/queue/file_system.h"
+#include "agent/queue/limits.h"
 #include "agent/queue/memory.h"
-#include "agent/queue/store.h"
-#include "agent/queue/store_reader.h"
+#include "agent/queue/notice.h"
+#include "agent/queue/offsets_file.h"
+#include "agent/queue/segments.h"
+#include "agent/queue/wal.h"
 
 namespace msp {
 
-/// Why samples were dropped before an endpoint had them.
-enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage, too_large };
-inline constexpr std::size_t kDropReasons = 6;
-std::string_view drop_reason_name(DropReason reason);
-
-struct BufferLimits {
-  std::uint64_t bytes_max = 256 << 20;                       // of the store
-  std::chrono::milliseconds age_max = std::chrono::days(7);  // of a segment's newest scrape
-  // The store leaves at least as much of its file system free: this, or 5 % of it where that is
-  // less.
-  std::uint64_t free_bytes_min = 512 << 20;
+/// Which entries a consumer wants next.
+struct Wanted {
+  enum class Lane {
+    live,     // the newest entry of each stream, and all that were appended since live_since_ns
+    backlog,  // the others
+    all,      // both, in order
+  };
+  Lane lane = Lane::all;
+  std::size_t samples_max = 0;            // one entry at least, then as many as fit
+  std::int64_t live_since_ns = kNeverNs;  // monotonic clock
 };
 
-struct BufferTiming {
-  std::int64_t spill_after_ns = 5'000'000'000;  // how long a scrape waits in the head only
-  std::int64_t rest_ns = 2'000'000'000;         // between two rounds of the disk thread
-  std::int64_t retry_ns = 10'000'000'000;       // until what failed on a disk is tried again
-};
-
-/// Any thread, unless said otherwise. Endpoints are numbered from 0.
-class Buffer {
+/// Any thread, unless said otherwise. Consumers are numbered from 0.
+class Queue {
  public:
   struct Options {
-    std::vector<std::string> endpoints;  // their names: whose cursor is whose after a restart
-    std::string folder;                  // segments, cursors, lock
-    std::string head_folder;             // of the head's file; best on a memory-backed file system
-    BufferLimits limits;
-    BufferTiming timing;
+    std::string folder;      // segments, offsets
+    std::string wal_folder;  // of the write-ahead log; best on a memory-backed file system
+    QueueLimits limits;
+    QueueTiming timing;
     FileSystem* files = &real_file_system();
-  };
-  struct EndpointState {
-    std::size_t samples = 0;                   // waiting
-    std::int64_t oldest_timestamp_ms = 0;      // of the waiting ones; 0: none
-    std::uint64_t dropped[kDropReasons] = {};  // samples, since start
+    Clock* clock = &real_clock();
+    Notify notify = [](Notice) {};
   };
   struct State {
     std::uint64_t bytes = 0;  // in segments
@@ -83,148 +73,139 @@ class Buffer {
     bool free_space_guard = false;
   };
 
-  static constexpr std::size_t kHeadBytesMax = 4 * 1024 * 1024;
-
-  /// Opens what an earlier process left. The only error is another process that uses the same
-  /// folders: contents that cannot be read are set aside and counted, a disk that cannot be used is
-  /// tried again.
-  static Result<std::unique_ptr<Buffer>> open(Options options);
-  ~Buffer();
-
-  /// One thread. Never blocks for a disk, never fails.
-  void append(Scrape scrape);
-
-  /// The number of the endpoint of that name, which gets every scrape from now on, and, where it is
-  /// new, all that is kept.
-  std::size_t add_endpoint(const std::string& name);
-
-  /// The endpoint gets no scrape from now on. What it has not acknowledged stays until it has.
-  void end_endpoint(std::size_t endpoint);
-
-  /// Nobody uses its number any more: another endpoint may get it.
-  void remove_endpoint(std::size_t endpoint);
-
-  /// Fills `batch` with the oldest scrapes that `endpoint` has not acknowledged, beginning at the
-  /// sequence `from`: at least one, then as many as fit into samples_max. It ends early where the
-  /// wall clock went back, for the samples of a series must go in time order. False, and `batch`
-  /// empty, when nothing is waiting there. One thread per endpoint; it may read a disk.
-  bool peek(std::size_t endpoint, std::size_t samples_max, Batch& batch, std::uint64_t from = 0);
-
-  /// The newest scrape, from memory. False, and `batch` empty, when `endpoint` has acknowledged it,
-  /// or an earlier process has put it on disk.
-  bool peek_newest(std::size_t endpoint, Batch& batch);
-
-  /// The endpoint is done with these scrapes and no others: delivered, or refused for good. What it
-  /// has acknowledged before, or the buffer has dropped meanwhile, does not matter. In any order;
-  /// but scrapes that make more than Acknowledged::kRangesMax holes in what waits are handed out
-  /// again by peek().
-  void ack(std::size_t endpoint, const Batch& batch);
-
-  /// Returns when something is waiting for `endpoint`, or its waits are to end. False: nothing is,
-  /// and nothing will be, for it has been ended.
-  bool wait(std::size_t endpoint);
-
-  /// Returns true as soon as peek_newest() has something for `endpoint`; false at `until_ns`
-  /// (monotonic clock), or when its waits are to end.
-  bool wait_newest(std::size_t endpoint, std::int64_t until_ns);
-
-  /// Returns at `until_ns` (monotonic clock), or when its waits are to end: to wait out a back-off.
-  void pause(std::size_t endpoint, std::int64_t until_ns);
-
-  /// Ends the waits of `endpoint` from now on: another thread is to take over; or no longer.
-  void interrupt(std::size_t endpoint, bool is_interrupted);
-
-  /// The disk thread's work: spills, syncs, applies the limits. Returns after close().
-  void run_disk();
-
-  /// One round of that work, with what was appended until then (monotonic clock): for who does
-  /// without run_disk().
-  void disk_round(std::int64_t appended_until_ns);
-
-  /// Ends all waits from now on: the agent is stopping.
-  void stop();
-
-  /// After the last append and ack: what waits goes to disk, and run_disk() returns. False where it
-  /// has not by `deadline_ns` (monotonic clock): the disk hangs.
-  bool close(std::int64_t deadline_ns);
-
-  EndpointState state(std::size_t endpoint) const;
-  State state() const;
-
- private:
-  using ScrapePtr = std::shared_ptr<const Scrape>;
-  struct Endpoint {
-    std::string name;  // empty: free for another one
-    bool ended = false;
-    bool interrupted = false;
-    Acknowledged acknowledged;            // or dropped, or lost: what will not be handed out
-    std::uint64_t acknowledged_last = 0;  // in this process, whether or not it is remembered
-    EndpointState state;
-    std::deque<ScrapeDecoder::Decoded> read;  // from the store, not acknowledged, oldest first
-    StoreReader reader;                       // of the endpoint's thread, without the lock
-    std::uint64_t damaged_told = 0;           // of reader.damaged()
+  /// An open folder that this process has locked, or why there is none.
+  struct OpenedFolder {
+    Result<std::shared_ptr<Folder>> folder;
+    bool is_in_use = false;  // by another process
   };
 
-  explicit Buffer(Options options);
-  Result<void> lock_folder();
-  void open_store();
-  void recover();
-  void count_holes();
-  void place_cursors(bool anything_kept, std::uint64_t oldest, std::uint64_t end);
-  bool has_backlog() const;
-  std::uint64_t slowest() const;
-  bool is_done(std::uint64_t sequence) const;
-  bool has_fresh(const Endpoint& endpoint) const;
-  std::size_t samples_in_head(const Acknowledged& acknowledged, std::uint64_t from) const;
-  ScrapePtr find(Endpoint& endpoint, std::uint64_t sequence, std::unique_lock<std::mutex>& lock);
-  void read_from_store(Endpoint& endpoint, std::uint64_t sequence, std::uint64_t stored_until,
-                       std::unique_lock<std::mutex>& lock);
-  void drop(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples,
-            DropReason reason);
-  void forget(Endpoint& endpoint, Acknowledged::Range range, std::uint64_t samples);
-  void drop_front_of_head();
-  void trim_head(std::uint64_t stored_until);
+  static constexpr std::size_t kMemoryBytesMax = 4 * 1024 * 1024;
 
-  // The disk thread's.
-  std::int64_t next_round_ns(std::int64_t last_round_ns) const;
-  void open_store_again();
-  std::vector<Endpoint*> endpoints();
+  /// Opens what an earlier process left. The only error is another process that uses the same
+  /// folder: contents that cannot be read are set aside and counted, a disk that cannot be used is
+  /// tried again.
+  static Result<std::unique_ptr<Queue>> open(Options options);
+  ~Queue();
+
+  // Producers. When it returns, a crash of the process can no longer take it, where the write-ahead
+  // log works.
+
+  void append(Scrape scrape);
+  void append(Request request);
+
+  // Consumers.
+
+  /// The number of the consumer of that name, which goes on where it was before. A new one gets
+  /// what is appended from now on, but all that is kept where nothing is known of any consumer.
+  /// `on_append` is called after each append, in the producer's thread.
+  std::size_t add_consumer(const std::string& name, std::function<void()> on_append = {});
+
+  /// The consumer gets no entry that is appended from now on. What it is not done with stays until
+  /// it is.
+  void end_consumer(std::size_t consumer);
+
+  /// Nobody uses its number any more: another consumer may get it.
+  void remove_consumer(std::size_t consumer);
+
+  /// Fills `batch` with entries that `consumer` is not done with, oldest first, and that are in no
+  /// other of its batches. It ends early where the time of a stream went back, for the samples of a
+  /// series must go in time order. False, and `batch` empty, when nothing of that lane waits, or
+  /// what waits cannot be read now. One thread per consumer; all but the live lane may read a disk.
+  bool read(std::size_t consumer, const Wanted& wanted, Batch& batch);
+
+  /// The consumer is done with these entries and no others: delivered, or refused for good. In any
+  /// order; but entries that would make more than Offset::kRangesMax holes are handed out again.
+  void ack(std::size_t consumer, Batch& batch);
+
+  /// The entries of `batch` may be handed out again. Empties it.
+  void release(std::size_t consumer, Batch& batch);
+
+  /// Something failed, so that what waits now will not go soon: it is kept on disk without delay.
+  void expect_backlog(std::size_t consumer);
+
+  /// Whether there are entries that the consumer is not done with.
+  bool has_waiting(std::size_t consumer) const;
+
+  ConsumerState state(std::size_t consumer) const;
+  State state() const;
+
+  // The spiller's: the other half of the queue, in its own thread (spiller.h).
+
+  Segments& segments() { return segments_; }
+  const Options& options() const { return options_; }
+  /// Opens and locks options().folder.
+  OpenedFolder open_folder() const;
+  /// Called without a lock when the spiller has something to do.
+  void set_wake_spiller(std::function<void()> wake);
+  /// What waits in memory and was appended until then, at most `count` entries, oldest first.
+  std::vector<Entry> waiting_until(std::int64_t appended_until_ns, std::size_t count) const;
+  /// When the spiller is due for what waits; kNeverNs: not before something is appended.
+  std::int64_t spill_due_ns() const;
+  /// Entries were synced into segments, or consumers are done with some: lets go of them.
+  void forget_stored();
+  /// All consumers are done with these sequences.
+  bool is_done(std::uint64_t first, std::uint64_t last) const;
+  /// Counts the samples of a segment as dropped for each consumer that is not done with them, and
+  /// marks them as done. How many that are for the consumer that had most of them.
+  std::uint64_t drop_segment(const Segments::Segment& segment, DropReason reason);
+  /// The same of an entry in memory.
+  void drop(const Entry& entry, DropReason reason);
+  /// Segments that turned up late: their sequences are handed out, but for what `offsets` says.
+  void take_in(const std::vector<Segments::Segment>& late, const Offsets& offsets);
+  /// Counts anew what waits for each consumer.
   void recount();
+  /// As they are to be saved.
+  Offsets offsets() const;
+  void add_damage(std::uint64_t regions);
+  void set_memory_only(bool memory_only);
+  void set_free_space_guard(bool on);
+  std::uint64_t first_issued() const { return first_issued_; }
+
+ private:
+  explicit Queue(Options options);
+  std::uint64_t take_over(const std::shared_ptr<Folder>& folder);
+  void recover(std::uint64_t end);
+  void append(Entry entry, std::uint64_t samples);
+  void copy_to_wal(const Entry& entry);
+  void copy_done_to_wal(const std::string& consumer, const Batch& batch);
+  void tidy_wal();
+  void on_wal_failure(const Error& error);
+  std::uint64_t count_lost_at_start(Consumer& consumer);
+  bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
+               const Wanted& wanted) const;
+  bool read_live(Consumer& consumer, const Wanted& wanted, Batch& batch) const;
+  bool read_in_order(Consumer& consumer, const Wanted& wanted, Batch& batch,
+                     std::unique_lock<std::mutex>& lock, std::vector<Notice>& notices);
+  std::optional<Entry> read_segment(Consumer& consumer, const Segments::Segment& segment,
+                                    std::uint64_t& sequence, std::unique_lock<std::mutex>& lock,
+                                    std::vector<Notice>& notices);
+  std::vector<Consumer*> consumers();
   template <typename Count>
-  std::unique_lock<std::mutex> count_without_lock(Endpoint& endpoint, std::uint64_t& samples,
+  std::unique_lock<std::mutex> count_without_lock(Consumer& consumer, std::uint64_t& samples,
                                                   Count count);
-  bool spill(std::int64_t appended_until_ns);
-  Result<void> store_scrapes(const std::vector<Head::Waiting>& due, std::uint64_t& stored_until);
-  void drop_too_large(const Head::Waiting& waiting);
-  bool make_room();
-  void apply_limits();
-  void drop_oldest_segment(DropReason reason);
-  void tell_drops(DropReason reason, std::uint64_t samples);
-  void save_progress(bool disk_works);
-  void on_disk_works();
-  void on_disk_failure(const Error& error);
+  void trim_memory();
+  bool is_done_locked(std::uint64_t first, std::uint64_t last) const;
+  void notify_all(const std::vector<Notice>& notices) const;
 
   const Options options_;
-  std::unique_ptr<File> lock_file_;
-  Store store_;
+  Clock& clock_;
+  Segments segments_;
+  std::function<void()> wake_spiller_ = [] {};
+
+  std::mutex wal_mutex_;  // before mutex_: producers take it for one append, then consumers
+  Wal wal_;
+  std::int64_t wal_retry_ns_ = 0;
+  bool wal_failed_ = false;
 
   mutable std::mutex mutex_;  // all below
-  std::condition_variable changed_;
-  std::condition_variable disk_wanted_;
-  bool stopping_ = false;
-  bool closing_ = false;
-  bool closed_ = false;
-  bool spill_wanted_ = false;  // something waits that does not go by itself
-  bool progress_ = false;      // cursors moved while there was something in the store
-  bool recount_wanted_ = false;
-  Head head_;
+  MemoryQueue memory_;
+  std::uint64_t first_issued_ = 1;  // by this process
   std::uint64_t next_sequence_ = 1;
-  std::deque<Endpoint> endpoints_;  // addresses stay
-  bool memory_only_ = false;
-  bool free_space_guard_ = false;
-  std::int64_t drop_told_ns_ = 0;
-  Cursors saved_;            // what the cursor file holds
-  std::uint64_t holes_ = 0;  // between segments, that somebody had not acknowledged
+  std::deque<Consumer> consumers_;  // addresses stay
+  Offsets saved_;                   // of the earlier process
+  bool knows_consumers_ = false;    // saved_ is the whole truth
+  bool spill_soon_ = false;         // what waits does not go by itself
+  State state_;
 };
 
 }  // namespace msp

@@ -1,5 +1,8 @@
 #include "agent/queue/segment.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "agent/base/text.h"
 #include "agent/queue/record_scanner.h"
 
@@ -9,14 +12,21 @@ namespace {
 // One scrape and its dictionary, as large as they may be, on top of a full segment.
 constexpr std::uint64_t kSegmentFileMax = 64 << 20;
 
-void extend(Summary& summary, std::uint64_t sequence, const Scrape& scrape) {
-  if (summary.scrapes++ == 0) {
-    summary.first_sequence = sequence;
-    summary.first_timestamp_ms = scrape.timestamp_ms;
+void extend(Summary& summary, std::set<std::string, std::less<>>& streams, const Entry& entry) {
+  if (summary.entries() == 0) {
+    summary.first_sequence = entry.first_sequence;
+    summary.first_timestamp_ms = entry.first_timestamp_ms();
+    summary.last_timestamp_ms = entry.last_timestamp_ms();
   }
-  summary.last_sequence = sequence;
-  summary.last_timestamp_ms = scrape.timestamp_ms;
-  summary.samples += scrape.values.size();
+  ++(entry.scrape ? summary.scrapes : summary.requests);
+  summary.last_sequence = entry.last_sequence;
+  summary.first_timestamp_ms = std::min(summary.first_timestamp_ms, entry.first_timestamp_ms());
+  summary.last_timestamp_ms = std::max(summary.last_timestamp_ms, entry.last_timestamp_ms());
+  summary.samples += entry.samples();
+  if (streams.find(entry.stream_name()) == streams.end()) {
+    streams.emplace(entry.stream_name());
+    ++summary.streams;
+  }
 }
 
 /// For a segment without a summary: what can be decoded is what there is.
@@ -24,14 +34,20 @@ FoundSegment scan(std::string_view content) {
   FoundSegment found;
   RecordScanner scanner(content, kSegmentHeaderSize);
   ScrapeDecoder decoder;
+  std::set<std::string, std::less<>> streams;
   while (const auto record = scanner.next()) {
     ScrapeDecoder::Decoded decoded;
-    if (decoder.feed(*record, &decoded) != ScrapeDecoder::Outcome::scrape) continue;
-    extend(found.summary, decoded.sequence, *decoded.scrape);
+    const auto outcome = decoder.feed(*record, &decoded);
+    if (outcome != ScrapeDecoder::Outcome::scrape && outcome != ScrapeDecoder::Outcome::request) {
+      continue;
+    }
+    extend(found.summary, streams,
+           {decoded.first_sequence, decoded.last_sequence, std::move(decoded.scrape),
+            std::move(decoded.request)});
   }
   found.bytes = scanner.good_end();
   found.damaged_regions = scanner.damaged_regions();
-  if (found.summary.scrapes > 0) found.state = FoundSegment::State::good;
+  if (found.summary.entries() > 0) found.state = FoundSegment::State::good;
   return found;
 }
 
@@ -42,29 +58,37 @@ SegmentWriter::SegmentWriter(std::unique_ptr<File> file, std::uint64_t first_seq
   summary_.first_sequence = first_sequence;
 }
 
-Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(FileSystem& files,
-                                                             const std::string& path,
+Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(Folder& folder,
+                                                             const std::string& name,
+                                                             Folder::Mode mode,
                                                              std::uint64_t first_sequence) {
-  auto file = files.open(path, FileSystem::Mode::write);
+  auto file = folder.open(name, mode);
   if (!file) return file.error();
-  if (const auto done = (*file)->truncate(0); !done) return done.error();
   const auto header = make_segment_header(first_sequence);
-  if (const auto done = (*file)->write(0, header); !done) return done.error();
+  auto done = (*file)->truncate(0);
+  if (done) done = (*file)->write(0, header);
+  if (!done) {
+    static_cast<void>(folder.remove(name));  // it was made here
+    return done.error();
+  }
   std::unique_ptr<SegmentWriter> writer(new SegmentWriter(std::move(*file), first_sequence));
   writer->bytes_ = header.size();
   return writer;
 }
 
-Result<void> SegmentWriter::append(std::uint64_t sequence, const Scrape& scrape) {
+Result<void> SegmentWriter::append(const Entry& entry) {
   records_.clear();
-  if (auto encoded = encoder_.encode(sequence, scrape, records_); !encoded) return encoded;
+  const auto encoded = entry.scrape ? encoder_.encode(entry.first_sequence, *entry.scrape, records_)
+                                    : encoder_.encode(entry.first_sequence, entry.last_sequence,
+                                                      *entry.request, records_);
+  if (!encoded) return encoded.error();
   if (auto written = file_->write(bytes_, records_); !written) {
     // A reader copes with a torn tail, so it does no harm if this fails as well.
     static_cast<void>(file_->truncate(bytes_));
     return written;
   }
   bytes_ += records_.size();
-  extend(summary_, sequence, scrape);
+  extend(summary_, streams_, entry);
   return {};
 }
 
@@ -88,10 +112,13 @@ Result<FoundSegment> inspect_segment(const File& file) {
   if (header.state == SegmentHeader::State::newer_version) {
     return FoundSegment{.state = FoundSegment::State::newer_version, .summary = {}, .bytes = *size};
   }
+  if (header.state == SegmentHeader::State::older_version) {
+    return FoundSegment{.state = FoundSegment::State::older_version, .summary = {}, .bytes = *size};
+  }
   if (*size >= kSegmentHeaderSize + kSummarySize) {
     const auto end = file.read(*size - kSummarySize, kSummarySize);
     if (!end) return end.error();
-    if (const auto summary = summary_at_end(*end); summary && summary->scrapes > 0) {
+    if (const auto summary = summary_at_end(*end); summary && summary->entries() > 0) {
       return FoundSegment{FoundSegment::State::good, *summary, *size, 0};
     }
   }
@@ -104,15 +131,15 @@ Result<FoundSegment> inspect_segment(const File& file) {
   return found;
 }
 
-Result<std::vector<ScrapeHead>> scrapes_in(const File& file, std::uint64_t bytes) {
+Result<std::vector<EntryHead>> entries_in(const File& file, std::uint64_t bytes) {
   const auto content = file.read(0, bytes);
   if (!content) return content.error();
-  std::vector<ScrapeHead> scrapes;
+  std::vector<EntryHead> entries;
   RecordScanner scanner(*content, kSegmentHeaderSize);
   while (const auto record = scanner.next()) {
-    if (const auto head = scrape_head(*record)) scrapes.push_back(*head);
+    if (const auto head = entry_head(*record)) entries.push_back(*head);
   }
-  return scrapes;
+  return entries;
 }
 
 }  // namespace msp

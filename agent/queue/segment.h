@@ -1,28 +1,31 @@
-// One file of the store: written at its end, read from its start (format.h says what is in it).
+// One file of the queue on disk: written at its end, read from its start (FORMAT.md has the bytes).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "agent/metrics/sample.h"
+#include "agent/queue/entry.h"
 #include "agent/queue/file_system.h"
 #include "agent/queue/format.h"
 #include "agent/queue/scrape_codec.h"
 
 namespace msp {
 
-/// Appends scrapes to a new file. Whatever fails, the file ends behind a whole record or is known
+/// Appends entries to a new file. Whatever fails, the file ends behind a whole record or is known
 /// to be torn.
 class SegmentWriter {
  public:
-  /// Writes the header. An error leaves at most an empty file.
-  static Result<std::unique_ptr<SegmentWriter>> create(FileSystem& files, const std::string& path,
+  /// Writes the header. After an error there is no file that was not there before. `mode` is create,
+  /// or write to replace a file of the same name.
+  static Result<std::unique_ptr<SegmentWriter>> create(Folder& folder, const std::string& name,
+                                                       Folder::Mode mode,
                                                        std::uint64_t first_sequence);
 
-  /// After an error the scrape is not in the segment, and the segment takes no more.
-  Result<void> append(std::uint64_t sequence, const Scrape& scrape);
+  /// After an error the entry is not in the segment, and the segment takes no more.
+  Result<void> append(const Entry& entry);
 
   /// Writes the summary: the segment is full. An error leaves a segment without one, which is as
   /// good to read.
@@ -39,15 +42,17 @@ class SegmentWriter {
   ScrapeEncoder encoder_;
   std::string records_;  // kept for its capacity
   Summary summary_;
-  std::uint64_t bytes_ = 0;  // up to the end of the last whole record
+  std::set<std::string, std::less<>> streams_;  // names
+  std::uint64_t bytes_ = 0;                     // up to the end of the last whole record
 };
 
 /// What a file holds that an earlier process wrote.
 struct FoundSegment {
   enum class State {
     good,
+    older_version,  // of a development build
     newer_version,  // another version of the agent will want it: not ours to touch
-    unreadable,     // not one good scrape in it
+    unreadable,     // not one good entry in it
   };
   State state = State::unreadable;
   Summary summary;
@@ -58,7 +63,7 @@ struct FoundSegment {
 /// Looks at header and summary, and reads all of it only where there is no summary.
 Result<FoundSegment> inspect_segment(const File& file);
 
-/// The scrapes whose records are good in the first `bytes` of `file`.
-Result<std::vector<ScrapeHead>> scrapes_in(const File& file, std::uint64_t bytes);
+/// The entries whose records are good in the first `bytes` of `file`.
+Result<std::vector<EntryHead>> entries_in(const File& file, std::uint64_t bytes);
 
 }  // namespace msp

@@ -1,11 +1,11 @@
-#include "agent/queue/acknowledged.h"
+#include "agent/queue/offset.h"
 
 #include <algorithm>
 
 namespace msp {
 namespace {
 
-using Range = Acknowledged::Range;
+using Range = Offset::Range;
 
 /// The first range that ends at `sequence` or later.
 template <typename Ranges>
@@ -16,13 +16,13 @@ auto find(Ranges& ranges, std::uint64_t sequence) {
 
 }  // namespace
 
-std::uint64_t Acknowledged::next(std::uint64_t from) const {
+std::uint64_t Offset::next(std::uint64_t from) const {
   if (from <= next_) return next_;
   const auto range = find(ranges_, from);
   return range != ranges_.end() && range->first <= from ? range->last + 1 : from;
 }
 
-std::uint64_t Acknowledged::count(std::uint64_t first, std::uint64_t last) const {
+std::uint64_t Offset::count(std::uint64_t first, std::uint64_t last) const {
   std::uint64_t count = 0;
   if (first < next_) count = std::min(next_, last + 1) - first;
   for (auto range = find(ranges_, first); range != ranges_.end() && range->first <= last; ++range) {
@@ -31,13 +31,13 @@ std::uint64_t Acknowledged::count(std::uint64_t first, std::uint64_t last) const
   return count;
 }
 
-bool Acknowledged::has_room(std::uint64_t sequence) const {
+bool Offset::has_room(std::uint64_t sequence) const {
   if (ranges_.size() < kRangesMax || sequence <= next_) return true;
   const auto range = find(ranges_, sequence - 1);
   return range != ranges_.end() && range->first <= sequence + 1;
 }
 
-std::uint64_t Acknowledged::add(std::uint64_t first, std::uint64_t last) {
+std::uint64_t Offset::add(std::uint64_t first, std::uint64_t last) {
   if (last < first || last < next_) return 0;
   const auto added = last - first + 1 - count(first, last);
   first = std::max(first, next_);
@@ -56,16 +56,28 @@ std::uint64_t Acknowledged::add(std::uint64_t first, std::uint64_t last) {
   return added;
 }
 
-void Acknowledged::add_from(const Acknowledged& other, std::uint64_t from) {
+void Offset::add_from(const Offset& other, std::uint64_t from) {
   if (from < other.next_) add(from, other.next_ - 1);
   for (const auto& range : other.ranges_) add(std::max(range.first, from), range.last);
 }
 
-void Acknowledged::skip_to(std::uint64_t next) {
+void Offset::reopen(std::uint64_t first, std::uint64_t last) {
+  if (last < first) return;
+  Offset result(std::min(next_, first));
+  const auto add_outside = [&](std::uint64_t from, std::uint64_t to) {
+    if (from < first) result.add(from, std::min(to, first - 1));
+    if (to > last) result.add(std::max(from, last + 1), to);
+  };
+  if (next_ > 0) add_outside(0, next_ - 1);
+  for (const auto& range : ranges_) add_outside(range.first, range.last);
+  *this = std::move(result);
+}
+
+void Offset::skip_to(std::uint64_t next) {
   if (next > next_) add(next_, next - 1);
 }
 
-void Acknowledged::cut(std::uint64_t end) {
+void Offset::cut(std::uint64_t end) {
   next_ = std::min(next_, end);
   while (!ranges_.empty() && ranges_.back().first >= end) ranges_.pop_back();
   if (!ranges_.empty()) ranges_.back().last = std::min(ranges_.back().last, end - 1);

@@ -1,4 +1,4 @@
-#include "agent/queue/cursors.h"
+#include "agent/queue/offsets_file.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -10,25 +10,16 @@
 namespace msp {
 namespace {
 
-constexpr std::string_view kFirstLine = "msp-agent cursors ";
-constexpr unsigned kVersion = 2;
+const std::string kName = "offsets";
+constexpr std::string_view kFirstLine = "msp-agent offsets ";
+constexpr unsigned kVersion = 1;
 constexpr std::string_view kChecksum = "checksum ";
 constexpr std::size_t kFileBytesMax = 1 << 20;
-
-std::string path_of(const std::string& folder) {
-  return folder + "/cursors";
-}
 
 std::string checksum_of(std::string_view lines) {
   ContentHash hash;
   hash.add(lines);
   return cat(hash.value());
-}
-
-std::string text_of(const Acknowledged& acknowledged) {
-  auto text = cat(acknowledged.next());
-  for (const auto& range : acknowledged.ranges()) text += cat(",", range.first, "-", range.last);
-  return text;
 }
 
 /// The text up to `delimiter`, taken off `rest` with it.
@@ -39,10 +30,10 @@ std::string_view take_until(std::string_view& rest, char delimiter) {
   return part;
 }
 
-std::optional<Acknowledged> parse(std::string_view text) {
+std::optional<Offset> parse(std::string_view text) {
   const auto next = parse_number<std::uint64_t>(take_until(text, ','));
   if (!next) return std::nullopt;
-  Acknowledged acknowledged(*next);
+  Offset acknowledged(*next);
   while (!text.empty()) {
     auto range = take_until(text, ',');
     const auto first = parse_number<std::uint64_t>(take_until(range, '-'));
@@ -55,14 +46,19 @@ std::optional<Acknowledged> parse(std::string_view text) {
 
 }  // namespace
 
-Result<Cursors> load_cursors(FileSystem& files, const std::string& folder) {
-  const auto path = path_of(folder);
-  const auto file = files.open(path, FileSystem::Mode::read);
+std::string offset_text(const Offset& offset) {
+  auto text = cat(offset.next());
+  for (const auto& range : offset.ranges()) text += cat(",", range.first, "-", range.last);
+  return text;
+}
+
+Result<Offsets> load_offsets(Folder& folder) {
+  const auto file = folder.open(kName, Folder::Mode::read);
   if (!file) return file.error();
   const auto content = (*file)->read(0, kFileBytesMax);
   if (!content) return content.error();
 
-  const auto damaged = failed(cat(path, ": damaged"));
+  const auto damaged = failed(cat(folder.path(), "/", kName, ": damaged"));
   const auto end = content->rfind(kChecksum);
   if (end == std::string::npos) return damaged;
   auto rest = std::string_view(*content).substr(0, end);
@@ -73,36 +69,34 @@ Result<Cursors> load_cursors(FileSystem& files, const std::string& folder) {
                            : std::nullopt;
   if (!version || *version == 0) return damaged;
   if (*version > kVersion) {
-    static_cast<void>(files.rename(path, path + ".newer"));
-    return failed(cat(path, ": of a newer version, set aside as ", path, ".newer"));
+    static_cast<void>(folder.rename(kName, cat(kName, ".newer")));
+    return failed(
+        cat(folder.path(), "/", kName, ": of a newer version, set aside as ", kName, ".newer"));
   }
-  Cursors cursors;
+  Offsets offsets;
   while (const auto line = next_line(rest)) {
     auto name = *line;
-    const auto acknowledged = parse(take_until(name, ' '));
-    if (!acknowledged || name.empty()) return damaged;
-    cursors[std::string(name)] = *acknowledged;
+    const auto offset = parse(take_until(name, ' '));
+    if (!offset || name.empty()) return damaged;
+    offsets[std::string(name)] = *offset;
   }
-  return cursors;
+  return offsets;
 }
 
-Result<void> save_cursors(FileSystem& files, const std::string& folder, const Cursors& cursors) {
+Result<void> save_offsets(Folder& folder, const Offsets& offsets) {
   auto content = cat(kFirstLine, kVersion, "\n");
-  for (const auto& [name, acknowledged] : cursors) {
-    content += cat(text_of(acknowledged), " ", name, "\n");
-  }
+  for (const auto& [name, offset] : offsets) content += cat(offset_text(offset), " ", name, "\n");
   content += cat(kChecksum, checksum_of(content), "\n");
 
-  const auto path = path_of(folder);
-  const auto temporary = path + ".new";
+  const auto temporary = cat(kName, ".new");
   {
-    const auto file = files.open(temporary, FileSystem::Mode::write);
+    const auto file = folder.open(temporary, Folder::Mode::write);
     if (!file) return file.error();
     if (auto done = (*file)->truncate(0); !done) return done;
     if (auto done = (*file)->write(0, content); !done) return done;
     if (auto done = (*file)->sync(); !done) return done;
   }
-  return files.rename(temporary, path);
+  return folder.rename(temporary, kName);
 }
 
 }  // namespace msp

@@ -1,5 +1,5 @@
-// Which scrapes one endpoint is done with: all before a cursor, and ranges beyond it. While a
-// backlog drains from its old end the newest scrapes are delivered beside it; each success makes
+// What one consumer is done with: all entries before a cursor, and ranges beyond it. While a
+// backlog drains from its old end the newest entries are delivered beside it; each success makes
 // the range at the end longer, until the cursor gets there and the two are one.
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace msp {
 
 /// A value; not for several threads at once.
-class Acknowledged {
+class Offset {
  public:
   struct Range {
     std::uint64_t first;
@@ -20,10 +20,10 @@ class Acknowledged {
 
   /// How many ranges there may be before has_room() says no. What is not remembered is sent a
   /// second time, with the same timestamps and values.
-  static constexpr std::size_t kRangesMax = 64;
+  static constexpr std::size_t kRangesMax = 256;
 
   /// Done with all before `next`.
-  explicit Acknowledged(std::uint64_t next = 0) : next_(next) {}
+  explicit Offset(std::uint64_t next = 0) : next_(next) {}
 
   /// The first sequence that is not in here.
   std::uint64_t next() const { return next_; }
@@ -43,13 +43,15 @@ class Acknowledged {
   /// Returns how many of them are new. `last` is below 2^64 - 1.
   std::uint64_t add(std::uint64_t first, std::uint64_t last);
   /// What `other` has from `from` on.
-  void add_from(const Acknowledged& other, std::uint64_t from);
+  void add_from(const Offset& other, std::uint64_t from);
+  /// Forgets that `first` to `last` are in here: entries of that range turned up late.
+  void reopen(std::uint64_t first, std::uint64_t last);
   /// All before `next`.
   void skip_to(std::uint64_t next);
   /// Forgets all from `end` on.
   void cut(std::uint64_t end);
 
-  friend bool operator==(const Acknowledged&, const Acknowledged&) = default;
+  friend bool operator==(const Offset&, const Offset&) = default;
 
  private:
   std::uint64_t next_;

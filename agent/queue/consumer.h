@@ -1,0 +1,50 @@
+// One consumer of the queue: an endpoint's place in it. Part of the queue (queue.h), which holds its
+// lock around all of this but the reader.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/queue/batch.h"
+#include "agent/queue/limits.h"
+#include "agent/queue/offset.h"
+#include "agent/queue/segment_reader.h"
+
+namespace msp {
+
+struct ConsumerState {
+  std::size_t samples = 0;                   // waiting
+  std::int64_t oldest_timestamp_ms = 0;      // of the waiting ones; 0: none
+  std::uint64_t dropped[kDropReasons] = {};  // samples, since start
+};
+
+struct Consumer {
+  std::string name;  // empty: free for another one
+  std::function<void()> on_append;
+  bool ended = false;
+  Offset done;  // or dropped, or lost: what will not be handed out
+  ConsumerState state;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> leased;    // sequences in its batches
+  std::map<std::string, std::uint64_t, std::less<>> newest_done;  // by stream: the last sequence
+                                                                  // acked, remembered or not
+  std::deque<Entry> read;  // from segments, not done with, oldest first
+  SegmentReader reader;    // of the consumer's thread, without the lock
+
+  bool is_leased(const Entry& entry) const;
+  /// Done with all of it.
+  bool is_done(const Entry& entry) const {
+    return done.next(entry.first_sequence) > entry.last_sequence;
+  }
+  /// Will not get these sequences from now on; `samples` of them were waiting.
+  void forget(std::uint64_t first, std::uint64_t last, std::uint64_t samples);
+  /// The same, and it should have got them.
+  void drop(std::uint64_t first, std::uint64_t last, std::uint64_t samples, DropReason reason);
+};
+
+}  // namespace msp
