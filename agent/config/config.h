@@ -33,7 +33,8 @@ struct TlsConfig {
 };
 
 struct EndpointConfig {
-  std::string url;  // http or https, host, no user:password
+  std::string label;  // the key `name`: who it is when its url changes; empty: its url
+  std::string url;    // http or https, host, no user:password
   Protocol protocol = Protocol::automatic;
   Order order = Order::automatic;
   std::uint64_t catch_up_rate = 100'000;  // samples a second of a backlog; 0: unlimited
@@ -47,6 +48,7 @@ struct EndpointConfig {
   std::string proxy_url;  // empty: none; may hold user:password, so never show it
   std::string no_proxy;   // what goes past it: "internal.example,10.0.0.0/8"; "*": everything
   std::chrono::milliseconds timeout{10'000};
+  std::chrono::milliseconds send_every{0};  // of live samples; 0: the interval
 
   /// The order, where it is given or follows from the protocol: VictoriaMetrics takes samples in
   /// any, Prometheus need not.

@@ -22,6 +22,7 @@ class EndpointReader {
       : section_(std::move(section)), findings_(findings), inline_secrets_(inline_secrets) {}
 
   EndpointConfig read() {
+    read_name();
     read_url();
     read_protocol();
     read_catch_up_rate();
@@ -33,11 +34,25 @@ class EndpointReader {
     read_no_proxy();
     section_.read("timeout", {100ms, 5min, "a duration from 100ms to 5m, such as 10s"},
                   out_.timeout);
+    section_.read("send_every", {1s, 1h, "a duration from the interval to 1h, such as 60s"},
+                  out_.send_every);
     section_.finish();
     return std::move(out_);
   }
 
  private:
+  void read_name() {
+    constexpr std::string_view kAccepted = "a name of up to 64 letters, digits, '.', '_' and '-'";
+    const auto name = section_.text("name", kAccepted);
+    if (!name) return;
+    const bool is_good = !name->text.empty() && name->text.size() <= 64 &&
+                         name->text.find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+                             std::string::npos;
+    if (!is_good) return section_.reject("name", shown(name->text), kAccepted);
+    out_.label = name->text;
+  }
+
   void read_url() {
     const auto url = section_.text("url", kUrlAccepted);
     if (!url) {

@@ -35,9 +35,11 @@ std::string why_not(Wire wire, const HttpAnswer& answer) {
 
 }  // namespace
 
-RemoteWriteClient::RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats)
+RemoteWriteClient::RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats,
+                                     Clock& clock)
     : post_(std::move(post)),
       stats_(stats),
+      clock_(clock),
       protocol_(protocol),
       samples_max_(FlowControl::kSamplesMax) {
   stats_.protocol = wire_name(protocol_.in_use()).data();
@@ -54,12 +56,22 @@ RemoteWriteClient::Report RemoteWriteClient::send_next(Splitter& shipment) {
 
 RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t rows_begin,
                                                     std::size_t rows_end, Wire wire) {
-  const auto now_ns = monotonic_ns();
+  const auto now_ns = clock_.monotonic_ns();
+  // What a relay received is a message of 1.0.
+  if (wire == Wire::prometheus_2_0 && batch.rows()[rows_begin].request != nullptr) {
+    wire = Wire::prometheus_1_0;
+  }
   auto part = encoder_.encode(batch, rows_begin, rows_end, wire, size_.raw_max(now_ns));
   auto answer = post_(part.body, wire_headers(wire));
   ++stats_.requests;
   stats_.bytes_sent += part.body.size();
   part.body = {};
+  if (part.unreadable_samples > 0) {
+    stats_.samples_rejected += part.unreadable_samples;
+    log_error(cat(grouped(part.unreadable_samples), " samples for ", stats_.name,
+                  " are lost: the message of a relayed request cannot be decompressed; look at ",
+                  "the memory and the disk of this host"));
+  }
   auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
   // A server that does not know 2.0 may take its message for an empty one of 1.0.
   const bool stored = wire != Wire::prometheus_2_0 || answer.written_header;
@@ -71,7 +83,7 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
 /// servers answer 400 to both, a bad encoding and a bad sample.
 RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_t rows_begin,
                                                         std::size_t rows_end, bool whole) {
-  auto first = post(batch, rows_begin, rows_end, protocol_.wire(monotonic_ns()));
+  auto first = post(batch, rows_begin, rows_end, protocol_.wire(clock_.monotonic_ns()));
   const bool doubtful =
       first.action == Action::not_understood || (whole && first.action == Action::refused);
   const auto other = doubtful ? protocol_.other_than(first.wire) : std::nullopt;
@@ -82,7 +94,7 @@ RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_
         (result.action == Action::refused || result.action == Action::not_understood);
     return both_refused ? first : result;
   }
-  if (protocol_.accepted(result.wire, monotonic_ns())) {
+  if (protocol_.accepted(result.wire, clock_.monotonic_ns())) {
     takes_any_order_.reset();
     stats_.protocol = wire_name(result.wire).data();
     log_info(cat(stats_.name, " gets ", wire_name(result.wire), " from now on",
@@ -116,7 +128,7 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
       break;
     case Action::too_large:
       if (rows_end - front.rows_begin > 1) {
-        size_.too_large(sent.part.raw_bytes, monotonic_ns());
+        size_.too_large(sent.part.raw_bytes, clock_.monotonic_ns());
       } else {
         shipment.row_too_large();
       }
@@ -134,25 +146,28 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
   return report;
 }
 
-/// In doubt it does not: then nothing is lost.
+/// An answer that says nothing about order (a 503, a time-out) leaves the question open.
 void RemoteWriteClient::ask_for_order(Batch& batch) {
-  const auto now_ms = wall_ns() / kNsPerMs;
-  const auto accepts = [&](std::int64_t timestamp_ms) {
+  const auto now_ms = clock_.wall_ns() / kNsPerMs;
+  for (const auto timestamp_ms : {now_ms, now_ms - kNsPerSecond / kNsPerMs}) {
     auto sample = probe_for(batch, timestamp_ms);
-    return post(sample, 0, 1, protocol_.in_use()).action == Action::delivered;
-  };
-  takes_any_order_ = accepts(now_ms) && accepts(now_ms - kNsPerSecond / kNsPerMs);
-  if (*takes_any_order_) return;
-  log_info(cat(stats_.name,
-               " takes no sample that is older than one it has: what was kept in an outage goes "
-               "there before what is new"));
+    const auto action = post(sample, 0, 1, protocol_.in_use()).action;
+    if (action == Action::delivered) continue;
+    if (action == Action::try_again || action == Action::fix_configuration) return;
+    takes_any_order_ = false;
+    log_info(cat(stats_.name,
+                 " takes no sample that is older than one it has: what was kept in an outage goes "
+                 "there before what is new"));
+    return;
+  }
+  takes_any_order_ = true;
 }
 
 /// Where nothing is accepted, there are quicker ways than to the last sample.
 void RemoteWriteClient::on_refused(Splitter& shipment, Report& report) {
   const auto tries_max = refused_whole_ ? kFruitlessTriesAfterWholeMax : kFruitlessTriesMax;
   if (shipment.wants_probe() || shipment.fruitless_tries() < tries_max) return;
-  if (shipment.batch().sequences().size() > 1) {
+  if (shipment.batch().entries().size() > 1) {
     samples_max_ = shipment.batch().samples() / 2;
     report.outcome = Outcome::fewer_scrapes;
   } else if (refused_whole_) {
@@ -161,7 +176,7 @@ void RemoteWriteClient::on_refused(Splitter& shipment, Report& report) {
 }
 
 RemoteWriteClient::Report RemoteWriteClient::probe(Splitter& shipment) {
-  auto batch = probe_for(shipment.batch(), wall_ns() / kNsPerMs);
+  auto batch = probe_for(shipment.batch(), clock_.wall_ns() / kNsPerMs);
   auto sent = exchange(batch, 0, 1, true);
   Report report;
   switch (sent.action) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/delivery/answer_rules.h"
 #include "agent/delivery/encode/encode.h"
 #include "agent/delivery/protocol.h"
@@ -40,8 +41,9 @@ class RemoteWriteClient {
     std::string_view advice;  // to an operator, with hold
   };
 
-  /// `stats` outlives the courier; it counts there what it sends.
-  RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats);
+  /// `stats` and `clock` outlive the client; it counts there what it sends.
+  RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats,
+                    Clock& clock = real_clock());
 
   /// Sends the next piece of what is left of `shipment`, which is not done.
   Report send_next(Splitter& shipment);
@@ -84,6 +86,7 @@ class RemoteWriteClient {
 
   const Post post_;
   EndpointStats& stats_;
+  Clock& clock_;
   ProtocolChoice protocol_;
   SizeLimit size_;
   Encoder encoder_;

@@ -1,159 +1,262 @@
 #include "agent/delivery/delivery.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <atomic>
-#include <memory>
+#include <condition_variable>
 #include <mutex>
 #include <utility>
 
-#include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/stop_token.h"
 #include "agent/base/text.h"
-#include "agent/delivery/sender.h"
+#include "agent/base/thread.h"
+#include "agent/queue/format.h"
 
 namespace msp {
 namespace {
 
-// Of the 5 s in which a stop must end: for the network, then for the disk.
-constexpr std::int64_t kFlushMaxNs = 3 * kNsPerSecond;
-constexpr std::int64_t kCloseMaxNs = 1 * kNsPerSecond;
+// For a thread to come back from what its deadline has ended.
+constexpr std::int64_t kGraceNs = 500 * kNsPerMs;
+
+/// Ends a wait of one thread. Shared with the queue, which may call it for a moment longer than the
+/// thread is there.
+struct Wakeup {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_wanted = false;
+
+  void wake() {
+    {
+      const std::lock_guard lock(mutex);
+      is_wanted = true;
+    }
+    changed.notify_one();
+  }
+};
 
 }  // namespace
 
 /// One endpoint's thread. A changed configuration gets a new Sender in the same thread, so that
-/// there are never two for one place in the buffer.
+/// there are never two for one place in the queue.
 class Delivery::Worker {
  public:
-  Worker(const EndpointConfig& config, Buffer& buffer, EndpointStats& stats)
-      : config_(config), buffer_(buffer), stats_(stats) {
-    stats_.timeout_ns = std::chrono::nanoseconds(config.timeout).count();
-    thread_ = std::thread([this] { run(); });
-  }
-  ~Worker() { thread_.join(); }
+  Worker(const Setup& setup, Sender::Setup sender, std::string identity,
+         std::shared_ptr<Wakeup> wakeup)
+      : setup_(setup),
+        identity_(std::move(identity)),
+        wakeup_(std::move(wakeup)),
+        config_(std::move(sender)),
+        stats_(config_.stats),
+        stop_(std::make_shared<StopSource>(setup.clock)) {}
 
-  const EndpointStats& stats() const { return stats_; }
+  Result<void> start() {
+    auto thread = Thread::start(
+        stats_.name, [this] { run(); }, setup_.on_thread_failure);
+    if (!thread) return thread.error();
+    thread_ = std::move(*thread);
+    return {};
+  }
+
+  const std::string& identity() const { return identity_; }
+  EndpointStats& stats() const { return stats_; }
   bool has_ended() const { return ended_; }
 
   /// False where the thread has ended.
-  bool set(const EndpointConfig& config) {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return false;
-    const bool was_removed = stats_.removed.exchange(false);
-    if (config == config_ && !was_removed) return true;
-    stats_.timeout_ns = std::chrono::nanoseconds(config.timeout).count();
-    config_ = config;
-    changed_ = true;
-    if (sender_) sender_->stop_at(monotonic_ns());
-    buffer_.interrupt(stats_.number, true);
+  bool set(const Sender::Setup& config) {
+    std::shared_ptr<StopSource> before;
+    {
+      const std::lock_guard lock(mutex_);
+      if (ended_) return false;
+      const bool was_removed = stats_.removed.exchange(false);
+      if (config.endpoint == config_.endpoint && config.interval == config_.interval &&
+          !was_removed) {
+        return true;
+      }
+      config_.endpoint = config.endpoint;
+      config_.interval = config.interval;
+      before = std::exchange(stop_, std::make_shared<StopSource>(setup_.clock));
+      generation_ += 1;
+    }
+    before->request_stop(setup_.clock.monotonic_ns());
+    wakeup_->wake();
     return true;
   }
 
+  /// No new entries come: it ends when it has delivered what is kept.
   void remove() {
     stats_.removed = true;
-    buffer_.end_endpoint(stats_.number);
+    setup_.queue.end_consumer(stats_.number);
+    wakeup_->wake();
   }
 
-  /// Buffer::stop() must follow.
-  void stop_at(std::int64_t deadline_ns) {
-    const std::lock_guard lock(mutex_);
-    stop_at_ns_ = deadline_ns;
-    if (sender_) sender_->stop_at(deadline_ns);
+  void request_stop(std::int64_t deadline_ns) {
+    std::shared_ptr<StopSource> stop;
+    {
+      const std::lock_guard lock(mutex_);
+      is_stopping_ = true;
+      stop = stop_;
+    }
+    stop->request_stop(deadline_ns);
+    wakeup_->wake();
   }
+
+  bool join_until(std::int64_t deadline_ns) { return thread_.join_until(deadline_ns); }
 
  private:
   void run() {
-    do {
-      const auto config = start_sender();
-      sender_->run();
-    } while (stop_sender());
+    while (run_sender()) {
+    }
   }
 
-  /// The configuration that the sender refers to.
-  std::unique_ptr<const EndpointConfig> start_sender() {
-    const std::lock_guard lock(mutex_);
-    auto config = std::make_unique<const EndpointConfig>(config_);
-    changed_ = false;
-    buffer_.interrupt(stats_.number, false);
-    sender_ = std::make_unique<Sender>(*config, stats_.number, buffer_, stats_);
-    if (stop_at_ns_ != 0) sender_->stop_at(stop_at_ns_);
-    return config;
-  }
-
-  /// Whether there is to be another one.
-  bool stop_sender() {
-    const std::lock_guard lock(mutex_);
-    sender_.reset();
-    ended_ = !changed_ || stop_at_ns_ != 0;
+  /// Whether there is to be another sender.
+  bool run_sender() {
+    std::unique_lock lock(mutex_);
+    const auto config = config_;
+    const auto generation = generation_.load();
+    const auto token = stop_->token();
+    lock.unlock();
+    const auto endpoint = config.endpoint;  // the requests refer to it
+    Sender sender(config, setup_.connect(endpoint, token), token);
+    for (;;) {
+      const bool is_last_try = token.stop_requested();
+      if (is_last_try && (generation_ != generation || token.time_is_up())) break;
+      const auto next = sender.step();
+      if (is_last_try && (!next.made_progress || next.is_idle)) break;
+      if (next.is_idle && stats_.removed) break;
+      std::unique_lock wait(wakeup_->mutex);
+      while (!std::exchange(wakeup_->is_wanted, false) &&
+             setup_.clock.monotonic_ns() < next.due_ns) {
+        setup_.clock.wait(wait, wakeup_->changed, next.due_ns);
+      }
+    }
+    lock.lock();
+    ended_ = is_stopping_ || generation_ == generation;
     return !ended_;
   }
 
+  const Setup& setup_;
+  const std::string identity_;
+  const std::shared_ptr<Wakeup> wakeup_;
   std::mutex mutex_;
-  EndpointConfig config_;
-  bool changed_ = false;
-  std::int64_t stop_at_ns_ = 0;
-  std::unique_ptr<Sender> sender_;
-  std::atomic<bool> ended_ = false;
-  Buffer& buffer_;
+  bool is_stopping_ = false;
+  Sender::Setup config_;
+  std::atomic<std::uint64_t> generation_ = 0;  // of config_
   EndpointStats& stats_;
-  std::thread thread_;
+  std::shared_ptr<StopSource> stop_;  // of the sender of config_
+  std::atomic<bool> ended_ = false;
+  Thread thread_;
 };
 
-Delivery::Delivery(Buffer& buffer, AgentStats& stats)
-    : buffer_(buffer), stats_(stats), disk_([&buffer] { buffer.run_disk(); }) {}
-
-Delivery::~Delivery() = default;
-
-void Delivery::set_endpoints(const std::vector<EndpointConfig>& endpoints) {
-  for (auto& worker : workers_) {
-    const auto& name = worker.stats().name;
-    const bool stays =
-        std::any_of(endpoints.begin(), endpoints.end(),
-                    [&](const EndpointConfig& endpoint) { return endpoint.name() == name; });
-    if (stays || worker.stats().removed) continue;
-    log_info(cat(name, " is no longer in the configuration: ",
-                 grouped(buffer_.state(worker.stats().number).samples),
-                 " samples are still to be delivered to it"));
-    worker.remove();
+std::string endpoint_identity(const Config& config, const EndpointConfig& endpoint) {
+  auto identity = cat(config.customer_id, " ",
+                      endpoint.label.empty() ? endpoint.name() : cat("name:", endpoint.label));
+  for (const auto& [name, value] : endpoint.headers) {
+    const auto is = [&](std::string_view other) {
+      return name.size() == other.size() &&
+             ::strncasecmp(name.data(), other.data(), name.size()) == 0;
+    };
+    if (!is("X-Scope-OrgID") && !is("AccountID") && !is("ProjectID")) continue;
+    ContentHash hash;  // for the value may be a secret
+    hash.add(value);
+    identity += cat(" ", name, "#", hash.value() % 1'000'000'007);
   }
-  for (const auto& endpoint : endpoints) {
-    const auto name = endpoint.name();
-    const auto number = buffer_.add_endpoint(name);
-    const auto found = std::find_if(workers_.begin(), workers_.end(), [&](const Worker& worker) {
-      return worker.stats().name == name;
+  return identity;
+}
+
+Delivery::Delivery(Setup setup) : setup_(std::move(setup)) {}
+
+Delivery::~Delivery() {
+  if (!workers_.empty()) stop(setup_.clock.monotonic_ns());
+}
+
+Result<void> Delivery::set_endpoints(const Config& config) {
+  auto& queue = setup_.queue;
+  auto& all_stats = setup_.stats.endpoints;
+  const bool is_reload = !workers_.empty();
+  // Threads first: where one cannot be started nothing else has changed.
+  std::list<std::unique_ptr<Worker>> added;
+  for (const auto& endpoint : config.endpoints) {
+    const auto identity = endpoint_identity(config, endpoint);
+    const auto found = std::find_if(workers_.begin(), workers_.end(), [&](const auto& worker) {
+      return worker->identity() == identity;
     });
-    if (found != workers_.end() && found->set(endpoint)) continue;
-    if (found != workers_.end()) workers_.erase(found);
-    const auto known = std::find_if(stats_.endpoints.begin(), stats_.endpoints.end(),
-                                    [&](const EndpointStats& stats) { return stats.name == name; });
-    auto& stats =
-        known != stats_.endpoints.end() ? *known : stats_.endpoints.emplace_back(name, number);
-    stats.removed = false;
-    workers_.emplace_back(endpoint, buffer_, stats);
+    if (found != workers_.end()) {
+      const Sender::Setup changed{
+          endpoint,          config.interval, queue, (*found)->stats().number,
+          (*found)->stats(), setup_.clock};
+      if ((*found)->set(changed)) continue;
+      queue.remove_consumer((*found)->stats().number);
+      all_stats.remove_if([&](const auto& stats) { return &stats == &(*found)->stats(); });
+      workers_.erase(found);
+    }
+    const auto wakeup = std::make_shared<Wakeup>();
+    const auto number = queue.add_consumer(identity, [wakeup] { wakeup->wake(); });
+    auto& stats = all_stats.emplace_back(endpoint.name(), number);
+    auto worker = std::make_unique<Worker>(
+        setup_, Sender::Setup{endpoint, config.interval, queue, number, stats, setup_.clock},
+        identity, wakeup);
+    const auto started = worker->start();
+    added.push_back(std::move(worker));
+    if (started) continue;
+    for (auto& other : added) other->request_stop(setup_.clock.monotonic_ns());
+    for (auto& other : added) {
+      const auto other_number = other->stats().number;
+      if (!other->join_until(setup_.clock.monotonic_ns() + kGraceNs)) {
+        static_cast<void>(other.release());  // it hangs in a read of the disk
+      }
+      queue.remove_consumer(other_number);
+      all_stats.remove_if([&](const auto& stats) { return stats.number == other_number; });
+    }
+    return started.error();
   }
+  for (auto& worker : workers_) {
+    const bool stays = std::any_of(
+        config.endpoints.begin(), config.endpoints.end(), [&](const EndpointConfig& endpoint) {
+          return endpoint_identity(config, endpoint) == worker->identity();
+        });
+    if (stays || worker->stats().removed) continue;
+    log_info(cat(worker->stats().name, " is no longer in the configuration: ",
+                 grouped(queue.state(worker->stats().number).samples),
+                 " samples are still to be delivered to it"));
+    worker->remove();
+  }
+  for (auto& worker : added) {
+    if (is_reload) {
+      log_info(cat(worker->stats().name, " is new: it gets what is collected from now on"));
+    }
+    workers_.push_back(std::move(worker));
+  }
+  return {};
 }
 
 void Delivery::reap() {
-  for (auto worker = workers_.begin(); worker != workers_.end();) {
-    if (!worker->has_ended()) {
-      ++worker;
+  for (auto at = workers_.begin(); at != workers_.end();) {
+    auto& worker = **at;
+    if (!worker.has_ended()) {
+      ++at;
       continue;
     }
-    const auto* const stats = &worker->stats();
+    worker.join_until(setup_.clock.monotonic_ns() + kGraceNs);
+    const auto* const stats = &worker.stats();
     log_info(cat(stats->name, ", which is no longer in the configuration, has got everything"));
-    worker = workers_.erase(worker);
-    buffer_.remove_endpoint(stats->number);
-    stats_.endpoints.remove_if([&](const EndpointStats& other) { return &other == stats; });
+    setup_.queue.remove_consumer(stats->number);
+    at = workers_.erase(at);
+    setup_.stats.endpoints.remove_if([&](const EndpointStats& other) { return &other == stats; });
   }
 }
 
-bool Delivery::stop() {
-  const auto deadline_ns = monotonic_ns() + kFlushMaxNs;
-  for (auto& worker : workers_) worker.stop_at(deadline_ns);
-  buffer_.stop();
+bool Delivery::stop(std::int64_t deadline_ns) {
+  for (auto& worker : workers_) worker->request_stop(deadline_ns);
+  bool all_ended = true;
+  for (auto& worker : workers_) {
+    if (worker->join_until(deadline_ns + kGraceNs)) continue;
+    all_ended = false;
+    static_cast<void>(worker.release());  // its thread uses it
+  }
   workers_.clear();
-  const bool closed = buffer_.close(monotonic_ns() + kCloseMaxNs);
-  closed ? disk_.join() : disk_.detach();
-  return closed;
+  return all_ended;
 }
 
 }  // namespace msp

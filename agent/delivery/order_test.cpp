@@ -10,11 +10,14 @@ namespace msp {
 Batch probe_for(Batch& batch, std::int64_t timestamp_ms) {
   const auto rows = batch.rows();
   std::vector<Label> labels{{std::string(kMetricName), std::string(kProbe.name)}};
-  for (const auto label : rows[0].series->labels) {
-    const bool shared = label.name != kMetricName &&
-                        std::all_of(rows.begin(), rows.end(), [&](const Batch::Row& row) {
-                          return row.series->labels.get(label.name) == label.value;
-                        });
+  const auto first = std::find_if(rows.begin(), rows.end(),
+                                  [](const Batch::Row& row) { return row.series != nullptr; });
+  // A relay's requests are not looked into: of those alone it has no labels.
+  for (const auto label : first != rows.end() ? first->series->labels : Labels()) {
+    const bool shared =
+        label.name != kMetricName && std::all_of(first, rows.end(), [&](const Batch::Row& row) {
+          return row.series == nullptr || row.series->labels.get(label.name) == label.value;
+        });
     if (shared) labels.push_back({std::string(label.name), std::string(label.value)});
   }
   auto series = std::make_shared<const Series>(Series{Labels(std::move(labels)), &kProbe});

@@ -20,6 +20,8 @@ using std::chrono::seconds;
 constexpr seconds kBackoffFirst{1};
 constexpr seconds kBackoffMax{60};
 constexpr seconds kHold{60};
+// What a relay received goes on together with what comes within this time.
+constexpr std::int64_t kRequestWaitNs = 250 * kNsPerMs;
 // Added to what a server asks for in Retry-After, so that not all come back in that second.
 constexpr double kRetryAfterJitter = 0.1;
 // Problems that take turns are not told at every turn; one that stays is told for who looks late.
@@ -46,54 +48,57 @@ nanoseconds hold_time(double random) {
   return times(kHold, 0.75 + random / 2);
 }
 
-Sender::Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffer,
-               EndpointStats& stats)
-    : config_(config),
-      endpoint_(endpoint),
-      buffer_(buffer),
-      stats_(stats),
-      http_(config, stop_at_ns_),
-      client_(
-          config.protocol,
-          [this](std::string_view body, const std::vector<std::string>& headers) {
-            stats_.request_since_ns = monotonic_ns();
-            auto answer = http_.post(body, headers);
-            stats_.request_since_ns = 0;
-            return answer;
-          },
-          stats),
-      flow_(config.catch_up_rate) {}
-
-void Sender::stop_at(std::int64_t deadline_ns) {
-  stop_at_ns_ = deadline_ns;
+Sender::Sender(const Setup& setup, RemoteWriteClient::Post post, StopToken stop)
+    : setup_(setup),
+      stop_(std::move(stop)),
+      config_(setup_.endpoint),
+      queue_(setup_.queue),
+      consumer_(setup_.consumer),
+      stats_(setup_.stats),
+      clock_(setup_.clock),
+      client_(config_.protocol, std::move(post), stats_, clock_),
+      flow_(config_.catch_up_rate),
+      random_(setup_.seed) {
+  stats_.timeout_ns = std::chrono::nanoseconds(config_.timeout).count();
+  take_over_earlier_run();
 }
 
-void Sender::run() {
-  take_over_earlier_run();
-  for (;;) {
-    if (!buffer_.wait(endpoint_)) return;
-    const bool last_try = stopping();
-    if (last_try && time_is_up()) return;
-    if (!last_try && monotonic_ns() < resume_ns_) {
-      buffer_.pause(endpoint_, resume_ns_);
-      continue;
-    }
-    auto* const shipment = next_shipment(last_try);
-    const bool sent = shipment != nullptr && send(*shipment);
-    if (last_try && !sent) return;
-  }
+Sender::~Sender() {
+  put_back(live_);
+  put_back(backlog_);
+}
+
+std::int64_t Sender::send_every_ns() const {
+  const auto every = std::max(config_.send_every, setup_.interval);
+  return std::chrono::nanoseconds(every).count();
 }
 
 /// A backlog at the start is one of an outage, or of a host that was away, like others.
 void Sender::take_over_earlier_run() {
-  const auto waiting = buffer_.state(endpoint_);
+  const auto waiting = queue_.state(consumer_);
   if (waiting.samples == 0) return;
-  const auto age_ns = wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
-  flow_.after_outage(age_ns, random(), monotonic_ns());
+  has_backlog_ = true;
+  const auto age_ns = clock_.wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
+  flow_.after_outage(age_ns, random(), clock_.monotonic_ns());
 }
 
-/// `automatic`: not known yet. To send the newest sample first to who wants them in order is to
-/// lose all older ones.
+Sender::Next Sender::step() {
+  const bool is_last_try = stop_.stop_requested();
+  if (!queue_.has_waiting(consumer_)) return {.due_ns = kNeverNs, .is_idle = true};
+  const auto now_ns = clock_.monotonic_ns();
+  if (!is_last_try && now_ns < resume_ns_) {
+    queue_.expect_backlog(consumer_);
+    return {.due_ns = resume_ns_};
+  }
+  auto due_ns = kNeverNs;
+  auto* const splitter = next_to_send(is_last_try, due_ns);
+  if (splitter == nullptr) return {.due_ns = due_ns};
+  const bool sent = send(*splitter);
+  return {.due_ns = sent ? now_ns : std::max(resume_ns_, now_ns), .made_progress = sent};
+}
+
+/// `automatic`: not known yet. To send the newest sample first to a receiver that wants them in
+/// order is to lose all older ones.
 Order Sender::order() const {
   if (config_.known_order() != Order::automatic) return config_.known_order();
   const auto any = client_.takes_any_order();
@@ -101,91 +106,135 @@ Order Sender::order() const {
   return *any ? Order::fresh_first : Order::oldest_first;
 }
 
-/// Null where nothing is to be sent now; then it has waited.
-Splitter* Sender::next_shipment(bool last_try) {
-  if (fresh_.in_progress()) return &fresh_;
+/// Null where nothing is to be sent now: `due_ns` is when to look again.
+Splitter* Sender::next_to_send(bool is_last_try, std::int64_t& due_ns) {
+  if (live_.in_progress()) return &live_;
   const bool fresh_first = order() == Order::fresh_first;
-  const bool unknown = order() == Order::automatic;
-  bool backlog_has_newest = false;
-  if (fresh_first) {
-    const bool backlog_first = backlog_turn_ && monotonic_ns() >= flow_.ready_ns();
-    if (!backlog_first && buffer_.peek_newest(endpoint_, fresh_.batch())) {
-      // It came while the backlog was read, or before its order was known.
-      backlog_has_newest =
-          !backlog_.done() && backlog_.batch().last_sequence() >= fresh_.batch().last_sequence();
-      if (!backlog_has_newest || !backlog_.in_progress()) {
-        if (backlog_has_newest) backlog_.release();
-        fresh_.start();
-        return &fresh_;
-      }
-    }
+  const bool backlog_first = backlog_turn_ && clock_.monotonic_ns() >= flow_.ready_ns();
+  if (fresh_first && !backlog_first && begin_live(Wanted::Lane::live, is_last_try, due_ns)) {
+    return &live_;
   }
   if (backlog_.done()) {
+    // In order and without a backlog, what waits is live as well, and goes at the same times.
+    const bool in_order = order() == Order::oldest_first && !has_backlog_ && failures_ == 0;
+    if (in_order) return begin_live(Wanted::Lane::all, is_last_try, due_ns) ? &live_ : nullptr;
+  }
+  if (auto* const backlog = begin_backlog(fresh_first, is_last_try, due_ns)) return backlog;
+  const bool live_is_next = fresh_first && backlog_first;
+  return live_is_next && begin_live(Wanted::Lane::live, is_last_try, due_ns) ? &live_ : nullptr;
+}
+
+bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns) {
+  const auto now_ns = clock_.monotonic_ns();
+  Wanted wanted{.lane = lane,
+                .samples_max = std::min(FlowControl::kSamplesMax, client_.samples_max()),
+                .live_since_ns = kNeverNs};
+  // After a failure a small try: the newest of each stream alone.
+  if (failures_ == 0) wanted.live_since_ns = now_ns - send_every_ns() * 3 / 2;
+  if (!queue_.read(consumer_, wanted, live_.batch())) {
+    live_waits_since_ns_ = 0;
+    return false;
+  }
+  if (!is_last_try && failures_ == 0 && !is_due(live_.batch(), now_ns, due_ns)) {
+    put_back(live_);
+    return false;
+  }
+  live_waits_since_ns_ = 0;
+  live_sent_ns_ = now_ns;
+  live_.start();
+  return true;
+}
+
+bool Sender::is_due(const Batch& batch, std::int64_t now_ns, std::int64_t& due_ns) {
+  bool has_lead = false;
+  bool has_request = false;
+  for (const auto& entry : batch.entries()) {
+    has_lead = has_lead || entry.stream_name() == kLeadStream || entry.stream_name().empty();
+    has_request = has_request || entry.request != nullptr;
+  }
+  const auto interval_ns = std::chrono::nanoseconds(setup_.interval).count();
+  const bool every_scrape = send_every_ns() <= interval_ns;
+  const auto ready_ns =
+      every_scrape || live_sent_ns_ == 0 ? 0 : live_sent_ns_ + send_every_ns() - interval_ns / 2;
+  if (has_lead && now_ns >= ready_ns) return true;
+  if (live_waits_since_ns_ == 0) live_waits_since_ns_ = now_ns;
+  const auto wait_ns = has_request ? kRequestWaitNs : send_every_ns();
+  const auto latest_ns = live_waits_since_ns_ + wait_ns;
+  if (now_ns >= latest_ns) return true;
+  due_ns = std::min(due_ns, latest_ns);
+  return false;
+}
+
+Splitter* Sender::begin_backlog(bool fresh_first, bool is_last_try, std::int64_t& due_ns) {
+  const auto now_ns = clock_.monotonic_ns();
+  const bool is_unknown = order() == Order::automatic;
+  if (backlog_.done()) {
     const auto fits = std::min(flow_.samples_max(), client_.samples_max());
-    const bool is_try = failures_ > 0 || unknown;
-    const std::size_t samples_max = is_try ? 1 : fits;  // a small one
-    if (!buffer_.peek(endpoint_, samples_max, backlog_.batch())) return nullptr;
+    const bool is_try = failures_ > 0 || is_unknown;  // a small one
+    const Wanted wanted{.lane = fresh_first ? Wanted::Lane::backlog : Wanted::Lane::all,
+                        .samples_max = is_try ? 1 : fits,
+                        .live_since_ns = now_ns - send_every_ns() * 3 / 2};
+    if (!queue_.read(consumer_, wanted, backlog_.batch())) return nullptr;
     backlog_.start();
   }
-  const bool is_live = !fresh_first && backlog_.batch().sequences().size() == 1 &&
-                       buffer_.state(endpoint_).samples <= backlog_.batch().samples();
-  if (is_live || last_try || unknown) return &backlog_;
-  if (monotonic_ns() >= flow_.ready_ns()) return &backlog_;
-  if (fresh_first && !backlog_has_newest) {
-    buffer_.wait_newest(endpoint_, flow_.ready_ns());
-  } else {
-    buffer_.pause(endpoint_, flow_.ready_ns());
-  }
+  if (is_last_try || is_unknown || now_ns >= flow_.ready_ns()) return &backlog_;
+  queue_.expect_backlog(consumer_);
+  due_ns = std::min(due_ns, flow_.ready_ns());
   return nullptr;
+}
+
+void Sender::put_back(Splitter& splitter) {
+  queue_.release(consumer_, splitter.batch());
+  splitter.release();
 }
 
 /// One request, or a few where the first was not understood. False where the endpoint takes nothing
 /// now.
-bool Sender::send(Splitter& shipment) {
-  const auto began_ns = monotonic_ns();
-  const auto report = client_.send_next(shipment);
-  const auto ended_ns = monotonic_ns();
+bool Sender::send(Splitter& sent) {
+  const auto began_ns = clock_.monotonic_ns();
+  const auto report = client_.send_next(sent);
+  const auto ended_ns = clock_.monotonic_ns();
   compare_clocks(report.answer, ended_ns - began_ns);
   if (report.outcome == RemoteWriteClient::Outcome::try_again ||
       report.outcome == RemoteWriteClient::Outcome::hold) {
     if (is_overload(report.answer, ended_ns - began_ns)) flow_.overloaded(began_ns, ended_ns);
-    if (!backlog_.in_progress()) backlog_.release();
-    if (!time_is_up()) on_failure(report);
+    if (!sent.in_progress()) put_back(sent);
+    if (!stop_.time_is_up()) on_failure(report);
     return false;
   }
-  backlog_turn_ = &shipment == &fresh_;
-  if (&shipment == &backlog_) flow_.answered(report.delivered, began_ns, ended_ns);
+  backlog_turn_ = &sent == &live_;
+  if (&sent == &backlog_) flow_.answered(report.delivered, began_ns, ended_ns);
   if (report.delivered > 0) {
     on_delivered(report.delivered, report.answer);
-    const auto has_more = [&] {
-      return buffer_.state(endpoint_).samples > shipment.batch().samples();
-    };
-    if (order() == Order::automatic && has_more()) client_.ask_for_order(shipment.batch());
+    const auto has_more = [&] { return queue_.state(consumer_).samples > sent.batch().samples(); };
+    if (order() == Order::automatic && has_more()) client_.ask_for_order(sent.batch());
   }
   if (report.outcome == RemoteWriteClient::Outcome::fewer_scrapes) {
-    shipment.release();
-  } else if (shipment.done()) {
-    finish(shipment);
+    put_back(sent);
+  } else if (sent.done()) {
+    finish(sent);
   }
   return true;
 }
 
-void Sender::finish(Splitter& shipment) {
-  buffer_.ack(endpoint_, shipment.batch());
-  if (shipment.refused_samples() > 0) {
-    on_dropped(shipment);
+void Sender::finish(Splitter& sent) {
+  const auto duplicates = sent.batch().duplicates();
+  queue_.ack(consumer_, sent.batch());
+  if (duplicates > 0) on_duplicates(duplicates);
+  if (sent.refused_samples() > 0) {
+    on_dropped(sent);
   } else {
     told_rejection_ = false;
   }
-  if (buffer_.state(endpoint_).samples == 0) on_nothing_left();
+  if (queue_.state(consumer_).samples == 0) on_nothing_left();
 }
 
 void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   stats_.state = EndpointState::delivering;
-  stats_.last_success_ms = wall_ns() / kNsPerMs;
+  stats_.last_success_ms = clock_.wall_ns() / kNsPerMs;
   if (failing_since_ns_ != 0) caught_up_ += samples;
   if (std::exchange(failures_, 0) > 0) {
-    const auto now_ns = monotonic_ns();
+    const auto now_ns = clock_.monotonic_ns();
     flow_.after_outage(now_ns - first_failure_ns_, random(), now_ns);
   }
   if (answer.moved_to == told_moved_to_) return;
@@ -197,7 +246,7 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
 /// An answer that took long was dated long ago.
 void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
   if (!answer.date_s || took_ns > FlowControl::kSlowNs) return;
-  const auto ahead_s = wall_ns() / kNsPerSecond - *answer.date_s;
+  const auto ahead_s = clock_.wall_ns() / kNsPerSecond - *answer.date_s;
   const bool agree = std::abs(ahead_s) <= kSkewSecondsMax;
   const auto text = agree ? std::string() : skew_text(ahead_s, is_clock_kept());
   stats_.set_clock_problem(text);
@@ -208,26 +257,35 @@ void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
                   "; samples carry this host's time, and a centre may drop them without a word"));
 }
 
-void Sender::on_dropped(const Splitter& shipment) {
-  stats_.samples_rejected += shipment.refused_samples();
+void Sender::on_dropped(const Splitter& sent) {
+  stats_.samples_rejected += sent.refused_samples();
   stats_.set_last_error(client_.refusal());
   if (std::exchange(told_rejection_, true)) return;
   log_error(cat(stats_.name, " refuses samples: ", client_.refusal(), "; ",
-                grouped(shipment.refused_samples()), " dropped, the first of ",
-                shipment.refused_series(),
+                grouped(sent.refused_samples()), " dropped, the first of ", sent.refused_series(),
                 "; look at the centre's limits; msp_agent_samples_dropped_total counts them"));
+}
+
+/// Two sources, or two metrics whose names became equal, have made one series.
+void Sender::on_duplicates(std::size_t duplicates) {
+  stats_.samples_duplicate += duplicates;
+  if (std::exchange(told_duplicates_, true)) return;
+  log_warning(cat(grouped(duplicates), " samples are not sent to ", stats_.name,
+                  ": another sample of the same series has the same time; "
+                  "msp_agent_samples_dropped_total counts them"));
 }
 
 /// Until the next tick the host has what encoding and TLS needed.
 void Sender::on_nothing_left() {
-  fresh_.release();
+  live_.release();
   backlog_.release();
   client_.release();
   backlog_turn_ = false;
+  has_backlog_ = false;
   malloc_trim(0);
   if (failing_since_ns_ == 0) return;
   log_info(cat("delivered again to ", stats_.name, " after ",
-               duration_text(monotonic_ns() - failing_since_ns_), ", ", grouped(caught_up_),
+               duration_text(clock_.monotonic_ns() - failing_since_ns_), ", ", grouped(caught_up_),
                " samples caught up"));
   failing_since_ns_ = 0;
   caught_up_ = 0;
@@ -241,7 +299,8 @@ void Sender::on_failure(const RemoteWriteClient::Report& report) {
   ++stats_.retries;
   caught_up_ = 0;
   backlog_turn_ = false;
-  const auto now_ns = monotonic_ns();
+  has_backlog_ = true;
+  const auto now_ns = clock_.monotonic_ns();
   if (++failures_ == 1) first_failure_ns_ = now_ns;
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
   auto wait = hold ? hold_time(random()) : backoff(failures_, random());
@@ -257,7 +316,7 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
   // problem.
   const auto& answer = report.answer;
   auto kind = answer.status == 0 ? answer.error : cat(answer.status);
-  const auto now_ns = monotonic_ns();
+  const auto now_ns = clock_.monotonic_ns();
   const auto silence = kind == told_ ? kTellAgainAfter : kTellOtherAfter;
   if (!told_.empty() && now_ns - told_at_ns_ < silence.count()) return;
   told_ = std::move(kind);
@@ -268,7 +327,7 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
       cat(stats_.state == EndpointState::retrying && answer.status == 0 ? "cannot reach "
                                                                         : "cannot deliver to ",
           stats_.name, ": ", problem_text(answer), "; ", advice, advice.empty() ? "" : "; ",
-          grouped(buffer_.state(endpoint_).samples), " samples kept, next try in ",
+          grouped(queue_.state(consumer_).samples), " samples kept, next try in ",
           duration_text(wait_ns));
   report.outcome == RemoteWriteClient::Outcome::hold ? log_error(text) : log_warning(text);
 }

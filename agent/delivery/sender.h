@@ -1,29 +1,34 @@
-// Delivers what the buffer holds for one endpoint: which scrape goes next, and when. A scrape is
-// acknowledged only when all of it was answered with 2xx, or refused for good, which is counted and
-// logged.
+// Delivers what the queue holds for one endpoint: what goes next, and when. An entry is acknowledged
+// only when all of it was answered with 2xx, or refused for good, which is counted and logged.
 //
-// fresh_first: the newest scrape as soon as it is there, a backlog in the time that is left, or, at
-// an endpoint that is slower than the ticks, in turns with it; after a failure the newest scrape
-// alone is the next try. oldest_first: everything in its order. Where the configuration leaves it
-// open and the endpoint's protocol does not tell, the oldest scrape goes first, and the endpoint is
-// asked which it takes. In both a backlog is sent at FlowControl's pace. Tells people when delivery
-// begins to fail and when it works again, not in between.
+// fresh_first: the live lane on time, the backlog in the time that is left, or, at an endpoint that
+// is slower than the ticks, in turns with it; after a failure the newest entries alone are the next
+// try. oldest_first: everything in its order. Where the configuration leaves the order open and the
+// endpoint's protocol does not tell, the oldest goes first, and the endpoint is asked which it takes.
+// In both a backlog is sent as FlowControl says. The log gets a line when delivery begins to fail
+// and when it works again, not in between.
+//
+// Live: a request carries what all streams have produced since the last one. It goes when the lead
+// stream, the host's, has a new scrape; with send_every, when the first such scrape is due after
+// that time. What has no lead stream beside it waits send_every at most, a relay's request a moment.
+//
+// It waits for nothing: its caller asks it for one step at a time.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "agent/base/clock.h"
+#include "agent/base/stop_token.h"
 #include "agent/config/config.h"
 #include "agent/delivery/client.h"
 #include "agent/delivery/flow_control.h"
 #include "agent/delivery/splitter.h"
 #include "agent/delivery/stats.h"
-#include "agent/http/client.h"
 #include "agent/queue/queue.h"
 
 namespace msp {
@@ -32,60 +37,84 @@ namespace msp {
 /// 1).
 std::chrono::nanoseconds backoff(int failures, double random);
 
-/// What only an operator can mend is tried once a minute, more or less.
+/// What only an operator can fix is tried once a minute, more or less.
 std::chrono::nanoseconds hold_time(double random);
 
+/// The name of the host's stream.
+inline constexpr std::string_view kLeadStream = "host";
+
+/// One thread.
 class Sender {
  public:
-  /// All references outlive the sender. `endpoint` is the endpoint's number in the buffer.
-  Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffer, EndpointStats& stats);
+  struct Setup {
+    EndpointConfig endpoint;
+    std::chrono::milliseconds interval;  // of the lead stream
+    Queue& queue;
+    std::size_t consumer;  // the endpoint's number in the queue
+    EndpointStats& stats;
+    Clock& clock;
+    std::uint64_t seed = std::random_device{}();
+  };
+  struct Next {
+    std::int64_t due_ns = 0;     // of the next step (monotonic clock), unless something is appended
+    bool is_idle = false;        // the endpoint has got everything
+    bool made_progress = false;  // something was delivered, or is known to be refused
+  };
 
-  /// The thread's work. Returns after stop_at(): when nothing is left to send, a request failed, or
-  /// time is up; and when the endpoint has been ended and has got everything.
-  void run();
+  /// A stop that is requested makes what waits due now.
+  Sender(const Setup& setup, RemoteWriteClient::Post post, StopToken stop);
+  ~Sender();
 
-  /// Any thread; Buffer::stop() or interrupt() must follow. What is waiting is still tried until
-  /// `deadline_ns` (monotonic).
-  void stop_at(std::int64_t deadline_ns);
+  /// One request, or a few where the first was not understood; none where nothing is due.
+  Next step();
 
  private:
-  bool stopping() const { return stop_at_ns_.load() != 0; }
-  bool time_is_up() const { return stopping() && monotonic_ns() >= stop_at_ns_; }
   double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+  std::int64_t send_every_ns() const;
   void take_over_earlier_run();
   Order order() const;
-  Splitter* next_shipment(bool last_try);
-  bool send(Splitter& shipment);
-  void finish(Splitter& shipment);
+  Splitter* next_to_send(bool is_last_try, std::int64_t& due_ns);
+  bool begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns);
+  bool is_due(const Batch& batch, std::int64_t now_ns, std::int64_t& due_ns);
+  Splitter* begin_backlog(bool fresh_first, bool is_last_try, std::int64_t& due_ns);
+  bool send(Splitter& sent);
+  void finish(Splitter& sent);
+  void put_back(Splitter& splitter);
   void on_delivered(std::size_t samples, const HttpAnswer& answer);
-  void on_dropped(const Splitter& shipment);
+  void on_dropped(const Splitter& sent);
+  void on_duplicates(std::size_t duplicates);
   void on_nothing_left();
   void compare_clocks(const HttpAnswer& answer, std::int64_t took_ns);
   void on_failure(const RemoteWriteClient::Report& report);
   void tell_failure(const RemoteWriteClient::Report& report, std::int64_t wait_ns);
 
+  const Setup setup_;
+  const StopToken stop_;
   const EndpointConfig& config_;
-  const std::size_t endpoint_;
-  Buffer& buffer_;
+  Queue& queue_;
+  const std::size_t consumer_;
   EndpointStats& stats_;
-  std::atomic<std::int64_t> stop_at_ns_ = 0;
-  HttpClient http_;
+  Clock& clock_;
   RemoteWriteClient client_;
   FlowControl flow_;
-  Splitter fresh_;
-  Splitter backlog_;  // with oldest_first everything
-  std::mt19937_64 random_{std::random_device{}()};
+  Splitter live_;
+  Splitter backlog_;
+  std::mt19937_64 random_;
 
   int failures_ = 0;                   // in a row
   std::int64_t first_failure_ns_ = 0;  // of those; times are monotonic
   std::int64_t failing_since_ns_ = 0;  // until all is caught up; 0: delivering
   std::int64_t resume_ns_ = 0;         // end of the back-off
   std::uint64_t caught_up_ = 0;        // samples delivered since it works again
-  bool backlog_turn_ = false;          // its next request goes before the next fresh scrape
-  std::string told_;                   // the problem that was logged last, empty: none
+  bool has_backlog_ = false;           // of an outage or an earlier run: paced, until all is sent
+  bool backlog_turn_ = false;          // its next request goes before the next live one
+  std::int64_t live_sent_ns_ = 0;      // when the last live request began; 0: none yet
+  std::int64_t live_waits_since_ns_ = 0;  // something that is not due; 0: nothing
+  std::string told_;                      // the problem that was logged last, empty: none
   std::int64_t told_at_ns_ = 0;
   std::string told_moved_to_;
   bool told_rejection_ = false;
+  bool told_duplicates_ = false;
   bool told_skew_ = false;
 };
 

@@ -10,7 +10,9 @@
 namespace msp {
 namespace {
 
-std::string series_text(const Series& series) {
+std::string row_text(const Batch::Row& row) {
+  if (row.request != nullptr) return cat("a request of ", row.request->samples, " samples");
+  const auto& series = *row.series;
   std::string labels;
   for (const auto label : series.labels) {
     if (label.name == kMetricName) continue;
@@ -19,8 +21,9 @@ std::string series_text(const Series& series) {
   return cat(series.labels.get(kMetricName), "{", labels, "}");
 }
 
-std::size_t hash_of(const Series& series) {
-  return std::hash<std::string_view>()(series.labels.flat());
+/// What the row is known by from batch to batch.
+std::size_t hash_of(const Batch::Row& row) {
+  return row.series != nullptr ? std::hash<std::string_view>()(row.series->labels.flat()) : 0;
 }
 
 }  // namespace
@@ -57,18 +60,18 @@ void Splitter::queue_all() {
 
 bool Splitter::is_suspect(std::size_t row) {
   return !suspects_.empty() && std::find(suspects_.begin(), suspects_.end(),
-                                         hash_of(*batch_.rows()[row].series)) != suspects_.end();
+                                         hash_of(batch_.rows()[row])) != suspects_.end();
 }
 
 void Splitter::suspect(const Piece& piece) {
   if (is_suspect(piece.rows_begin)) return;
   if (suspects_.size() == kSuspectsMax) suspects_.erase(suspects_.begin());
-  suspects_.push_back(hash_of(*batch_.rows()[piece.rows_begin].series));
+  suspects_.push_back(hash_of(batch_.rows()[piece.rows_begin]));
 }
 
 void Splitter::clear_suspects(const Piece& piece) {
   for (auto row = piece.rows_begin; row < piece.rows_end && !suspects_.empty(); ++row) {
-    std::erase(suspects_, hash_of(*batch_.rows()[row].series));
+    std::erase(suspects_, hash_of(batch_.rows()[row]));
   }
 }
 
@@ -109,15 +112,15 @@ void Splitter::conflicted(std::size_t rows_end) {
   const auto piece = take(rows_end);
   halved_ = true;
   refused_samples_ += points_of(piece);
-  if (refused_series_.empty())
-    refused_series_ = series_text(*batch_.rows()[piece.rows_begin].series);
+  if (refused_series_.empty()) refused_series_ = row_text(batch_.rows()[piece.rows_begin]);
 }
 
 void Splitter::refused(std::size_t rows_end) {
   const auto piece = take(rows_end);
   ++refusals_;
   halved_ = true;
-  if (points_of(piece) > 1) {
+  const bool is_request = batch_.rows()[piece.rows_begin].request != nullptr;
+  if (piece.rows_end - piece.rows_begin > 1 || (!is_request && points_of(piece) > 1)) {
     halve(piece);
   } else {
     doubt(piece);
@@ -146,15 +149,14 @@ std::size_t Splitter::points_of(const Piece& piece) {
   if (piece.points_end != 0) return piece.points_end - piece.points_begin;
   std::size_t points = 0;
   for (auto row = piece.rows_begin; row < piece.rows_end; ++row) {
-    points += batch_.rows()[row].points_count;
+    points += batch_.rows()[row].samples();
   }
   return points;
 }
 
 void Splitter::doubt(const Piece& piece) {
   doubtful_.push_back(piece);
-  if (refused_series_.empty())
-    refused_series_ = series_text(*batch_.rows()[piece.rows_begin].series);
+  if (refused_series_.empty()) refused_series_ = row_text(batch_.rows()[piece.rows_begin]);
 }
 
 void Splitter::refuse_rest() {

@@ -19,16 +19,17 @@ enum class EndpointState : std::uint8_t {
 };
 
 struct EndpointStats {
-  explicit EndpointStats(std::string endpoint_name, std::size_t buffer_number = 0)
-      : name(std::move(endpoint_name)), number(buffer_number) {}
+  explicit EndpointStats(std::string endpoint_name, std::size_t consumer_number = 0)
+      : name(std::move(endpoint_name)), number(consumer_number) {}
 
   const std::string name;             // the URL without query, as it is safe to show
-  const std::size_t number;           // in the Buffer
+  const std::size_t number;           // in the Queue
   std::atomic<bool> removed = false;  // from the configuration; what is kept is still delivered
-  std::atomic<std::int64_t> timeout_ns = 0;         // of a request
-  std::atomic<std::uint64_t> samples_sent = 0;      // answered with 2xx
-  std::atomic<std::uint64_t> samples_rejected = 0;  // refused for good, dropped
-  std::atomic<std::uint64_t> bytes_sent = 0;        // bodies, whatever the answer was
+  std::atomic<std::int64_t> timeout_ns = 0;          // of a request
+  std::atomic<std::uint64_t> samples_sent = 0;       // answered with 2xx
+  std::atomic<std::uint64_t> samples_rejected = 0;   // refused for good, dropped
+  std::atomic<std::uint64_t> samples_duplicate = 0;  // of a series and time sent already, dropped
+  std::atomic<std::uint64_t> bytes_sent = 0;         // bodies, whatever the answer was
   std::atomic<std::uint64_t> requests = 0;
   std::atomic<std::uint64_t> retries = 0;         // requests that will be sent again
   std::atomic<std::int64_t> last_success_ms = 0;  // wall clock; 0: never

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "agent/base/string_table.h"
@@ -36,6 +37,9 @@ class Batch {
 
   /// Takes an entry that is newer than all before it.
   void add(Entry entry);
+  void add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
+    add(Entry{sequence, sequence, std::move(scrape), nullptr});
+  }
 
   /// One row per series, its points strictly growing in time, then one per request; valid until
   /// clear() or add().

@@ -14,6 +14,6 @@ struct Notice {
 };
 
 /// Called from any thread, with no lock of the queue held.
-using Notify = std::function<void(Notice)>;
+using NoticeSink = std::function<void(Notice)>;
 
 }  // namespace msp

@@ -63,7 +63,7 @@ class Queue {
     QueueTiming timing;
     FileSystem* files = &real_file_system();
     Clock* clock = &real_clock();
-    Notify notify = [](Notice) {};
+    NoticeSink notify = [](Notice) {};
   };
   struct State {
     std::uint64_t bytes = 0;  // in segments

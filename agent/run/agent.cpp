@@ -1,11 +1,15 @@
 #include "agent/run/agent.h"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,11 +17,14 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/stop_token.h"
 #include "agent/base/text.h"
+#include "agent/base/thread.h"
 #include "agent/delivery/delivery.h"
 #include "agent/delivery/stats.h"
 #include "agent/http/client.h"
 #include "agent/queue/queue.h"
+#include "agent/queue/spiller.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
 #include "agent/run/status_file.h"
@@ -37,23 +44,30 @@ void tell_health(std::string_view collector, const Error* error) {
   }
 }
 
-Buffer::Options buffer_options(const Config& config) {
-  Buffer::Options options;
-  for (const auto& endpoint : config.endpoints) options.endpoints.push_back(endpoint.name());
+Queue::Options queue_options(const Config& config) {
+  Queue::Options options;
   options.folder = config.buffer.path;
-  options.head_folder = config.buffer.head_path;
+  options.wal_folder = config.buffer.head_path;
   options.limits.bytes_max = config.buffer.bytes_max;
   options.limits.age_max = config.buffer.age_max;
   options.limits.free_bytes_min = config.buffer.free_bytes_min;
+  auto send_every = config.interval;
+  for (const auto& endpoint : config.endpoints) {
+    send_every = std::max(send_every, endpoint.send_every);
+  }
+  options.timing.send_every_ns = std::chrono::nanoseconds(send_every).count();
+  options.notify = [](const Notice& notice) {
+    notice.severity == Notice::Severity::warning ? log_warning(notice.text) : log_info(notice.text);
+  };
   return options;
 }
 
 /// What makes a scrape: the collectors, and what the agent says of itself.
 struct Source {
-  /// `buffer` may be null: a dry run.
-  Source(const Config& config, const HostPaths& paths, const AgentStats& stats,
-         const Buffer* buffer, OnHealthChange on_health_change = tell_health)
-      : self_metrics(stats, buffer),
+  /// `queue` may be null: a dry run.
+  Source(const Config& config, const HostPaths& paths, const AgentStats& stats, const Queue* queue,
+         OnHealthChange on_health_change = tell_health)
+      : self_metrics(stats, queue),
         scraper({.collectors = config.collectors,
                  .paths = paths,
                  .options = config.collector_options,
@@ -102,59 +116,117 @@ std::string start_line(const Config& config) {
              config.collectors.size(), " collectors to ", endpoints);
 }
 
-void tell_what_was_kept(const Config& config, Buffer& buffer) {
-  for (const auto& endpoint : config.endpoints) {
-    const auto samples = buffer.state(buffer.add_endpoint(endpoint.name())).samples;
+void tell_what_was_kept(const AgentStats& stats, const Queue& queue) {
+  for (const auto& endpoint : stats.endpoints) {
+    const auto samples = queue.state(endpoint.number).samples;
     if (samples == 0) continue;
-    log_info(cat(grouped(samples), " samples of an earlier run are kept for ", endpoint.name()));
+    log_info(cat(grouped(samples), " samples of an earlier run are kept for ", endpoint.name));
   }
 }
 
-void tell_what_is_left(const AgentStats& stats, const Buffer& buffer) {
+void tell_what_is_left(const AgentStats& stats, const Queue& queue) {
   for (const auto& endpoint : stats.endpoints) {
-    const auto samples = buffer.state(endpoint.number).samples;
+    const auto samples = queue.state(endpoint.number).samples;
     if (samples == 0) continue;
     const auto* fate = ", kept for the next start";
     if (endpoint.removed) fate = ", which is no longer in the configuration: they are lost";
-    if (buffer.state().memory_only) fate = ", which are lost: the disk cannot be used";
+    if (queue.state().memory_only) fate = ", which are lost: the disk cannot be used";
     log_info(cat("stopped with ", grouped(samples), " samples for ", endpoint.name, fate));
   }
 }
 
+// Of the 10 s that the service manager gives a stop: for the network, then for the disk.
+constexpr std::int64_t kFlushMaxNs = 3 * kNsPerSecond;
+constexpr std::int64_t kCloseMaxNs = 5 * kNsPerSecond;
+
+/// What came to an end in time at a stop. A thread that did not uses the agent until the process
+/// ends.
+struct Ended {
+  bool delivery = false;
+  bool disk = false;
+};
+
 /// The main thread's work: ticks, signals, what the service manager is told.
 class Agent {
  public:
-  Agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config, Buffer& buffer)
+  Agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config, Queue& queue)
       : config_(config),
         paths_(paths),
         read_config_(read_config),
-        buffer_(buffer),
-        source_(std::make_unique<Source>(config_, paths_, stats_, &buffer_)),
+        queue_(queue),
+        spiller_(queue),
+        source_(std::make_unique<Source>(config_, paths_, stats_, &queue_)),
         schedule_(make_schedule(config_)),
         service_(Notify::from_environment()),
         status_file_(config_.buffer),
-        delivery_(buffer_, stats_) {}
+        delivery_({.queue = queue_,
+                   .stats = stats_,
+                   .on_thread_failure = [this](const std::string& reason) { fail(reason); },
+                   .connect = connect}) {}
 
-  /// Ticks until a signal says stop. False where the buffer's disk hangs: then its thread still
-  /// uses the buffer.
-  bool run(const sigset_t& signals) {
+  /// Ticks until a signal says stop. An error is why it could not go on, in words for the log.
+  Result<Ended> run(const sigset_t& signals) {
+    if (auto started = start(); !started) return started.error();
     log_info(start_line(config_));
-    tell_what_was_kept(config_, buffer_);
-    delivery_.set_endpoints(config_.endpoints);
+    tell_what_was_kept(stats_, queue_);
     int signal = 0;
     while (signal != SIGTERM && signal != SIGINT) {
       signal = wait_for_signal(
           signals, std::min({schedule_.due_ns(), service_.due_ns(), status_file_.due_ns()}));
       if (signal == SIGHUP) reload();
       const auto now_ns = clock_ns(CLOCK_BOOTTIME);
-      if (now_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, buffer_));
+      if (now_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, queue_));
       if (now_ns >= schedule_.due_ns()) tick(now_ns);
       if (now_ns >= status_file_.due_ns()) write_status(now_ns);
     }
-    return stop(signal);
+    const auto ended = stop(signal);
+    const std::lock_guard lock(failure_mutex_);
+    if (!failure_.empty()) return failed(failure_);
+    return ended;
   }
 
  private:
+  Result<void> start() {
+    auto thread = Thread::start(
+        "the buffer's disk", [this] { spiller_.run(stop_spiller_.token()); },
+        [this](const std::string& reason) { fail(reason); });
+    if (!thread) return thread.error();
+    spiller_thread_ = std::move(*thread);
+    if (auto set = delivery_.set_endpoints(config_); !set) {
+      stop_spiller_.request_stop(monotonic_ns());
+      spiller_thread_.join_until(monotonic_ns() + kCloseMaxNs);
+      return set;
+    }
+    return {};
+  }
+
+  /// A thread cannot go on: the agent ends, and what it has is kept for the next start. Any thread.
+  void fail(const std::string& reason) {
+    {
+      const std::lock_guard lock(failure_mutex_);
+      if (failure_.empty()) failure_ = cat("a thread of the agent ended: ", reason);
+    }
+    ::kill(::getpid(), SIGTERM);
+  }
+
+  static RemoteWriteClient::Post connect(const EndpointConfig& endpoint, const StopToken& stop) {
+    struct Connection {
+      std::atomic<std::int64_t> give_up_at_ns = 0;
+      StopToken stop;
+      std::optional<StopCallback> on_stop;
+      std::optional<HttpClient> client;
+    };
+    auto connection = std::make_shared<Connection>();
+    connection->stop = stop;
+    connection->on_stop.emplace(stop, [raw = connection.get()] {
+      raw->give_up_at_ns = raw->stop.deadline_ns();
+    });
+    connection->client.emplace(endpoint, connection->give_up_at_ns);
+    return [connection](std::string_view body, const std::vector<std::string>& headers) {
+      return connection->client->post(body, headers);
+    };
+  }
+
   void tick(std::int64_t now_ns) {
     delivery_.reap();
     stats_.ticks_skipped += schedule_.tick(now_ns);
@@ -168,15 +240,15 @@ class Agent {
       end_missing_series(*before, scrape);
     }
     last_series_ = std::move(series);
-    buffer_.append(std::move(scrape));
+    queue_.append(std::move(scrape));
     service_.ticked(clock_ns(CLOCK_BOOTTIME));
     status_file_.ticked(clock_ns(CLOCK_BOOTTIME));
   }
 
   void write_status(std::int64_t now_ns, bool stopped = false) {
     status_file_.write(now_ns, {.config = config_,
-                                .service = make_report(stats_, buffer_),
-                                .buffer = buffer_.state(),
+                                .service = make_report(stats_, queue_),
+                                .buffer = queue_.state(),
                                 .collectors = source_->scraper.outcomes(),
                                 .samples_per_tick = last_series_ ? last_series_->size() : 0,
                                 .ticks_skipped = stats_.ticks_skipped,
@@ -188,10 +260,12 @@ class Agent {
   /// error in it.
   void reload() {
     service_.reloading();
-    if (auto config = read_config_()) {
-      apply(std::move(*config));
+    auto config = read_config_();
+    const auto applied = config ? apply(std::move(*config)) : Result<void>(failed(""));
+    if (applied) {
       log_info(cat("reloaded: ", start_line(config_)));
     } else {
+      if (config) log_error(applied.error().text);
       log_error(
           "the configuration was not reloaded, for the reason above: the one before stays in "
           "force; correct it and reload again");
@@ -199,7 +273,8 @@ class Agent {
     service_.reloaded();
   }
 
-  void apply(Config config) {
+  /// After an error nothing has changed.
+  Result<void> apply(Config config) {
     if (config.buffer != config_.buffer) {
       log_warning(
           "reload: what has changed under buffer needs a restart: systemctl restart msp-agent; "
@@ -210,28 +285,38 @@ class Agent {
     const bool same_ticks = config.interval == config_.interval &&
                             config.customer_id == config_.customer_id &&
                             config.server_name == config_.server_name;
+    if (auto set = delivery_.set_endpoints(config); !set) return set;
     config_ = std::move(config);
-    delivery_.set_endpoints(config_.endpoints);
     if (!same_ticks) schedule_ = make_schedule(config_);
-    if (same_scrapes) return;
+    if (same_scrapes) return {};
     if (series_before_reload_ == nullptr) series_before_reload_ = last_series_;
-    source_ = std::make_unique<Source>(config_, paths_, stats_, &buffer_);
+    source_ = std::make_unique<Source>(config_, paths_, stats_, &queue_);
+    return {};
   }
 
-  bool stop(int signal) {
+  Ended stop(int signal) {
     const auto line = cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left");
     log_info(line);
     service_.stopping(line);
-    const bool closed = delivery_.stop();
-    tell_what_is_left(stats_, buffer_);
-    if (closed) write_status(clock_ns(CLOCK_BOOTTIME), true);
-    return closed;
+    Ended ended;
+    ended.delivery = delivery_.stop(monotonic_ns() + kFlushMaxNs);
+    const auto deadline_ns = monotonic_ns() + kCloseMaxNs;
+    stop_spiller_.request_stop(deadline_ns);
+    ended.disk = spiller_thread_.join_until(deadline_ns);
+    tell_what_is_left(stats_, queue_);
+    if (ended.disk) write_status(clock_ns(CLOCK_BOOTTIME), true);
+    return ended;
   }
 
   Config config_;
   const HostPaths& paths_;
   const ReadConfig& read_config_;
-  Buffer& buffer_;
+  Queue& queue_;
+  Spiller spiller_;
+  StopSource stop_spiller_;
+  Thread spiller_thread_;
+  std::mutex failure_mutex_;
+  std::string failure_;
   AgentStats stats_;
   std::unique_ptr<Source> source_;
   Schedule schedule_;
@@ -256,14 +341,23 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   signal(SIGPIPE, SIG_IGN);
   init_http();
 
-  auto opened = Buffer::open(buffer_options(config));
+  auto opened = Queue::open(queue_options(config));
   if (!opened) return opened.error();
-  auto& buffer = **opened;
-  Agent agent(config, paths, read_config, buffer);
-  if (agent.run(signals)) return {};
-  log_error(cat("the disk of ", config.buffer.path,
-                " does not answer: what was not delivered may be lost"));
-  std::_Exit(1);  // the disk thread uses the buffer as long as the process lives
+  auto agent = std::make_unique<Agent>(config, paths, read_config, **opened);
+  const auto ended = agent->run(signals);
+  const bool is_clean = ended && ended->delivery && ended->disk;
+  if (is_clean) return {};
+  if (!ended) {
+    log_error(ended.error().text);
+  } else if (!ended->disk) {
+    log_error(cat("the disk of ", config.buffer.path,
+                  " does not answer: what was not delivered may be lost"));
+  } else {
+    log_warning(cat("a thread still waits for the disk of ", config.buffer.path,
+                    "; all that was collected is kept"));
+  }
+  // Threads may use the queue as long as the process lives.
+  std::_Exit(ended && ended->disk ? 0 : 1);
 }
 
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,

@@ -54,24 +54,24 @@ constexpr Family kLastSuccess{
 constexpr Family kProtocol{"msp_agent_endpoint_protocol_info",
                            "A constant 1 with the protocol that the endpoint is spoken to in.",
                            kSelf, kGauge, "endpoint,protocol"};
-constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
+constexpr Family kBufferSamples{"msp_agent_queue_samples", "Samples that wait for the endpoint.",
                                 kSelf, kGauge, kEndpoint};
 constexpr Family kBufferOldest{
-    "msp_agent_buffer_oldest_sample_age_seconds",
+    "msp_agent_queue_oldest_sample_age_seconds",
     "Age of the oldest sample that waits for the endpoint, 0: none does.", kSelf, kGauge,
     kEndpoint};
-constexpr Family kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
+constexpr Family kBufferBytes{"msp_agent_queue_bytes", "Bytes of the buffer's segments on disk.",
                               kSelf, kGauge};
-constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
+constexpr Family kBufferSegments{"msp_agent_queue_segments", "Files that the buffer has on disk.",
                                  kSelf, kGauge};
-constexpr Family kBufferDamage{"msp_agent_buffer_corrupt_records_total",
+constexpr Family kBufferDamage{"msp_agent_queue_corrupt_records_total",
                                "Places in the buffer's files that could not be read.", kSelf,
                                kCounter};
 constexpr Family kBufferMemoryOnly{
-    "msp_agent_buffer_memory_fallback",
+    "msp_agent_queue_memory_fallback",
     "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};
 constexpr Family kBufferGuard{
-    "msp_agent_buffer_free_space_guard",
+    "msp_agent_queue_free_space_guard",
     "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
     kGauge};
 
@@ -107,7 +107,7 @@ std::optional<double> SelfMetrics::resident_bytes() {
 }
 
 void SelfMetrics::add_buffer(SampleWriter& out) {
-  const auto state = buffer_ != nullptr ? buffer_->state() : Buffer::State{};
+  const auto state = queue_ != nullptr ? queue_->state() : Queue::State{};
   out.add(kBufferBytes, number(state.bytes));
   out.add(kBufferSegments, number(state.segments));
   out.add(kBufferDamage, number(state.damaged_records));
@@ -116,10 +116,10 @@ void SelfMetrics::add_buffer(SampleWriter& out) {
 }
 
 void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SampleWriter& out) {
-  const auto waiting =
-      buffer_ != nullptr ? buffer_->state(endpoint.number) : Buffer::EndpointState{};
+  const auto waiting = queue_ != nullptr ? queue_->state(endpoint.number) : ConsumerState{};
   out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
   out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
+  out.add(kSamplesDropped, {endpoint.name, "duplicate"}, number(endpoint.samples_duplicate));
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     const auto reason = drop_reason_name(static_cast<DropReason>(i));
     out.add(kSamplesDropped, {endpoint.name, reason}, number(waiting.dropped[i]));

@@ -15,7 +15,7 @@ namespace msp {
 class SelfMetrics {
  public:
   /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped.
-  SelfMetrics(const AgentStats& stats, const Buffer* buffer) : stats_(stats), buffer_(buffer) {}
+  SelfMetrics(const AgentStats& stats, const Queue* queue) : stats_(stats), queue_(queue) {}
 
   void add_to(SampleWriter& out);
 
@@ -28,7 +28,7 @@ class SelfMetrics {
   void add_endpoint(const EndpointStats& endpoint, SampleWriter& out);
 
   const AgentStats& stats_;
-  const Buffer* buffer_;
+  const Queue* queue_;
   KeptFile statm_{"/proc/self/statm",
                   KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };

@@ -59,10 +59,10 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
   return {};
 }
 
-ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
+ServiceReport make_report(const AgentStats& stats, const Queue& queue) {
   ServiceReport report;
   for (const auto& endpoint : stats.endpoints) {
-    const auto kept = buffer.state(endpoint.number);
+    const auto kept = queue.state(endpoint.number);
     report.endpoints.push_back({.name = endpoint.name,
                                 .waiting = kept.samples,
                                 .state = endpoint.state,
@@ -80,7 +80,7 @@ ServiceReport make_report(const AgentStats& stats, const Buffer& buffer) {
                                 .requests = endpoint.requests,
                                 .retries = endpoint.retries});
   }
-  const auto state = buffer.state();
+  const auto state = queue.state();
   report.memory_only = state.memory_only;
   report.free_space_guard = state.free_space_guard;
   return report;

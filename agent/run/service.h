@@ -60,7 +60,7 @@ struct ServiceReport {
   std::string stuck(std::int64_t now_ns) const;
 };
 
-ServiceReport make_report(const AgentStats& stats, const Buffer& buffer);
+ServiceReport make_report(const AgentStats& stats, const Queue& queue);
 
 /// Main thread only. Moments are on any clock that does not jump, always the same.
 class Service {

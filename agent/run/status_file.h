@@ -28,7 +28,7 @@ inline constexpr const char* kStatusFileName = "status.json";
 struct StatusReport {
   const Config& config;
   ServiceReport service;
-  Buffer::State buffer;
+  Queue::State buffer;
   std::vector<Scraper::Outcome> collectors;
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;

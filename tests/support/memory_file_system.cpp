@@ -25,11 +25,6 @@ class MemoryFileSystem::OpenFile : public File {
   OpenFile(MemoryFileSystem& files, std::string path, NodePtr node)
       : files_(files), path_(std::move(path)), node_(std::move(node)) {}
 
-  ~OpenFile() override {
-    const std::lock_guard lock(files_.mutex_);
-    if (has_lock_) node_->is_locked = false;
-  }
-
   Result<std::string> read(std::uint64_t offset, std::size_t length) const override {
     const std::lock_guard lock(files_.mutex_);
     if (auto may = files_.may_read("read", path_); !may) return may.error();
@@ -73,16 +68,102 @@ class MemoryFileSystem::OpenFile : public File {
     return node_->content.size();
   }
 
-  Result<bool> lock() override {
-    const std::lock_guard lock(files_.mutex_);
-    if (node_->is_locked && !has_lock_) return false;
-    return node_->is_locked = has_lock_ = true;
-  }
-
  private:
   MemoryFileSystem& files_;
   const std::string path_;
   const NodePtr node_;
+};
+
+class MemoryFileSystem::OpenFolder : public Folder {
+ public:
+  OpenFolder(MemoryFileSystem& files, DirectoryPtr directory)
+      : files_(files), directory_(std::move(directory)) {}
+
+  ~OpenFolder() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (has_lock_) directory_->is_locked = false;
+  }
+
+  const std::string& path() const override { return directory_->path; }
+
+  Result<std::unique_ptr<File>> open(const std::string& name, Mode mode) override {
+    const std::lock_guard lock(files_.mutex_);
+    const auto path = path_of(name);
+    if (auto may = files_.may_read("open", path); !may) return may.error();
+    auto found = directory_->names.find(name);
+    if (found != directory_->names.end()) {
+      if (mode == Mode::create) return cannot("open", path, "File exists");
+    } else {
+      if (mode == Mode::read) {
+        return no_data("cannot open " + path + ": No such file or directory");
+      }
+      if (auto may = files_.may_change("open", path); !may) return may.error();
+      found = directory_->names.emplace(name, std::make_shared<Node>()).first;
+    }
+    return std::make_unique<OpenFile>(files_, path, found->second);
+  }
+
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto may = files_.may_change("rename", path_of(from)); !may) return may;
+    auto& names = directory_->names;
+    const auto found = names.find(from);
+    if (found == names.end()) {
+      return no_data("cannot rename " + path_of(from) + ": No such file or directory");
+    }
+    const auto node = found->second;
+    names.erase(found);
+    names[to] = node;
+    return {};
+  }
+
+  Result<void> remove(const std::string& name) override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto may = files_.may_change("remove", path_of(name)); !may) return may;
+    directory_->names.erase(name);
+    return {};
+  }
+
+  Result<std::vector<Entry>> list() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto may = files_.may_read("list", path()); !may) return may.error();
+    std::vector<Entry> entries;
+    for (const auto& [name, node] : directory_->names) {
+      entries.push_back({name, node->content.size()});
+    }
+    return entries;
+  }
+
+  Result<void> sync() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto may = files_.may_change("sync", path()); !may) return may;
+    directory_->durable = directory_->names;
+    return {};
+  }
+
+  Result<Space> space() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto may = files_.may_read("stat", path()); !may) return may.error();
+    return files_.space_;
+  }
+
+  Result<bool> lock() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (directory_->is_locked && !has_lock_) return false;
+    return directory_->is_locked = has_lock_ = true;
+  }
+
+  Result<bool> is_at_path() const override {
+    const std::lock_guard lock(files_.mutex_);
+    const auto found = files_.directories_.find(directory_->path);
+    return found != files_.directories_.end() && found->second == directory_;
+  }
+
+ private:
+  std::string path_of(const std::string& name) const { return directory_->path + "/" + name; }
+
+  MemoryFileSystem& files_;
+  const DirectoryPtr directory_;
   bool has_lock_ = false;
 };
 
@@ -127,45 +208,67 @@ void MemoryFileSystem::fail_syncs(int count) {
   failing_syncs_ = count;
 }
 
-void MemoryFileSystem::set_space(Space space) {
+void MemoryFileSystem::set_space(Folder::Space space) {
   const std::lock_guard lock(mutex_);
   space_ = space;
 }
 
 void MemoryFileSystem::power_cut(const PowerCut& cut) {
   const std::lock_guard lock(mutex_);
-  auto names = cut.names_kept ? names_ : durable_;
-  std::erase_if(names,
-                [&](const auto& entry) { return is_below(entry.first, cut.volatile_folder); });
-  for (auto& [path, node] : names) {
-    auto& content = node->content;
-    const auto& synced = node->synced;
-    const bool grew = content.starts_with(synced);
-    switch (cut.content) {
-      case PowerCut::Unsynced::lost:
-        content = synced;
-        break;
-      case PowerCut::Unsynced::half:
-        grew ? content.resize(synced.size() + (content.size() - synced.size()) / 2)
-             : void(content = synced);
-        break;
-      case PowerCut::Unsynced::zeros:
-        content = synced + std::string(grew ? content.size() - synced.size() : 0, '\0');
-        break;
-      case PowerCut::Unsynced::kept:
-        break;
+  for (auto& [path, directory] : directories_) {
+    auto names = cut.names_kept ? directory->names : directory->durable;
+    if (is_below(path + "/", cut.volatile_folder)) names.clear();
+    for (auto& [name, node] : names) {
+      auto& content = node->content;
+      const auto& synced = node->synced;
+      const bool grew = content.starts_with(synced);
+      switch (cut.content) {
+        case PowerCut::Unsynced::lost:
+          content = synced;
+          break;
+        case PowerCut::Unsynced::half:
+          grew ? content.resize(synced.size() + (content.size() - synced.size()) / 2)
+               : void(content = synced);
+          break;
+        case PowerCut::Unsynced::zeros:
+          content = synced + std::string(grew ? content.size() - synced.size() : 0, '\0');
+          break;
+        case PowerCut::Unsynced::kept:
+          break;
+      }
+      node->synced = content;
+      node->cannot_be_synced = false;
     }
-    node->synced = content;
-    node->cannot_be_synced = false;
+    directory->names = directory->durable = std::move(names);
   }
-  names_ = durable_ = std::move(names);
 }
 
 void MemoryFileSystem::remove_tree(const std::string& prefix) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(names_, [&](const auto& entry) { return is_below(entry.first, prefix); });
-  std::erase_if(durable_, [&](const auto& entry) { return is_below(entry.first, prefix); });
-  std::erase_if(folders_, [&](const auto& entry) { return is_below(entry.first, prefix); });
+  std::erase_if(directories_, [&](const auto& entry) {
+    return is_below(entry.first, prefix) || is_below(entry.first + "/", prefix);
+  });
+}
+
+void MemoryFileSystem::mount(const std::string& path, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  auto& directory = directories_[path];
+  mounted_over_[path].push_back(directory);
+  auto& mounted = file_systems_[name];
+  if (!mounted) mounted = std::make_shared<Directory>();
+  mounted->path = path;
+  directory = mounted;
+}
+
+void MemoryFileSystem::unmount(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  auto& below = mounted_over_[path];
+  if (below.back()) {
+    directories_[path] = below.back();
+  } else {
+    directories_.erase(path);
+  }
+  below.pop_back();
 }
 
 std::uint64_t MemoryFileSystem::changes() const {
@@ -180,36 +283,48 @@ std::uint64_t MemoryFileSystem::changes_below(const std::string& prefix) const {
                     [&](const std::string& path) { return is_below(path, prefix); }));
 }
 
+MemoryFileSystem::NodePtr MemoryFileSystem::node_at(const std::string& path) const {
+  const auto directory = directories_.find(folder_of(path));
+  if (directory == directories_.end()) return nullptr;
+  const auto found = directory->second->names.find(path.substr(path.rfind('/') + 1));
+  return found != directory->second->names.end() ? found->second : nullptr;
+}
+
 std::string MemoryFileSystem::content(const std::string& path) const {
   const std::lock_guard lock(mutex_);
-  const auto found = names_.find(path);
-  return found != names_.end() ? found->second->content : std::string();
+  const auto node = node_at(path);
+  return node ? node->content : std::string();
 }
 
 void MemoryFileSystem::set_content(const std::string& path, std::string content) {
   const std::lock_guard lock(mutex_);
-  folders_[folder_of(path)] = true;
-  auto& node = names_[path];
+  auto& directory = directories_[folder_of(path)];
+  if (!directory) {
+    directory = std::make_shared<Directory>();
+    directory->path = folder_of(path);
+  }
+  const auto name = path.substr(path.rfind('/') + 1);
+  auto& node = directory->names[name];
   if (!node) node = std::make_shared<Node>();
   node->content = node->synced = std::move(content);
-  durable_[path] = node;
+  directory->durable[name] = node;
 }
 
 std::vector<std::string> MemoryFileSystem::names(const std::string& folder,
                                                  const std::string& suffix) const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> found;
-  for (const auto& [path, node] : names_) {
-    if (folder_of(path) == folder && path.ends_with(suffix)) {
-      found.push_back(path.substr(folder.size() + 1));
-    }
+  const auto directory = directories_.find(folder);
+  if (directory == directories_.end()) return found;
+  for (const auto& [name, node] : directory->second->names) {
+    if (name.ends_with(suffix)) found.push_back(name);
   }
   return found;
 }
 
 void MemoryFileSystem::wait_for(const std::string& path) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return names_.contains(path); });
+  changed_.wait(lock, [&] { return node_at(path) != nullptr; });
 }
 
 Result<void> MemoryFileSystem::may_change(const std::string& what, const std::string& path) {
@@ -235,75 +350,17 @@ Result<void> MemoryFileSystem::may_read(const std::string& what, const std::stri
   return {};
 }
 
-Result<std::unique_ptr<File>> MemoryFileSystem::open(const std::string& path, Mode mode) {
-  const std::lock_guard lock(mutex_);
-  if (auto may = may_read("open", path); !may) return may.error();
-  auto found = names_.find(path);
-  if (found == names_.end()) {
-    if (mode == Mode::read || !folders_.contains(folder_of(path))) {
-      return no_data("cannot open " + path + ": No such file or directory");
-    }
-    if (auto may = may_change("open", path); !may) return may.error();
-    found = names_.emplace(path, std::make_shared<Node>()).first;
-  }
-  return std::make_unique<OpenFile>(*this, path, found->second);
-}
-
-Result<void> MemoryFileSystem::rename(const std::string& from, const std::string& to) {
-  const std::lock_guard lock(mutex_);
-  if (auto may = may_change("rename", from); !may) return may;
-  const auto found = names_.find(from);
-  if (found == names_.end())
-    return no_data("cannot rename " + from + ": No such file or directory");
-  const auto node = found->second;
-  names_.erase(found);
-  names_[to] = node;
-  return {};
-}
-
-Result<void> MemoryFileSystem::remove(const std::string& path) {
-  const std::lock_guard lock(mutex_);
-  if (auto may = may_change("remove", path); !may) return may;
-  names_.erase(path);
-  return {};
-}
-
 /// A folder itself is durable at once.
-Result<void> MemoryFileSystem::make_folder(const std::string& path) {
+Result<std::shared_ptr<Folder>> MemoryFileSystem::open_folder(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  if (folders_.contains(path)) return {};
-  if (auto may = may_change("make", path); !may) return may;
-  folders_[path] = true;
-  return {};
-}
-
-Result<std::vector<FileSystem::Entry>> MemoryFileSystem::list(const std::string& folder) {
-  const std::lock_guard lock(mutex_);
-  if (auto may = may_read("list", folder); !may) return may.error();
-  if (!folders_.contains(folder))
-    return no_data("cannot list " + folder + ": No such file or directory");
-  std::vector<Entry> entries;
-  for (const auto& [path, node] : names_) {
-    if (folder_of(path) != folder) continue;
-    entries.push_back({path.substr(folder.size() + 1), node->content.size()});
+  if (auto may = may_read("open", path + "/"); !may) return may.error();
+  auto found = directories_.find(path);
+  if (found == directories_.end()) {
+    if (auto may = may_change("make", path); !may) return may.error();
+    found = directories_.emplace(path, std::make_shared<Directory>()).first;
+    found->second->path = path;
   }
-  return entries;
-}
-
-Result<void> MemoryFileSystem::sync_folder(const std::string& folder) {
-  const std::lock_guard lock(mutex_);
-  if (auto may = may_change("sync", folder); !may) return may;
-  std::erase_if(durable_, [&](const auto& entry) { return folder_of(entry.first) == folder; });
-  for (const auto& [path, node] : names_) {
-    if (folder_of(path) == folder) durable_[path] = node;
-  }
-  return {};
-}
-
-Result<FileSystem::Space> MemoryFileSystem::space(const std::string& folder) {
-  const std::lock_guard lock(mutex_);
-  if (auto may = may_read("stat", folder); !may) return may.error();
-  return space_;
+  return std::make_shared<OpenFolder>(*this, found->second);
 }
 
 }  // namespace msp::test

@@ -44,11 +44,17 @@ class MemoryFileSystem : public FileSystem {
   /// The next `count` syncs fail, and what they should have synced is lost in a power cut even if a
   /// later one works (as the kernel does: fsync(2), EIO).
   void fail_syncs(int count);
-  void set_space(Space space);
+  void set_space(Folder::Space space);
   /// Only when nobody has a file open.
   void power_cut(const PowerCut& cut);
-  /// As rm -r: who has a file open goes on with it.
+  /// As rm -r: a file that is open stays as it is until it is closed.
   void remove_tree(const std::string& prefix);
+  /// Another file system is mounted over the folder `path`, empty at first, or the one that was
+  /// mounted there by the same `name`. What was opened before goes on in the folder below.
+  void mount(const std::string& path, const std::string& name);
+  /// The folder that was there before the last mount() is there again; open files and folders of the
+  /// one that is unmounted go on (umount -l).
+  void unmount(const std::string& path);
 
   // To look at.
 
@@ -63,34 +69,38 @@ class MemoryFileSystem : public FileSystem {
   /// Returns when the file is there.
   void wait_for(const std::string& path);
 
-  Result<std::unique_ptr<File>> open(const std::string& path, Mode mode) override;
-  Result<void> rename(const std::string& from, const std::string& to) override;
-  Result<void> remove(const std::string& path) override;
-  Result<void> make_folder(const std::string& path) override;
-  Result<std::vector<Entry>> list(const std::string& folder) override;
-  Result<void> sync_folder(const std::string& folder) override;
-  Result<Space> space(const std::string& folder) override;
+  Result<std::shared_ptr<Folder>> open_folder(const std::string& path) override;
 
  private:
   struct Node {
     std::string content;
     std::string synced;
     bool cannot_be_synced = false;
-    bool is_locked = false;
   };
   using NodePtr = std::shared_ptr<Node>;
+  using Names = std::map<std::string, NodePtr>;
+  /// One folder of one file system. Names in it are those of files.
+  struct Directory {
+    std::string path;  // for messages and for faults by prefix
+    Names names;       // as programs see it
+    Names durable;     // the same as of the last sync()
+    bool is_locked = false;
+  };
+  using DirectoryPtr = std::shared_ptr<Directory>;
   class OpenFile;
+  class OpenFolder;
 
   /// Whether a changing call on `path` may happen.
   Result<void> may_change(const std::string& what, const std::string& path);
   Result<void> may_read(const std::string& what, const std::string& path) const;
+  NodePtr node_at(const std::string& path) const;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, NodePtr> names_;    // by path, as programs see it
-  std::map<std::string, NodePtr> durable_;  // the same as of the last sync_folder()
-  std::map<std::string, bool> folders_;
-  std::vector<std::string> change_log_;  // the paths
+  std::map<std::string, DirectoryPtr> directories_;                // by path
+  std::map<std::string, std::vector<DirectoryPtr>> mounted_over_;  // by path, the last one on top
+  std::map<std::string, DirectoryPtr> file_systems_;               // by name
+  std::vector<std::string> change_log_;                            // the paths
   bool is_limited_ = false;
   std::uint64_t calls_left_ = 0;
   bool torn_ = false;
@@ -100,7 +110,7 @@ class MemoryFileSystem : public FileSystem {
   std::string fail_read_prefix_, fail_read_words_;
   std::uint64_t fail_from_ = 0, fail_to_ = 0;
   int failing_syncs_ = 0;
-  Space space_{std::uint64_t{1} << 40, std::uint64_t{1} << 39};
+  Folder::Space space_{std::uint64_t{1} << 40, std::uint64_t{1} << 39};
 };
 
 }  // namespace msp::test

@@ -85,7 +85,11 @@ Encoder::Part Encoder::encode(Batch& batch, std::size_t rows_begin, std::size_t 
                             : write_request_.write(batch, rows_begin, rows_end, raw_max, message_);
     compress(wire, extent.samples);
     if (body_.size <= kBodyBytesMax || extent.rows_end == rows_begin + 1) {
-      return {extent.rows_end, extent.samples, message_.size(), {body_.bytes.get(), body_.size}};
+      return {extent.rows_end,
+              extent.samples,
+              extent.unreadable_samples,
+              message_.size(),
+              {body_.bytes.get(), body_.size}};
     }
     // What is left out compresses like what stays; if it does not, once more.
     raw_max = std::min(message_.size() - 1, message_.size() / body_.size * kBodyBytesMax);

@@ -37,8 +37,9 @@ class Encoder {
   struct Part {
     std::size_t rows_end = 0;  // rows [rows_begin, rows_end) of the batch are in it: at least one
     std::size_t samples = 0;
-    std::size_t raw_bytes = 0;  // of the message before compression
-    std::string_view body;      // valid until the next call
+    std::size_t unreadable_samples = 0;  // of requests whose content is not what its frames say
+    std::size_t raw_bytes = 0;           // of the message before compression
+    std::string_view body;               // valid until the next call
   };
 
   /// Encodes rows from `rows_begin` on, before `rows_end`: as many as fit into `raw_max` bytes

@@ -63,6 +63,7 @@ Extent RequestV2::write(Batch& batch, std::size_t rows_begin, std::size_t rows_e
   std::size_t size = bytes_size(0);  // the empty symbol
   std::size_t symbols_count = 0;
   for (const auto& row : rows) {
+    if (row.request != nullptr) break;  // a message of 1.0, in a request of its own
     const auto symbols_before = symbols_.strings().size();
     const auto layout = lay_out(batch, row);
     auto more = bytes_size(layout.size);
@@ -149,7 +150,7 @@ std::uint8_t* RequestV2::write_row(const Batch& batch, const Batch::Row& row,
 void RequestV2::find_boot_times(Batch& batch) {
   boot_times_.clear();
   for (const auto& row : batch.rows()) {
-    if (row.series->labels.get(kMetricName) != kBootTime) continue;
+    if (row.series == nullptr || row.series->labels.get(kMetricName) != kBootTime) continue;
     const auto points = batch.points(row);
     boot_times_.insert(boot_times_.end(), points.begin(), points.end());
   }

@@ -21,7 +21,8 @@ namespace msp {
 /// Reused from request to request. One thread at a time.
 class RequestV2 {
  public:
-  /// As WriteRequest::write().
+  /// As WriteRequest::write(), up to the first row that is a relay's request: the row `rows_begin`
+  /// is none.
   Extent write(Batch& batch, std::size_t rows_begin, std::size_t rows_end, std::size_t bytes_max,
                std::string& message);
 

@@ -1,5 +1,7 @@
 #include "agent/delivery/encode/write_request.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "agent/delivery/encode/protobuf.h"
@@ -54,18 +56,37 @@ Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t row
   Extent extent{rows_begin, 0};
   std::size_t size = 0;
   sizes_.clear();
+  contents_.clear();
   for (const auto& row : rows) {
-    const auto row_size = series_size(*row.series, batch.points(row));
-    if (extent.rows_end > rows_begin && size + bytes_size(row_size) > bytes_max) break;
+    std::size_t row_size = 0;  // of a request without a tag, for it is series with their tags
+    std::size_t whole_size = 0;
+    if (row.request != nullptr) {
+      auto content = content_of(row.request->message, kRequestContentMax);
+      const bool is_readable = content.has_value();
+      row_size = whole_size = is_readable ? content->size() : 0;
+      if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
+      contents_.push_back(is_readable ? std::move(*content) : std::string());
+      if (!is_readable) extent.unreadable_samples += row.request->samples;
+    } else {
+      row_size = series_size(*row.series, batch.points(row));
+      whole_size = bytes_size(row_size);
+      if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
+    }
     sizes_.push_back(row_size);
-    size += bytes_size(row_size);
-    extent.samples += row.points_count;
+    size += whole_size;
+    extent.samples += row.samples();
     ++extent.rows_end;
   }
   // (libstdc++ 12 gives the capacity where the size should be.)
   message.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
   auto* at = reinterpret_cast<std::uint8_t*>(message.data());
+  std::size_t next_content = 0;
   for (std::size_t i = 0; i < sizes_.size(); ++i) {
+    if (rows[i].request != nullptr) {
+      const auto& content = contents_[next_content++];
+      at = std::copy(content.begin(), content.end(), at);
+      continue;
+    }
     at = write_length(kTimeSeries, sizes_[i], at);
     at = write_series(*rows[i].series, batch.points(rows[i]), at);
   }

@@ -14,18 +14,21 @@ namespace msp {
 struct Extent {
   std::size_t rows_end = 0;
   std::size_t samples = 0;
+  std::size_t unreadable_samples = 0;  // of requests whose content is not what its frames say
 };
 
 /// Reused from request to request. One thread at a time.
 class WriteRequest {
  public:
-  /// Replaces `message` by one with the batch's rows from `rows_begin` on: as many before
+  /// A relay's request is a message already: its content follows that of the series, as protobuf
+  /// merges messages. Replaces `message` by one with the batch's rows from `rows_begin` on: as many before
   /// `rows_end` as fit into `bytes_max` bytes, but at least one.
   Extent write(Batch& batch, std::size_t rows_begin, std::size_t rows_end, std::size_t bytes_max,
                std::string& message);
 
  private:
-  std::vector<std::size_t> sizes_;  // of the rows
+  std::vector<std::size_t> sizes_;     // of the rows
+  std::vector<std::string> contents_;  // of the rows that are requests, in their order
 };
 
 }  // namespace msp
