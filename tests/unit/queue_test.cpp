@@ -3,16 +3,13 @@
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
-#include <thread>
-
-#include "agent/base/clock.h"
-#include "tests/support/buffer_fixture.h"
+#include "tests/support/queue_fixture.h"
 
 namespace msp {
 namespace {
 
 using namespace test;
-using Fixture = BufferFixture;
+using Fixture = QueueFixture;
 
 /// Scrapes of which a handful fill the head.
 Scrape large_scrape(std::int64_t timestamp_ms) {
@@ -27,348 +24,393 @@ Scrape large_scrape(std::int64_t timestamp_ms) {
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "what is not acknowledged is peeked again") {
-  append({10});
-  Batch batch;
-  REQUIRE(buffer->peek(0, 100, batch));
-  REQUIRE(buffer->peek(0, 100, batch));
-  CHECK(times_of(batch) == Times{10});
-  CHECK(buffer->state(0).samples == 2);
-  CHECK(buffer->state(0).oldest_timestamp_ms == 10);
-  buffer->ack(0, batch);
-  CHECK_FALSE(buffer->peek(0, 100, batch));
-  CHECK(batch.empty());
-  CHECK(buffer->state(0).samples == 0);
-  CHECK(buffer->state(0).oldest_timestamp_ms == 0);
-}
-
 TEST_CASE_METHOD(Fixture, "peek is oldest first and keeps to the limit, one scrape excepted") {
   append({1, 2, 3, 4, 5});
-  CHECK(peeked(*buffer, 0, 6) == Times{1, 2, 3});
-  CHECK(peeked(*buffer, 0, 1) == Times{1});
-  buffer->disk_round(kNow);
-  CHECK(peeked(*buffer, 0, 6) == Times{1, 2, 3});
-  CHECK(peeked(*buffer, 0, 1) == Times{1});
+  CHECK(peeked(0, 6) == Times{1, 2, 3});
+  CHECK(peeked(0, 1) == Times{1});
+  round();
+  CHECK(peeked(0, 6) == Times{1, 2, 3});
+  CHECK(peeked(0, 1) == Times{1});
 }
 
 TEST_CASE_METHOD(Fixture, "each endpoint has its own cursor; a dead one does not hold the others") {
-  reopen(options(files, {"a", "b"}));
+  reopen({"a", "b"});
   append({1, 2});
-  taken(*buffer, 0);
+  taken(0);
   append({3});
-  CHECK(peeked(*buffer, 0) == Times{3});
-  CHECK(peeked(*buffer, 1) == Times{1, 2, 3});
-  CHECK(buffer->state(1).samples == 6);
-  buffer->disk_round(kNow);
+  CHECK(peeked(0) == Times{3});
+  CHECK(peeked(1) == Times{1, 2, 3});
+  CHECK(waiting(1) == 6);
+  round();
   append({4});
-  CHECK(taken(*buffer, 0) == Times{3, 4});
-  CHECK(peeked(*buffer, 1) == Times{1, 2, 3, 4});
-  CHECK(buffer->state(1).samples == 8);
-  CHECK(buffer->state(1).oldest_timestamp_ms == 1);
+  CHECK(taken(0) == Times{3, 4});
+  CHECK(peeked(1) == Times{1, 2, 3, 4});
+  CHECK(waiting(1) == 8);
+  CHECK(queue->state(1).oldest_timestamp_ms == 1);
 }
 
 TEST_CASE_METHOD(Fixture,
                  "a clock that went back ends a batch: samples of a series go in time order") {
   append({10, 20, 5, 6});
-  SECTION("in the head") {}
-  SECTION("in the store") {
-    buffer->disk_round(kNow);
+  SECTION("in memory") {}
+  SECTION("on disk") {
+    round();
   }
-  CHECK(taken(*buffer) == Times{10, 20});
-  CHECK(peeked(*buffer) == Times{5, 6});
+  CHECK(taken() == Times{10, 20});
+  CHECK(peeked() == Times{5, 6});
 }
 
-TEST_CASE_METHOD(Fixture, "a batch goes on from the store into the head") {
+TEST_CASE_METHOD(Fixture, "a batch goes on from the disk into the memory") {
   append({1, 2});
-  buffer->disk_round(kNow);
+  round();
   append({3, 4});
-  CHECK(buffer->state().segments == 1);
-  CHECK(buffer->state(0).samples == 8);
-  CHECK(taken(*buffer) == Times{1, 2, 3, 4});
-  CHECK(buffer->state(0).samples == 0);
-  buffer->disk_round(kNow);
-  CHECK(buffer->state().segments == 0);
-  CHECK(buffer->state().bytes == 0);
-}
-
-TEST_CASE("a full head drops the oldest, counted for who had not got it") {
-  MemoryFileSystem files;
-  auto buffer = open(options(files, {"a", "b"}));
-  buffer->append(large_scrape(1));
-  REQUIRE(taken(*buffer, 0) == Times{1});
-  Batch in_flight;
-  REQUIRE(buffer->peek(1, kMany, in_flight));
-  for (int t = 2; t <= 100; ++t) buffer->append(large_scrape(t));
-  const auto kept = peeked(*buffer, 0, 1 << 30);
-  REQUIRE_FALSE(kept.empty());
-  CHECK(kept.back() == 100);
-  CHECK(kept.size() == Buffer::kHeadBytesMax / (20'000 * 8 + sizeof(Scrape)));
-  CHECK(buffer->state(0).samples == 20'000 * kept.size());
-  CHECK(dropped(*buffer, 0, DropReason::memory) == 20'000 * (99 - kept.size()));
-  CHECK(dropped(*buffer, 1, DropReason::memory) == 20'000 * (100 - kept.size()));
-
-  // What was in flight when the buffer had to drop it does no harm when it is acknowledged.
-  buffer->ack(1, in_flight);
-  CHECK(peeked(*buffer, 1, 1 << 30) == kept);
-  CHECK(buffer->state(1).samples == 20'000 * kept.size());
+  CHECK(queue->state().segments == 1);
+  CHECK(waiting(0) == 8);
+  CHECK(taken() == Times{1, 2, 3, 4});
+  CHECK(waiting(0) == 0);
+  round();
+  CHECK(queue->state().segments == 0);
+  CHECK(queue->state().bytes == 0);
 }
 
 TEST_CASE_METHOD(Fixture,
-                 "what waits is there after a crash, from head and store, in order and once") {
+                 "what waits is there after a crash, from memory and disk, in order and once") {
   append({1, 2});
-  buffer->disk_round(kNow);
+  round();
   append({3});
   reopen();
-  CHECK(buffer->state(0).samples == 6);
+  CHECK(waiting(0) == 6);
   append({4});
-  CHECK(taken(*buffer) == Times{1, 2, 3, 4});
-  buffer->disk_round(kNow);
+  CHECK(taken() == Times{1, 2, 3, 4});
+  round();
   reopen();
-  CHECK(peeked(*buffer).empty());
+  CHECK(peeked().empty());
 }
 
 TEST_CASE_METHOD(Fixture, "a good day leaves nothing to be sent again and touches no disk") {
   const auto before = files.changes_below("/disk");
   for (int t = 1; t <= 50; ++t) {
     append({t});
-    REQUIRE(taken(*buffer) == Times{t});
+    REQUIRE(taken() == Times{t});
   }
   CHECK(files.changes_below("/disk") == before);
-  CHECK(files.content("/run/buffer/head").size() < 300);
+  CHECK(files.content("/run/buffer/wal").size() < 70'000);
   reopen();
-  CHECK(peeked(*buffer).empty());
-}
-
-TEST_CASE_METHOD(Fixture, "a new endpoint gets all that is kept, a known one what it lacks") {
-  reopen(options(files, {"a", "b"}));
-  append({1, 2, 3});
-  taken(*buffer, 0);
-  buffer->disk_round(kNow);
-  reopen(options(files, {"new", "a", "b"}));
-  CHECK(peeked(*buffer, 0) == Times{1, 2, 3});
-  CHECK(peeked(*buffer, 1).empty());
-  CHECK(peeked(*buffer, 2) == Times{1, 2, 3});
+  CHECK(peeked().empty());
 }
 
 TEST_CASE_METHOD(Fixture, "an endpoint that is no longer configured holds nothing") {
-  reopen(options(files, {"a", "b"}));
+  reopen({"a", "b"});
   append({1, 2, 3});
-  taken(*buffer, 0);
-  buffer->disk_round(kNow);
+  taken(0);
+  round();
   reopen();
-  buffer->disk_round(kNow);
-  CHECK(buffer->state().segments == 0);
-}
-
-TEST_CASE_METHOD(Fixture,
-                 "a cursor beyond all that is kept sends it again rather than not at all") {
-  append({1, 2, 3});
-  buffer->disk_round(kNow);
-  buffer.reset();
-  REQUIRE(save_cursors(files, "/disk/buffer", {{"a", Acknowledged(1'000'000)}}));
-  reopen();
-  CHECK(peeked(*buffer) == Times{1, 2, 3});
-  append({4});
-  CHECK(taken(*buffer) == Times{1, 2, 3, 4});
+  round();
+  CHECK(queue->state().segments == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "the newest can be delivered first; the others come as they would have") {
   append({1, 2, 3});
-  CHECK(newest_taken(*buffer) == Times{3});
-  CHECK(newest_peeked(*buffer).empty());
-  CHECK(buffer->state(0).samples == 4);
-  CHECK(peeked(*buffer) == Times{1, 2});
+  CHECK(live_taken() == Times{3});
+  CHECK(live_peeked().empty());
+  CHECK(waiting(0) == 4);
+  CHECK(peeked() == Times{1, 2});
   append({4, 5});
-  CHECK(newest_taken(*buffer) == Times{5});
-  CHECK(peeked(*buffer) == Times{1, 2, 4});
-  CHECK(buffer->state(0).oldest_timestamp_ms == 1);
-  buffer->disk_round(kNow);
-  CHECK(taken(*buffer, 0, 4) == Times{1, 2});
-  CHECK(buffer->state(0).samples == 2);
-  CHECK(taken(*buffer) == Times{4});
-  CHECK(buffer->state(0).samples == 0);
-  CHECK(buffer->state(0).oldest_timestamp_ms == 0);
+  CHECK(live_taken() == Times{5});
+  CHECK(peeked() == Times{1, 2, 4});
+  CHECK(queue->state(0).oldest_timestamp_ms == 1);
+  round();
+  CHECK(taken(0, 4) == Times{1, 2});
+  CHECK(waiting(0) == 2);
+  CHECK(taken() == Times{4});
+  CHECK(waiting(0) == 0);
+  CHECK(queue->state(0).oldest_timestamp_ms == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "the newest stays at hand in memory after it has gone to disk") {
   append({1, 2});
-  buffer->disk_round(kNow);
+  round();
   files.fail_reads("/disk", "Input/output error");
-  CHECK(newest_taken(*buffer) == Times{2});
+  CHECK(live_taken() == Times{2});
   files.fail_reads("", "");
-  CHECK(taken(*buffer) == Times{1});
-  CHECK(newest_peeked(*buffer).empty());
-}
-
-TEST_CASE_METHOD(Fixture, "peek begins where it is told and steps over what is acknowledged") {
-  append({1, 2, 3, 4, 5, 6});
-  Batch first, second;
-  REQUIRE(buffer->peek(0, 4, first));
-  REQUIRE(buffer->peek(0, 4, second, first.last_sequence() + 1));
-  CHECK(times_of(first) == Times{1, 2});
-  CHECK(times_of(second) == Times{3, 4});
-  SECTION("in the head") {}
-  SECTION("in the store") {
-    buffer->disk_round(kNow);
-  }
-  SECTION("in both") {
-    buffer->disk_round(kNow);
-    append({7});
-    CHECK(newest_taken(*buffer) == Times{7});
-  }
-  buffer->ack(0, second);
-  CHECK(peeked(*buffer) == Times{1, 2, 5, 6});
-  CHECK(peeked(*buffer, 0, kMany, first.last_sequence()) == Times{2, 5, 6});
-  CHECK(peeked(*buffer, 0, kMany, second.last_sequence()) == Times{5, 6});
-  CHECK(peeked(*buffer, 0, kMany, second.last_sequence() + 100).empty());
-  CHECK(buffer->state(0).samples == 8);
-  buffer->ack(0, first);
-  buffer->ack(0, second);
-  CHECK(buffer->state(0).samples == 4);
-  CHECK(taken(*buffer) == Times{5, 6});
-  CHECK(buffer->state(0).samples == 0);
+  CHECK(taken() == Times{1});
+  CHECK(live_peeked().empty());
 }
 
 TEST_CASE_METHOD(Fixture,
                  "a restart in the middle of a drain sends again nothing that was delivered") {
-  reopen(options(files, {"a", "b"}));
+  reopen({"a", "b"});
   append({1, 2});
-  buffer->disk_round(kNow);
+  round();
   append({3});
-  CHECK(newest_taken(*buffer, 0) == Times{3});
+  CHECK(live_taken(0) == Times{3});
   append({4, 5});
-  CHECK(newest_taken(*buffer, 0) == Times{5});
-  buffer->disk_round(kNow);
-  buffer.reset();
+  CHECK(live_taken(0) == Times{5});
+  round();
+  close();
   files.remove_tree("/run");  // a reboot
-  reopen(options(files, {"a", "b"}));
-  CHECK(buffer->state(0).samples == 6);
-  CHECK(buffer->state(1).samples == 10);
-  CHECK(newest_peeked(*buffer, 0).empty());
-  CHECK(taken(*buffer, 0) == Times{1, 2, 4});
-  CHECK(taken(*buffer, 1) == Times{1, 2, 3, 4, 5});
-  CHECK(buffer->state(0).samples == 0);
-  CHECK(buffer->state(1).samples == 0);
+  reopen({"a", "b"});
+  CHECK(waiting(0) == 6);
+  CHECK(waiting(1) == 10);
+  CHECK(live_peeked(0).empty());
+  CHECK(taken(0) == Times{1, 2, 4});
+  CHECK(taken(1) == Times{1, 2, 3, 4, 5});
+  CHECK(waiting(0) == 0);
+  CHECK(waiting(1) == 0);
 }
 
 TEST_CASE_METHOD(Fixture,
                  "what comes after a restart with nothing left is not taken for delivered") {
   append({1, 2, 3});
-  buffer->disk_round(kNow);
+  round();
   SECTION("in order") {
-    CHECK(taken(*buffer) == Times{1, 2, 3});
+    CHECK(taken() == Times{1, 2, 3});
   }
   SECTION("the newest first") {
-    CHECK(newest_taken(*buffer) == Times{3});
-    CHECK(taken(*buffer) == Times{1, 2});
+    CHECK(live_taken() == Times{3});
+    CHECK(taken() == Times{1, 2});
   }
-  buffer->disk_round(kNow);
-  CHECK(buffer->state().segments == 0);
+  round();
+  CHECK(queue->state().segments == 0);
   reopen();
   append({4});
-  CHECK(buffer->state(0).samples == 2);
-  CHECK(taken(*buffer) == Times{4});
+  CHECK(waiting(0) == 2);
+  CHECK(taken() == Times{4});
 }
 
 TEST_CASE_METHOD(Fixture,
                  "what everyone has is neither kept in memory nor written, and not missed") {
   append({1, 2});
-  buffer->disk_round(kNow);
+  round();
   for (int t = 3; t <= 40; ++t) {
     append({t});
-    CHECK(newest_taken(*buffer) == Times{t});
-    buffer->disk_round(kNow);
+    CHECK(live_taken() == Times{t});
+    round();
   }
-  CHECK(buffer->state().segments == 1);
-  CHECK(files.content("/run/buffer/head").size() < 300);
+  CHECK(queue->state().segments == 1);
+  CHECK(files.content("/run/buffer/wal").size() < 70'000);
   append({41});
-  buffer->disk_round(kNow);
-  CHECK(buffer->state().segments == 2);
+  round();
+  CHECK(queue->state().segments == 2);
   reopen();
-  CHECK(buffer->state().damaged_records == 0);
-  CHECK(buffer->state(0).samples == 6);
-  CHECK(taken(*buffer) == Times{1, 2, 41});
+  CHECK(queue->state().damaged_records == 0);
+  CHECK(waiting(0) == 6);
+  CHECK(taken() == Times{1, 2, 41});
 }
 
-TEST_CASE_METHOD(Fixture, "a power cut makes no cursor point at scrapes that are yet to come") {
-  reopen(options(files, {"a", "b"}));
+TEST_CASE_METHOD(Fixture, "what is read is in no other batch until it is acknowledged or put back") {
+  append({10, 20});
+  Batch live, backlog;
+  REQUIRE(queue->read(0, {.lane = Wanted::Lane::live, .samples_max = kMany}, live));
+  REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = kMany}, backlog));
+  CHECK(times_of(live) == Times{20});
+  CHECK(times_of(backlog) == Times{10});
+  CHECK(peeked().empty());
+  queue->release(0, live);
+  CHECK(peeked() == Times{20});
+  queue->ack(0, backlog);
+  CHECK(waiting(0) == 2);
+  CHECK(queue->state(0).oldest_timestamp_ms == 20);
+  CHECK(taken() == Times{20});
+  CHECK(queue->state(0).oldest_timestamp_ms == 0);
+  CHECK_FALSE(queue->has_waiting(0));
+}
+
+TEST_CASE_METHOD(Fixture, "live is the newest of each stream, and all since the given time") {
+  const auto of = [](std::int64_t t, const char* stream) {
+    auto one = scrape(t, kSet, {1, 2});
+    one.stream = std::make_shared<const Stream>(Stream{stream});
+    return one;
+  };
+  queue->append(of(1, "host"));
+  queue->append(of(2, "mysqld"));
+  clock.advance(15 * kNsPerSecond);
+  queue->append(of(3, "host"));
+  queue->append(of(4, "mysqld"));
+  queue->append(of(5, "redis"));
+  CHECK(live_peeked() == Times{3, 4, 5});
+  CHECK(backlog_peeked() == Times{1, 2});
+  const auto since = clock.monotonic_ns() - 20 * kNsPerSecond;
+  CHECK(read({.lane = Wanted::Lane::live, .samples_max = kMany, .live_since_ns = since}, 0, false) ==
+        Times{1, 2, 3, 4, 5});
+  SECTION("from memory") {}
+  SECTION("from memory after all of it has gone to disk") {
+    round();
+  }
+  CHECK(live_taken() == Times{3, 4, 5});
+  CHECK(live_peeked().empty());
+  CHECK(taken() == Times{1, 2});
+}
+
+TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are joined on disk") {
+  std::string message;
+  REQUIRE(compress_frame("one", message));
+  const auto request = [&](std::int64_t t) {
+    return Request{std::make_shared<const Stream>(Stream{"relay/alpha"}), 7, t, t, message};
+  };
+  append({1});
+  queue->append(request(2));
+  queue->append(request(3));
+  append({4});
+  CHECK(waiting(0) == 18);
+  SECTION("in memory") {
+    CHECK(peeked() == Times{1, 2, 3, 4});
+  }
+  SECTION("after a crash") {
+    reopen();
+    CHECK(peeked() == Times{1, 2, 3, 4});
+  }
+  SECTION("on disk") {
+    round();
+    close();
+    files.power_cut({.volatile_folder = "/run"});
+    reopen();
+    CHECK(waiting(0) == 18);
+    Batch batch;
+    REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = kMany}, batch));
+    REQUIRE(batch.entries().size() == 3);
+    const auto& joined = *batch.entries()[1].request;
+    CHECK(joined.samples == 14);
+    CHECK(joined.first_timestamp_ms == 2);
+    CHECK(joined.last_timestamp_ms == 3);
+    CHECK(content_of(joined.message, 100).value() == "oneone");
+    queue->ack(0, batch);
+    CHECK(waiting(0) == 0);
+  }
+}
+
+TEST_CASE("a full memory drops the oldest, counted for each consumer that had not got it") {
+  QueueFixture f({"a", "b"});
+  f.queue->append(large_scrape(1));
+  REQUIRE(f.taken(0) == Times{1});
+  Batch in_flight;
+  REQUIRE(f.queue->read(1, {.lane = Wanted::Lane::all, .samples_max = kMany}, in_flight));
+  for (int t = 2; t <= 100; ++t) f.queue->append(large_scrape(t));
+  const auto kept = f.peeked(0, 1 << 30);
+  REQUIRE_FALSE(kept.empty());
+  CHECK(kept.back() == 100);
+  CHECK(kept.size() == Queue::kMemoryBytesMax / (20'000 * 8 + sizeof(Scrape)));
+  CHECK(f.waiting(0) == 20'000 * kept.size());
+  CHECK(f.dropped(0, DropReason::memory) == 20'000 * (99 - kept.size()));
+  CHECK(f.dropped(1, DropReason::memory) == 20'000 * (100 - kept.size()));
+
+  // What was in flight when it had to be dropped does no harm when it is acknowledged.
+  f.queue->ack(1, in_flight);
+  CHECK(f.peeked(1, 1 << 30) == kept);
+  CHECK(f.waiting(1) == 20'000 * kept.size());
+}
+
+TEST_CASE_METHOD(Fixture, "a new consumer gets what is appended from now on, a known one goes on") {
+  reopen({"a", "b"});
+  append({1, 2, 3});
+  taken(0);
+  round();
+  SECTION("at a start") {
+    reopen({"new", "a", "b"});
+  }
+  SECTION("at a reload") {
+    queue->add_consumer("new");
+    queue->remove_consumer(queue->add_consumer("gone"));
+    reopen({"new", "a", "b"});
+  }
+  append({4});
+  CHECK(peeked(0) == Times{4});
+  CHECK(peeked(1) == Times{4});
+  CHECK(peeked(2) == Times{1, 2, 3, 4});
+}
+
+TEST_CASE_METHOD(Fixture, "where the offsets are lost everyone gets all that is kept") {
+  append({1, 2, 3});
+  round();
+  taken();
+  append({4});
+  round();
+  close();
+  SECTION("no file") {
+    auto folder = files.open_folder("/disk/buffer");
+    REQUIRE((*folder)->remove("offsets"));
+  }
+  SECTION("damaged") {
+    files.set_content("/disk/buffer/offsets", "msp-agent offsets 1\n12 a\nchecksum 1\n");
+  }
+  files.remove_tree("/run");
+  reopen();
+  CHECK(peeked() == Times{4});
+}
+
+TEST_CASE_METHOD(Fixture, "a crash sends again only what was under way, to each consumer") {
+  reopen({"a", "b"});
+  append({1, 2, 3});
+  taken(0);
+  append({4});
+  CHECK(taken(0) == Times{4});
+  reopen({"a", "b"});
+  CHECK(peeked(0).empty());
+  CHECK(peeked(1) == Times{1, 2, 3, 4});
+  CHECK(waiting(0) == 0);
+  CHECK(waiting(1) == 8);
+}
+
+TEST_CASE_METHOD(Fixture, "a power cut makes no offset point at entries that are yet to come") {
+  reopen({"a", "b"});
   append({1, 2});
-  buffer->disk_round(kNow);
+  round();
   append({3, 4});
-  CHECK(newest_taken(*buffer, 0) == Times{4});
+  CHECK(live_taken(0) == Times{4});
   SECTION("out of order") {}
   SECTION("in order") {
-    CHECK(taken(*buffer, 0) == Times{1, 2, 3});
+    CHECK(taken(0) == Times{1, 2, 3});
   }
-  buffer->disk_round(0);  // saves the cursors; the last two are too new to be written
-  CHECK(load_cursors(files, "/disk/buffer").value().at("a").end() <= 3);
-  buffer.reset();
+  spiller->round();  // saves the offsets; the last two are too new to be written
+  close();
   files.power_cut({.volatile_folder = "/run", .names_kept = true});
-  reopen(options(files, {"a", "b"}));
+  SECTION("and a clock that is behind") {
+    clock.step_wall(-3600 * kNsPerSecond);
+  }
+  reopen({"a", "b"});
   append({5, 6, 7});
-  for (const std::size_t endpoint : {0, 1}) {
-    const auto all = peeked(*buffer, endpoint);
+  for (const std::size_t consumer : {0, 1}) {
+    const auto all = peeked(consumer);
     REQUIRE(all.size() >= 3);
     CHECK(Times(all.end() - 3, all.end()) == Times{5, 6, 7});
-    CHECK(buffer->state(endpoint).samples == 2 * all.size());
+    CHECK(waiting(consumer) == 2 * all.size());
   }
 }
 
 TEST_CASE_METHOD(Fixture,
                  "what would make too many holes is handed out again, all is counted right") {
-  Batch batch;
   std::size_t delivered = 0;
-  for (int t = 1; t <= 400; t += 2) {
+  for (int t = 1; t <= 1000; t += 2) {
     append({t, t + 1});
-    if (newest_taken(*buffer) == Times{t + 1}) ++delivered;
-    CHECK(newest_peeked(*buffer).empty());
-    CHECK_FALSE(buffer->wait_newest(0, 0));
+    if (live_taken() == Times{t + 1}) ++delivered;
+    CHECK(live_peeked().empty());
   }
-  CHECK(delivered == 200);
-  const auto left = peeked(*buffer);
-  CHECK(left.size() == 400 - Acknowledged::kRangesMax);
-  CHECK(buffer->state(0).samples == 2 * left.size());
-  CHECK(taken(*buffer) == left);
-  CHECK(buffer->state(0).samples == 0);
+  CHECK(delivered == 500);
+  const auto left = peeked();
+  CHECK(left.size() == 1000 - Offset::kRangesMax);
+  CHECK(waiting(0) == 2 * left.size());
+  CHECK(taken() == left);
+  CHECK(waiting(0) == 0);
 }
 
-TEST_CASE_METHOD(Fixture, "a wait for the newest ends with an append, a stop, or in time",
-                 "[threads]") {
-  CHECK_FALSE(buffer->wait_newest(0, monotonic_ns() + kNsPerMs));
-  const auto long_from_now = monotonic_ns() + 3600 * kNsPerSecond;
-  bool got = false;
-  std::thread waiting([&] { got = buffer->wait_newest(0, long_from_now); });
+TEST_CASE_METHOD(Fixture, "an append wakes each consumer, the end of a consumer that one") {
+  int a = 0, b = 0;
+  queue->add_consumer("a", [&] { ++a; });
+  const auto number = queue->add_consumer("b", [&] { ++b; });
   append({1});
-  waiting.join();
-  CHECK(got);
-  CHECK(buffer->wait_newest(0, 0));
-  newest_taken(*buffer);
-  std::thread stopped([&] { got = buffer->wait_newest(0, long_from_now); });
-  buffer->stop();
-  stopped.join();
-  CHECK_FALSE(got);
-  append({2});
-  CHECK_FALSE(buffer->wait_newest(0, long_from_now));
+  CHECK(a == 1);
+  CHECK(b == 1);
+  queue->end_consumer(number);
+  CHECK(a == 1);
+  CHECK(b == 2);
 }
 
-TEST_CASE_METHOD(Fixture, "a second buffer on the same folder is told who has the first") {
-  const auto second = Buffer::open(options(files));
+TEST_CASE_METHOD(Fixture, "a second queue on the same folder is told which process has the first") {
+  const auto second = Queue::open(with);
   REQUIRE_FALSE(second);
   CHECK(second.error().text == "buffer.path /disk/buffer is in use by process " +
                                    std::to_string(::getpid()) +
                                    ": stop that agent, or give this one a buffer.path of its own");
-}
-
-TEST_CASE_METHOD(Fixture, "an append ends a wait, a stop ends wait and pause", "[threads]") {
-  std::thread waiting([&] { buffer->wait(0); });
-  append({1});
-  waiting.join();
-  std::thread pausing([&] { buffer->pause(0, monotonic_ns() + 3600 * kNsPerSecond); });
-  buffer->stop();
-  pausing.join();
-  buffer->pause(0, monotonic_ns() + 3600 * kNsPerSecond);
-  taken(*buffer);
-  buffer->wait(0);
 }
 
 }  // namespace msp

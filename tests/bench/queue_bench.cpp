@@ -1,7 +1,7 @@
 // What the buffer costs: append and read throughput on one core, bytes per sample on disk, memory
 // and time to open with a long backlog. Prints figures, and fails where one misses its target.
 //
-//   buffer_bench [folder]     on a real disk's folder, by default below the working directory; the
+//   queue_bench [folder]     on a real disk's folder, by default below the working directory; the
 //                             head is in /dev/shm
 #include <unistd.h>
 
@@ -59,7 +59,7 @@ class Bench {
     buffer_.reset();
     auto opened = Buffer::open(options_);
     if (!opened) {
-      std::fprintf(stderr, "buffer_bench: %s\n", opened.error().text.c_str());
+      std::fprintf(stderr, "queue_bench: %s\n", opened.error().text.c_str());
       std::exit(1);
     }
     buffer_ = std::move(*opened);
@@ -140,7 +140,7 @@ class Bench {
 }  // namespace msp::bench
 
 int main(int argc, char** argv) {
-  msp::bench::Bench bench(argc > 1 ? argv[1] : "buffer_bench.tmp");
+  msp::bench::Bench bench(argc > 1 ? argv[1] : "queue_bench.tmp");
   const bool small = bench.run("host", {4, 2, 2, 4}, 7 * 5760);  // a week
   const bool large = bench.run("large host", {64, 24, 200, 60}, 1000);
   const bool opens = bench.run_open();
