@@ -29,9 +29,9 @@ void Head::recover(std::uint64_t from) {
     return;
   }
   for (auto& stored : *scrapes) {
-    if (stored.sequence < from) continue;
-    from = stored.sequence + 1;
-    push(stored.sequence, std::move(stored.scrape));
+    if (stored.first_sequence < from) continue;
+    from = stored.first_sequence + 1;
+    push(stored.first_sequence, std::move(stored.scrape));
   }
 }
 
@@ -82,7 +82,7 @@ void Head::copy_newest() {
 
 Result<void> Head::rewrite_file() {
   std::vector<ScrapeDecoder::Decoded> scrapes;
-  for (const auto& waiting : scrapes_) scrapes.push_back({waiting.sequence, waiting.scrape});
+  for (const auto& waiting : scrapes_) scrapes.push_back({waiting.sequence, waiting.sequence, waiting.scrape, nullptr});
   return file_.rewrite(scrapes);
 }
 

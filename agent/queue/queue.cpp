@@ -171,7 +171,7 @@ bool Buffer::peek(std::size_t number, std::size_t samples_max, Batch& batch, std
   const auto& acknowledged = endpoint.acknowledged;
   auto next = acknowledged.next(from);
   std::erase_if(endpoint.read, [&](const ScrapeDecoder::Decoded& stored) {
-    return stored.sequence < next || acknowledged.contains(stored.sequence);
+    return stored.first_sequence < next || acknowledged.contains(stored.first_sequence);
   });
   for (; next < next_sequence_; next = acknowledged.next(next)) {
     const auto scrape = find(endpoint, next, lock);
@@ -201,7 +201,7 @@ Buffer::ScrapePtr Buffer::find(Endpoint& endpoint, std::uint64_t sequence,
   const auto at = [&] {
     const auto read =
         std::lower_bound(endpoint.read.begin(), endpoint.read.end(), sequence,
-                         [](const auto& stored, auto s) { return stored.sequence < s; });
+                         [](const auto& stored, auto s) { return stored.first_sequence < s; });
     return read != endpoint.read.end() && read->sequence == sequence ? read->scrape : nullptr;
   };
   if (auto scrape = at()) return scrape;
@@ -231,7 +231,7 @@ void Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence, std::ui
   forget(endpoint, missing(sequence, stored ? stored->sequence - 1 : stored_until), 0);
   if (!stored) return;
   const auto after = std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->sequence,
-                                      [](const auto& read, auto s) { return read.sequence < s; });
+                                      [](const auto& read, auto s) { return read.first_sequence < s; });
   if (after != endpoint.read.end() && after->sequence == stored->sequence) return;
   endpoint.read.insert(after, std::move(*stored));
 }
@@ -324,7 +324,7 @@ Buffer::EndpointState Buffer::state(std::size_t number) const {
   const auto* waiting = head_.find(next);
   if (waiting != nullptr && waiting->sequence == next) {
     state.oldest_timestamp_ms = waiting->scrape->timestamp_ms;
-  } else if (!endpoint.read.empty() && endpoint.read.front().sequence == next) {
+  } else if (!endpoint.read.empty() && endpoint.read.front().first_sequence == next) {
     state.oldest_timestamp_ms = endpoint.read.front().scrape->timestamp_ms;
   } else if (const auto segment = store_.find(next)) {
     state.oldest_timestamp_ms = segment->summary.first_timestamp_ms;

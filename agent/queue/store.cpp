@@ -77,6 +77,9 @@ void Store::take_over(const std::string& name, std::deque<Segment>& found) {
     case FoundSegment::State::newer_version:
       set_aside(path, kNewerSuffix);
       return;
+    case FoundSegment::State::older_version:
+      set_aside(path, kBadSuffix);
+      return;
     case FoundSegment::State::unreadable:
       if (inspected->bytes > kSegmentHeaderSize) {
         set_aside(path, kBadSuffix);
@@ -287,15 +290,15 @@ std::uint64_t Store::count_in_segment(const Segment& segment,
   if (done == summary.last_sequence - summary.first_sequence + 1) return 0;
   std::uint64_t samples = 0;
   const auto file = files_.open(segment.path, FileSystem::Mode::read);
-  const auto scrapes = file ? scrapes_in(**file, segment.bytes) : file.error();
+  const auto scrapes = file ? entries_in(**file, segment.bytes) : file.error();
   if (scrapes) {
     for (const auto& scrape : *scrapes) {
-      if (!acknowledged.contains(scrape.sequence)) continue;
+      if (!acknowledged.contains(scrape.first_sequence)) continue;
       samples += scrape.samples;
       if (done > 0) --done;
     }
   }
-  samples += done * summary.samples_per_scrape();
+  samples += done * summary.samples_per_sequence();
   return summary.samples - std::min(summary.samples, samples);
 }
 

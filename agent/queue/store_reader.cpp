@@ -9,12 +9,12 @@ namespace msp {
 std::optional<ScrapeDecoder::Decoded> StoreReader::next(const Store& store,
                                                         std::uint64_t sequence) {
   while (const auto segment = store.find(sequence)) {
-    const auto samples_per_scrape = segment->summary.samples_per_scrape();
+    const auto samples_per_scrape = segment->summary.samples_per_sequence();
     const auto expected = std::max(sequence, segment->summary.first_sequence);
     if (load(store, *segment)) {
       if (auto decoded = next_in_segment(expected)) {
-        if (decoded->sequence > expected) {
-          lost_.push_back({expected, decoded->sequence - 1, samples_per_scrape});
+        if (decoded->first_sequence > expected) {
+          lost_.push_back({expected, decoded->first_sequence - 1, samples_per_scrape});
         }
         return decoded;
       }
@@ -55,15 +55,15 @@ std::optional<ScrapeDecoder::Decoded> StoreReader::next_in_segment(std::uint64_t
   RecordScanner scanner(content_, std::min(offset_, content_.size()));
   while (const auto record = scanner.next()) {
     offset_ = scanner.good_end();
-    const auto head = scrape_head(*record);
-    const bool wanted = head && head->sequence >= sequence;
+    const auto head = entry_head(*record);
+    const bool wanted = head && head->last_sequence >= sequence;
     ScrapeDecoder::Decoded decoded;
     if (decoder_.feed(*record, wanted ? &decoded : nullptr) != ScrapeDecoder::Outcome::scrape) {
       continue;
     }
     if (!wanted) continue;
     damaged_ += scanner.damaged_regions();
-    after_ = decoded.sequence;
+    after_ = decoded.last_sequence;
     return decoded;
   }
   damaged_ += scanner.damaged_regions() + (scanner.tail_bytes() > 0 ? 1 : 0);

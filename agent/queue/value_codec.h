@@ -1,28 +1,11 @@
-// The values of a scrape as bytes. Any double comes back bit for bit.
+// The values of a scrape as bytes (FORMAT.md has the tables and the reasons). Any double comes back
+// bit for bit.
 //
-// A value is an integer and a kind. Kind 0..9 says value = integer / 10^kind, rounded once (cpu
-// seconds are kind 2, durations kind 9, most counters kind 0); 11, 12 and 13 say integer * 512,
-// 1024 and 4096 (sectors, /proc/meminfo, blocks and pages, all exported as bytes). Kind 10 says
-// that the integer is the double's bits: NaN payloads, infinities, -0, what is beyond 2^53 and what
-// has more digits. The writer takes another kind than 10 only where reading it back gives the same
-// bits. A series keeps its kind as long as it can.
-//
-// Absolute (keyframe), per series: kind << 4 | predictor << 3 | n, then the n bytes (0..7) of the
-// sign-folded integer, low ones first; in kind 10 the 8 bytes of the double, and n = 0. 0xf0 | n is
-// n + 1 series of kind 0, integer 0, predictor 0.
-//
-// Changes (delta): reader and writer keep the same state per series and predict the integer: as it
-// was (predictor 0), or changed by as much as last time (predictor 1), whichever was nearer more
-// often of late. All arithmetic is modulo 2^64. Written is how far off that was, sign-folded:
-//
-//     0..30                     the next 1..31 series are exactly as predicted
-//     31  n:u16                 the next n series are
-//     32..127                   off by 1..96
-//     128..223  low:u8          off by 97 + (code - 128) * 2^8 + low
-//     224..247  low:u16         off by 24673 + (code - 224) * 2^16 + low
-//     248..253  3..8 bytes      off by that
-//     254  absolute             another kind, written as above with n; prediction starts anew
-//     255                       not used
+// A value is an integer and a kind, which says what the integer is a multiple of; what fits no kind
+// is the double's 64 bits. A keyframe has absolute values. A delta has how far off a prediction
+// was, the same on both sides: for a series that has lately been as predicted in a section of
+// bytes, which is made of runs, and for the others in a section of bits, by a Rice code of which
+// each series has its own parameter.
 #pragma once
 
 #include <cstddef>
@@ -37,14 +20,20 @@ struct SeriesState {
   std::uint64_t last = 0;    // the integer
   std::uint64_t change = 0;  // from the one before
   std::uint8_t kind = 0;
-  std::int8_t score = 0;  // above 0: the last change predicts better
+  std::int8_t score = 0;    // above 0: the last change predicts better
+  std::uint8_t spread = 0;  // eighths of bits that the prediction is off by; 0: it is exact
 };
 
-/// Bytes that a value takes at most, in either form.
-inline constexpr std::size_t kValueBytesMax = 10;
+/// The room for `values` values that the functions below write.
+constexpr std::size_t absolute_room(std::size_t values) {
+  return values * 10;
+}
+constexpr std::size_t changes_room(std::size_t values) {
+  return values * 17 + 8;
+}
 
-/// `states` has as many elements as `values`, and `out` room for kValueBytesMax times as many
-/// bytes. Returns the end of what was written. A series' kind and score are kept where they can be.
+/// `states` has as many elements as `values`, and `out` the room given above. Returns the end of
+/// what was written. A series' kind and score are kept where they can be.
 char* write_absolute(std::span<const double> values, std::span<SeriesState> states, char* out);
 char* write_changes(std::span<const double> values, std::span<SeriesState> states, char* out);
 

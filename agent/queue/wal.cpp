@@ -14,7 +14,7 @@ constexpr std::uint64_t kBytesMax = 64 << 20;
 std::size_t dictionary_size(std::string_view records) {
   RecordScanner scanner(records);
   std::size_t end = 0;
-  for (auto record = scanner.next(); record && !scrape_head(*record); record = scanner.next()) {
+  for (auto record = scanner.next(); record && !entry_head(*record); record = scanner.next()) {
     end = scanner.good_end();
   }
   return end;
@@ -77,7 +77,7 @@ Result<void> Wal::rewrite(const std::vector<ScrapeDecoder::Decoded>& scrapes) {
   if (auto opened = anew.open(*files_, temporary); !opened) return close_after(opened);
   anew.bytes_ = 0;
   for (const auto& stored : scrapes) {
-    auto appended = anew.append(stored.sequence, *stored.scrape);
+    auto appended = anew.append(stored.first_sequence, *stored.scrape);
     if (!appended) return close_after(appended);
   }
   if (auto renamed = files_->rename(temporary, path_); !renamed) return close_after(renamed);

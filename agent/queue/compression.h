@@ -1,0 +1,33 @@
+// zstd for the disk queue: blocks of a dictionary, and the frames of a request. One owner of zstd
+// in this folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace msp {
+
+/// Replaces `block` by `content` as a zstd frame without the content's size in it. `prefix` is
+/// known to the reader. False: there was no memory for it.
+using Compress = bool (*)(std::string_view content, std::string_view prefix, std::string& block);
+
+bool compress_block(std::string_view content, std::string_view prefix, std::string& block);
+
+/// The content of a frame, if it has exactly `content_size` bytes, which the caller has limited.
+std::optional<std::string> decompress_block(std::string_view block, std::size_t content_size,
+                                            std::string_view prefix);
+
+/// One frame with the content's size in its header. False: there was no memory for it.
+bool compress_frame(std::string_view content, std::string& frame);
+
+/// The size of the content of the frames that `frames` consist of, as they say themselves; nothing
+/// where they are not whole or one does not say it.
+std::optional<std::uint64_t> frames_content_size(std::string_view frames);
+
+/// The content of all `frames`; nothing where it is not what they say, or more than `bytes_max`.
+std::optional<std::string> decompress_frames(std::string_view frames, std::size_t bytes_max);
+
+}  // namespace msp
