@@ -20,8 +20,7 @@ using Decompressor = std::unique_ptr<ZSTD_DCtx, ContextDeleter>;
 /// With valid parameters and room for the worst case memory is all that can be missing.
 bool compress(ZSTD_CCtx* context, std::string_view content, std::string& to) {
   to.resize(ZSTD_compressBound(content.size()));
-  const auto size =
-      ZSTD_compress2(context, to.data(), to.size(), content.data(), content.size());
+  const auto size = ZSTD_compress2(context, to.data(), to.size(), content.data(), content.size());
   if (ZSTD_isError(size)) return false;
   to.resize(size);
   return true;

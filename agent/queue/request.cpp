@@ -26,8 +26,8 @@ Result<std::string> content_of(std::string_view message, std::size_t bytes_max) 
   const auto size = content_size_of(message);
   if (!size) return size.error();
   if (*size > bytes_max) {
-    return failed(cat("buffer: a request has ", *size, " bytes when decompressed; the limit is ",
-                      bytes_max));
+    return failed(
+        cat("buffer: a request has ", *size, " bytes when decompressed; the limit is ", bytes_max));
   }
   auto content = decompress_frames(message, bytes_max);
   if (!content) return failed("buffer: a request cannot be decompressed: it is damaged");

@@ -121,11 +121,11 @@ Result<FoundSegment> inspect_segment(const File& file) {
   if (header.state == SegmentHeader::State::older_version ||
       header.state == SegmentHeader::State::newer_version) {
     const bool is_older = header.state == SegmentHeader::State::older_version;
-    return FoundSegment{.state = is_older ? FoundSegment::State::older_version
-                                          : FoundSegment::State::newer_version,
-                        .version = header.version,
-                        .summary = {},
-                        .bytes = *size};
+    return FoundSegment{
+        .state = is_older ? FoundSegment::State::older_version : FoundSegment::State::newer_version,
+        .version = header.version,
+        .summary = {},
+        .bytes = *size};
   }
   if (*size >= kSegmentHeaderSize + kSummarySize) {
     const auto end = file.read(*size - kSummarySize, kSummarySize);

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "agent/metrics/sample.h"
@@ -41,7 +42,7 @@ constexpr std::uint64_t kMoreFrom = kThreeFrom + ((kMore - kThree) << 16);
 constexpr std::int8_t kScoreMin = -2;
 constexpr std::int8_t kScoreMax = 3;
 
-constexpr std::uint64_t kUnaryMax = 12;  // so many ones: see the section of bytes
+constexpr unsigned kUnaryMax = 12;  // so many ones: see the section of bytes
 constexpr unsigned kSpreadOne = 8;       // a bit
 constexpr unsigned kSpreadMax = 255;
 
@@ -127,7 +128,7 @@ struct Input {
   }
 };
 
-/// Appends bits, low ones first.
+/// Appends bits, low ones first. Writes up to 8 bytes beyond what flush() returns.
 class BitWriter {
  public:
   explicit BitWriter(char* at) : at_(at) {}
@@ -135,27 +136,47 @@ class BitWriter {
   /// `count` is at most 56.
   void put(std::uint64_t bits, unsigned count) {
     bits_ |= bits << count_;
-    for (count_ += count; count_ >= 8; count_ -= 8, bits_ >>= 8) *at_++ = static_cast<char>(bits_);
+    count_ += count;
+    std::memcpy(at_, &bits_, sizeof bits_);
+    at_ += count_ / 8;
+    bits_ = count_ < 64 ? bits_ >> (count_ & ~7u) : 0;
+    count_ &= 7;
   }
 
-  char* flush() {
-    if (count_ > 0) *at_++ = static_cast<char>(bits_);
-    return at_;
-  }
+  char* flush() { return count_ > 0 ? at_ + 1 : at_; }
 
  private:
   char* at_;
   std::uint64_t bits_ = 0;
-  unsigned count_ = 0;
+  unsigned count_ = 0;  // in bits_, fewer than 8
 };
 
-/// Takes bits from the end of `input`, whose front is read as bytes meanwhile.
+/// Takes bits from the end of bytes backwards; what is before their begin reads as 0.
 class BitReader {
  public:
-  explicit BitReader(Input& input) : input_(input) {}
+  explicit BitReader(std::string_view bytes)
+      : begin_(reinterpret_cast<const unsigned char*>(bytes.data())), end_(begin_ + bytes.size()) {}
+
+  /// Has 56 bits for the next calls of ones() and get().
+  void fill() {
+    if (end_ - begin_ >= 8) {
+      std::uint64_t word;
+      std::memcpy(&word, end_ - 8, sizeof word);
+      bits_ |= __builtin_bswap64(word) << count_;
+      end_ -= (63 - count_) / 8;
+      count_ |= 56;
+      return;
+    }
+    for (; count_ <= 56; count_ += 8) {
+      if (end_ == begin_) {
+        ++missing_;
+      } else {
+        bits_ |= static_cast<std::uint64_t>(*--end_) << count_;
+      }
+    }
+  }
 
   std::uint64_t get(unsigned count) {
-    while (count_ < count) fill();
     const auto value = bits_ & ((1ull << count) - 1);
     bits_ >>= count;
     count_ -= count;
@@ -163,30 +184,25 @@ class BitReader {
   }
 
   /// How many ones come before the next zero, which is taken too; `most` at most, without one.
-  std::uint64_t ones(std::uint64_t most) {
-    std::uint64_t count = 0;
-    while (count < most && get(1) != 0) ++count;
-    return count;
+  unsigned ones(unsigned most) {
+    const auto count = static_cast<unsigned>(std::countr_one(bits_));
+    get(count < most ? count + 1 : most);
+    return std::min(count, most);
   }
 
-  /// Of the last byte nothing is left but zeros.
-  bool is_at_end() const { return count_ < 8 && bits_ == 0; }
+  /// Where the bits that were not taken end, if all of the last byte's are 0; otherwise null.
+  const unsigned char* end() const {
+    const auto left = bits_ & ((1ull << count_ % 8) - 1);
+    const auto held = count_ / 8;
+    return left == 0 && missing_ <= held ? end_ + (held - missing_) : nullptr;
+  }
 
  private:
-  void fill() {
-    std::uint64_t byte = 0;
-    if (input_.at == input_.end) {
-      input_.failed = true;
-    } else {
-      byte = *--input_.end;
-    }
-    bits_ |= byte << count_;
-    count_ += 8;
-  }
-
-  Input& input_;
+  const unsigned char* begin_;
+  const unsigned char* end_;
   std::uint64_t bits_ = 0;
-  unsigned count_ = 0;
+  unsigned count_ = 0;    // in bits_
+  unsigned missing_ = 0;  // bytes before begin_ in them
 };
 
 char* put_absolute(char* out, std::uint8_t kind, bool by_change, std::uint64_t integer) {
@@ -240,16 +256,16 @@ void start_spread(SeriesState& state, std::uint64_t off) {
   set_spread(state, 1 + kSpreadOne * (63 - static_cast<unsigned>(std::countl_zero(off))));
 }
 
-/// After `off` was written in the section of bits.
-void adapt_spread(SeriesState& state, std::uint64_t off) {
-  const auto over = static_cast<unsigned>(off >> rice_bits(state));
-  if (off == 0) {
-    set_spread(state, state.spread - 1u - state.spread / 4u);
-  } else if (over == 0) {
-    set_spread(state, state.spread > 3 ? state.spread - 2u : 1);
-  } else if (over > 1) {
-    set_spread(state, state.spread + over + 1);
-  }
+/// What a code of so many ones, 0 to kUnaryMax - 1, adds to the spread.
+constexpr std::array<int, kUnaryMax> kSpreadSteps = {-2, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+/// After `off`, whose code had `ones` ones, was written in the section of bits.
+void adapt_spread(SeriesState& state, std::uint64_t off, std::uint64_t ones) {
+  const int spread = state.spread;
+  const int step = off == 0 ? -1 - spread / 4 : kSpreadSteps[ones];
+  const int least = off == 0 ? 0 : 1;
+  state.spread =
+      static_cast<std::uint8_t>(std::clamp(spread + step, least, static_cast<int>(kSpreadMax)));
 }
 
 char* put_run(char* out, std::size_t run) {
@@ -291,11 +307,9 @@ char* put_surprise(char* out, double value, bool is_kind, std::uint64_t integer,
                         ? state.kind
                         : find_kind(value, integer);
   if (kind == state.kind) {
-    // Off by nothing, yet not in a run: a series that is not expected to be exact.
-    out = off == 0 ? put(out, 0, 1) : put_off(out, off);
     advance(state, integer);
-    if (off != 0) start_spread(state, off);
-    return out;
+    start_spread(state, off);
+    return put_off(out, off);
   }
   out = put_absolute(put(out, kNewKind, 1), kind, state.score > 0, integer);
   state = {integer, 0, kind, static_cast<std::int8_t>(state.score > 0 ? 1 : 0)};
@@ -374,9 +388,8 @@ char* write_changes(std::span<const double> values, std::span<SeriesState> state
       const auto rice = rice_bits(state);
       if (const auto over = off >> rice; is_kind && over < kUnaryMax) {
         const auto low = off & ((1ull << rice) - 1);
-        bits.put((1ull << over) - 1, static_cast<unsigned>(over) + 1);
-        bits.put(low, rice);
-        adapt_spread(state, off);
+        bits.put(low << (over + 1) | ((1ull << over) - 1), static_cast<unsigned>(over) + 1 + rice);
+        adapt_spread(state, off, over);
         advance(state, integer);
         continue;
       }
@@ -419,7 +432,7 @@ bool read_absolute(std::string_view bytes, std::span<SeriesState> states,
 
 bool read_changes(std::string_view bytes, std::span<SeriesState> states, std::span<double> values) {
   Input input(bytes);
-  BitReader bits(input);
+  BitReader bits(bytes);
   std::size_t run = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     auto& state = states[i];
@@ -432,9 +445,10 @@ bool read_changes(std::string_view bytes, std::span<SeriesState> states, std::sp
       }
     } else {
       const auto rice = rice_bits(state);
+      bits.fill();
       if (const auto over = bits.ones(kUnaryMax); over < kUnaryMax) {
-        const auto off = over << rice | bits.get(rice);
-        adapt_spread(state, off);
+        const auto off = static_cast<std::uint64_t>(over) << rice | bits.get(rice);
+        adapt_spread(state, off, over);
         advance(state, predicted(state) + unfold_sign(off));
         values[i] = value_of(state.kind, state.last);
         continue;
@@ -452,7 +466,7 @@ bool read_changes(std::string_view bytes, std::span<SeriesState> states, std::sp
     if (run == 0) return false;
     --i;  // the run begins with this one
   }
-  return run == 0 && !input.failed && input.at == input.end && bits.is_at_end();
+  return run == 0 && !input.failed && input.at == bits.end();
 }
 
 }  // namespace msp
