@@ -13,7 +13,7 @@
 
 namespace msp {
 
-enum class MetricType : std::uint8_t { counter, gauge };
+enum class MetricType : std::uint8_t { counter, gauge, histogram, summary, untyped };
 
 /// What a collector knows of a metric at compile time. The strings have static storage duration:
 /// series that outlive their collector still point at it. docs/metrics.md is made of these, and a

@@ -44,6 +44,7 @@ SegmentHeader parse_segment_header(std::string_view bytes) {
   header.first_sequence =
       integer_at<std::uint64_t>(bytes, kSegmentMagic.size() + sizeof header.version);
   if (header.version == kFormatVersion) header.state = SegmentHeader::State::good;
+  if (header.version < kFormatVersion) header.state = SegmentHeader::State::older_version;
   if (header.version > kFormatVersion) header.state = SegmentHeader::State::newer_version;
   return header;
 }
@@ -79,14 +80,22 @@ std::optional<Record> record_at(std::string_view bytes) {
   return Record{type, checksum, bytes.substr(kRecordHeaderSize, size - kRecordHeaderSize)};
 }
 
-std::optional<ScrapeHead> scrape_head(const Record& record) {
-  if (record.type != RecordType::keyframe && record.type != RecordType::delta) return std::nullopt;
+std::optional<EntryHead> entry_head(const Record& record) {
+  const bool is_request = record.type == RecordType::request;
+  const bool is_scrape = record.type == RecordType::keyframe || record.type == RecordType::delta;
+  if (!is_request && !is_scrape) return std::nullopt;
   ByteReader reader(record.payload);
-  ScrapeHead head;
-  head.sequence = reader.varint();
+  EntryHead head;
+  head.first_sequence = reader.varint();
+  head.last_sequence = head.first_sequence;
+  if (is_request) {
+    head.last_sequence += reader.varint();
+  } else {
+    reader.varint();  // stream
+  }
   head.samples = reader.varint();
-  head.is_keyframe = record.type == RecordType::keyframe;
-  if (!reader.ok() || head.samples > kSeriesMax) return std::nullopt;
+  if (!reader.ok() || head.last_sequence < head.first_sequence) return std::nullopt;
+  if (is_scrape && head.samples > kSeriesMax) return std::nullopt;
   return head;
 }
 
@@ -95,9 +104,11 @@ void append_summary(const Summary& summary, std::string& out) {
   append_fixed(out, summary.first_sequence);
   append_fixed(out, summary.last_sequence);
   append_fixed(out, summary.scrapes);
+  append_fixed(out, summary.requests);
   append_fixed(out, summary.samples);
   append_fixed(out, summary.first_timestamp_ms);
   append_fixed(out, summary.last_timestamp_ms);
+  append_fixed(out, summary.streams);
   end_record(out, begin, RecordType::summary);
 }
 
@@ -108,9 +119,11 @@ std::optional<Summary> parse_summary(const Record& record) {
   summary.first_sequence = reader.fixed<std::uint64_t>();
   summary.last_sequence = reader.fixed<std::uint64_t>();
   summary.scrapes = reader.fixed<std::uint64_t>();
+  summary.requests = reader.fixed<std::uint64_t>();
   summary.samples = reader.fixed<std::uint64_t>();
   summary.first_timestamp_ms = reader.fixed<std::int64_t>();
   summary.last_timestamp_ms = reader.fixed<std::int64_t>();
+  summary.streams = reader.fixed<std::uint32_t>();
   return summary;
 }
 

@@ -13,6 +13,7 @@
 #include "agent/base/result.h"
 #include "agent/metrics/sample.h"
 #include "agent/queue/compression.h"
+#include "agent/queue/dictionary.h"
 #include "agent/queue/format.h"
 #include "agent/queue/request.h"
 #include "agent/queue/value_codec.h"
@@ -59,6 +60,10 @@ class ScrapeEncoder {
  private:
   struct Chain;
 
+  Appended append_dictionaries(Chain& chain, const Scrape& scrape, bool& is_keyframe,
+                               std::string& out);
+  Appended append_dictionary_of(Chain& chain, std::string& out);
+
   Compress compress_;
   std::vector<std::unique_ptr<Chain>> chains_;  // last used last
   std::uint64_t streams_ = 0;                   // numbers given away since the last restart
@@ -104,7 +109,19 @@ class ScrapeDecoder {
  private:
   struct Chain;
 
+  Outcome take_dictionary(const Record& record);
+  Outcome take_change(const Record& record);
+  Outcome take_keyframe(const Record& record, Decoded* decoded);
+  Outcome take_delta(const Record& record, Decoded* decoded);
+  Outcome take_request(const Record& record, Decoded* decoded);
+  Outcome finish(const Record& record, Chain& chain, std::uint64_t sequence, bool values_are_good,
+                 Decoded* decoded);
+  void bind(Chain& chain, std::uint64_t number);
+  Chain* use_number(std::uint64_t number);
+
   std::vector<std::unique_ptr<Chain>> chains_;  // last used last
+  std::vector<double> values_;                  // of the last scrape
+  StreamPtr last_stream_;                       // of the last request
 };
 
 }  // namespace msp

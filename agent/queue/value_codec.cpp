@@ -4,8 +4,10 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
+#include "agent/metrics/sample.h"
 #include "agent/queue/bytes.h"
 
 namespace msp {
@@ -13,6 +15,7 @@ namespace {
 
 constexpr std::uint8_t kBitsKind = 10;
 constexpr std::uint8_t kKinds = 14;
+constexpr std::uint8_t kStaleKind = 14;  // of no state
 constexpr std::uint8_t kZeroRun = 0xf0;
 constexpr std::size_t kZeroRunMax = 16;
 // A value times this is its integer; kind 10 has none.
@@ -31,12 +34,17 @@ constexpr std::uint8_t kTwo = 128;
 constexpr std::uint8_t kThree = 224;
 constexpr std::uint8_t kMore = 248;
 constexpr std::uint8_t kNewKind = 254;
+constexpr std::uint8_t kStale = 255;
 constexpr std::uint64_t kTwoFrom = 1 + (kTwo - kOne);
 constexpr std::uint64_t kThreeFrom = kTwoFrom + ((kThree - kTwo) << 8);
 constexpr std::uint64_t kMoreFrom = kThreeFrom + ((kMore - kThree) << 16);
 
 constexpr std::int8_t kScoreMin = -2;
 constexpr std::int8_t kScoreMax = 3;
+
+constexpr unsigned kUnaryMax = 12;  // so many ones: see the section of bytes
+constexpr unsigned kSpreadOne = 8;       // a bit
+constexpr unsigned kSpreadMax = 255;
 
 std::uint64_t bits_of(double value) {
   return std::bit_cast<std::uint64_t>(value);
@@ -120,6 +128,83 @@ struct Input {
   }
 };
 
+/// Appends bits, low ones first. Writes up to 8 bytes beyond what flush() returns.
+class BitWriter {
+ public:
+  explicit BitWriter(char* at) : at_(at) {}
+
+  /// `count` is at most 56.
+  void put(std::uint64_t bits, unsigned count) {
+    bits_ |= bits << count_;
+    count_ += count;
+    std::memcpy(at_, &bits_, sizeof bits_);
+    at_ += count_ / 8;
+    bits_ = count_ < 64 ? bits_ >> (count_ & ~7u) : 0;
+    count_ &= 7;
+  }
+
+  char* flush() { return count_ > 0 ? at_ + 1 : at_; }
+
+ private:
+  char* at_;
+  std::uint64_t bits_ = 0;
+  unsigned count_ = 0;  // in bits_, fewer than 8
+};
+
+/// Takes bits from the end of bytes backwards; what is before their begin reads as 0.
+class BitReader {
+ public:
+  explicit BitReader(std::string_view bytes)
+      : begin_(reinterpret_cast<const unsigned char*>(bytes.data())), end_(begin_ + bytes.size()) {}
+
+  /// Has 56 bits for the next calls of ones() and get().
+  void fill() {
+    if (end_ - begin_ >= 8) {
+      std::uint64_t word;
+      std::memcpy(&word, end_ - 8, sizeof word);
+      bits_ |= __builtin_bswap64(word) << count_;
+      end_ -= (63 - count_) / 8;
+      count_ |= 56;
+      return;
+    }
+    for (; count_ <= 56; count_ += 8) {
+      if (end_ == begin_) {
+        ++missing_;
+      } else {
+        bits_ |= static_cast<std::uint64_t>(*--end_) << count_;
+      }
+    }
+  }
+
+  std::uint64_t get(unsigned count) {
+    const auto value = bits_ & ((1ull << count) - 1);
+    bits_ >>= count;
+    count_ -= count;
+    return value;
+  }
+
+  /// How many ones come before the next zero, which is taken too; `most` at most, without one.
+  unsigned ones(unsigned most) {
+    const auto count = static_cast<unsigned>(std::countr_one(bits_));
+    get(count < most ? count + 1 : most);
+    return std::min(count, most);
+  }
+
+  /// Where the bits that were not taken end, if all of the last byte's are 0; otherwise null.
+  const unsigned char* end() const {
+    const auto left = bits_ & ((1ull << count_ % 8) - 1);
+    const auto held = count_ / 8;
+    return left == 0 && missing_ <= held ? end_ + (held - missing_) : nullptr;
+  }
+
+ private:
+  const unsigned char* begin_;
+  const unsigned char* end_;
+  std::uint64_t bits_ = 0;
+  unsigned count_ = 0;    // in bits_
+  unsigned missing_ = 0;  // bytes before begin_ in them
+};
+
 char* put_absolute(char* out, std::uint8_t kind, bool by_change, std::uint64_t integer) {
   const bool is_bits = kind == kBitsKind;
   const auto number = is_bits ? integer : fold_sign(integer);
@@ -137,6 +222,7 @@ bool get_absolute(std::uint8_t code, Input& input, SeriesState& state) {
   state.change = 0;
   state.kind = kind;
   state.score = (code & 8) != 0 ? 1 : 0;
+  state.spread = 0;
   return true;
 }
 
@@ -154,6 +240,32 @@ void advance(SeriesState& state, std::uint64_t integer) {
   state.score = std::clamp(state.score, kScoreMin, kScoreMax);
   state.change = change;
   state.last = integer;
+}
+
+/// The parameter of a series' Rice code: bits that are written as they are.
+unsigned rice_bits(const SeriesState& state) {
+  return (state.spread - 1u) / kSpreadOne;
+}
+
+void set_spread(SeriesState& state, unsigned spread) {
+  state.spread = static_cast<std::uint8_t>(std::min(spread, kSpreadMax));
+}
+
+/// After `off`, which is not 0, was written in the section of bytes.
+void start_spread(SeriesState& state, std::uint64_t off) {
+  set_spread(state, 1 + kSpreadOne * (63 - static_cast<unsigned>(std::countl_zero(off))));
+}
+
+/// What a code of so many ones, 0 to kUnaryMax - 1, adds to the spread.
+constexpr std::array<int, kUnaryMax> kSpreadSteps = {-2, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+/// After `off`, whose code had `ones` ones, was written in the section of bits.
+void adapt_spread(SeriesState& state, std::uint64_t off, std::uint64_t ones) {
+  const int spread = state.spread;
+  const int step = off == 0 ? -1 - spread / 4 : kSpreadSteps[ones];
+  const int least = off == 0 ? 0 : 1;
+  state.spread =
+      static_cast<std::uint8_t>(std::clamp(spread + step, least, static_cast<int>(kSpreadMax)));
 }
 
 char* put_run(char* out, std::size_t run) {
@@ -186,6 +298,42 @@ std::uint64_t get_off(std::uint8_t code, Input& input) {
   return input.get(code - kMore + 3);
 }
 
+/// A value in the section of bytes: one that comes as a surprise.
+char* put_surprise(char* out, double value, bool is_kind, std::uint64_t integer, std::uint64_t off,
+                   SeriesState& state) {
+  if (is_stale_marker(value)) return put(out, kStale, 1);
+  // Bits that are far off may have come back to a short number.
+  const auto kind = is_kind && (state.kind != kBitsKind || off < kMoreFrom)
+                        ? state.kind
+                        : find_kind(value, integer);
+  if (kind == state.kind) {
+    advance(state, integer);
+    start_spread(state, off);
+    return put_off(out, off);
+  }
+  out = put_absolute(put(out, kNewKind, 1), kind, state.score > 0, integer);
+  state = {integer, 0, kind, static_cast<std::int8_t>(state.score > 0 ? 1 : 0)};
+  return out;
+}
+
+/// Reads the same; `code` is above kLongRun.
+bool get_surprise(std::uint8_t code, Input& input, SeriesState& state, double& value) {
+  if (code == kStale) {
+    value = stale_marker();
+    return true;
+  }
+  if (code == kNewKind) {
+    if (!get_absolute(static_cast<std::uint8_t>(input.get(1)), input, state)) return false;
+  } else {
+    const auto off = get_off(code, input);
+    if (off == 0) return false;
+    advance(state, predicted(state) + unfold_sign(off));
+    start_spread(state, off);
+  }
+  value = value_of(state.kind, state.last);
+  return true;
+}
+
 }  // namespace
 
 char* write_absolute(std::span<const double> values, std::span<SeriesState> states, char* out) {
@@ -199,6 +347,12 @@ char* write_absolute(std::span<const double> values, std::span<SeriesState> stat
     const bool by_change = state.score > 0;
     std::uint64_t integer = 0;
     auto kind = state.kind;
+    if (is_stale_marker(values[i])) {
+      flush();
+      *out++ = static_cast<char>(kStaleKind << 4);
+      state = {};
+      continue;
+    }
     if (kind == 0 || kind == kBitsKind || !fits(values[i], kind, integer)) {
       kind = find_kind(values[i], integer);
     }
@@ -214,34 +368,40 @@ char* write_absolute(std::span<const double> values, std::span<SeriesState> stat
   return out;
 }
 
+/// The bits are collected behind the room for the bytes, and moved up to them backwards.
 char* write_changes(std::span<const double> values, std::span<SeriesState> states, char* out) {
+  char* const bits_begin = out + absolute_room(values.size());
+  BitWriter bits(bits_begin);
   std::size_t run = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     auto& state = states[i];
     std::uint64_t integer = 0;
-    const bool same_kind = fits(values[i], state.kind, integer);
+    const bool is_kind = fits(values[i], state.kind, integer);
     const auto off = fold_sign(integer - predicted(state));
-    if (same_kind && off == 0) {
-      advance(state, integer);
-      if (++run < 0xffff) continue;
-      out = put_run(out, std::exchange(run, 0));
-      continue;
+    if (state.spread == 0) {
+      if (is_kind && off == 0) {
+        advance(state, integer);
+        if (++run == 0xffff) out = put_run(out, std::exchange(run, 0));
+        continue;
+      }
+    } else {
+      const auto rice = rice_bits(state);
+      if (const auto over = off >> rice; is_kind && over < kUnaryMax) {
+        const auto low = off & ((1ull << rice) - 1);
+        bits.put(low << (over + 1) | ((1ull << over) - 1), static_cast<unsigned>(over) + 1 + rice);
+        adapt_spread(state, off, over);
+        advance(state, integer);
+        continue;
+      }
+      bits.put((1ull << kUnaryMax) - 1, kUnaryMax);
     }
     out = put_run(out, std::exchange(run, 0));
-    // Bits that are far off may have come back to a short number.
-    const auto kind = same_kind && (state.kind != kBitsKind || off < kMoreFrom)
-                          ? state.kind
-                          : find_kind(values[i], integer);
-    if (kind == state.kind) {
-      out = put_off(out, off);
-      advance(state, integer);
-    } else {
-      *out++ = static_cast<char>(kNewKind);
-      out = put_absolute(out, kind, state.score > 0, integer);
-      state = {integer, 0, kind, static_cast<std::int8_t>(state.score > 0 ? 1 : 0)};
-    }
+    out = put_surprise(out, values[i], is_kind, integer, off, state);
   }
-  return put_run(out, run);
+  out = put_run(out, run);
+  char* const bits_end = bits.flush();
+  std::reverse(bits_begin, bits_end);
+  return std::copy(bits_begin, bits_end, out);
 }
 
 bool read_absolute(std::string_view bytes, std::span<SeriesState> states,
@@ -258,6 +418,11 @@ bool read_absolute(std::string_view bytes, std::span<SeriesState> states,
       i += run;
       continue;
     }
+    if (code == kStaleKind << 4) {
+      states[i] = {};
+      values[i++] = stale_marker();
+      continue;
+    }
     if (!get_absolute(code, input, states[i])) return false;
     values[i] = value_of(states[i].kind, states[i].last);
     ++i;
@@ -267,28 +432,41 @@ bool read_absolute(std::string_view bytes, std::span<SeriesState> states,
 
 bool read_changes(std::string_view bytes, std::span<SeriesState> states, std::span<double> values) {
   Input input(bytes);
-  for (std::size_t i = 0; i < values.size();) {
+  BitReader bits(bytes);
+  std::size_t run = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    auto& state = states[i];
+    if (state.spread == 0) {
+      if (run > 0) {
+        --run;
+        advance(state, predicted(state));
+        values[i] = value_of(state.kind, state.last);
+        continue;
+      }
+    } else {
+      const auto rice = rice_bits(state);
+      bits.fill();
+      if (const auto over = bits.ones(kUnaryMax); over < kUnaryMax) {
+        const auto off = static_cast<std::uint64_t>(over) << rice | bits.get(rice);
+        adapt_spread(state, off, over);
+        advance(state, predicted(state) + unfold_sign(off));
+        values[i] = value_of(state.kind, state.last);
+        continue;
+      }
+      if (run != 0) return false;
+    }
     const auto code = static_cast<std::uint8_t>(input.get(1));
     if (input.failed) return false;
-    if (code <= kLongRun) {
-      const std::size_t run = code < kLongRun ? code + 1 : input.get(2);
-      if (run == 0 || run > values.size() - i) return false;
-      for (const auto end = i + run; i < end; ++i) {
-        advance(states[i], predicted(states[i]));
-        values[i] = value_of(states[i].kind, states[i].last);
-      }
+    if (code > kLongRun) {
+      if (!get_surprise(code, input, state, values[i])) return false;
       continue;
     }
-    auto& state = states[i];
-    if (code < kNewKind) {
-      advance(state, predicted(state) + unfold_sign(get_off(code, input)));
-    } else if (code != kNewKind ||
-               !get_absolute(static_cast<std::uint8_t>(input.get(1)), input, state)) {
-      return false;
-    }
-    values[i++] = value_of(state.kind, state.last);
+    if (state.spread != 0) return false;
+    run = code < kLongRun ? code + 1 : input.get(2);
+    if (run == 0) return false;
+    --i;  // the run begins with this one
   }
-  return !input.failed && input.at == input.end;
+  return run == 0 && !input.failed && input.at == bits.end();
 }
 
 }  // namespace msp

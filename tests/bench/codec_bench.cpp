@@ -77,7 +77,7 @@ void split(const HostModel& host, const std::vector<Scrape>& scrapes, const char
   }
   std::vector<SeriesState> states(columns.size());
   std::vector<double> values(columns.size());
-  std::vector<char> out(columns.size() * kValueBytesMax);
+  std::vector<char> out(changes_room(columns.size()));
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < scrapes.size(); ++i) {
     for (std::size_t c = 0; c < columns.size(); ++c) values[c] = scrapes[i].values[columns[c]];

@@ -31,7 +31,7 @@ struct Fixture {
     Sequences sequences;
     for (const auto& stored : *scrapes) {
       CHECK(stored.scrape->values == std::vector<double>{1, 2});
-      sequences.push_back(stored.sequence);
+      sequences.push_back(stored.first_sequence);
     }
     return sequences;
   }

@@ -1,0 +1,95 @@
+#include "agent/queue/compression.h"
+
+#include <zstd.h>
+
+#include <memory>
+
+namespace msp {
+namespace {
+
+constexpr int kBlockLevel = 1;
+constexpr int kFrameLevel = 3;
+
+struct ContextDeleter {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+using Compressor = std::unique_ptr<ZSTD_CCtx, ContextDeleter>;
+using Decompressor = std::unique_ptr<ZSTD_DCtx, ContextDeleter>;
+
+/// With valid parameters and room for the worst case memory is all that can be missing.
+bool compress(ZSTD_CCtx* context, std::string_view content, std::string& to) {
+  to.resize(ZSTD_compressBound(content.size()));
+  const auto size = ZSTD_compress2(context, to.data(), to.size(), content.data(), content.size());
+  if (ZSTD_isError(size)) return false;
+  to.resize(size);
+  return true;
+}
+
+/// The frame that `frames` begin with and the size of its content.
+struct Frame {
+  std::string_view bytes;
+  std::uint64_t content_size = 0;
+};
+
+std::optional<Frame> first_frame(std::string_view frames) {
+  const auto size = ZSTD_findFrameCompressedSize(frames.data(), frames.size());
+  if (ZSTD_isError(size) || size == 0 || size > frames.size()) return std::nullopt;
+  const auto content_size = ZSTD_getFrameContentSize(frames.data(), size);
+  if (content_size == ZSTD_CONTENTSIZE_UNKNOWN || content_size == ZSTD_CONTENTSIZE_ERROR) {
+    return std::nullopt;
+  }
+  return Frame{frames.substr(0, size), content_size};
+}
+
+}  // namespace
+
+bool compress_block(std::string_view content, std::string_view prefix, std::string& block) {
+  const Compressor context(ZSTD_createCCtx());
+  if (context == nullptr) return false;
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kBlockLevel);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_contentSizeFlag, 0);
+  ZSTD_CCtx_refPrefix(context.get(), prefix.data(), prefix.size());
+  return compress(context.get(), content, block);
+}
+
+std::optional<std::string> decompress_block(std::string_view block, std::size_t content_size,
+                                            std::string_view prefix) {
+  const Decompressor context(ZSTD_createDCtx());
+  if (context == nullptr) return std::nullopt;
+  ZSTD_DCtx_refPrefix(context.get(), prefix.data(), prefix.size());
+  std::string content(content_size, '\0');
+  const auto size = ZSTD_decompressDCtx(context.get(), content.data(), content.size(), block.data(),
+                                        block.size());
+  if (ZSTD_isError(size) || size != content_size) return std::nullopt;
+  return content;
+}
+
+bool compress_frame(std::string_view content, std::string& frame) {
+  const Compressor context(ZSTD_createCCtx());
+  if (context == nullptr) return false;
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kFrameLevel);
+  return compress(context.get(), content, frame);
+}
+
+std::optional<std::uint64_t> frames_content_size(std::string_view frames) {
+  std::uint64_t content_size = 0;
+  while (!frames.empty()) {
+    const auto frame = first_frame(frames);
+    if (!frame || frame->content_size > ~content_size) return std::nullopt;
+    content_size += frame->content_size;
+    frames.remove_prefix(frame->bytes.size());
+  }
+  return content_size;
+}
+
+std::optional<std::string> decompress_frames(std::string_view frames, std::size_t bytes_max) {
+  const auto content_size = frames_content_size(frames);
+  if (!content_size || *content_size > bytes_max) return std::nullopt;
+  std::string content(*content_size, '\0');
+  const auto size = ZSTD_decompress(content.data(), content.size(), frames.data(), frames.size());
+  if (ZSTD_isError(size) || size != content.size()) return std::nullopt;
+  return content;
+}
+
+}  // namespace msp

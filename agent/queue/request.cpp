@@ -1,0 +1,81 @@
+#include "agent/queue/request.h"
+
+#include <algorithm>
+
+#include "agent/base/text.h"
+#include "agent/queue/compression.h"
+
+namespace msp {
+namespace {
+
+std::string_view name_of(const StreamPtr& stream) {
+  return stream ? std::string_view(stream->name) : std::string_view();
+}
+
+}  // namespace
+
+Result<std::uint64_t> content_size_of(std::string_view message) {
+  const auto size = frames_content_size(message);
+  if (!size || message.empty()) {
+    return failed("buffer: a request is not made of whole zstd frames that say their size");
+  }
+  return *size;
+}
+
+Result<std::string> content_of(std::string_view message, std::size_t bytes_max) {
+  const auto size = content_size_of(message);
+  if (!size) return size.error();
+  if (*size > bytes_max) {
+    return failed(
+        cat("buffer: a request has ", *size, " bytes when decompressed; the limit is ", bytes_max));
+  }
+  auto content = decompress_frames(message, bytes_max);
+  if (!content) return failed("buffer: a request cannot be decompressed: it is damaged");
+  return std::move(*content);
+}
+
+Result<Request> join(std::span<const RequestPtr> requests) {
+  if (requests.empty()) return failed("buffer: no request to join");
+  const auto& first = *requests.front();
+  Request joined{first.stream, 0, first.first_timestamp_ms, first.last_timestamp_ms, {}};
+  std::size_t size = 0;
+  for (const auto& request : requests) size += request->message.size();
+  if (size > kRequestMessageMax) {
+    return failed(cat("buffer: ", requests.size(), " requests have ", size,
+                      " bytes together; the limit is ", kRequestMessageMax));
+  }
+  joined.message.reserve(size);
+  for (const auto& request : requests) {
+    if (name_of(request->stream) != name_of(first.stream)) {
+      return failed(cat("buffer: requests of the streams '", name_of(first.stream), "' and '",
+                        name_of(request->stream), "' cannot be joined"));
+    }
+    joined.samples += request->samples;
+    joined.first_timestamp_ms = std::min(joined.first_timestamp_ms, request->first_timestamp_ms);
+    joined.last_timestamp_ms = std::max(joined.last_timestamp_ms, request->last_timestamp_ms);
+    joined.message += request->message;
+  }
+  const auto content_size = content_size_of(joined.message);
+  if (!content_size) return content_size.error();
+  if (*content_size > kRequestContentMax) {
+    return failed(cat("buffer: ", requests.size(), " requests have ", *content_size,
+                      " bytes together when decompressed; the limit is ", kRequestContentMax));
+  }
+  return joined;
+}
+
+Result<Request> join_recompressed(std::span<const RequestPtr> requests) {
+  auto joined = join(requests);
+  if (!joined) return joined;
+  const auto content = content_of(joined->message, kRequestContentMax);
+  if (!content) return content.error();
+  std::string frame;
+  // Without the memory for it the frames stay as they are.
+  if (compress_frame(*content, frame) && frame.size() < joined->message.size()) {
+    frame.shrink_to_fit();
+    joined->message = std::move(frame);
+  }
+  return joined;
+}
+
+}  // namespace msp
