@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "agent/base/text.h"
@@ -11,9 +10,10 @@
 namespace msp {
 namespace {
 
-constexpr std::uint64_t kNoneIssued = std::numeric_limits<std::uint64_t>::max();
 // A log that is never empty is written anew beyond this, and twice what is in use.
 constexpr std::uint64_t kWalSlack = 64 * 1024;
+// In the log: not a consumer, but the segments have these.
+const std::string kStored;
 constexpr std::string_view kNotCrashSafe =
     "; until it works again, what was just collected does not survive a crash of the agent";
 
@@ -68,7 +68,8 @@ Result<std::unique_ptr<Queue>> Queue::open(Options options) {
 /// Returns one past the numbers that are in use in the folder.
 std::uint64_t Queue::take_over(const std::shared_ptr<Folder>& folder) {
   const auto retry_ns = clock_.monotonic_ns() + options_.timing.retry_ns;
-  auto taken = segments_.take_over(folder, kNoneIssued, retry_ns);
+  auto taken = segments_.take_over(
+      folder, [](auto, auto) { return true; }, retry_ns);
   if (!taken) return 1;  // the spiller tries again, and tells
   state_.damaged_records += taken->damaged_regions;
   for (auto& text : taken->told) options_.notify(warning(cat("buffer: ", text)));
@@ -96,13 +97,17 @@ void Queue::recover(std::uint64_t end) {
     options_.notify(warning(cat("buffer: ", read.error().text, "; what it held is lost")));
   }
   state_.damaged_records += content.damaged_regions;
+  const auto stored = content.done[kStored];
+  content.done.erase(kStored);
   for (const auto& [name, done] : content.done) saved_[name].add_from(done, 0);
   for (const auto& [name, offset] : saved_) end = std::max(end, offset.end());
   const auto now_ns = clock_.monotonic_ns();
   std::uint64_t after = 0;
   for (auto& entry : content.entries) {
     end = std::max(end, entry.last_sequence + 1);
-    if (entry.first_sequence <= after || segments_.is_stored(entry.first_sequence)) continue;
+    const bool is_stored = stored.next(entry.first_sequence) > entry.last_sequence ||
+                           segments_.is_stored(entry.first_sequence);
+    if (entry.first_sequence <= after || is_stored) continue;
     after = entry.last_sequence;
     memory_.append(std::move(entry), now_ns);
   }
@@ -138,6 +143,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
       if (const auto saved = saved_.find(name); saved != saved_.end()) {
         consumer.done = saved->second;
         saved_.erase(saved);
+        if (consumer.done.next() == 0) consumer.done.skip_to(oldest_known());  // of the log alone
         if (const auto lost = count_lost_at_start(consumer); lost > 0) {
           notices.push_back(warning(cat("buffer: about ", grouped(lost), " samples for ", name,
                                         " are lost: what was written is damaged or gone")));
@@ -145,7 +151,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
       } else if (knows_consumers_ || next_sequence_ > first_issued_) {
         consumer.done = Offset(next_sequence_);
       } else {
-        consumer.done = Offset(0);
+        consumer.done = Offset(oldest_known());
       }
       consumer.state.samples = segments_.count_samples(consumer.done);
       for (const auto& waiting : memory_.waiting()) {
@@ -158,6 +164,15 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
   }
   notify_all(notices);
   return number;
+}
+
+/// With the lock.
+std::uint64_t Queue::oldest_known() const {
+  auto oldest = memory_.empty() ? next_sequence_ : memory_.waiting().front().entry.first_sequence;
+  for (const auto& segment : segments_.all()) {
+    oldest = std::min(oldest, segment.summary.first_sequence);
+  }
+  return oldest;
 }
 
 /// Numbers that were given out, that the consumer is not done with, and that are nowhere: their
@@ -539,14 +554,14 @@ void Queue::ack(std::size_t number, Batch& batch) {
       if (memory_.empty()) spill_soon_ = false;
       wake_spiller = !segments_.empty();
     }
-    copy_done_to_wal(name, batch);
+    copy_done_to_wal(name, batch.entries());
   }
   release(number, batch);
   if (wake_spiller) wake_spiller_();
 }
 
 /// What one consumer is done with, and others wait for: a crash resends only what is under way.
-void Queue::copy_done_to_wal(const std::string& consumer, const Batch& batch) {
+void Queue::copy_done_to_wal(const std::string& consumer, std::span<const Entry> entries) {
   if (!wal_.is_open()) return;
   std::uint64_t first = 0;
   std::uint64_t last = 0;
@@ -554,7 +569,7 @@ void Queue::copy_done_to_wal(const std::string& consumer, const Batch& batch) {
     if (last == 0 || !wal_.is_open()) return;
     if (auto put = wal_.append_done(consumer, first, last); !put) on_wal_failure(put.error());
   };
-  for (const auto& entry : batch.entries()) {
+  for (const auto& entry : entries) {
     if (last != 0 && entry.first_sequence == last + 1) {
       last = entry.last_sequence;
       continue;
@@ -566,12 +581,19 @@ void Queue::copy_done_to_wal(const std::string& consumer, const Batch& batch) {
   put();
 }
 
-/// With the lock.
-void Queue::trim_memory() {
-  memory_.trim([&](const Entry& entry) { return segments_.is_stored(entry.first_sequence); },
-               [&](const Entry& entry) {
-                 return is_done_locked(entry.first_sequence, entry.last_sequence);
-               });
+/// Returns what went because it is stored. With the lock.
+std::vector<Entry> Queue::trim_memory() {
+  std::vector<Entry> stored;
+  memory_.trim(
+      [&](const Entry& entry) {
+        if (!segments_.is_stored(entry.first_sequence)) return false;
+        stored.push_back(entry);
+        return true;
+      },
+      [&](const Entry& entry) {
+        return is_done_locked(entry.first_sequence, entry.last_sequence);
+      });
+  return stored;
 }
 
 bool Queue::is_done_locked(std::uint64_t first, std::uint64_t last) const {
@@ -634,8 +656,21 @@ std::int64_t Queue::spill_due_ns() const {
 }
 
 void Queue::forget_stored() {
+  const std::lock_guard wal_lock(wal_mutex_);
+  std::vector<Entry> stored;
+  {
+    const std::lock_guard lock(mutex_);
+    stored = trim_memory();
+  }
+  copy_done_to_wal(kStored, stored);
+}
+
+bool Queue::claim(std::uint64_t first, std::uint64_t last) {
   const std::lock_guard lock(mutex_);
-  trim_memory();
+  if (last < first_issued_) return true;
+  if (first < next_sequence_) return false;
+  next_sequence_ = last + 1;
+  return true;
 }
 
 bool Queue::is_done(std::uint64_t first, std::uint64_t last) const {
@@ -696,7 +731,6 @@ void Queue::take_in(const std::vector<Segments::Segment>& late, const Offsets& o
     for (const auto& segment : late) {
       const auto first = segment.summary.first_sequence;
       const auto last = segment.summary.last_sequence;
-      next_sequence_ = std::max(next_sequence_, last + 1);
       for (auto& consumer : consumers_) {
         if (consumer.name.empty()) continue;
         const auto saved = offsets.find(consumer.name);

@@ -25,6 +25,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -159,7 +161,9 @@ class Queue {
   void add_damage(std::uint64_t regions);
   void set_memory_only(bool memory_only);
   void set_free_space_guard(bool on);
-  std::uint64_t first_issued() const { return first_issued_; }
+  /// Whether the sequences may be those of a segment that turned up late: this process has given
+  /// out none of them, and gives out none from now on.
+  bool claim(std::uint64_t first, std::uint64_t last);
 
  private:
   explicit Queue(Options options);
@@ -167,9 +171,10 @@ class Queue {
   void recover(std::uint64_t end);
   void append(Entry entry, std::uint64_t samples);
   void copy_to_wal(const Entry& entry);
-  void copy_done_to_wal(const std::string& consumer, const Batch& batch);
+  void copy_done_to_wal(const std::string& consumer, std::span<const Entry> entries);
   void tidy_wal();
   void on_wal_failure(const Error& error);
+  std::uint64_t oldest_known() const;
   std::uint64_t count_lost_at_start(Consumer& consumer);
   bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
                const Wanted& wanted) const;
@@ -183,7 +188,7 @@ class Queue {
   template <typename Count>
   std::unique_lock<std::mutex> count_without_lock(Consumer& consumer, std::uint64_t& samples,
                                                   Count count);
-  void trim_memory();
+  std::vector<Entry> trim_memory();
   bool is_done_locked(std::uint64_t first, std::uint64_t last) const;
   void notify_all(const std::vector<Notice>& notices) const;
 

@@ -302,6 +302,8 @@ ScrapeDecoder::Outcome ScrapeDecoder::feed(const Record& record, Decoded* decode
       return take_request(record, decoded);
     case RecordType::summary:
       return parse_summary(record) ? Outcome::none : Outcome::malformed;
+    case RecordType::done:
+      return Outcome::none;
   }
   return Outcome::unknown_type;
 }

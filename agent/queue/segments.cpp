@@ -41,8 +41,8 @@ std::string path_of(const Folder& folder, const std::string& name) {
 
 }  // namespace
 
-Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder,
-                                                std::uint64_t issued_first, std::int64_t retry_ns) {
+Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder, const Claim& claim,
+                                                std::int64_t retry_ns) {
   auto entries = folder->list();
   if (!entries) return entries.error();
   std::sort(entries->begin(), entries->end(),
@@ -51,8 +51,8 @@ Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder,
   std::vector<Segment> found;
   std::vector<std::string> bad;
   for (const auto& entry : *entries) {
-    const auto sequence = sequence_of(entry.name);
-    if (sequence && *sequence < issued_first) {
+    // No number of a name is given out again, whatever the file is.
+    if (const auto sequence = sequence_of(entry.name)) {
       taken.end = std::max(taken.end, *sequence + 1);
     }
     if (entry.name.ends_with(kBadSuffix)) bad.push_back(entry.name);
@@ -80,7 +80,7 @@ Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder,
       set_aside(*folder, segment.name, kBadSuffix, taken);  // a copy of what another segment holds
       continue;
     }
-    if (summary.last_sequence >= issued_first) {
+    if (!claim(summary.first_sequence, summary.last_sequence)) {
       taken.told.push_back(cat(path_of(*folder, segment.name),
                                " has numbers that are in use: it is read after the next start"));
       continue;

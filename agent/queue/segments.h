@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -65,10 +66,13 @@ class Segments {
 
   // The spiller's thread.
 
+  /// Whether this process has given out none of these sequences, and gives out none from now on.
+  using Claim = std::function<bool(std::uint64_t first, std::uint64_t last)>;
+
   /// Adds the segments that an earlier process left in `folder`, which becomes the one that is
-  /// written to. Sequences from `issued_first` on have been given out by this process: a segment
-  /// that has some of those is left alone until the next start. After an error nothing has changed.
-  Result<TakenOver> take_over(std::shared_ptr<Folder> folder, std::uint64_t issued_first,
+  /// written to. One whose sequences cannot be claimed is left alone until the next start. After an
+  /// error nothing has changed.
+  Result<TakenOver> take_over(std::shared_ptr<Folder> folder, const Claim& claim,
                               std::int64_t retry_ns);
 
   /// Looks again at segments that could not be read, and whose time has come. Whether one can be

@@ -147,7 +147,8 @@ void Spiller::switch_folder(const std::shared_ptr<Folder>& folder) {
   const auto before = segments_.all();
   auto offsets = load_offsets(*folder);
   const auto retry_ns = clock_.monotonic_ns() + options_.timing.retry_ns;
-  auto taken = segments_.take_over(folder, queue_.first_issued(), retry_ns);
+  auto taken = segments_.take_over(
+      folder, [this](auto first, auto last) { return queue_.claim(first, last); }, retry_ns);
   if (!taken) return on_failure(taken.error());
   queue_.add_damage(taken->damaged_regions);
   for (auto& text : taken->told) tell(Notice::Severity::warning, std::move(text));

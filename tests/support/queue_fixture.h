@@ -97,10 +97,9 @@ struct QueueFixture {
     return queue->state(consumer).dropped[static_cast<std::size_t>(reason)];
   }
   std::size_t told_count(const std::string& words) const {
-    return static_cast<std::size_t>(
-        std::count_if(told.begin(), told.end(), [&](const std::string& text) {
-          return text.find(words) != std::string::npos;
-        }));
+    return static_cast<std::size_t>(std::count_if(
+        told.begin(), told.end(),
+        [&](const std::string& text) { return text.find(words) != std::string::npos; }));
   }
 };
 

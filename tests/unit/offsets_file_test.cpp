@@ -64,8 +64,7 @@ TEST_CASE_METHOD(Fixture, "the file is as its header says; version 1, without ra
   REQUIRE(save_offsets(*folder, {{"a b", with_ranges()}}));
   CHECK(files.content("/f/offsets") == file_of("msp-agent offsets 1\n7,9-12,20-20 a b\n"));
   files.set_content("/f/offsets", file_of("msp-agent offsets 1\n1234 a\n5 b c\n"));
-  CHECK(load_offsets(*folder).value() ==
-        Offsets{{"a", Offset(1234)}, {"b c", Offset(5)}});
+  CHECK(load_offsets(*folder).value() == Offsets{{"a", Offset(1234)}, {"b c", Offset(5)}});
 }
 
 TEST_CASE_METHOD(Fixture, "offsets of a newer version are kept for it") {

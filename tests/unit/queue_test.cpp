@@ -191,14 +191,15 @@ TEST_CASE_METHOD(Fixture,
   CHECK(files.content("/run/buffer/wal").size() < 70'000);
   append({41});
   round();
-  CHECK(queue->state().segments == 2);
+  CHECK(queue->state().segments == 1);
   reopen();
   CHECK(queue->state().damaged_records == 0);
   CHECK(waiting(0) == 6);
   CHECK(taken() == Times{1, 2, 41});
 }
 
-TEST_CASE_METHOD(Fixture, "what is read is in no other batch until it is acknowledged or put back") {
+TEST_CASE_METHOD(Fixture,
+                 "what is read is in no other batch until it is acknowledged or put back") {
   append({10, 20});
   Batch live, backlog;
   REQUIRE(queue->read(0, {.lane = Wanted::Lane::live, .samples_max = kMany}, live));
@@ -231,8 +232,8 @@ TEST_CASE_METHOD(Fixture, "live is the newest of each stream, and all since the 
   CHECK(live_peeked() == Times{3, 4, 5});
   CHECK(backlog_peeked() == Times{1, 2});
   const auto since = clock.monotonic_ns() - 20 * kNsPerSecond;
-  CHECK(read({.lane = Wanted::Lane::live, .samples_max = kMany, .live_since_ns = since}, 0, false) ==
-        Times{1, 2, 3, 4, 5});
+  CHECK(read({.lane = Wanted::Lane::live, .samples_max = kMany, .live_since_ns = since}, 0,
+             false) == Times{1, 2, 3, 4, 5});
   SECTION("from memory") {}
   SECTION("from memory after all of it has gone to disk") {
     round();
@@ -335,7 +336,7 @@ TEST_CASE_METHOD(Fixture, "where the offsets are lost everyone gets all that is 
   }
   files.remove_tree("/run");
   reopen();
-  CHECK(peeked() == Times{4});
+  CHECK(peeked() == Times{1, 2, 3, 4});  // they are in one segment
 }
 
 TEST_CASE_METHOD(Fixture, "a crash sends again only what was under way, to each consumer") {
