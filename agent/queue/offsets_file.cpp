@@ -70,8 +70,8 @@ Result<Offsets> load_offsets(Folder& folder) {
   if (!version || *version == 0) return damaged;
   if (*version > kVersion) {
     static_cast<void>(folder.rename(kName, cat(kName, ".newer")));
-    return failed(
-        cat(folder.path(), "/", kName, ": of a newer version, set aside as ", kName, ".newer"));
+    return failed(cat(folder.path(), "/", kName, ": of a newer version, set aside as ",
+                      folder.path(), "/", kName, ".newer"));
   }
   Offsets offsets;
   while (const auto line = next_line(rest)) {

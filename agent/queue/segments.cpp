@@ -204,38 +204,38 @@ bool Segments::try_unread(std::int64_t now_ns, std::int64_t retry_ns, TakenOver&
   return any;
 }
 
-/// By a copy that is synced before the other one goes, under the same name.
-Result<bool> Segments::move_one() {
+std::vector<Segments::Segment> Segments::move_to_current() {
+  std::vector<Segment> gone;
   const auto folder = this->folder();
-  const auto segments = all();
-  const auto found = std::find_if(segments.begin(), segments.end(), [&](const Segment& segment) {
-    return segment.folder != folder && segment.is_read && segment.retry_ns == 0;
-  });
-  if (folder == nullptr || found == segments.end()) return false;
-  const auto from = found->folder->open(found->name, Folder::Mode::read);
-  if (!from) return from.error();
-  const auto content = (*from)->read(0, std::min(found->bytes, kCopyBytesMax));
-  if (!content) return content.error();
-  {
-    const auto to = folder->open(found->name, Folder::Mode::create);
-    if (!to) return to.error();
-    auto done = (*to)->write(0, *content);
-    if (done) done = (*to)->sync();
-    if (done) done = folder->sync();
-    if (!done) {
-      static_cast<void>(folder->remove(found->name));
-      return done.error();
-    }
-  }
-  {
+  if (folder == nullptr) return gone;
+  for (const auto& segment : all()) {
+    if (segment.folder == folder || !segment.is_read || segment.retry_ns != 0) continue;
+    const auto moved = move(segment, *folder);
+    if (!moved && moved.error().kind == Error::Kind::no_data) gone.push_back(segment);
+    if (!moved) continue;  // it is read where it is, and moved in a later round
     const std::lock_guard lock(mutex_);
-    const auto place = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& other) {
-      return other.name == found->name && other.folder == found->folder;
-    });
-    if (place != segments_.end()) place->folder = folder;
+    for (auto& other : segments_) {
+      if (other.name == segment.name && other.folder == segment.folder) other.folder = folder;
+    }
+    static_cast<void>(segment.folder->remove(segment.name));
   }
-  static_cast<void>(found->folder->remove(found->name));
-  return true;
+  return gone;
+}
+
+/// By a copy that is synced before the original goes, under the same name.
+Result<void> Segments::move(const Segment& segment, Folder& to) {
+  const auto from = segment.folder->open(segment.name, Folder::Mode::read);
+  if (!from) return from.error();
+  const auto content = (*from)->read(0, std::min(segment.bytes, kCopyBytesMax));
+  if (!content) return content.error();
+  const auto copy = to.open(segment.name, Folder::Mode::create);
+  if (!copy) return failed(copy.error().text);
+  auto done = (*copy)->write(0, *content);
+  if (done) done = (*copy)->sync();
+  if (done) done = to.sync();
+  if (done) return {};
+  static_cast<void>(to.remove(segment.name));
+  return failed(done.error().text);
 }
 
 Result<void> Segments::begin_segment(std::uint64_t first_sequence, std::int64_t boot_ns) {

@@ -79,8 +79,9 @@ class Segments {
   /// read now; what is to be told of it is added to `taken`.
   bool try_unread(std::int64_t now_ns, std::int64_t retry_ns, TakenOver& taken);
 
-  /// Moves one segment of an earlier folder to the current one. False: there is none to move now.
-  Result<bool> move_one();
+  /// Moves the segments of an earlier folder to the current one, as far as that works. Returns those
+  /// that are not there any more: their samples are lost.
+  std::vector<Segment> move_to_current();
 
   /// Appends; in memory of the kernel until sync(). After an error the entry is not in a segment,
   /// and what is in it is synced. `boot_ns` is the boot time clock.
@@ -125,6 +126,7 @@ class Segments {
  private:
   Result<void> inspect(const std::shared_ptr<Folder>& folder, const std::string& name,
                        TakenOver& taken, std::vector<Segment>& found, std::int64_t retry_ns);
+  Result<void> move(const Segment& segment, Folder& to);
   void set_aside(Folder& folder, const std::string& name, std::string_view suffix,
                  TakenOver& taken);
   Result<void> begin_segment(std::uint64_t first_sequence, std::int64_t boot_ns);

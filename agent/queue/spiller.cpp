@@ -174,10 +174,8 @@ void Spiller::look_at_unread() {
   const bool any = segments_.try_unread(now_ns, now_ns + options_.timing.retry_ns, taken);
   queue_.add_damage(taken.damaged_regions);
   for (auto& text : taken.told) tell(Notice::Severity::information, std::move(text));
-  for (;;) {
-    const auto moved = segments_.move_one();
-    if (!moved) tell(Notice::Severity::warning, moved.error().text);
-    if (!moved || !*moved) break;
+  for (const auto& segment : segments_.move_to_current()) {
+    drop_segment(DropReason::damage, segment);
   }
   if (any) queue_.recount();
 }
@@ -273,7 +271,7 @@ bool Spiller::make_room() {
       }
       return has_room;
     }
-    drop_oldest(DropReason::free_space, *oldest);
+    drop_segment(DropReason::free_space, *oldest);
   }
 }
 
@@ -281,7 +279,7 @@ void Spiller::apply_limits() {
   const auto& limits = options_.limits;
   for (auto oldest = segments_.oldest_read(); oldest && segments_.totals().bytes > limits.bytes_max;
        oldest = segments_.oldest_read()) {
-    drop_oldest(DropReason::max_size, *oldest);
+    drop_segment(DropReason::max_size, *oldest);
   }
   const bool is_trusted = clock_is_trusted();
   const auto age_max_ns = std::chrono::nanoseconds(limits.age_max).count();
@@ -294,7 +292,7 @@ void Spiller::apply_limits() {
     // Of what this process wrote the age is known without the wall clock.
     const bool is_old_enough =
         segment.begun_boot_ns == 0 || boot_ns - segment.begun_boot_ns > age_max_ns;
-    if (is_old && is_old_enough) drop_oldest(DropReason::max_age, segment);
+    if (is_old && is_old_enough) drop_segment(DropReason::max_age, segment);
   }
 }
 
@@ -307,7 +305,7 @@ bool Spiller::clock_is_trusted() {
   return boot_ns - trusted_from_ns_ >= kTrustedAfterNs;
 }
 
-void Spiller::drop_oldest(DropReason reason, const Segments::Segment& segment) {
+void Spiller::drop_segment(DropReason reason, const Segments::Segment& segment) {
   const auto samples = queue_.drop_segment(segment, reason);
   segments_.remove(segment);
   tell_drops(reason, samples);

@@ -47,7 +47,7 @@ class Spiller {
   bool make_room();
   void apply_limits();
   bool clock_is_trusted();
-  void drop_oldest(DropReason reason, const Segments::Segment& segment);
+  void drop_segment(DropReason reason, const Segments::Segment& segment);
   void tell_drops(DropReason reason, std::uint64_t samples);
   void save_offsets_now(bool disk_works);
   void on_failure(const Error& error);

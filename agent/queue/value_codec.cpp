@@ -43,7 +43,7 @@ constexpr std::int8_t kScoreMin = -2;
 constexpr std::int8_t kScoreMax = 3;
 
 constexpr unsigned kUnaryMax = 12;  // so many ones: see the section of bytes
-constexpr unsigned kSpreadOne = 8;       // a bit
+constexpr unsigned kSpreadOne = 8;  // a bit
 constexpr unsigned kSpreadMax = 255;
 
 std::uint64_t bits_of(double value) {

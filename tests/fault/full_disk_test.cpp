@@ -1,4 +1,4 @@
-// The buffer on a real file system that is full, read-only, gone or somebody else's: a small tmpfs,
+// The queue on a real file system that is full, read-only, gone or somebody else's: a small tmpfs,
 // mounted in a mount namespace that only this process is in.
 #include <fcntl.h>
 #include <sched.h>
@@ -8,13 +8,13 @@
 #include <catch2/catch.hpp>
 
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <string>
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/queue/queue.h"
+#include "agent/queue/spiller.h"
 #include "tests/support/scrapes.h"
 
 namespace fs = std::filesystem;
@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 namespace msp {
 namespace {
 
-constexpr std::int64_t kNow = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kSeries = 1000;
 constexpr std::size_t kMany = 1 << 30;
 
@@ -56,30 +55,37 @@ struct Fixture {
     char name[] = "/tmp/msp-agent-full-XXXXXX";
     point = mkdtemp(name);
     REQUIRE(::mount("tmpfs", point.c_str(), "tmpfs", 0, "size=4m") == 0);
-    options.endpoints = {"a"};
     options.folder = point / "buffer";
-    options.head_folder = point / "head";
+    options.wal_folder = point / "wal";
     options.limits.free_bytes_min = 0;
     options.timing.retry_ns = 0;
   }
 
   ~Fixture() {
-    buffer.reset();
+    close();
     ::umount2(point.c_str(), MNT_DETACH);
     std::error_code ignored;
     fs::remove(point, ignored);
   }
 
+  void close() {
+    spiller.reset();
+    queue.reset();
+  }
+  void round() { spiller->round(true); }
+
   void open() {
-    buffer.reset();
-    auto opened = Buffer::open(options);
+    close();
+    auto opened = Queue::open(options);
     INFO((opened ? "" : opened.error().text));
     REQUIRE(opened);
-    buffer = std::move(*opened);
+    queue = std::move(*opened);
+    spiller = std::make_unique<Spiller>(*queue);
+    queue->add_consumer("a");
   }
 
   void append(int count) {
-    for (; count > 0; --count) buffer->append(noisy_scrape(++appended));
+    for (; count > 0; --count) queue->append(noisy_scrape(++appended));
   }
 
   /// Takes every byte that is left.
@@ -95,10 +101,10 @@ struct Fixture {
 
   /// Everything that waits, which is the newest `count` scrapes in order and bit for bit.
   void check_waiting(int count) {
-    CHECK(buffer->state(0).samples == kSeries * static_cast<std::size_t>(count));
+    CHECK(queue->state(0).samples == kSeries * static_cast<std::size_t>(count));
     auto next = appended - count + 1;
     Batch batch;
-    while (buffer->peek(0, kMany, batch)) {
+    while (queue->read(0, {.lane = Wanted::Lane::all, .samples_max = kMany}, batch)) {
       for (const auto& row : batch.rows()) {
         const auto points = batch.points(row);
         for (std::size_t i = 0; i < points.size(); ++i) {
@@ -110,20 +116,21 @@ struct Fixture {
         REQUIRE(point.value == noisy_scrape(point.timestamp_ms).values[0]);
         ++next;
       }
-      buffer->ack(0, batch);
+      queue->ack(0, batch);
     }
     CHECK(next == appended + 1);
-    CHECK(buffer->state(0).samples == 0);
+    CHECK(queue->state(0).samples == 0);
   }
 
   std::uint64_t dropped(DropReason reason) const {
-    return buffer->state(0).dropped[static_cast<std::size_t>(reason)];
+    return queue->state(0).dropped[static_cast<std::size_t>(reason)];
   }
-  bool memory_only() const { return buffer->state().memory_only; }
+  bool memory_only() const { return queue->state().memory_only; }
 
   fs::path point;
-  Buffer::Options options;
-  std::unique_ptr<Buffer> buffer;
+  Queue::Options options;
+  std::unique_ptr<Queue> queue;
+  std::unique_ptr<Spiller> spiller;
   std::int64_t appended = 0;
 };
 
@@ -132,18 +139,18 @@ struct Fixture {
 TEST_CASE_METHOD(Fixture, "a disk is filled to the brim and released: nothing that fits is lost") {
   open();
   append(20);
-  buffer->disk_round(kNow);
+  round();
   REQUIRE_FALSE(memory_only());
   fill();
   for (int i = 0; i < 30; ++i) {
     append(10);
-    buffer->disk_round(kNow);
+    round();
     REQUIRE(memory_only());
   }
   CHECK(dropped(DropReason::memory) == 0);
-  CHECK(buffer->state().damaged_records == 0);
+  CHECK(queue->state().damaged_records == 0);
   release();
-  buffer->disk_round(kNow);
+  round();
   CHECK_FALSE(memory_only());
   append(1);
   open();  // as after a crash
@@ -154,9 +161,9 @@ TEST_CASE_METHOD(Fixture, "a disk stays full: the oldest go beyond the memory li
   open();
   fill();
   append(700);
-  buffer->disk_round(kNow);
+  round();
   REQUIRE(memory_only());
-  const auto room = static_cast<int>(Buffer::kHeadBytesMax / (kSeries * 8 + sizeof(Scrape)));
+  const auto room = static_cast<int>(Queue::kMemoryBytesMax / (kSeries * 8 + sizeof(Scrape)));
   CHECK(dropped(DropReason::memory) == kSeries * static_cast<std::size_t>(700 - room));
   check_waiting(room);
 }
@@ -164,13 +171,13 @@ TEST_CASE_METHOD(Fixture, "a disk stays full: the oldest go beyond the memory li
 TEST_CASE_METHOD(Fixture, "a disk that fills up in the middle of a write") {
   open();
   append(300);
-  buffer->disk_round(kNow);  // 2.4 MB, and as much in the head's file: something does not fit
+  round();  // 2.4 MB, and as much in the head's file: something does not fit
   REQUIRE(memory_only());
-  fs::remove(point / "head" / "head");
+  fs::remove(point / "wal" / "wal");
   append(1);
-  buffer->disk_round(kNow);
+  round();
   CHECK(dropped(DropReason::memory) == 0);
-  CHECK(buffer->state().damaged_records == 0);
+  CHECK(queue->state().damaged_records == 0);
   check_waiting(301);
 }
 
@@ -179,29 +186,29 @@ TEST_CASE_METHOD(Fixture, "a start on a full disk") {
   fill();
   open();
   append(10);
-  buffer->disk_round(kNow);
+  round();
   CHECK(memory_only());
   release();
-  buffer->disk_round(kNow);
+  round();
   CHECK_FALSE(memory_only());
   open();
   check_waiting(10);
 }
 
-TEST_CASE_METHOD(Fixture, "a file system that becomes read-only, and is mended") {
-  options.head_folder = point / "buffer";
+TEST_CASE_METHOD(Fixture, "a file system that becomes read-only, and works again") {
+  options.wal_folder = point / "buffer";
   open();
   append(5);
-  buffer->disk_round(kNow);
-  buffer.reset();  // a file that is open for writing would keep it writable
+  round();
+  close();  // a file that is open for writing would keep it writable
   REQUIRE(::mount(nullptr, point.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
   open();
   append(5);
-  buffer->disk_round(kNow);
+  round();
   CHECK(memory_only());
-  CHECK(buffer->state(0).samples == 10 * kSeries);
+  CHECK(queue->state(0).samples == 10 * kSeries);
   REQUIRE(::mount(nullptr, point.c_str(), nullptr, MS_REMOUNT, nullptr) == 0);
-  buffer->disk_round(kNow);
+  round();
   CHECK_FALSE(memory_only());
   check_waiting(10);
 }
@@ -209,23 +216,24 @@ TEST_CASE_METHOD(Fixture, "a file system that becomes read-only, and is mended")
 TEST_CASE_METHOD(Fixture, "what is kept on a read-only file system is delivered from there") {
   open();
   append(5);
-  buffer->disk_round(kNow);
-  buffer.reset();
+  round();
+  close();
   REQUIRE(::mount(nullptr, point.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
   open();
   check_waiting(5);
 }
 
 TEST_CASE_METHOD(Fixture, "a folder that is removed while the buffer works is made again") {
-  options.head_folder = point / "head";
+  options.wal_folder = point / "wal";
   open();
   append(5);
-  buffer->disk_round(kNow);
+  round();
   fs::remove_all(options.folder);
   append(3);
-  buffer->disk_round(kNow);
+  round();
   CHECK_FALSE(memory_only());
   CHECK(dropped(DropReason::damage) == 5 * kSeries);
+  CHECK(queue->state(0).samples == 3 * kSeries);
   open();
   check_waiting(3);
 }
@@ -233,19 +241,19 @@ TEST_CASE_METHOD(Fixture, "a folder that is removed while the buffer works is ma
 TEST_CASE_METHOD(Fixture, "a folder of somebody else is left alone, and used when it may be") {
   fs::create_directories(options.folder);
   REQUIRE(::chmod(options.folder.c_str(), 0700) == 0);
-  options.head_folder = options.folder;
+  options.wal_folder = options.folder;
   INFO("to become another user needs root");
   REQUIRE(::seteuid(65534) == 0);
   open();
   append(5);
-  buffer->disk_round(kNow);
+  round();
   const bool was_memory_only = memory_only();
   REQUIRE(::seteuid(0) == 0);
   CHECK(was_memory_only);
   CHECK(fs::is_empty(options.folder));
   REQUIRE(::chown(options.folder.c_str(), 65534, 65534) == 0);
   REQUIRE(::seteuid(65534) == 0);
-  buffer->disk_round(kNow);
+  round();
   open();
   REQUIRE(::seteuid(0) == 0);
   CHECK_FALSE(memory_only());
@@ -254,31 +262,31 @@ TEST_CASE_METHOD(Fixture, "a folder of somebody else is left alone, and used whe
 
 TEST_CASE_METHOD(Fixture, "the free-space guard gives way to others before the disk is full") {
   options.limits.free_bytes_min = 512 << 20;  // 5 % of 4 MiB is less
-  options.head_folder = fs::path("/dev/shm") / point.filename();
+  options.wal_folder = fs::path("/dev/shm") / point.filename();
   open();
   append(10);
-  buffer->disk_round(kNow);
-  CHECK_FALSE(buffer->state().free_space_guard);
+  round();
+  CHECK_FALSE(queue->state().free_space_guard);
   fill();
   append(10);
-  buffer->disk_round(kNow);
-  CHECK(buffer->state().free_space_guard);
-  CHECK(buffer->state().segments == 0);
+  round();
+  CHECK(queue->state().free_space_guard);
+  CHECK(queue->state().segments == 0);
   CHECK(dropped(DropReason::free_space) == 10 * kSeries);
   release();
-  buffer->disk_round(kNow);
-  CHECK_FALSE(buffer->state().free_space_guard);
-  fs::remove_all(options.head_folder);
+  round();
+  CHECK_FALSE(queue->state().free_space_guard);
+  fs::remove_all(options.wal_folder);
   check_waiting(10);
 }
 
 TEST_CASE_METHOD(Fixture, "a second buffer on the same folder names the process that has it") {
   open();
-  const auto second = Buffer::open(options);
+  const auto second = Queue::open(options);
   REQUIRE_FALSE(second);
   CHECK(second.error().text.find("process " + std::to_string(::getpid()) + ":") !=
         std::string::npos);
-  buffer.reset();
+  close();
   open();
 }
 

@@ -1,4 +1,4 @@
-// The buffer's promises at every step: whatever file-changing call is the last one that happens,
+// The queue's promises at every step: whatever file-changing call is the last one that happens,
 // what append() had taken and an endpoint had not acknowledged is handed out after the next start,
 // in order, bit for bit, without a hole, though some was delivered out of turn. And the same with
 // the power gone.
@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -14,6 +13,8 @@
 #include <vector>
 
 #include "agent/queue/queue.h"
+#include "agent/queue/spiller.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/random_scrapes.h"
 
@@ -23,7 +24,6 @@ namespace {
 using test::MemoryFileSystem;
 using Unsynced = MemoryFileSystem::PowerCut::Unsynced;
 
-constexpr std::int64_t kNow = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kEndpoints = 2;
 
 /// What a scrape looks like on its way out: labels and bits.
@@ -39,26 +39,32 @@ Look look(const Scrape& scrape) {
   return look;
 }
 
-/// A buffer, what went in and what must come out.
+/// A queue, what went in and what must come out.
 class World {
  public:
   explicit World(std::uint64_t bytes_max) : random_(7, chances()) {
-    options_.endpoints = {"a", "b"};
     options_.folder = "/disk/buffer";
-    options_.head_folder = "/run/agent";
+    options_.wal_folder = "/run/agent";
     options_.limits.bytes_max = bytes_max;
     options_.files = &files;
+    options_.clock = &clock_;
   }
 
   void open() {
-    buffer_.reset();
-    auto opened = Buffer::open(options_);
+    end();
+    clock_.advance(kNsPerSecond);
+    auto opened = Queue::open(options_);
     INFO((opened ? "" : opened.error().text));
     REQUIRE(opened);
-    buffer_ = std::move(*opened);
+    queue_ = std::move(*opened);
+    spiller_ = std::make_unique<Spiller>(*queue_);
+    for (const auto* name : {"a", "b"}) queue_->add_consumer(name);
     std::copy(std::begin(acked_), std::end(acked_), std::begin(done_));
   }
-  void end() { buffer_.reset(); }
+  void end() {
+    spiller_.reset();
+    queue_.reset();
+  }
 
   void append(int count = 1) {
     for (; count > 0; --count) {
@@ -66,13 +72,13 @@ class World {
       while (scrape.values.empty()) scrape = random_.next();  // one that could not be told apart
       scrape.timestamp_ms = static_cast<std::int64_t>(looks_.size() + 1);
       looks_.push_back(look(scrape));
-      buffer_->append(std::move(scrape));
+      queue_->append(std::move(scrape));
       if (!files.stopped()) taken_ = looks_.size();
     }
   }
 
   void round() {
-    buffer_->disk_round(kNow);
+    spiller_->round(true);
     if (!files.stopped()) durable_ = looks_.size();
   }
 
@@ -80,7 +86,9 @@ class World {
   /// of scrapes.
   std::size_t deliver(std::size_t endpoint, std::size_t samples_max) {
     Batch batch;
-    if (!buffer_->peek(endpoint, samples_max, batch)) return 0;
+    if (!queue_->read(endpoint, {.lane = Wanted::Lane::all, .samples_max = samples_max}, batch)) {
+      return 0;
+    }
     const auto numbers = check_content(batch);
     for (const auto number : numbers) {
       auto& last = last_handed_[endpoint];
@@ -99,7 +107,7 @@ class World {
   /// The newest, out of turn.
   void deliver_newest(std::size_t endpoint) {
     Batch batch;
-    if (!buffer_->peek_newest(endpoint, batch)) return;
+    if (!queue_->read(endpoint, {.lane = Wanted::Lane::live, .samples_max = 1000}, batch)) return;
     const auto numbers = check_content(batch);
     REQUIRE(numbers == Numbers{looks_.size()});
     ack(endpoint, batch, numbers);
@@ -122,7 +130,7 @@ class World {
           FAIL_CHECK("endpoint " << endpoint << " never gets " << number << " of " << until);
         }
       }
-      CHECK(buffer_->state(endpoint).samples == 0);
+      CHECK(queue_->state(endpoint).samples == 0);
     }
   }
 
@@ -146,7 +154,7 @@ class World {
 
   std::size_t taken() const { return taken_; }
   std::size_t durable() const { return durable_; }
-  const Buffer& buffer() const { return *buffer_; }
+  const Queue& queue() const { return *queue_; }
 
   MemoryFileSystem files;
   bool holes_allowed = false;
@@ -173,9 +181,9 @@ class World {
     return numbers;
   }
 
-  void ack(std::size_t endpoint, const Batch& batch, const Numbers& numbers) {
+  void ack(std::size_t endpoint, Batch& batch, const Numbers& numbers) {
     if (!files.stopped()) acked_[endpoint].insert(numbers.begin(), numbers.end());
-    buffer_->ack(endpoint, batch);
+    queue_->ack(endpoint, batch);
     done_[endpoint].insert(numbers.begin(), numbers.end());
   }
 
@@ -184,8 +192,10 @@ class World {
   }
 
   test::RandomScrapes random_;
-  Buffer::Options options_;
-  std::unique_ptr<Buffer> buffer_;
+  test::FakeClock clock_;
+  Queue::Options options_;
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Spiller> spiller_;
   std::vector<Look> looks_;
   std::size_t taken_ = 0;      // appended before the world stopped
   std::size_t durable_ = 0;    // of these, those that a round has taken to disk
@@ -267,7 +277,7 @@ TEST_CASE("crash at every step: what was appended and not acknowledged is there"
       world.files.go_on();
       world.open();
       world.check_all_there(world.taken());
-      if (!torn) CHECK(world.buffer().state().damaged_records == 0);
+      if (!torn) CHECK(world.queue().state().damaged_records == 0);
       world.check_goes_on();
     }
   }
@@ -294,7 +304,7 @@ TEST_CASE("crash at every step of a start after a crash") {
   }
 }
 
-TEST_CASE("crash at every step with a limit that bites: order is kept, the buffer goes on") {
+TEST_CASE("crash at every step with a limit that bites: order is kept, the queue goes on") {
   const auto calls = calls_of(kTooLittle, true);
   for (std::uint64_t last = 0; last <= calls; ++last) {
     INFO("the last call that happens is number " << last << " of " << calls);

@@ -1,10 +1,10 @@
-#include "agent/queue/store.h"
+#include "agent/queue/segments.h"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
 
-#include "agent/queue/store_reader.h"
+#include "agent/queue/segment_reader.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/scrapes.h"
 
@@ -15,32 +15,49 @@ using Sequences = std::vector<std::uint64_t>;
 using Names = std::vector<std::string>;
 const auto kSet = test::series_set({"a", "b"});
 
-/// A store of three segments: 1 to 10, 11 to 20, 21 to 30, the last without a summary.
+/// Three segments: 1 to 10, 11 to 20, 21 to 30, the last without a summary.
 struct Fixture {
   Fixture() {
     for (std::uint64_t first : {1, 11, 21}) {
-      Store part(files, "/f", 1 << 20);
-      REQUIRE(part.open());
-      for (auto sequence = first; sequence < first + 10; ++sequence) {
-        REQUIRE(part.append(sequence, test::scrape(static_cast<int>(sequence), kSet, {1, 2})));
-      }
+      Segments part(1 << 20);
+      REQUIRE(take_over(part));
+      for (auto sequence = first; sequence < first + 10; ++sequence) append(part, sequence);
       REQUIRE(part.sync());
     }
   }
 
-  static std::string path(const char* digits) {
-    return "/f/00000000000000" + std::string(digits) + ".seg";
+  Result<Segments::TakenOver> take_over(Segments& segments) {
+    return segments.take_over(
+        folder, [](auto, auto) { return true; }, 1);
+  }
+  static void append(Segments& segments, std::uint64_t sequence) {
+    const auto time = static_cast<std::int64_t>(sequence);
+    REQUIRE(
+        segments.append({sequence, sequence,
+                         std::make_shared<const Scrape>(test::scrape(time, kSet, {1, 2})), nullptr},
+                        1));
   }
 
+  static std::string name(const char* digits) {
+    return "00000000000000" + std::string(digits) + ".seg";
+  }
+  static std::string path(const char* digits) { return "/f/" + name(digits); }
+
   /// All that a reader gets from the start.
-  static Sequences read(const Store& store, StoreReader& reader) {
+  static Sequences read(const Segments& segments, SegmentReader& reader) {
     Sequences sequences;
     std::uint64_t next = 1;
-    while (const auto stored = reader.next(store, next)) {
-      CHECK(stored->scrape->timestamp_ms == static_cast<std::int64_t>(stored->sequence));
-      REQUIRE(stored->sequence >= next);
-      sequences.push_back(stored->sequence);
-      next = stored->sequence + 1;
+    while (const auto segment = segments.find(next)) {
+      const auto entry = reader.next(*segment, next);
+      REQUIRE(entry);
+      if (!*entry) {
+        next = segment->summary.last_sequence + 1;
+        continue;
+      }
+      CHECK((*entry)->scrape->timestamp_ms == static_cast<std::int64_t>((*entry)->first_sequence));
+      REQUIRE((*entry)->first_sequence >= next);
+      sequences.push_back((*entry)->first_sequence);
+      next = (*entry)->last_sequence + 1;
     }
     return sequences;
   }
@@ -54,26 +71,27 @@ struct Fixture {
   }
 
   void check(const Sequences& expected, std::uint64_t damaged = 0) {
-    Store store(files, "/f", 1 << 20);
-    REQUIRE(store.open());
-    CHECK(store.count_samples(Acknowledged(1)) == 2 * expected.size());
-    CHECK(store.damaged() == damaged);
-    StoreReader reader;
-    CHECK(read(store, reader) == expected);
-    CHECK(reader.damaged() == 0);
+    Segments segments(1 << 20);
+    const auto taken = take_over(segments);
+    REQUIRE(taken);
+    CHECK(segments.count_samples(Offset(1)) == 2 * expected.size());
+    CHECK(taken->samples == 2 * expected.size());
+    CHECK(taken->damaged_regions == damaged);
+    SegmentReader reader;
+    CHECK(read(segments, reader) == expected);
     CHECK(reader.take_lost().empty());
     // It goes on behind what there is.
-    const auto next = store.last_sequence() + 1;
-    REQUIRE(store.append(next, test::scrape(static_cast<int>(next), kSet, {1, 2})));
-    CHECK(read(store, reader).size() == expected.size() + 1);
+    append(segments, taken->end);
+    CHECK(read(segments, reader).size() == expected.size() + 1);
   }
 
   test::MemoryFileSystem files;
+  std::shared_ptr<Folder> folder = *files.open_folder("/f");
 };
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "a store is taken over as it was, with or without a summary") {
+TEST_CASE_METHOD(Fixture, "segments are taken over as they were, with or without a summary") {
   check(range({{1, 30}}));
 }
 
@@ -82,27 +100,24 @@ TEST_CASE_METHOD(Fixture,
   const auto first = files.content(path("01"));
   files.set_content(path("01"), files.content(path("15")));
   files.set_content(path("15"), first);
-  Store store(files, "/f", 1 << 20);
-  REQUIRE(store.open());
-  StoreReader reader;
-  const auto got = read(store, reader);
+  Segments segments(1 << 20);
+  REQUIRE(take_over(segments));
+  SegmentReader reader;
+  const auto got = read(segments, reader);
   CHECK(std::is_sorted(got.begin(), got.end()));
   CHECK(got.size() >= 20);  // where both names are taken one is set aside, not written over
 }
 
 TEST_CASE_METHOD(Fixture, "a segment under another name gets its own") {
   files.set_content(path("77"), files.content(path("0b")));
-  REQUIRE(files.remove(path("0b")));
+  REQUIRE(folder->remove(name("0b")));
   check(range({{1, 30}}));
   CHECK(files.names("/f", ".seg")[1] == "000000000000000b.seg");
 }
 
-TEST_CASE_METHOD(Fixture, "a segment that is missing costs its own scrapes, and is told") {
-  REQUIRE(files.remove(path("0b")));
+TEST_CASE_METHOD(Fixture, "a segment that is missing costs its own entries") {
+  REQUIRE(folder->remove(name("0b")));
   check(range({{1, 10}, {21, 30}}));
-  Store store(files, "/f", 1 << 20);
-  REQUIRE(store.open());
-  CHECK(store.holes() == std::vector<Acknowledged::Range>{{11, 20}});
 }
 
 TEST_CASE_METHOD(Fixture, "a segment that is there twice is handed out once") {
@@ -113,23 +128,25 @@ TEST_CASE_METHOD(Fixture, "a segment that is there twice is handed out once") {
 
 TEST_CASE_METHOD(Fixture,
                  "segments that overlap, as after a truncate that failed, give each scrape once") {
-  test::MemoryFileSystem other;
-  Store overlapping(other, "/f", 1 << 20);
-  REQUIRE(overlapping.open());
-  for (std::uint64_t sequence = 26; sequence <= 35; ++sequence) {
-    REQUIRE(overlapping.append(sequence, test::scrape(static_cast<int>(sequence), kSet, {1, 2})));
-  }
-  files.set_content(path("1a"), other.content(path("1a")));
-  Store both(files, "/f", 1 << 20);
-  REQUIRE(both.open());
-  StoreReader reader;
+  Fixture other;
+  Segments overlapping(1 << 20);
+  const auto elsewhere = *other.files.open_folder("/g");
+  REQUIRE(overlapping.take_over(
+      elsewhere, [](auto, auto) { return true; }, 1));
+  for (std::uint64_t sequence = 26; sequence <= 35; ++sequence) append(overlapping, sequence);
+  REQUIRE(overlapping.sync());
+  files.set_content(path("1a"), other.files.content("/g/" + name("1a")));
+  Segments both(1 << 20);
+  const auto taken = take_over(both);
+  REQUIRE(taken);
+  SegmentReader reader;
   CHECK(read(both, reader) == range({{1, 35}}));
-  CHECK(both.damaged() == 0);
+  CHECK(taken->damaged_regions == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "files of others are left alone") {
   files.set_content("/f/notes.txt", "hello");
-  files.set_content("/f/cursors", "x");
+  files.set_content("/f/offsets", "x");
   check(range({{1, 30}}));
   CHECK(files.content("/f/notes.txt") == "hello");
 }
@@ -138,7 +155,7 @@ TEST_CASE_METHOD(Fixture, "a segment of a newer version is set aside, whole") {
   auto newer = files.content(path("01"));
   newer = [&] {
     auto header = newer.substr(0, kSegmentHeaderSize);
-    header[8] = 2;
+    header[8] = 3;
     std::string record_bytes = header.substr(0, 20);
     ContentHash hash;
     hash.add(record_bytes);
@@ -158,7 +175,9 @@ TEST_CASE_METHOD(Fixture, "what cannot be read is set aside, and only the newest
   }
   files.set_content("/f/0000000000000400.seg", "");
   check(range({{1, 30}}), 10);
-  CHECK(files.names("/f", ".bad").size() == Store::kBadFilesMax);
+  Segments again(1 << 20);
+  REQUIRE(take_over(again));
+  CHECK(files.names("/f", ".bad").size() == Segments::kBadFilesMax);
   CHECK(files.names("/f", ".bad").back() == "0000000000000309.seg.bad");
   CHECK(files.content("/f/0000000000000400.seg").empty());
 }
@@ -176,17 +195,33 @@ TEST_CASE_METHOD(Fixture, "a torn tail of the newest segment costs the scrape it
 }
 
 TEST_CASE_METHOD(Fixture, "a segment that vanishes while it is needed is counted, in samples") {
-  Store store(files, "/f", 1 << 20);
-  REQUIRE(store.open());
-  REQUIRE(files.remove(path("0b")));
-  StoreReader reader;
-  CHECK(read(store, reader) == range({{1, 10}, {21, 30}}));
-  CHECK(reader.damaged() == 1);
+  Segments segments(1 << 20);
+  REQUIRE(take_over(segments));
+  REQUIRE(folder->remove(name("0b")));
+  SegmentReader reader;
+  CHECK(read(segments, reader) == range({{1, 10}, {21, 30}}));
   const auto lost = reader.take_lost();
   REQUIRE(lost.size() == 1);
   CHECK(lost[0].first == 11);
   CHECK(lost[0].last == 20);
-  CHECK(lost[0].samples_per_scrape == 2);
+  CHECK(lost[0].samples == 20);
+}
+
+TEST_CASE_METHOD(Fixture, "a segment that cannot be opened keeps its place and its numbers") {
+  files.fail_reads(path("15"), "Too many open files");
+  Segments segments(1 << 20);
+  const auto taken = take_over(segments);
+  REQUIRE(taken);
+  REQUIRE(taken->told.size() == 1);
+  CHECK(taken->told[0] == "cannot open " + path("15") + ": Too many open files; it is tried again");
+  CHECK(taken->end > 30);
+  CHECK(segments.find(25)->name == name("15"));
+  CHECK(segments.find(25)->retry_ns == 1);
+  files.fail_reads("", "");
+  Segments::TakenOver later;
+  CHECK(segments.try_unread(1, 2, later));
+  CHECK(segments.find(25)->summary.last_sequence == 30);
+  CHECK(segments.count_samples(Offset(1)) == 60);
 }
 
 }  // namespace msp

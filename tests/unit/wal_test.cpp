@@ -12,24 +12,27 @@ using Sequences = std::vector<std::uint64_t>;
 const auto kSet = test::series_set({"a", "b"});
 
 struct Fixture {
-  Fixture() {
-    REQUIRE(files.make_folder("/f"));
-    REQUIRE(head.open(files, "/f/head"));
-  }
+  Fixture() { REQUIRE(wal.open(folder)); }
 
-  void append(std::uint64_t sequence) { REQUIRE(head.append(sequence, scrape(sequence))); }
-  static Scrape scrape(std::uint64_t sequence) {
-    return test::scrape(static_cast<std::int64_t>(sequence), kSet, {1, 2});
+  static Entry entry(std::uint64_t sequence, std::shared_ptr<const SeriesSet> set = kSet) {
+    const auto timestamp_ms = static_cast<std::int64_t>(sequence);
+    return {sequence, sequence,
+            std::make_shared<const Scrape>(test::scrape(timestamp_ms, std::move(set), {1, 2})),
+            nullptr};
   }
+  void append(std::uint64_t sequence) { REQUIRE(wal.append(entry(sequence))); }
 
-  /// As the next process finds them.
-  Sequences kept() {
+  /// As the next process finds it.
+  Wal::Content content() {
     Wal next;
-    REQUIRE(next.open(files, "/f/head"));
-    const auto scrapes = next.read();
-    REQUIRE(scrapes);
+    REQUIRE(next.open(folder));
+    auto read = next.read();
+    REQUIRE(read);
+    return std::move(*read);
+  }
+  Sequences kept() {
     Sequences sequences;
-    for (const auto& stored : *scrapes) {
+    for (const auto& stored : content().entries) {
       CHECK(stored.scrape->values == std::vector<double>{1, 2});
       sequences.push_back(stored.first_sequence);
     }
@@ -37,92 +40,99 @@ struct Fixture {
   }
 
   test::MemoryFileSystem files;
-  Wal head;
+  std::shared_ptr<Folder> folder = *files.open_folder("/f");
+  Wal wal;
 };
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "the head's file holds what was appended until it is cleared") {
+TEST_CASE_METHOD(Fixture, "the log holds what was appended, and what each consumer is done with") {
   append(1);
   append(2);
-  CHECK(kept() == Sequences{1, 2});
-  REQUIRE(head.clear());
-  CHECK(kept().empty());
+  REQUIRE(wal.append_done("a b", 1, 2));
   append(3);
-  CHECK(kept() == Sequences{3});
+  REQUIRE(wal.append_done("c", 2, 2));
+  REQUIRE(wal.append_done("a b", 3, 3));
+  CHECK(kept() == Sequences{1, 2, 3});
+  const auto done = content().done;
+  CHECK(done.size() == 2);
+  CHECK(done.at("a b").count(0, 10) == 3);
+  CHECK(done.at("c").count(0, 10) == 1);
+  CHECK(done.at("c").contains(2));
 }
 
-TEST_CASE_METHOD(Fixture, "clear keeps the dictionary: a good tick is one write and one truncate") {
+TEST_CASE_METHOD(Fixture,
+                 "a tick is one write; series that change do not make the log start over") {
   append(1);
-  REQUIRE(head.clear());
-  const auto dictionary = head.bytes();
-  CHECK(dictionary > 30);
   for (std::uint64_t sequence = 2; sequence < 20; ++sequence) {
     const auto before = files.changes();
-    append(sequence);
-    CHECK(head.bytes() < dictionary + 40);
-    REQUIRE(head.clear());
-    CHECK(head.bytes() == dictionary);
-    CHECK(files.changes() == before + 2);
-  }
-}
-
-TEST_CASE_METHOD(Fixture, "other series make the file start over, not grow") {
-  append(1);
-  for (std::uint64_t sequence = 2; sequence < 50; ++sequence) {
     const auto set = test::series_set({"a", "device_" + std::to_string(sequence)});
-    REQUIRE(head.append(sequence, test::scrape(1, set, {1, 2})));
-    REQUIRE(head.clear());
-    CHECK(head.bytes() < 400);
+    REQUIRE(wal.append(entry(sequence, set)));
+    CHECK(files.changes() == before + 1);
   }
-  append(50);
-  CHECK(kept() == Sequences{50});
+  CHECK(kept().size() == 19);
 }
 
 TEST_CASE_METHOD(Fixture, "a rewrite replaces all or, where it fails, nothing") {
   append(1);
   append(2);
-  const auto two = std::make_shared<const Scrape>(scrape(2));
   SECTION("all") {
-    REQUIRE(head.rewrite({{2, two}}));
+    REQUIRE(wal.rewrite({entry(2)}, {{"a", Offset(2)}}));
     append(3);
     CHECK(kept() == Sequences{2, 3});
+    CHECK(content().done.at("a").next() == 2);
   }
-  for (int call = 0; call < 5; ++call) {
+  SECTION("by nothing: what follows stands without what was before") {
+    REQUIRE(wal.rewrite({}, {}));
+    append(3);
+    CHECK(kept() == Sequences{3});
+  }
+  for (int call = 0; call < 4; ++call) {
     DYNAMIC_SECTION("fails at call " << call) {
       files.stop_after(static_cast<std::uint64_t>(call));
-      CHECK_FALSE(head.rewrite({{2, two}}));
-      CHECK_FALSE(head.is_open());
+      CHECK_FALSE(wal.rewrite({entry(2)}, {}));
+      CHECK_FALSE(wal.is_open());
       files.go_on();
       CHECK(kept() == Sequences{1, 2});
     }
   }
 }
 
-TEST_CASE_METHOD(Fixture, "a tail torn anywhere costs the last scrape, and what follows is kept") {
+TEST_CASE_METHOD(Fixture, "a tail torn anywhere costs the last entry, and what follows is kept") {
   append(1);
-  const auto one = head.bytes();
+  const auto one = wal.bytes();
   append(2);
-  const auto whole = files.content("/f/head");
+  const auto whole = files.content("/f/wal");
   for (std::size_t size = one; size < whole.size(); ++size) {
     INFO(size << " bytes");
-    files.set_content("/f/head", whole.substr(0, size));
+    files.set_content("/f/wal", whole.substr(0, size));
     CHECK(kept() == Sequences{1});
     Wal next;
-    REQUIRE(next.open(files, "/f/head"));
-    REQUIRE(next.append(3, scrape(3)));
+    REQUIRE(next.open(folder));
+    REQUIRE(next.append(entry(3)));
     CHECK(kept() == Sequences{1, 3});
   }
 }
 
-TEST_CASE_METHOD(Fixture,
-                 "a file of something else is written over once it has been read in vain") {
-  files.set_content("/f/head", std::string(10'000, 'x'));
+TEST_CASE_METHOD(Fixture, "a file of something else holds nothing, and is written over in time") {
+  files.set_content("/f/wal", std::string(10'000, 'x'));
   CHECK(kept().empty());
   Wal next;
-  REQUIRE(next.open(files, "/f/head"));
-  REQUIRE(next.append(1, scrape(1)));
+  REQUIRE(next.open(folder));
+  REQUIRE(next.append(entry(1)));
   CHECK(kept() == Sequences{1});
+}
+
+TEST_CASE_METHOD(Fixture, "damage in the middle is counted and costs no more than it must") {
+  append(1);
+  const auto one = wal.bytes();
+  append(2);
+  append(3);
+  auto bytes = files.content("/f/wal");
+  bytes[one + 15] = static_cast<char>(bytes[one + 15] ^ 1);
+  files.set_content("/f/wal", bytes);
+  CHECK(kept() == Sequences{1, 3});
+  CHECK(content().damaged_regions == 1);
 }
 
 }  // namespace msp
