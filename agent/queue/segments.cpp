@@ -267,8 +267,18 @@ Segments::Segment* Segments::current() {
   return place != segments_.end() ? &*place : nullptr;
 }
 
+/// Whether another segment lies between what was written last and the entry: ranges do not overlap.
+bool Segments::is_behind_another(const Entry& entry) const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(segments_.begin(), segments_.end(), [&](const Segment& segment) {
+    return segment.name != current_name_ &&
+           segment.summary.first_sequence > writer_->summary().last_sequence &&
+           segment.summary.first_sequence < entry.first_sequence;
+  });
+}
+
 Result<void> Segments::append(const Entry& entry, std::int64_t boot_ns) {
-  if (writer_ && writer_->bytes() >= segment_bytes_) {
+  if (writer_ && (writer_->bytes() >= segment_bytes_ || is_behind_another(entry))) {
     if (auto ended = end_segment(); !ended) return ended;
   }
   const bool is_new = !writer_;
@@ -390,10 +400,14 @@ std::optional<Segments::Segment> Segments::oldest_read() const {
 
 std::optional<Segments::Segment> Segments::find(std::uint64_t sequence) const {
   const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& segment) {
-    return segment.summary.last_sequence >= sequence;
-  });
-  if (found == segments_.end()) return std::nullopt;
+  const Segment* found = nullptr;
+  for (const auto& segment : segments_) {
+    // Where ranges overlap, the one that begins last: the others may lack what is in it.
+    if (segment.contains(sequence)) found = &segment;
+    if (found == nullptr && segment.summary.first_sequence > sequence) found = &segment;
+    if (segment.summary.first_sequence > sequence) break;
+  }
+  if (found == nullptr) return std::nullopt;
   return *found;
 }
 

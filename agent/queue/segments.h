@@ -129,6 +129,7 @@ class Segments {
   Result<void> move(const Segment& segment, Folder& to);
   void set_aside(Folder& folder, const std::string& name, std::string_view suffix,
                  TakenOver& taken);
+  bool is_behind_another(const Entry& entry) const;
   Result<void> begin_segment(std::uint64_t first_sequence, std::int64_t boot_ns);
   Result<void> end_segment();
   void mark_synced();

@@ -218,9 +218,8 @@ class Agent {
     };
     auto connection = std::make_shared<Connection>();
     connection->stop = stop;
-    connection->on_stop.emplace(stop, [raw = connection.get()] {
-      raw->give_up_at_ns = raw->stop.deadline_ns();
-    });
+    connection->on_stop.emplace(
+        stop, [raw = connection.get()] { raw->give_up_at_ns = raw->stop.deadline_ns(); });
     connection->client.emplace(endpoint, connection->give_up_at_ns);
     return [connection](std::string_view body, const std::vector<std::string>& headers) {
       return connection->client->post(body, headers);
