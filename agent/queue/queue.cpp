@@ -202,7 +202,7 @@ Buffer::ScrapePtr Buffer::find(Endpoint& endpoint, std::uint64_t sequence,
     const auto read =
         std::lower_bound(endpoint.read.begin(), endpoint.read.end(), sequence,
                          [](const auto& stored, auto s) { return stored.first_sequence < s; });
-    return read != endpoint.read.end() && read->sequence == sequence ? read->scrape : nullptr;
+    return read != endpoint.read.end() && read->first_sequence == sequence ? read->scrape : nullptr;
   };
   if (auto scrape = at()) return scrape;
   read_from_store(endpoint, sequence, stored_until, lock);
@@ -228,11 +228,12 @@ void Buffer::read_from_store(Endpoint& endpoint, std::uint64_t sequence, std::ui
     drop(endpoint, range, scrapes * lost.samples_per_scrape, DropReason::damage);
   }
   endpoint.damaged_told = endpoint.reader.damaged();
-  forget(endpoint, missing(sequence, stored ? stored->sequence - 1 : stored_until), 0);
+  forget(endpoint, missing(sequence, stored ? stored->first_sequence - 1 : stored_until), 0);
   if (!stored) return;
-  const auto after = std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->sequence,
-                                      [](const auto& read, auto s) { return read.first_sequence < s; });
-  if (after != endpoint.read.end() && after->sequence == stored->sequence) return;
+  const auto after =
+      std::lower_bound(endpoint.read.begin(), endpoint.read.end(), stored->first_sequence,
+                       [](const auto& read, auto s) { return read.first_sequence < s; });
+  if (after != endpoint.read.end() && after->first_sequence == stored->first_sequence) return;
   endpoint.read.insert(after, std::move(*stored));
 }
 
