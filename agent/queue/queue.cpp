@@ -597,8 +597,11 @@ std::vector<Entry> Queue::trim_memory() {
 }
 
 bool Queue::is_done_locked(std::uint64_t first, std::uint64_t last) const {
-  return std::all_of(consumers_.begin(), consumers_.end(),
-                     [&](const Consumer& consumer) { return consumer.done.next(first) > last; });
+  // Before there are consumers it is not known who waits.
+  return !consumers_.empty() &&
+         std::all_of(consumers_.begin(), consumers_.end(), [&](const Consumer& consumer) {
+           return consumer.done.next(first) > last;
+         });
 }
 
 ConsumerState Queue::state(std::size_t number) const {
@@ -641,7 +644,9 @@ std::vector<Entry> Queue::waiting_until(std::int64_t appended_until_ns, std::siz
   std::vector<Entry> entries;
   for (const auto& waiting : memory_.waiting()) {
     if (waiting.appended_ns > appended_until_ns || entries.size() == count) break;
-    entries.push_back(waiting.entry);
+    const auto& entry = waiting.entry;
+    if (is_done_locked(entry.first_sequence, entry.last_sequence)) continue;
+    entries.push_back(entry);
   }
   return entries;
 }

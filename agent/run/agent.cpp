@@ -187,16 +187,13 @@ class Agent {
 
  private:
   Result<void> start() {
+    // The queue knows its consumers before the spiller looks for what nobody waits for.
+    if (auto set = delivery_.set_endpoints(config_); !set) return set;
     auto thread = Thread::start(
         "the buffer's disk", [this] { spiller_.run(stop_spiller_.token()); },
         [this](const std::string& reason) { fail(reason); });
     if (!thread) return thread.error();
     spiller_thread_ = std::move(*thread);
-    if (auto set = delivery_.set_endpoints(config_); !set) {
-      stop_spiller_.request_stop(monotonic_ns());
-      spiller_thread_.join_until(monotonic_ns() + kCloseMaxNs);
-      return set;
-    }
     return {};
   }
 

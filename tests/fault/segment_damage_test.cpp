@@ -1,9 +1,11 @@
 // A segment that was cut, flipped, zeroed or shuffled: what can still be read is the original bit
 // for bit, what is lost is bounded and counted.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <set>
 
+#include "agent/queue/bytes.h"
 #include "agent/queue/record_scanner.h"
 #include "agent/queue/scrape_codec.h"
 #include "tests/support/random_scrapes.h"
@@ -18,29 +20,40 @@ struct Piece {
   std::size_t begin = 0;
   std::size_t end = 0;
   RecordType type{};
-  std::uint64_t sequence = 0;  // of a scrape
+  std::uint64_t sequence = 0;  // of a scrape or request
+  std::uint64_t stream = 0;    // its number; of a request 0
 };
+
+std::uint64_t stream_of(const Record& record) {
+  if (record.type == RecordType::summary || record.type == RecordType::request) return 0;
+  ByteReader reader(record.payload);
+  const auto first = reader.varint();
+  const bool is_scrape = record.type == RecordType::keyframe || record.type == RecordType::delta;
+  return is_scrape ? reader.varint() : first;
+}
 
 /// A segment and what is in it.
 struct Original {
   std::string bytes = make_segment_header(1);
-  std::map<std::uint64_t, Scrape> scrapes;
+  std::map<std::uint64_t, test::Entry> entries;
   std::vector<Piece> pieces;
 
-  Original(std::uint64_t seed, std::uint64_t count, test::RandomScrapes::Chances chances) {
-    test::RandomScrapes source(seed, chances);
+  Original(std::uint64_t seed, std::uint64_t count, test::RandomScrapes::Chances chances,
+           std::size_t streams = 1, double requests = 0) {
+    test::RandomEntries source(seed, streams, chances, requests);
     ScrapeEncoder encoder;
     for (std::uint64_t sequence = 1; sequence <= count; ++sequence) {
-      const auto scrape = source.next();
-      REQUIRE(encoder.encode(sequence, scrape, bytes));
-      scrapes.emplace(sequence, scrape);
+      const auto entry = source.next();
+      REQUIRE((entry.scrape ? encoder.encode(sequence, *entry.scrape, bytes)
+                            : encoder.encode(sequence, sequence, *entry.request, bytes)));
+      entries.emplace(sequence, entry);
     }
-    append_summary({1, count, count, 0, 0, 0}, bytes);
+    append_summary({1, count, count, 0, 0, 0, 0, 1}, bytes);
     RecordScanner scanner(bytes, kSegmentHeaderSize);
     while (const auto record = scanner.next()) {
-      const auto head = scrape_head(*record);
+      const auto head = entry_head(*record);
       pieces.push_back({scanner.good_end() - record->size(), scanner.good_end(), record->type,
-                        head ? head->sequence : 0});
+                        head ? head->first_sequence : 0, stream_of(*record)});
     }
   }
 
@@ -51,15 +64,17 @@ struct Original {
     return i;
   }
 
-  /// The scrapes that need piece `i`: a scrape's own and, up to the next keyframe, those behind it;
-  /// for a dictionary, those up to the next full one.
+  /// The entries that need piece `i`, of its stream: a scrape's own and, up to the next keyframe,
+  /// those behind it; for a dictionary, those up to the next full one. A change is both.
   std::set<std::uint64_t> need(std::size_t i) const {
     std::set<std::uint64_t> all;
     const auto type = pieces[i].type;
-    const bool is_scrape = type == RecordType::keyframe || type == RecordType::delta;
     if (type == RecordType::summary) return all;
-    if (is_scrape) all.insert(pieces[i].sequence);
+    if (pieces[i].sequence != 0) all.insert(pieces[i].sequence);
+    if (type == RecordType::request) return all;
+    const bool is_scrape = pieces[i].sequence != 0;
     for (auto next = i + 1; next < pieces.size(); ++next) {
+      if (pieces[next].stream != pieces[i].stream) continue;
       if (pieces[next].type == (is_scrape ? RecordType::keyframe : RecordType::dictionary)) break;
       if (pieces[next].sequence != 0) all.insert(pieces[next].sequence);
     }
@@ -83,11 +98,12 @@ Read read(const std::string& bytes, const Original& original) {
   while (const auto record = scanner.next()) {
     ScrapeDecoder::Decoded decoded;
     const auto outcome = decoder.feed(*record, &decoded);
-    if (outcome == Outcome::scrape) {
-      const auto found = original.scrapes.find(decoded.sequence);
-      result.is_true = result.is_true && found != original.scrapes.end() &&
-                       test::is_same(*decoded.scrape, found->second);
-      result.sequences.insert(decoded.sequence);
+    if (outcome == Outcome::scrape || outcome == Outcome::request) {
+      const auto found = original.entries.find(decoded.first_sequence);
+      result.is_true = result.is_true && found != original.entries.end() &&
+                       decoded.last_sequence == decoded.first_sequence &&
+                       test::is_same(decoded, found->second);
+      result.sequences.insert(decoded.first_sequence);
     } else if (outcome != Outcome::none) {
       ++result.refused;
     }
@@ -100,7 +116,7 @@ Read read(const std::string& bytes, const Original& original) {
 
 std::set<std::uint64_t> lost(const Original& original, const Read& result) {
   std::set<std::uint64_t> all;
-  for (const auto& [sequence, scrape] : original.scrapes) {
+  for (const auto& [sequence, entry] : original.entries) {
     if (!result.sequences.contains(sequence)) all.insert(sequence);
   }
   return all;
@@ -111,7 +127,7 @@ const test::RandomScrapes::Chances kLively{0.03, 0.03, 0.05, 25};
 }  // namespace
 
 TEST_CASE("damage: a segment cut at any byte yields every scrape that was whole") {
-  const Original original(11, 100, kLively);
+  const Original original(11, 100, kLively, 3, 0.1);
   for (std::size_t length = 0; length <= original.bytes.size(); ++length) {
     const auto result = read(original.bytes.substr(0, length), original);
     std::uint64_t whole = 0;
@@ -132,7 +148,7 @@ TEST_CASE("damage: a segment cut at any byte yields every scrape that was whole"
 
 TEST_CASE(
     "damage: a byte or a bit that flips costs exactly what needs its record, and is counted") {
-  const Original original(12, 70, kLively);
+  const Original original(12, 90, kLively, 2, 0.05);
   std::size_t most = 0;
   for (std::size_t at = kSegmentHeaderSize; at < original.bytes.size(); ++at) {
     const auto i = original.piece_at(at);
@@ -160,7 +176,7 @@ TEST_CASE(
 }
 
 TEST_CASE("damage: every bit of a small segment") {
-  const Original original(13, 12, {0.1, 0.1, 0.1, 8});
+  const Original original(13, 16, {0.1, 0.1, 0.1, 8}, 3, 0.1);
   for (std::size_t bit = 0; bit < original.bytes.size() * 8; ++bit) {
     auto bytes = original.bytes;
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
@@ -188,7 +204,7 @@ TEST_CASE("damage: a damaged dictionary costs nothing to a reader who holds it")
 }
 
 TEST_CASE("damage: a zero-filled tail is a tail") {
-  const Original original(15, 60, kLively);
+  const Original original(15, 60, kLively, 3, 0.1);
   for (const std::size_t zeros : {1, 9, 511, 4096, 100'000}) {
     const auto result = read(original.bytes + std::string(zeros, '\0'), original);
     CHECK((result.is_true && result.sequences.size() == 60 && result.tail_bytes == zeros));
@@ -206,7 +222,7 @@ TEST_CASE("damage: a zero-filled tail is a tail") {
 TEST_CASE("damage: blocks that read as zero or as something else") {
   for (const auto seed : test::seeds(300)) {
     CAPTURE(seed);
-    static const Original original(16, 150, kLively);
+    static const Original original(16, 150, kLively, 4, 0.1);
     test::RandomScrapes random(seed);
     auto bytes = original.bytes;
     const auto begin = random.below(bytes.size());
@@ -219,7 +235,7 @@ TEST_CASE("damage: blocks that read as zero or as something else") {
 }
 
 TEST_CASE("damage: garbage between records costs nothing but itself") {
-  const Original original(17, 80, kLively);
+  const Original original(17, 80, kLively, 3, 0.1);
   test::RandomScrapes random(17);
   std::string bytes = original.bytes.substr(0, kSegmentHeaderSize);
   std::size_t garbage = 0;
@@ -235,7 +251,7 @@ TEST_CASE("damage: garbage between records costs nothing but itself") {
 }
 
 TEST_CASE("damage: records swapped, duplicated or missing invent nothing") {
-  const Original original(18, 60, kLively);
+  const Original original(18, 60, kLively, 3, 0.1);
   for (const auto seed : test::seeds(300)) {
     CAPTURE(seed);
     test::RandomScrapes random(seed);
@@ -262,12 +278,59 @@ TEST_CASE("damage: records swapped, duplicated or missing invent nothing") {
 }
 
 TEST_CASE("damage: a record written twice is no damage to those behind it") {
-  const Original original(19, 60, {0, 0, 0.1, 25});
+  const Original original(19, 60, {0, 0, 0.1, 25}, 3, 0.1);
   for (const auto& twice : original.pieces) {
     std::string bytes = original.bytes;
     bytes.insert(twice.end, original.bytes, twice.begin, twice.end - twice.begin);
     const auto result = read(bytes, original);
     CHECK((result.is_true && result.sequences.size() == 60));
+  }
+}
+
+TEST_CASE("damage: records of one segment in another invent nothing") {
+  // As where a file system gives back blocks of a file that was there before: the numbers of the
+  // streams are the same, and mean others.
+  const Original original(20, 80, {0.03, 0, 0.05, 12}, 3, 0.05);
+  const Original stranger(21, 80, {0.03, 0, 0.05, 12}, 3, 0.05);
+  for (const auto seed : test::seeds(300)) {
+    CAPTURE(seed);
+    test::RandomScrapes random(seed);
+    auto bytes = original.bytes.substr(0, kSegmentHeaderSize);
+    for (std::size_t i = 0; i < original.pieces.size(); ++i) {
+      const bool is_strange = random.chance(0.2) && i < stranger.pieces.size();
+      const auto& source = is_strange ? stranger : original;
+      const auto& piece = source.pieces[i];
+      bytes.append(source.bytes, piece.begin, piece.end - piece.begin);
+    }
+    ScrapeDecoder decoder;
+    RecordScanner scanner(bytes, kSegmentHeaderSize);
+    while (const auto record = scanner.next()) {
+      ScrapeDecoder::Decoded decoded;
+      static_cast<void>(decoder.feed(*record, &decoded));
+      if (!decoded.scrape && !decoded.request) continue;
+      const auto is_in = [&](const Original& source) {
+        const auto found = source.entries.find(decoded.first_sequence);
+        return found != source.entries.end() && test::is_same(decoded, found->second);
+      };
+      REQUIRE((is_in(original) || is_in(stranger)));
+    }
+  }
+}
+
+TEST_CASE("damage: a stream loses nothing to damage in another one") {
+  const Original original(22, 120, kLively, 3, 0.1);
+  for (std::size_t i = 0; i < original.pieces.size(); ++i) {
+    const auto& gone = original.pieces[i];
+    auto bytes = original.bytes;
+    bytes.erase(gone.begin, gone.end - gone.begin);
+    const auto result = read(bytes, original);
+    REQUIRE(result.is_true);
+    for (const auto sequence : lost(original, result)) {
+      const auto piece =
+          std::find_if(original.pieces.begin(), original.pieces.end(),
+                       [&](const Piece& candidate) { return candidate.sequence == sequence; });
+      REQUIRE(piece->stream == gone.stream);
+    }
   }
 }
 

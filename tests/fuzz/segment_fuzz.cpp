@@ -21,6 +21,8 @@
 
 namespace {
 
+constexpr std::size_t kContentMax = 1 << 20;
+
 void require(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "segment_fuzz: %s\n", what);
@@ -39,13 +41,26 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (const auto record = scanner.next()) {
     require(scanner.good_end() >= end + msp::kRecordHeaderSize, "the scanner does not advance");
     end = scanner.good_end();
-    const auto head = msp::scrape_head(*record);
+    const auto head = msp::entry_head(*record);
     msp::ScrapeDecoder::Decoded decoded;
-    if (decoder.feed(*record, &decoded) != msp::ScrapeDecoder::Outcome::scrape) continue;
-    require(head.has_value(), "a scrape without a head");
-    require(head->sequence == decoded.sequence, "the head has another sequence");
-    require(head->samples == decoded.scrape->values.size(), "the head has another count");
-    require(decoded.scrape->series->size() == decoded.scrape->values.size(), "series and values");
+    const auto outcome = decoder.feed(*record, &decoded);
+    const bool is_scrape = outcome == msp::ScrapeDecoder::Outcome::scrape;
+    const bool is_request = outcome == msp::ScrapeDecoder::Outcome::request;
+    require(is_scrape == (decoded.scrape != nullptr), "a scrape or none");
+    require(is_request == (decoded.request != nullptr), "a request or none");
+    if (!is_scrape && !is_request) continue;
+    require(head.has_value(), "an entry without a head");
+    require(head->first_sequence == decoded.first_sequence, "the head has another sequence");
+    require(head->last_sequence == decoded.last_sequence, "the head has another last sequence");
+    if (is_scrape) {
+      require(head->samples == decoded.scrape->values.size(), "the head has another count");
+      require(decoded.scrape->series->size() == decoded.scrape->values.size(), "series and values");
+    } else {
+      require(head->samples == decoded.request->samples, "the head has another count");
+      // Whatever its frames say, no more than the limit is taken for them.
+      const auto content = msp::content_of(decoded.request->message, kContentMax);
+      require(!content || content->size() <= kContentMax, "more content than allowed");
+    }
   }
   require(scanner.wasted_bytes() <= msp::RecordScanner::kWasteMax * size, "too much work");
   return 0;
@@ -61,11 +76,15 @@ void run(const std::string& bytes) {
 }
 
 std::string segment(std::uint64_t seed) {
-  Random source(seed, {0.15, 0.1, 0.1, 20});
+  msp::test::RandomEntries source(seed, 1 + seed % 4, {0.15, 0.1, 0.1, 20});
   msp::ScrapeEncoder encoder;
   auto bytes = msp::make_segment_header(1);
-  for (std::uint64_t sequence = 1; sequence <= 30; ++sequence) {
-    if (!encoder.encode(sequence, source.next(), bytes)) std::abort();
+  for (std::uint64_t sequence = 1; sequence <= 40; ++sequence) {
+    const auto entry = source.next();
+    if (!(entry.scrape ? encoder.encode(sequence, *entry.scrape, bytes)
+                       : encoder.encode(sequence, sequence, *entry.request, bytes))) {
+      std::abort();
+    }
   }
   msp::append_summary({}, bytes);
   return bytes;

@@ -1,6 +1,6 @@
-// Scrapes that nobody would write by hand: values of every kind, series that come, go and change
-// places, clocks that jump. All of it follows from a seed, which a failing test prints;
-// MSP_AGENT_SEED=<seed> runs that one alone.
+// Scrapes and requests that nobody would write by hand: values of every kind, series that come, go
+// and change places, clocks that jump, streams in any order. All of it follows from a seed, which a
+// failing test prints; MSP_AGENT_SEED=<seed> runs that one alone.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +16,9 @@
 #include <vector>
 
 #include "agent/metrics/sample.h"
+#include "agent/queue/compression.h"
+#include "agent/queue/request.h"
+#include "agent/queue/scrape_codec.h"
 
 namespace msp::test {
 
@@ -29,15 +32,53 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t count) {
   return all;
 }
 
+inline MetricType type_of(const Series& series) {
+  return series.family != nullptr ? series.family->type : MetricType::untyped;
+}
+
+inline std::string name_of(const StreamPtr& stream) {
+  return stream ? stream->name : std::string();
+}
+
 inline bool is_same(const Scrape& a, const Scrape& b) {
-  return a.timestamp_ms == b.timestamp_ms &&
-         std::equal(
-             a.series->begin(), a.series->end(), b.series->begin(), b.series->end(),
-             [](const SeriesPtr& x, const SeriesPtr& y) { return x->labels == y->labels; }) &&
+  return a.timestamp_ms == b.timestamp_ms && name_of(a.stream) == name_of(b.stream) &&
+         std::equal(a.series->begin(), a.series->end(), b.series->begin(), b.series->end(),
+                    [](const SeriesPtr& x, const SeriesPtr& y) {
+                      return x->labels == y->labels && type_of(*x) == type_of(*y);
+                    }) &&
          std::equal(a.values.begin(), a.values.end(), b.values.begin(), b.values.end(),
                     [](double x, double y) {
                       return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
                     });
+}
+
+inline bool is_same(const Request& a, const Request& b) {
+  return name_of(a.stream) == name_of(b.stream) && a.samples == b.samples &&
+         a.first_timestamp_ms == b.first_timestamp_ms &&
+         a.last_timestamp_ms == b.last_timestamp_ms && a.message == b.message;
+}
+
+/// What a queue takes: one of the two.
+struct Entry {
+  std::shared_ptr<const Scrape> scrape;
+  RequestPtr request;
+};
+
+inline bool is_same(const ScrapeDecoder::Decoded& decoded, const Entry& entry) {
+  if ((decoded.scrape != nullptr) != (entry.scrape != nullptr)) return false;
+  if ((decoded.request != nullptr) != (entry.request != nullptr)) return false;
+  return entry.scrape ? is_same(*decoded.scrape, *entry.scrape)
+                      : is_same(*decoded.request, *entry.request);
+}
+
+/// One of each type, and none.
+inline const Family* family_of_type(std::uint64_t number) {
+  static constexpr std::array<Family, 5> kFamilies = {{{"", "", "", MetricType::counter},
+                                                       {"", "", "", MetricType::gauge},
+                                                       {"", "", "", MetricType::histogram},
+                                                       {"", "", "", MetricType::summary},
+                                                       {"", "", "", MetricType::untyped}}};
+  return number < kFamilies.size() ? &kFamilies[number] : nullptr;
 }
 
 class RandomScrapes {
@@ -82,8 +123,9 @@ class RandomScrapes {
     ++made_;
     if (chance(0.2))
       labels.push_back({"mountpoint", std::string(below(400), 'x') + "\xe2\x82\xac"});
-    return {std::make_shared<const Series>(Series{Labels(std::move(labels)), nullptr}),
-            static_cast<unsigned>(below(8)), 0};
+    return {
+        std::make_shared<const Series>(Series{Labels(std::move(labels)), family_of_type(below(8))}),
+        static_cast<unsigned>(below(8)), 0};
   }
 
   void refill() {
@@ -213,6 +255,57 @@ class RandomScrapes {
   std::int64_t timestamp_ms_ = 1'790'000'000'000;
   std::vector<Column> columns_;
   std::shared_ptr<const SeriesSet> set_;
+};
+
+/// The scrapes of several streams, and requests, in random order.
+class RandomEntries {
+ public:
+  RandomEntries(std::uint64_t seed, std::size_t streams, RandomScrapes::Chances chances,
+                double requests = 0.1)
+      : random_(seed, {}), requests_(requests) {
+    for (std::size_t i = 0; i < streams; ++i) {
+      sources_.emplace_back(seed * 1000 + i, chances);
+      streams_.push_back(i == 0 ? nullptr
+                                : std::make_shared<const Stream>(Stream{"s" + std::to_string(i)}));
+    }
+  }
+
+  Entry next() {
+    if (random_.chance(requests_)) return {nullptr, std::make_shared<const Request>(request())};
+    const auto which = random_.below(sources_.size());
+    auto scrape = sources_[which].next();
+    scrape.stream = streams_[which];
+    return {std::make_shared<const Scrape>(std::move(scrape)), nullptr};
+  }
+
+  Request request() {
+    Request request{streams_[random_.below(streams_.size())],
+                    0,
+                    static_cast<std::int64_t>(random_.random()()),
+                    static_cast<std::int64_t>(random_.random()()),
+                    {}};
+    std::size_t size = 0;
+    for (auto frames = 1 + random_.below(3); frames > 0; --frames) {
+      std::string content;
+      for (auto left = random_.below(60); left > 0; --left) {
+        content.append(1 + random_.below(20), static_cast<char>(random_.random()()));
+      }
+      std::string frame;
+      if (!compress_frame(content, frame)) std::abort();
+      request.message += frame;
+      size += content.size();
+    }
+    request.samples = random_.below(size + 1);
+    return request;
+  }
+
+  RandomScrapes& random() { return random_; }
+
+ private:
+  RandomScrapes random_;
+  double requests_;
+  std::vector<RandomScrapes> sources_;
+  std::vector<StreamPtr> streams_;
 };
 
 }  // namespace msp::test

@@ -69,27 +69,41 @@ TEST_CASE("format: a segment header says its first sequence; any damage to it is
   }
 }
 
-TEST_CASE("format: a header of a newer version is known as such") {
-  std::string newer("mspqueue\x02\0\0\0\x07\0\0\0\0\0\0\0", 20);
-  ContentHash hash;
-  hash.add(newer);
-  append_fixed(newer, static_cast<std::uint32_t>(hash.value()));
-  const auto parsed = parse_segment_header(newer);
-  CHECK(parsed.state == SegmentHeader::State::newer_version);
-  CHECK(parsed.version == 2);
-  CHECK(parsed.first_sequence == 7);
+TEST_CASE("format: a header of another version is known as such, older or newer") {
+  const auto header_of = [](std::uint32_t version) {
+    std::string header = "mspqueue";
+    append_fixed(header, version);
+    append_fixed(header, std::uint64_t{7});
+    ContentHash hash;
+    hash.add(header);
+    append_fixed(header, static_cast<std::uint32_t>(hash.value()));
+    return header;
+  };
+  CHECK(header_of(kFormatVersion) == make_segment_header(7));
+  const auto newer = parse_segment_header(header_of(kFormatVersion + 1));
+  CHECK(newer.state == SegmentHeader::State::newer_version);
+  CHECK(newer.version == kFormatVersion + 1);
+  CHECK(newer.first_sequence == 7);
+  const auto older = parse_segment_header(header_of(1));
+  CHECK(older.state == SegmentHeader::State::older_version);
+  CHECK(older.version == 1);
+}
+
+TEST_CASE("format: a header that version 1 wrote is an older version's") {
+  const std::string header("mspqueue\x01\0\0\0\x07\0\0\0\0\0\0\0\xbe\x63\xe0\x1a", 24);
+  CHECK(parse_segment_header(header).state == SegmentHeader::State::older_version);
 }
 
 TEST_CASE("format: what earlier builds of this version wrote is still what is written") {
-  CHECK(make_segment_header(7) ==
-        std::string("mspqueue\x01\0\0\0\x07\0\0\0\0\0\0\0\xbe\x63\xe0\x1a", 24));
+  CHECK(make_segment_header(7).substr(0, 20) ==
+        std::string("mspqueue\x02\0\0\0\x07\0\0\0\0\0\0\0", 20));
   CHECK(record("abc") == std::string("\xf7\xfb\xb9\x93\x20\x05\x04\x03\0\0"
                                      "abc",
                                      13));
 }
 
 TEST_CASE("format: a summary is read from the end of a segment") {
-  const Summary summary{1, 900, 900, 180'000, -5, 1'790'000'000'000};
+  const Summary summary{1, 900, 850, 20, 180'000, -5, 1'790'000'000'000, 3};
   auto bytes = make_segment_header(1) + record("x");
   append_summary(summary, bytes);
   CHECK(summary_at_end(bytes) == summary);
@@ -98,16 +112,31 @@ TEST_CASE("format: a summary is read from the end of a segment") {
   CHECK_FALSE(summary_at_end(record(std::string(48, 'x'))).has_value());
 }
 
+TEST_CASE("format: a lost sequence of a segment counts its average of samples") {
+  CHECK(Summary{11, 20, 4, 2, 500, 0, 0, 1}.samples_per_sequence() == 50);
+  CHECK(Summary{0, ~0ull, 1, 0, 500, 0, 0, 1}.samples_per_sequence() == 500);
+  CHECK(Summary{}.samples_per_sequence() == 0);
+}
+
 TEST_CASE("format: what a record counts is read without its values") {
   std::string payload;
   append_varint(payload, 77);
+  append_varint(payload, 3);
   append_varint(payload, 5000);
   const auto bytes = record(payload + "...", RecordType::keyframe);
-  const auto head = scrape_head(*record_at(bytes));
+  const auto head = entry_head(*record_at(bytes));
   REQUIRE(head.has_value());
-  CHECK((head->sequence == 77 && head->samples == 5000 && head->is_keyframe));
-  CHECK_FALSE(scrape_head(*record_at(record(payload, RecordType::summary))).has_value());
-  CHECK_FALSE(scrape_head(*record_at(record("\x80"))).has_value());
+  CHECK((head->first_sequence == 77 && head->last_sequence == 77 && head->samples == 5000));
+  const auto request = record(payload + "...", RecordType::request);
+  const auto joined = entry_head(*record_at(request));
+  REQUIRE(joined.has_value());
+  CHECK((joined->first_sequence == 77 && joined->last_sequence == 80 && joined->samples == 5000));
+  CHECK_FALSE(entry_head(*record_at(record(payload, RecordType::summary))).has_value());
+  CHECK_FALSE(entry_head(*record_at(record("\x80"))).has_value());
+  std::string beyond;
+  for (int i = 0; i < 2; ++i) append_varint(beyond, ~0ull);
+  append_varint(beyond, 1);
+  CHECK_FALSE(entry_head(*record_at(record(beyond, RecordType::request))).has_value());
 }
 
 TEST_CASE("scanner: records one after the other, and where the last one ends") {

@@ -43,7 +43,7 @@ Outcome feed(ScrapeDecoder& decoder, std::string_view bytes, ScrapeDecoder::Deco
 
 using Types = std::vector<RecordType>;
 const Types kFull{RecordType::dictionary, RecordType::keyframe};
-const Types kChanged{RecordType::dictionary_change, RecordType::keyframe};
+const Types kChanged{RecordType::dictionary_change, RecordType::delta};
 const Types kKeyframe{RecordType::keyframe};
 const Types kDelta{RecordType::delta};
 
@@ -57,45 +57,58 @@ std::shared_ptr<const SeriesSet> many_series(std::size_t count) {
 
 }  // namespace
 
-TEST_CASE("codec: any scrapes come back bit for bit, whatever happens between them") {
+TEST_CASE("codec: any scrapes of any streams come back bit for bit, whatever is between them") {
   for (const auto seed : test::seeds(300)) {
     CAPTURE(seed);
-    test::RandomScrapes source(seed);
+    test::RandomEntries entries(seed, 1 + seed % 5, {0.1, 0.1, 0.05, 60});
+    auto& random = entries.random();
     ScrapeEncoder encoder;
     ScrapeDecoder decoder;
-    std::uint64_t sequence = source.random()();
-    for (int i = 0; i < 120; ++i) {
-      const auto original = source.next();
-      if (source.chance(0.03)) encoder.restart();
-      if (source.chance(0.03)) encoder.set_keyframes_only(source.chance(0.5));
-      if (source.chance(0.02)) sequence += source.below(1000);
-      const bool wanted = source.chance(0.9);
+    std::uint64_t sequence = random.random()() >> 1;
+    for (int i = 0; i < 150; ++i) {
+      const auto original = entries.next();
+      if (random.chance(0.03)) encoder.restart();
+      if (random.chance(0.03)) encoder.set_keyframes_only(random.chance(0.5));
+      if (random.chance(0.02)) sequence += random.below(1000);
+      const auto first = ++sequence;
+      if (original.request) sequence += random.below(3);
+      std::string bytes;
+      REQUIRE((original.scrape ? encoder.encode(sequence, *original.scrape, bytes)
+                               : encoder.encode(first, sequence, *original.request, bytes)));
+      const bool wanted = random.chance(0.9);
       ScrapeDecoder::Decoded decoded;
-      const auto bytes = encoded(encoder, ++sequence, original);
-      REQUIRE(feed(decoder, bytes, wanted ? &decoded : nullptr) == Outcome::scrape);
+      REQUIRE(feed(decoder, bytes, wanted ? &decoded : nullptr) ==
+              (original.scrape ? Outcome::scrape : Outcome::request));
       if (!wanted) continue;
-      REQUIRE(decoded.sequence == sequence);
-      REQUIRE(is_same(*decoded.scrape, original));
+      REQUIRE(decoded.first_sequence == first);
+      REQUIRE(decoded.last_sequence == sequence);
+      REQUIRE(test::is_same(decoded, original));
     }
   }
 }
 
-TEST_CASE("codec: after a restart nothing from before is needed") {
+TEST_CASE("codec: after a restart nothing from before is needed, whatever the stream") {
   for (const auto seed : test::seeds(50)) {
     CAPTURE(seed);
-    test::RandomScrapes source(seed);
+    test::RandomEntries entries(seed, 3, {0.1, 0.1, 0.05, 60});
     ScrapeEncoder encoder;
-    for (std::uint64_t sequence = 1; sequence <= 60; ++sequence) {
-      const auto original = source.next();
-      const bool anew = source.chance(0.2);
-      if (anew) encoder.restart();
-      const auto bytes = encoded(encoder, sequence, original);
-      ScrapeDecoder fresh;
+    ScrapeDecoder fresh;
+    bool anew = false;
+    for (std::uint64_t sequence = 1; sequence <= 120; ++sequence) {
+      const auto original = entries.next();
+      if (original.request) continue;
+      if (entries.random().chance(0.1)) {
+        encoder.restart();
+        fresh = ScrapeDecoder();
+        anew = true;
+      }
+      const auto bytes = encoded(encoder, sequence, *original.scrape);
       ScrapeDecoder::Decoded decoded;
-      const auto outcome = feed(fresh, bytes, &decoded);
-      if (anew) REQUIRE(outcome == Outcome::scrape);
-      if (outcome == Outcome::scrape) REQUIRE(is_same(*decoded.scrape, original));
+      if (!anew) continue;
+      REQUIRE(feed(fresh, bytes, &decoded) == Outcome::scrape);
+      REQUIRE(test::is_same(decoded, original));
     }
+    REQUIRE(anew);
   }
 }
 
@@ -118,7 +131,7 @@ TEST_CASE("codec: each value alone, as first value, as change, and back") {
   }
 }
 
-TEST_CASE("codec: a keyframe every 20 scrapes, after a gap and when the clock goes back") {
+TEST_CASE("codec: a keyframe every 20 scrapes and when the clock goes back, not after a gap") {
   ScrapeEncoder encoder;
   CHECK(types(encoded(encoder, 1, scrape(1000, kSet, {1, 2, 3}))) == kFull);
   for (std::uint64_t i = 2; i <= kKeyframeEvery; ++i) {
@@ -126,7 +139,7 @@ TEST_CASE("codec: a keyframe every 20 scrapes, after a gap and when the clock go
                         scrape(static_cast<std::int64_t>(i) * 1000, kSet, {1, 2, 3}))) == kDelta);
   }
   CHECK(types(encoded(encoder, 21, scrape(21'000, kSet, {1, 2, 3}))) == kKeyframe);
-  CHECK(types(encoded(encoder, 23, scrape(23'000, kSet, {1, 2, 3}))) == kKeyframe);
+  CHECK(types(encoded(encoder, 23, scrape(23'000, kSet, {1, 2, 3}))) == kDelta);
   CHECK(types(encoded(encoder, 24, scrape(24'000, kSet, {1, 2, 3}))) == kDelta);
   CHECK(types(encoded(encoder, 25, scrape(20'000, kSet, {1, 2, 3}))) == kKeyframe);
   encoder.restart();
@@ -141,38 +154,198 @@ TEST_CASE("codec: the same labels in another object are the same dictionary") {
   CHECK(types(encoded(encoder, 2, scrape(2, series_set({"a", "b", "c"}), {1, 2, 3}))) == kDelta);
 }
 
-TEST_CASE("codec: a device that comes or goes costs tens of bytes, its values apart") {
+TEST_CASE("codec: a device that comes, goes or moves costs tens of bytes, and no keyframe") {
   const auto without = many_series(500);
-  auto with = std::make_shared<SeriesSet>(*without);
   const auto device = series_set({"node_metric_totalveth"});
+  auto with = std::make_shared<SeriesSet>(*without);
   with->insert(with->begin() + 250, device->front());
+  auto moved = std::make_shared<SeriesSet>(*without);
+  moved->push_back(device->front());
 
-  std::string comes;
-  REQUIRE(append_dictionary_change(*without, 1, *with, dictionary_hash(*with), comes));
-  CHECK(comes.size() < 90);
-  std::string goes;
-  REQUIRE(append_dictionary_change(*with, 1, *without, dictionary_hash(*without), goes));
-  CHECK(goes.size() < 50);
-
-  const auto came = read_dictionary_change(record_at(comes)->payload, *without);
-  REQUIRE(came != nullptr);
-  CHECK((*came)[250]->labels == device->front()->labels);
-  CHECK((*came)[251] == (*without)[250]);  // what was there is shared
   ScrapeEncoder encoder;
-  encoded(encoder, 1, scrape(1, without, std::vector<double>(500)));
-  CHECK(types(encoded(encoder, 2, scrape(2, with, std::vector<double>(501)))) == kChanged);
+  ScrapeDecoder decoder;
+  std::int64_t at = 0;
+  std::vector<double> values;
+  const auto bytes_of = [&](const std::shared_ptr<const SeriesSet>& set, const Types& expected) {
+    ++at;
+    values.resize(set->size());
+    const auto original = scrape(at * 1000, set, values);
+    const auto bytes = encoded(encoder, static_cast<std::uint64_t>(at), original);
+    CHECK(types(bytes) == expected);
+    ScrapeDecoder::Decoded decoded;
+    REQUIRE(feed(decoder, bytes, &decoded) == Outcome::scrape);
+    CHECK(is_same(*decoded.scrape, original));
+    return bytes.size();
+  };
+  for (std::size_t i = 0; i < 500; ++i) values.push_back(static_cast<double>(i) * 1e6);
+  bytes_of(without, kFull);
+  const auto quiet = bytes_of(without, kDelta);
+  values.insert(values.begin() + 250, 77);
+  CHECK(bytes_of(with, kChanged) < quiet + 70);
+  values.erase(values.begin() + 250);
+  values.push_back(77);
+  CHECK(bytes_of(moved, kChanged) < quiet + 50);
+  values.pop_back();
+  CHECK(bytes_of(without, kChanged) < quiet + 50);
 }
 
-TEST_CASE("codec: a change for other series than the reader holds is refused") {
-  const auto more = series_set({"a", "b", "c", "d"});
+TEST_CASE("codec: what stays in a changed dictionary is shared with the one before") {
+  const auto base = many_series(10);
+  auto with = std::make_shared<SeriesSet>(*base);
+  with->insert(with->begin() + 5, kSet->front());
+  const auto layout = layout_of(*with, *base);
+  CHECK(layout == Layout{{false, 0, 5}, {true, 0, 1}, {false, 5, 5}});
   std::string change;
-  REQUIRE(append_dictionary_change(*kSet, dictionary_hash(*kSet), *more, dictionary_hash(*more),
-                                   change));
-  const auto payload = record_at(change)->payload;
-  CHECK(read_dictionary_change(payload, *kSet) != nullptr);
-  CHECK(read_dictionary_change(payload, *series_set({"a", "x", "c"})) == nullptr);
+  REQUIRE(append_dictionary_change(1, 2, *with, dictionary_hash("s", *with), layout, compress_block,
+                                   change) == Appended::done);
+  const auto head = dictionary_head(*record_at(change));
+  REQUIRE(head.has_value());
+  Layout read;
+  const auto came = read_dictionary_change(*head, "s", *base, read);
+  REQUIRE(came != nullptr);
+  CHECK(read == layout);
+  CHECK((*came)[5]->labels == kSet->front()->labels);
+  CHECK((*came)[6] == (*base)[5]);
+  // Of another stream, or upon other series than the writer had, it is refused.
+  CHECK(read_dictionary_change(*head, "t", *base, read) == nullptr);
+  CHECK(read_dictionary_change(*head, "s", *many_series(9), read) == nullptr);
+  auto other = std::make_shared<SeriesSet>(*base);
+  (*other)[2] = kSet->back();
+  CHECK(read_dictionary_change(*head, "s", *other, read) == nullptr);
   ScrapeDecoder decoder;
   CHECK(feed(decoder, change, nullptr) == Outcome::no_dictionary);
+}
+
+TEST_CASE("codec: a series keeps its type, and its help is not stored") {
+  static constexpr Family kFamily{"a", "Help.", "", MetricType::histogram};
+  const auto series = [](const Family* family) -> SeriesPtr {
+    return std::make_shared<const Series>(Series{Labels(std::vector<Label>{{"__name__", "a"}}), family});
+  };
+  const auto typed = std::make_shared<const SeriesSet>(SeriesSet{series(&kFamily)});
+  const auto untyped = std::make_shared<const SeriesSet>(SeriesSet{series(nullptr)});
+  ScrapeEncoder encoder;
+  ScrapeDecoder decoder;
+  ScrapeDecoder::Decoded decoded;
+  feed(decoder, encoded(encoder, 1, scrape(1, typed, {1})), &decoded);
+  REQUIRE(decoded.scrape->series->front()->family != nullptr);
+  CHECK(decoded.scrape->series->front()->family->type == MetricType::histogram);
+  CHECK(decoded.scrape->series->front()->family->help.empty());
+  // Another type is another dictionary.
+  feed(decoder, encoded(encoder, 2, scrape(2, untyped, {1})), &decoded);
+  CHECK(decoded.scrape->series->front()->family == nullptr);
+}
+
+TEST_CASE("codec: streams in turns are written as if each were alone") {
+  const auto a = std::make_shared<const Stream>(Stream{"a"});
+  const auto b = std::make_shared<const Stream>(Stream{"b"});
+  const auto other = series_set({"x", "y"});
+  ScrapeEncoder encoder;
+  ScrapeDecoder decoder;
+  CHECK(types(encoded(encoder, 1, {1000, kSet, {1, 2, 3}, a})) == kFull);
+  CHECK(types(encoded(encoder, 2, {1001, other, {1, 2}, b})) == kFull);
+  for (std::uint64_t i = 3; i < 20; i += 2) {
+    const auto at = static_cast<std::int64_t>(i) * 1000;
+    CHECK(types(encoded(encoder, i, {at, kSet, {1, 2, 3}, a})) == kDelta);
+    CHECK(types(encoded(encoder, i + 1, {at + 1, other, {1, 2}, b})) == kDelta);
+  }
+  // By its name, not by its address; the one without a name is a stream too.
+  const auto again = std::make_shared<const Stream>(Stream{"a"});
+  CHECK(types(encoded(encoder, 50, {50'000, kSet, {1, 2, 3}, again})) == kDelta);
+  CHECK(types(encoded(encoder, 51, {51'000, kSet, {1, 2, 3}, nullptr})) == kFull);
+}
+
+TEST_CASE("codec: two streams of the same series are not taken for one another") {
+  const auto a = std::make_shared<const Stream>(Stream{"a"});
+  const auto b = std::make_shared<const Stream>(Stream{"b"});
+  ScrapeEncoder first;
+  ScrapeEncoder second;
+  const auto in_a = encoded(first, 1, {1000, kSet, {1, 2, 3}, a});
+  const auto in_b = encoded(second, 1, {1000, kSet, {1, 2, 3}, b});
+  // The same number, and b's dictionary lost.
+  const auto dictionary_size = record_at(in_b)->size();
+  ScrapeDecoder decoder;
+  ScrapeDecoder::Decoded decoded;
+  REQUIRE(feed(decoder, in_a, &decoded) == Outcome::scrape);
+  CHECK(feed(decoder, in_b.substr(dictionary_size), &decoded) == Outcome::no_dictionary);
+}
+
+TEST_CASE("codec: a stream that too many others pushed out begins anew, on both sides") {
+  ScrapeEncoder encoder;
+  ScrapeDecoder decoder;
+  std::uint64_t sequence = 0;
+  const auto bytes_of = [&](std::size_t stream) {
+    ++sequence;
+    const Scrape original{static_cast<std::int64_t>(sequence) * 1000,
+                          kSet,
+                          {1, 2, 3},
+                          std::make_shared<const Stream>(Stream{std::to_string(stream)})};
+    const auto bytes = encoded(encoder, sequence, original);
+    ScrapeDecoder::Decoded decoded;
+    REQUIRE(feed(decoder, bytes, &decoded) == Outcome::scrape);
+    REQUIRE(is_same(*decoded.scrape, original));
+    return bytes;
+  };
+  for (std::size_t stream = 0; stream < kStreamsMax; ++stream) bytes_of(stream);
+  CHECK(types(bytes_of(0)) == kDelta);
+  bytes_of(kStreamsMax);  // one too many: stream 1 was used the longest ago
+  CHECK(types(bytes_of(0)) == kDelta);
+  CHECK(types(bytes_of(1)) == kFull);
+  for (std::size_t stream = 0; stream < 3 * kStreamsMax; ++stream) bytes_of(stream);
+}
+
+TEST_CASE("codec: the labels of all live streams together are bounded") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 400; ++i) names.push_back(std::string(60'000, 'x') + std::to_string(i));
+  const auto large = series_set(names);  // 24 MB
+  ScrapeEncoder encoder;
+  ScrapeDecoder decoder;
+  std::uint64_t sequence = 0;
+  for (const auto* const stream : {"a", "b", "a", "c", "a", "b"}) {
+    ++sequence;
+    ScrapeDecoder::Decoded decoded;
+    const auto bytes = encoded(encoder, sequence,
+                               {static_cast<std::int64_t>(sequence), large,
+                                std::vector<double>(400, static_cast<double>(sequence)),
+                                std::make_shared<const Stream>(Stream{stream})});
+    REQUIRE(feed(decoder, bytes, &decoded) == Outcome::scrape);
+    REQUIRE(decoded.scrape->values[0] == static_cast<double>(sequence));
+    // Two fit.
+    CHECK((types(bytes) == kDelta) == (sequence == 3 || sequence == 5));
+  }
+}
+
+TEST_CASE("codec: want of memory is not taken for a limit of the format") {
+  ScrapeEncoder encoder([](std::string_view, std::string_view, std::string&) { return false; });
+  std::string out = "before";
+  const auto done = encoder.encode(7, scrape(1, many_series(100), std::vector<double>(100)), out);
+  REQUIRE_FALSE(done);
+  CHECK(encoder.is_out_of_memory());
+  CHECK(out == "before");
+  CHECK_THAT(done.error().text, Catch::Contains("no memory"));
+  CHECK_THAT(done.error().text, !Catch::Contains("more than"));
+  // A small one needs none.
+  CHECK(encoder.encode(8, scrape(2, kSet, {1, 2, 3}), out));
+  CHECK_FALSE(encoder.is_out_of_memory());
+}
+
+TEST_CASE("codec: behind the dictionaries of all streams each keyframe can be read") {
+  ScrapeEncoder encoder;
+  encoder.set_keyframes_only(true);
+  const auto a = std::make_shared<const Stream>(Stream{"a"});
+  encoded(encoder, 1, {1000, kSet, {1, 2, 3}, a});
+  encoded(encoder, 2, {1000, many_series(5), {1, 2, 3, 4, 5}, nullptr});
+  std::string dictionaries;
+  REQUIRE(encoder.encode_dictionaries(dictionaries));
+  CHECK(types(dictionaries) == Types{RecordType::dictionary, RecordType::dictionary});
+  const auto three = encoded(encoder, 3, {2000, kSet, {4, 5, 6}, a});
+  const auto four = encoded(encoder, 4, {2000, many_series(5), {1, 2, 3, 4, 5}, nullptr});
+  CHECK(types(three) == kKeyframe);
+  ScrapeDecoder decoder;
+  ScrapeDecoder::Decoded decoded;
+  feed(decoder, dictionaries, nullptr);
+  CHECK(feed(decoder, four, &decoded) == Outcome::scrape);
+  CHECK(feed(decoder, three, &decoded) == Outcome::scrape);
+  CHECK(decoded.scrape->values == std::vector<double>{4, 5, 6});
 }
 
 TEST_CASE("codec: scrapes of one dictionary share its series, across segments too") {
@@ -274,7 +447,8 @@ TEST_CASE("codec: a record that lies about its counts is refused before memory i
     end_record(bytes, begin, type);
     return bytes;
   };
-  std::string dictionary(8, 'h');
+  std::string dictionary("\x01\0", 2);
+  dictionary.append(8, 'h');
   append_varint(dictionary, kContentBytesMax);
   ScrapeDecoder decoder;
   CHECK(feed(decoder, record_of(RecordType::dictionary, dictionary + "zz"), nullptr) ==
@@ -284,16 +458,18 @@ TEST_CASE("codec: a record that lies about its counts is refused before memory i
   feed(decoder, encoded(encoder, 1, scrape(1, kSet, {1, 2, 3})), nullptr);
   std::string keyframe;
   append_varint(keyframe, 2);
+  append_varint(keyframe, 1);
   append_varint(keyframe, ~0ull);
   append_varint(keyframe, 2);
-  append_fixed(keyframe, dictionary_hash(*kSet));
+  append_fixed(keyframe, dictionary_hash("", *kSet));
   CHECK(feed(decoder, record_of(RecordType::keyframe, keyframe), nullptr) == Outcome::malformed);
 
-  std::string change(8, 'h');
-  append_fixed(change, dictionary_hash(*kSet));
-  append_varint(change, 0);
+  std::string change("\x01");
+  change.append(8, 'h');
+  append_fixed(change, static_cast<std::uint32_t>(dictionary_hash("", *kSet)));
   append_varint(change, 1u << 20);
   for (int i = 0; i < 1 << 20; ++i) change += std::string("\x06\x05", 2);  // all of base, again
+  append_varint(change, 0);
   CHECK(feed(decoder, record_of(RecordType::dictionary_change, change), nullptr) ==
         Outcome::malformed);
   CHECK(feed(decoder, record_of(static_cast<RecordType>(99), "?"), nullptr) ==
