@@ -36,7 +36,8 @@ def purging_with_a_file_system_mounted_there_empties_it_and_ends_well() -> None:
                                   f"mkdir -p {STATE}/buffer && touch {STATE}/buffer/segment && "
                                   f"sh {purge} purge && find {STATE} && umount {point} && ! getent passwd msp-agent")
             assert outcome.returncode == 0, outcome.stdout
-            assert f"msp-agent: {STATE} cannot be removed: is something mounted there?" in outcome.stdout, outcome.stdout
+            wanted = f"msp-agent: {STATE} cannot be removed: is something mounted there?"
+            assert wanted in outcome.stdout, outcome.stdout
             assert "segment" not in outcome.stdout, outcome.stdout
 
 
