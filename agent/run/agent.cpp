@@ -18,6 +18,7 @@
 #include "agent/delivery/stats.h"
 #include "agent/http/client.h"
 #include "agent/queue/queue.h"
+#include "agent/run/open_files.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
 #include "agent/run/status_file.h"
@@ -136,9 +137,11 @@ class Agent {
         delivery_(buffer_, stats_) {}
 
   /// Ticks until a signal says stop. False where the buffer's disk hangs: then its thread still
-  /// uses the buffer.
-  bool run(const sigset_t& signals) {
+  /// uses the buffer. An exception ends the process where it is thrown (main.cpp): on its way up it
+  /// would meet destructors of threads that run.
+  bool run(const sigset_t& signals) noexcept {
     log_info(start_line(config_));
+    make_room_for_files();
     tell_what_was_kept(config_, buffer_);
     delivery_.set_endpoints(config_.endpoints);
     int signal = 0;
@@ -155,6 +158,11 @@ class Agent {
   }
 
  private:
+  void make_room_for_files() const {
+    const auto problem = raise_open_files(open_files_needed(config_));
+    if (!problem.empty()) log_warning(problem);
+  }
+
   void tick(std::int64_t now_ns) {
     delivery_.reap();
     stats_.ticks_skipped += schedule_.tick(now_ns);
@@ -211,6 +219,7 @@ class Agent {
                             config.customer_id == config_.customer_id &&
                             config.server_name == config_.server_name;
     config_ = std::move(config);
+    make_room_for_files();
     delivery_.set_endpoints(config_.endpoints);
     if (!same_ticks) schedule_ = make_schedule(config_);
     if (same_scrapes) return;
