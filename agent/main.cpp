@@ -1,12 +1,14 @@
 // What holds for the whole process: signals, and the last catch. Whatever is thrown past its
 // owner's file, in any thread, ends the process with one line and exit code 1.
+#include <unistd.h>
+
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <system_error>
-#include <utility>
 
 #include "agent/cli/command_line.h"
 
@@ -51,8 +53,12 @@ void tell_exception() {
 /// Where no catch is left, such as in another thread. Nothing is written to the disk here: the
 /// buffer survives this as it survives a SIGKILL.
 [[noreturn]] void end_without_catch() {
-  static bool is_ending = false;
-  if (std::exchange(is_ending, true)) std::_Exit(1);
+  // Of two threads the first one tells; so it does where telling fails.
+  static std::atomic_flag is_ending;
+  if (is_ending.test_and_set()) {
+    ::sleep(1);
+    std::_Exit(1);
+  }
   if (std::current_exception() != nullptr) {
     tell_exception();
   } else {
