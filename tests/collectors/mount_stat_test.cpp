@@ -265,8 +265,13 @@ TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call 
 
 TEST_CASE("mounts: no thread to be had is an error of that tick; the next one tries again",
           "[threads]") {
-  if (::geteuid() != 0) {
-    WARN("only root can become a user without tasks: not looked at");
+#ifdef __SANITIZE_THREAD__
+  constexpr bool kStartsThreadsAfterFork = false;
+#else
+  constexpr bool kStartsThreadsAfterFork = true;
+#endif
+  if (::geteuid() != 0 || !kStartsThreadsAfterFork) {
+    WARN("only root can become a user without tasks, and not with this sanitizer: not looked at");
     return;
   }
   const pid_t child = ::fork();
