@@ -1,15 +1,70 @@
-// The last catch: whatever a library threw past its owner's file ends in one line and exit code 1.
+// What holds for the whole process: signals, and the last catch. Whatever is thrown past its
+// owner's file, in any thread, ends the process with one line and exit code 1.
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
+#include <system_error>
 
 #include "agent/cli/command_line.h"
 
 namespace {
 
-[[noreturn]] void end_of_another_thread() {
-  std::fputs("msp-agent: internal error: an exception that nobody caught\n", stderr);
-  std::abort();
+/// Before the constructors of everything else that is linked in: until the agent waits for SIGHUP,
+/// which is after it has read its configuration, that signal would end the process.
+[[gnu::constructor(101)]] void hold_back_sighup() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+/// Allocates nothing.
+void tell(const char* what, const char* advice) {
+  // The journal's mark of an error, as agent/base/log.cpp has it.
+  const char* mark = std::getenv("JOURNAL_STREAM") != nullptr ? "<3>" : "";
+  std::fprintf(stderr, "%smsp-agent: %s%s\n", mark, what, advice);
+}
+
+/// Only while an exception is handled.
+void tell_exception() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    tell("out of memory", ": raise the limit on it (MemoryMax= of the unit, ulimit -v)");
+  } catch (const std::system_error& error) {
+    // Of std::thread. With too little memory for its stack it is the same error.
+    const bool is_limit = error.code() == std::errc::resource_unavailable_try_again;
+    tell(is_limit ? "cannot start a thread" : "internal error: ",
+         is_limit ? ": raise the limit on tasks (TasksMax= of the unit, ulimit -u) or on memory "
+                    "(ulimit -v)"
+                  : error.what());
+  } catch (const std::exception& error) {
+    tell("internal error: ", error.what());
+  } catch (...) {
+    tell("internal error: an exception of an unknown kind", "");
+  }
+}
+
+/// Where no catch is left, such as in another thread. Nothing is written to the disk here: the
+/// buffer survives this as it survives a SIGKILL.
+[[noreturn]] void end_without_catch() {
+  // Of two threads the first one tells; so it does where telling fails.
+  static std::atomic_flag is_ending;
+  if (is_ending.test_and_set()) {
+    ::sleep(1);
+    std::_Exit(1);
+  }
+  if (std::current_exception() != nullptr) {
+    tell_exception();
+  } else {
+    tell("internal error: it ended itself without an exception", "");
+  }
+  std::_Exit(1);
 }
 
 }  // namespace
@@ -18,14 +73,18 @@ namespace {
 /// 48 kB.
 namespace __cxxabiv1 {
 extern std::terminate_handler __terminate_handler;
-std::terminate_handler __terminate_handler = end_of_another_thread;
+std::terminate_handler __terminate_handler = end_without_catch;
 }  // namespace __cxxabiv1
 
 int main(int argc, char** argv) {
+  std::set_terminate(end_without_catch);
+  // A file that may grow no more (RLIMIT_FSIZE) is an error of write(2).
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return msp::run_command_line(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "msp-agent: internal error: %s\n", error.what());
-    return 1;
+  } catch (...) {
+    tell_exception();
+    std::fflush(stdout);
+    std::_Exit(1);  // threads may be left, which use what exit() destroys
   }
 }

@@ -211,7 +211,8 @@ const MountAnswer& MountStat::answer(std::size_t index) const {
 Result<void> MountStat::start_worker() {
   auto argument = std::make_unique<std::shared_ptr<State>>(state_);
   if (const int error = start_thread(work, argument.get()); error != 0) {
-    return failed(cat("cannot start a thread for statvfs: ", errno_text(error)));
+    return failed(cat("cannot start a thread for statvfs: ", errno_text(error),
+                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
   }
   static_cast<void>(argument.release());  // the worker's now
   ++state_->live;

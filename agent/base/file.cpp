@@ -1,6 +1,7 @@
 #include "agent/base/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,6 +73,16 @@ std::shared_ptr<KeptFile> FileTable::open(const std::string& path, KeptFile::End
   auto file = known.lock();
   if (!file) known = file = std::make_shared<KeptFile>(path, end);
   return file;
+}
+
+Result<Fd> open_regular_file(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return failed(errno_text(errno));
+  if (!S_ISREG(status.st_mode)) return failed("not a regular file");
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd || ::fstat(fd.get(), &status) != 0) return failed(errno_text(errno));
+  if (!S_ISREG(status.st_mode)) return failed("not a regular file");  // another one by now
+  return fd;
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {

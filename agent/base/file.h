@@ -27,6 +27,8 @@ class Fd {
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
   void reset();
+  /// Gives it up: the caller closes it.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
@@ -79,6 +81,11 @@ class FileTable {
  private:
   std::map<std::string, std::weak_ptr<KeptFile>> files_;
 };
+
+/// Opens a file for reading that has an end and keeps no reader waiting. Whatever else has the name,
+/// such as a FIFO or a device, is an error and is not opened, for opening some devices does
+/// something. The error is the reason alone, without the path.
+Result<Fd> open_regular_file(const std::string& path);
 
 /// Reads a file once. At most `bytes_max`; a longer one is an error. A missing file is
 /// Error::Kind::no_data.

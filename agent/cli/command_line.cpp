@@ -1,6 +1,7 @@
 #include "agent/cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <functional>
 #include <map>
 
@@ -60,6 +61,14 @@ void add_init_options(CLI::App& command, InitOptions& out) {
   command.add_flag("--force", out.force, "Replace a configuration, and keep it as FILE.bak");
 }
 
+/// main() holds it back for the agent, which reloads then; any other command ends with its terminal.
+void let_sighup_through() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 /// What was asked for. The parser is gone before that begins: the agent is to run for years, and
 /// has no use for it.
 std::function<int()> parse_command_line(int argc, char** argv) {
@@ -95,7 +104,8 @@ std::function<int()> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "msp-agent " MSP_AGENT_VERSION);
   app.require_subcommand(0, 1);
   app.fallthrough();
-  app.add_subcommand("run", "Run in the foreground (the default; what systemd starts)");
+  const auto* running =
+      app.add_subcommand("run", "Run in the foreground (the default; what systemd starts)");
   auto* checking = app.add_subcommand(
       "check", "Try the configuration, its endpoints with a real sample, and this host");
   CheckOptions check_options;
@@ -121,6 +131,8 @@ std::function<int()> parse_command_line(int argc, char** argv) {
     strip_trailing_slashes(*path);
   }
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
+  const bool is_agent = running->parsed() || (app.get_subcommands().empty() && !is_dry_run);
+  if (!is_agent) let_sighup_through();
   if (collectors->parsed()) return list_collectors;
   if (checking->parsed()) return [=] { return check(options, check_options); };
   if (showing->parsed()) return [=] { return status(options, status_options); };

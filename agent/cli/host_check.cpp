@@ -15,6 +15,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/other_agents.h"
 #include "agent/run/agent.h"
+#include "agent/run/open_files.h"
 
 namespace msp {
 namespace {
@@ -214,6 +215,10 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
   report.add(folder_step(config.buffer));
   report.add(room_step(config, scrapes.front().values.size()));
   report.add(agents_step(config, paths));
+  // Of this process, which has the limits of the shell; the unit sets its own.
+  if (auto problem = raise_open_files(open_files_needed(config)); !problem.empty()) {
+    report.add({.name = "files", .verdict = Verdict::warning, .text = std::move(problem)});
+  }
   for (auto& step : without_data) report.add(std::move(step));
   if (without_data.empty()) {
     report.add({.name = "collector", .text = cat("all ", config.collectors.size(), " have data")});

@@ -41,6 +41,8 @@ std::set<std::string> read_names(Section& section, std::string_view key, Diagnos
   std::vector<std::string_view> known;
   for (const auto& entry : collector_registry()) known.push_back(entry.name);
   std::set<std::string> names;
+  constexpr std::size_t kNamesMax = 100;
+  if (!section.has_at_most(kNamesMax, "names", key)) return names;
   const auto values = section.list(key, accepted);
   if (!values) return names;
   for (const auto& value : *values) {

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -87,6 +89,8 @@ void read_identity(Section& top, Config& out) {
 
 void read_labels(Section& top, Diagnostics& findings, Config& out) {
   constexpr std::size_t kValueBytesMax = 1024;  // what receivers take without cutting it
+  constexpr std::size_t kLabelsMax = 64;        // more than any receiver takes
+  if (!top.has_at_most(kLabelsMax, "labels", "labels")) return;
   auto section = top.section("labels");
   for (auto& [name, at, value] : section.pairs("a single value")) {
     const auto key = section.path(printable(name));
@@ -141,10 +145,32 @@ void shorten(std::vector<ConfigError>& errors, const Config& config) {
   errors.pop_back();
 }
 
+/// Whether the path, however it is written, is a folder that belongs to the system, or is in one of
+/// the kernel's file systems. A folder of one's own below the others is none.
+bool is_system_folder(const std::string& path) {
+  constexpr std::string_view kSystem[] = {
+      "/",        "/bin",       "/boot",      "/dev",       "/dev/shm", "/etc",       "/home",
+      "/lib",     "/lib32",     "/lib64",     "/libx32",    "/media",   "/opt",       "/proc",
+      "/root",    "/run",       "/sbin",      "/sys",       "/tmp",     "/usr",       "/usr/bin",
+      "/usr/lib", "/usr/local", "/usr/sbin",  "/usr/share", "/var",     "/var/cache", "/var/lib",
+      "/var/log", "/var/run",   "/var/spool", "/var/tmp"};
+  constexpr std::string_view kKernels[] = {"/proc/", "/sys/"};
+  auto plain = std::filesystem::path(path).lexically_normal().string();
+  if (plain.starts_with("//")) plain.erase(0, 1);  // POSIX lets two slashes be special
+  while (plain.size() > 1 && plain.ends_with('/')) plain.pop_back();
+  return std::find(std::begin(kSystem), std::end(kSystem), plain) != std::end(kSystem) ||
+         std::any_of(std::begin(kKernels), std::end(kKernels),
+                     [&](std::string_view kernels) { return plain.starts_with(kernels); });
+}
+
 void read_buffer(Section& top, BufferConfig& out) {
   auto section = top.section("buffer");
   section.read_path("path", out.path);
   while (out.path.size() > 1 && out.path.ends_with('/')) out.path.pop_back();
+  if (is_system_folder(out.path)) {
+    section.reject("path", cat(shown(out.path), ", a folder of the system"),
+                   "a folder of the agent's own, such as /var/lib/msp-agent/buffer");
+  }
   section.read("max_size", {1ull << 20, 1ull << 40, "a size from 1MiB to 1TiB, such as 256MiB"},
                out.bytes_max);
   section.read("max_age", {1min, 365 * 24h, "a duration from 1m to 365d, such as 7d"}, out.age_max);
@@ -177,17 +203,36 @@ bool is_world_readable(const struct stat& status) {
   return (status.st_mode & S_IROTH) != 0;
 }
 
-/// A warning where everybody on the host, or nobody, can read the file of a secret.
-void check_secret_file(const std::string& path, std::string_view key,
-                       std::vector<std::string>& warnings) {
+/// A key of the file in which it stands.
+struct Key {
+  std::string file;
+  std::string text;
+};
+
+/// An error where the path, if it is there, is no file: libcurl and OpenSSL would wait for a FIFO's
+/// writer for ever. What is there no longer, or not yet, is told when it is needed.
+void check_named_file(const std::string& path, const Key& key, ConfigOutcome& out) {
+  struct stat status {};
+  if (path.empty() || ::stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return;
+  const auto* const what = S_ISDIR(status.st_mode)    ? "a folder"
+                           : S_ISFIFO(status.st_mode) ? "a FIFO"
+                                                      : "a device or a socket";
+  out.errors.push_back(
+      {key.file, 0, 0, cat(key.text, ": found ", what, "; accepted: the path of a file"), {}});
+}
+
+/// The same, and a warning where everybody on the host, or nobody, can read the secret.
+void check_secret_file(const std::string& path, const Key& key, ConfigOutcome& out) {
+  check_named_file(path, key, out);
   if (path.empty()) return;
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    warnings.push_back(cat(key, ": cannot look at its file: ", errno_text(errno),
-                           "; make it, or correct its path"));
-  } else if (is_world_readable(status)) {
-    warnings.push_back(cat(key, ": every user of this host can read the secret in ", path,
-                           "; run: chmod o-r ", path));
+    out.warnings.push_back(cat(key.file, ": ", key.text, ": cannot look at its file: ",
+                               errno_text(errno), "; make it, or correct its path"));
+  } else if (S_ISREG(status.st_mode) && is_world_readable(status)) {
+    out.warnings.push_back(cat(key.file, ": ", key.text,
+                               ": every user of this host can read the secret in ", path,
+                               "; run: chmod o-r ", path));
   }
 }
 
@@ -274,12 +319,16 @@ ConfigOutcome load_config(const std::string& path) {
   }
   const auto& endpoints = outcome.config.endpoints;
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    const auto key =
-        endpoints.size() == 1 ? std::string("remote_write") : cat("remote_write[", i, "]");
-    check_secret_file(endpoints[i].password_file, cat(path, ": ", key, ".basic_auth.password_file"),
-                      outcome.warnings);
-    check_secret_file(endpoints[i].bearer_token_file, cat(path, ": ", key, ".bearer_token_file"),
-                      outcome.warnings);
+    const auto& endpoint = endpoints[i];
+    const auto key = [&](std::string_view last) {
+      const auto number = endpoints.size() == 1 ? std::string() : cat("[", i, "]");
+      return Key{path, cat("remote_write", number, ".", last)};
+    };
+    check_secret_file(endpoint.password_file, key("basic_auth.password_file"), outcome);
+    check_secret_file(endpoint.bearer_token_file, key("bearer_token_file"), outcome);
+    check_named_file(endpoint.tls.ca_file, key("tls.ca_file"), outcome);
+    check_named_file(endpoint.tls.cert_file, key("tls.cert_file"), outcome);
+    check_named_file(endpoint.tls.key_file, key("tls.key_file"), outcome);
   }
   return outcome;
 }

@@ -114,6 +114,10 @@ struct ConfigOutcome {
 /// Larger files are refused.
 inline constexpr std::size_t kConfigBytesMax = 1 << 20;
 
+/// More endpoints are refused: their threads and descriptors would not fit into the unit's
+/// TasksMax= and LimitNOFILE=.
+inline constexpr std::size_t kEndpointsMax = 16;
+
 /// Reads and validates `path`, and looks at who may read it and the files of secrets it names.
 /// Expands ${NAME} and ${NAME:-default} in values from the environment. Never throws.
 ConfigOutcome load_config(const std::string& path);

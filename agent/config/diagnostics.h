@@ -16,7 +16,7 @@ class Diagnostics {
  public:
   explicit Diagnostics(std::string file) : file_(std::move(file)) {}
 
-  /// `text` is one line and holds no secret.
+  /// `text` is one line and holds no secret. Costs no memory that grows with the number of errors.
   void add(Position at, std::string text);
 
   /// The usual form: "KEY: found WHAT; accepted: ACCEPTED".
@@ -28,8 +28,11 @@ class Diagnostics {
   static constexpr std::size_t kErrorsMax = 50;
 
  private:
+  void keep_first();
+
   std::string file_;
-  std::vector<ConfigError> errors_;
+  std::vector<ConfigError> errors_;  // those that take() may return, and a few more
+  std::size_t left_out_ = 0;
 };
 
 /// `text` as it may stand in a one-line message: cut where it is long, control characters and bytes

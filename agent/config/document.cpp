@@ -16,21 +16,26 @@
 namespace msp {
 namespace {
 
-/// Line starts of a text, to turn yaml-cpp's byte columns into an editor's.
+/// Line starts of a text, to turn yaml-cpp's byte columns into an editor's. A position costs the
+/// same in a line of a million bytes.
 class Lines {
  public:
   explicit Lines(std::string_view text) : text_(text), starts_{0} {
+    std::size_t characters = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
+      if (i % kStride == 0) characters_before_.push_back(characters);
+      if (!is_continuation(text[i])) ++characters;
       if (text[i] == '\n') starts_.push_back(i + 1);
     }
+    if (text.size() % kStride == 0) characters_before_.push_back(characters);
   }
 
   Position position(const YAML::Mark& mark) const {
     if (mark.is_null() || mark.line < 0) return {};
     const auto line = std::min(static_cast<std::size_t>(mark.line), starts_.size() - 1);
-    const auto bytes = text_.substr(starts_[line], static_cast<std::size_t>(mark.column));
-    const auto continuation = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
-    const auto characters = bytes.size() - std::count_if(bytes.begin(), bytes.end(), continuation);
+    const auto start = starts_[line];
+    const auto end = start + std::min(static_cast<std::size_t>(mark.column), text_.size() - start);
+    const auto characters = characters_before(end) - characters_before(start);
     return {static_cast<int>(line) + 1, static_cast<int>(characters) + 1};
   }
 
@@ -44,8 +49,20 @@ class Lines {
   }
 
  private:
+  static constexpr std::size_t kStride = 64;
+
+  static bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+  std::size_t characters_before(std::size_t byte) const {
+    const auto known = byte / kStride;
+    const auto rest = text_.substr(known * kStride, byte % kStride);
+    return characters_before_[known] + rest.size() -
+           static_cast<std::size_t>(std::count_if(rest.begin(), rest.end(), is_continuation));
+  }
+
   std::string_view text_;
   std::vector<std::size_t> starts_;
+  std::vector<std::size_t> characters_before_;  // every kStride bytes
 };
 
 /// Builds the tree from yaml-cpp's events. Stops the parser in the one way it has: by throwing.
@@ -107,7 +124,11 @@ class Builder : public YAML::EventHandler {
     NodePtr key;  // waits for its value
   };
 
-  std::shared_ptr<Node> make(Node::Kind kind, const YAML::Mark& mark) const {
+  std::shared_ptr<Node> make(Node::Kind kind, const YAML::Mark& mark) {
+    if (++nodes_ > Document::kNodesMax) {
+      throw YAML::ParserException(
+          mark, cat("more than ", Document::kNodesMax, " keys and values; accepted: that many"));
+    }
     auto node = std::make_shared<Node>();
     node->kind = kind;
     node->at = lines_.position(mark);
@@ -160,6 +181,7 @@ class Builder : public YAML::EventHandler {
 
   const Lines& lines_;
   int documents_ = 0;
+  std::size_t nodes_ = 0;
   NodePtr root_;
   Position last_scalar_;
   std::vector<Level> levels_;

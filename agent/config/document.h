@@ -2,8 +2,9 @@
 // that knows yaml-cpp, whose exceptions end here.
 //
 // Promises: no more than one document, no key twice unseen (both entries stay, in order), no
-// nesting deeper than kDepthMax even through aliases, control characters and bytes that are not
-// UTF-8 refused with their place. Does not expand ${..}, know any key, or resolve merge keys (<<).
+// nesting deeper than kDepthMax even through aliases, no more than kNodesMax keys and values,
+// control characters and bytes that are not UTF-8 refused with their place, time in proportion to
+// the text. Does not expand ${..}, know any key, or resolve merge keys (<<).
 #pragma once
 
 #include <cstddef>
@@ -48,6 +49,8 @@ struct Document {
   std::string error;
 
   static constexpr std::size_t kDepthMax = 32;
+  // A node costs about 200 bytes: the largest tree fits into the 64 MiB that the unit allows.
+  static constexpr std::size_t kNodesMax = 100'000;
 };
 
 /// A file with nothing but comments has an empty root. Never throws.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -155,8 +156,10 @@ class EndpointReader {
   }
 
   void read_headers() {
+    constexpr std::size_t kHeadersMax = 64;  // web servers take about a hundred
+    if (!section_.has_at_most(kHeadersMax, "headers", "headers")) return;
     auto section = section_.section("headers");
-    std::vector<std::string> seen;
+    std::set<std::string> seen;
     for (auto& [name, at, value] : section.pairs("a single line of text")) {
       const auto key = section.path(printable(name));
       // RFC 9110, section 5.6.2: token.
@@ -176,14 +179,13 @@ class EndpointReader {
                          lower == "authorization" ? "basic_auth or bearer_token in its place"
                          : lower == "proxy-authorization" ? "user:password@ in proxy_url"
                                                           : "any other header");
-      } else if (std::find(seen.begin(), seen.end(), lower) != seen.end() &&
-                 !out_.headers.contains(name)) {
+      } else if (seen.contains(lower) && !out_.headers.contains(name)) {
         findings_.reject(at, key, "the same header in other letters", "each header once");
       } else if (value && value->text.empty()) {
         findings_.reject(value->at, key, "nothing", "a single line of text");
       } else if (value) {
         out_.headers.emplace(name, value->text);
-        seen.push_back(std::move(lower));
+        seen.insert(std::move(lower));
       }
     }
   }
@@ -229,6 +231,8 @@ class EndpointReader {
     constexpr std::string_view kAccepted =
         "a list of hosts, domains, addresses and networks, such as [internal.example.com, "
         "10.0.0.0/8], or ['*']";
+    constexpr std::size_t kEntriesMax = 1000;
+    if (!section_.has_at_most(kEntriesMax, "entries", "no_proxy")) return;
     const auto entries = section_.list("no_proxy", kAccepted);
     if (!entries) return;
     for (const auto& entry : *entries) {
@@ -265,6 +269,7 @@ std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
         EndpointReader(Section(node, "remote_write", findings), findings, inline_secrets).read());
     return endpoints;
   }
+  if (!top.has_at_most(kEndpointsMax, "endpoints", "remote_write")) return endpoints;
   for (std::size_t i = 0; i < node->items.size(); ++i) {
     const auto& item = *node->items[i];
     const auto path = cat("remote_write[", i, "]");

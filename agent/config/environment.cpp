@@ -44,8 +44,14 @@ Result<std::string> value_of(std::string_view inside) {
 }  // namespace
 
 Result<std::string> expand_environment(std::string_view text) {
+  // A variable may have 128 KiB, and stand in a value a hundred thousand times.
+  constexpr std::size_t kBytesMax = 256 << 10;
   std::string expanded;
   for (;;) {
+    if (expanded.size() > kBytesMax) {
+      return failed(cat("found more than ", kBytesMax, " bytes, with what the environment ",
+                        "variables hold; accepted: at most that many"));
+    }
     const auto dollar = text.find('$');
     expanded += text.substr(0, dollar);
     if (dollar == std::string_view::npos) return expanded;

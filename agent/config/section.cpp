@@ -172,6 +172,15 @@ void Section::read_path(std::string_view key, std::string& out) {
   }
 }
 
+bool Section::has_at_most(std::size_t max, std::string_view of_what, std::string_view key) {
+  const auto* const value = node(key);
+  if (value == nullptr) return true;
+  const auto count = std::max(value->items.size(), value->entries.size());
+  if (count <= max) return true;
+  reject(key, cat(count, " ", of_what), cat("at most ", max));
+  return false;
+}
+
 Section Section::section(std::string_view key) {
   const auto* const mapping = node(key);
   return Section(mapping, path(key), findings_);
@@ -209,13 +218,16 @@ std::vector<Section::Pair> Section::pairs(std::string_view accepted) {
 void Section::finish() {
   if (node_ == nullptr) return;
   constexpr std::size_t kWordMax = 64;  // nobody mistypes more than that
+  std::vector<std::string_view> keys(known_);
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  std::size_t unknown = 0;
   for (const auto& entry : node_->entries) {
-    if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
-    const auto meant = entry.key.size() > kWordMax ? "" : nearest(entry.key, known_);
+    if (std::binary_search(keys.begin(), keys.end(), entry.key)) continue;
+    // Behind those that are shown, only the count is.
+    const bool is_told = ++unknown <= Diagnostics::kErrorsMax;
+    const auto meant = !is_told || entry.key.size() > kWordMax ? "" : nearest(entry.key, known_);
     const auto suggestion = meant.empty() ? std::string() : cat(", did you mean '", meant, "'?");
-    std::vector<std::string_view> keys(known_);
-    std::sort(keys.begin(), keys.end());
-    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
     findings_.add(entry.at, cat(path(printable(entry.key)), ": unknown key", suggestion,
                                 "; accepted: ", one_of(keys)));
   }

@@ -67,6 +67,10 @@ class Section {
   /// An absolute path. The text is not shown: a secret is easily written where its file belongs.
   void read_path(std::string_view key, std::string& out);
 
+  /// False, and told, where the list or mapping of the key has more than `max` entries: the caller
+  /// reads none of them then. `of_what`: "headers".
+  bool has_at_most(std::size_t max, std::string_view of_what, std::string_view key);
+
   Section section(std::string_view key);
   /// The values of a list; nothing where it is not set or not a list.
   std::optional<std::vector<Value>> list(std::string_view key, std::string_view accepted);

@@ -83,9 +83,14 @@ bool is_plain_url(const Parts& parts, std::string_view line) {
 }  // namespace
 
 std::string excerpt(std::string_view text, int line, int column) {
+  constexpr int kLinesMax = 10'000;  // nobody writes more by hand, and each error walks over them
+  if (line < 1 || line > kLinesMax) return {};
   std::vector<std::string_view> lines;
-  while (const auto next = next_line(text)) lines.push_back(*next);
-  if (line < 1 || static_cast<std::size_t>(line) > lines.size()) return {};
+  for (int i = 0; i < line; ++i) {
+    const auto next = next_line(text);
+    if (!next) return {};
+    lines.push_back(*next);
+  }
   const auto index = static_cast<std::size_t>(line) - 1;
   const auto whole = lines[index];
   const auto parts = parts_of(whole);

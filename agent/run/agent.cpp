@@ -25,6 +25,7 @@
 #include "agent/http/client.h"
 #include "agent/queue/queue.h"
 #include "agent/queue/spiller.h"
+#include "agent/run/open_files.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
 #include "agent/run/status_file.h"
@@ -164,10 +165,13 @@ class Agent {
                    .on_thread_failure = [this](const std::string& reason) { fail(reason); },
                    .connect = connect}) {}
 
-  /// Ticks until a signal says stop. An error is why it could not go on, in words for the log.
-  Result<Ended> run(const sigset_t& signals) {
+  /// Ticks until a signal says stop. An error is why it could not go on, in words for the log. An
+  /// exception ends the process where it is thrown (main.cpp): on its way up it would meet
+  /// destructors of what threads use.
+  Result<Ended> run(const sigset_t& signals) noexcept {
     if (auto started = start(); !started) return started.error();
     log_info(start_line(config_));
+    make_room_for_files();
     tell_what_was_kept(stats_, queue_);
     int signal = 0;
     while (signal != SIGTERM && signal != SIGINT) {
@@ -221,6 +225,11 @@ class Agent {
     return [connection](std::string_view body, const std::vector<std::string>& headers) {
       return connection->client->post(body, headers);
     };
+  }
+
+  void make_room_for_files() const {
+    const auto problem = raise_open_files(open_files_needed(config_));
+    if (!problem.empty()) log_warning(problem);
   }
 
   void tick(std::int64_t now_ns) {
@@ -283,6 +292,7 @@ class Agent {
                             config.server_name == config_.server_name;
     if (auto set = delivery_.set_endpoints(config); !set) return set;
     config_ = std::move(config);
+    make_room_for_files();
     if (!same_ticks) schedule_ = make_schedule(config_);
     if (same_scrapes) return {};
     if (series_before_reload_ == nullptr) series_before_reload_ = last_series_;

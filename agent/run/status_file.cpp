@@ -47,7 +47,9 @@ Result<void> replace_file(const std::string& path, std::string_view content) {
     ::unlink(fresh.c_str());
     return failed(cat("cannot ", what, " ", fresh, ": ", error));
   };
-  const Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  // O_NONBLOCK: a FIFO of that name is an error, and gone afterwards.
+  constexpr int kFresh = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  const Fd fd(::open(fresh.c_str(), kFresh, 0640));
   if (!fd) return fail("make");
   if (::fchmod(fd.get(), 0640) != 0) return fail("set the mode of");  // whatever the umask is
   const auto written = ::write(fd.get(), content.data(), content.size());

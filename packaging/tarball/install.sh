@@ -201,18 +201,36 @@ start() {
   fi
 }
 
+give_state() {
+  if [ -L $state ]; then
+    did "left $state as it is, a symbolic link: what it leads to must belong to msp-agent"
+    return
+  fi
+  if [ ! -d $state ]; then mkdir $state && did "made $state"; fi
+  chown -h msp-agent:msp-agent $state
+  chmod 750 $state
+}
+
 install() { # options
   if [ -e $config ]; then check_kept_config; else make_config "$@"; fi
   echo "$version:"
   make_user
   install_all
   install_config
-  if [ ! -d $state ]; then mkdir $state && did "made $state"; fi
-  chown msp-agent:msp-agent $state
-  chmod 750 $state
+  give_state
   /usr/bin/msp-agent check --offline >"$work/said" 2>&1 || fail "$config:" "$(cat "$work/said")"
   sed 's/^/  /' "$work/said"
   start
+}
+
+# A file system that is mounted there is emptied, and its mount point stays. What a link leads to stays as it is.
+remove_state() {
+  if [ -L $state ]; then
+    rm -f $state && did "removed the symbolic link $state: what is in its target stays"
+  elif [ -e $state ]; then
+    rm -rf --one-file-system $state/buffer $state 2>/dev/null || true
+    if [ -e $state ]; then did "left $state: it is in use, or something is mounted there"; else did "removed $state"; fi
+  fi
 }
 
 uninstall() {
@@ -232,9 +250,10 @@ uninstall() {
     # The folders, the last made first; what others use by now stays.
     grep '/$' "$work/list" | sort -r -u | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || true; done
   fi
-  for path in $config $ca $state; do
+  for path in $config $ca; do
     if [ -e $path ]; then rm -rf $path && did "removed $path"; fi
   done
+  remove_state
   if getent passwd msp-agent >/dev/null; then userdel msp-agent && did "removed the user msp-agent"; fi
   if getent group msp-agent >/dev/null; then groupdel msp-agent; fi
   if is_running; then

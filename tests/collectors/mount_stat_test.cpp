@@ -2,6 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <condition_variable>
 #include <map>
@@ -257,6 +261,38 @@ TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call 
   }
   std::unique_lock lock(host.mutex);
   CHECK(host.inside == 1);
+}
+
+TEST_CASE("mounts: no thread to be had is an error of that tick; the next one tries again",
+          "[threads]") {
+#ifdef __SANITIZE_THREAD__
+  constexpr bool kStartsThreadsAfterFork = false;
+#else
+  constexpr bool kStartsThreadsAfterFork = true;
+#endif
+  if (::geteuid() != 0 || !kStartsThreadsAfterFork) {
+    WARN("only root can become a user without tasks, and not with this sanitizer: not looked at");
+    return;
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kUserOfNobodyElse = 61'184;
+    struct rlimit limit {
+      1, 64
+    };
+    if (::setrlimit(RLIMIT_NPROC, &limit) != 0 || ::setuid(kUserOfNobodyElse) != 0) ::_exit(1);
+    MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s);
+    mounts.set_mounts({{"/a", 1, "ext4"}});
+    const auto refused = mounts.ask();
+    if (refused || refused.error().text.find("cannot start a thread for statvfs") != 0) ::_exit(2);
+    limit.rlim_cur = 64;
+    if (::setrlimit(RLIMIT_NPROC, &limit) != 0) ::_exit(3);
+    ::_exit(mounts.ask() && !mounts.answer(0).timed_out ? 0 : 4);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }
 
 }  // namespace msp

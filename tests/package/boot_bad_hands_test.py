@@ -98,6 +98,22 @@ def a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces() 
         assert state == ["active", "0", "yes"], f"{state}: {machine.journal()}"
 
 
+def an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it() -> None:
+    """Whoever has got into the agent can choose its exit status, and is not to get rid of the sandbox by it."""
+    with machine_with_agent(SUITE) as machine:
+        override(machine, "RestartSec=1")
+        for status in (226, 217):
+            machine.must(f"printf '#!/bin/sh\\nexit {status}\\n' >/usr/bin/msp-agent.new && "
+                         "chmod 755 /usr/bin/msp-agent.new && mv /usr/bin/msp-agent.new /usr/bin/msp-agent")
+            assert machine.run("systemctl start msp-agent").returncode != 0
+            poll_until("two more starts", lambda: int(machine.property("NRestarts")) >= 2, 20)
+            machine.must("systemctl stop msp-agent")
+            said = machine.journal()
+            assert f"code=exited, status={status}" in said and "sandbox" not in said, said
+            assert machine.property("PrivateDevices") == "yes", machine.journal()
+            machine.must("test ! -e /run/systemd/system/msp-agent.service.d/without-namespaces.conf")
+
+
 def a_secret_that_only_root_may_read_reaches_the_agent() -> None:
     with receiving() as receiver, machine_with_agent(SUITE) as machine:
         (machine.root / "etc/msp-agent.token").write_text("s3cret")
@@ -155,6 +171,7 @@ if __name__ == "__main__":
                                  a_configuration_that_the_service_may_not_read_is_told_once,
                                  a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
                                  a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces,
+                                 an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it,
                                  a_secret_that_only_root_may_read_reaches_the_agent,
                                  a_second_agent_is_told_whose_buffer_it_is_and_tried_again,
                                  status_of_an_agent_that_does_not_run_tells_the_journals_last_error)))

@@ -1,7 +1,11 @@
 // One row per bad configuration: the exact words an operator will read.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <utility>
 
 #include "agent/base/text.h"
 #include "agent/config/config.h"
@@ -202,12 +206,118 @@ TEST_CASE("config errors: buffer and log") {
   });
 }
 
+TEST_CASE("config errors: a buffer in a folder of the system") {
+  const auto refused = [](const std::string& path) {
+    return errors_of(with("buffer: {path: '" + path + "'}\n"));
+  };
+  for (const std::string path :
+       {"/", "//", "/etc", "/usr/", "/proc", "/proc/self/fd", "/sys/fs", "/dev", "/dev/shm", "/tmp",
+        "/var/lib", "/etc/../etc/.", "/var/lib/msp-agent/../..", "/home", "/root"}) {
+    auto shown = path;
+    while (shown.size() > 1 && shown.ends_with('/')) shown.pop_back();
+    CHECK(refused(path) ==
+          std::vector<std::string>{cat("f:3:16: buffer.path: found '", shown,
+                                       "', a folder of the system; accepted: a folder of the "
+                                       "agent's own, such as /var/lib/msp-agent/buffer")});
+  }
+  for (const std::string path : {"/var/lib/msp-agent", "/tmp/buffer", "/dev/shm/buffer", "/srv",
+                                 "/mnt", "/data", "/etc/../data", "/opt/msp-agent", "/processes"}) {
+    CHECK(refused(path).empty());
+  }
+}
+
+namespace {
+
+std::string repeated(int count, const std::function<std::string(int)>& entry) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += entry(i);
+  return text;
+}
+
+std::int64_t cpu_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+}  // namespace
+
+TEST_CASE("config errors: more than the agent can use") {
+  const auto header = [](int i) { return cat("    x-", i, ": v\n"); };
+  const auto label = [](int i) { return cat("  l", i, ": v\n"); };
+  const auto host = [](int i) { return cat("h", i, ","); };
+  const auto endpoint = [](int i) { return cat("- url: http://h/", i, "\n"); };
+  const auto endpoints = [&](int count) {
+    return "customer_id: a\nremote_write:\n" + repeated(count, endpoint);
+  };
+  CHECK(errors_of(endpoints(16)).empty());
+  CHECK(errors_of(with("labels:\n" + repeated(64, label))).empty());
+  CHECK(errors_of(with_endpoint("  headers:\n" + repeated(64, header))).empty());
+  CHECK(errors_of(with_endpoint("  no_proxy: [" + repeated(1000, host) + "]\n")).empty());
+  check({
+      {endpoints(17), {"f:3:1: remote_write: found 17 endpoints; accepted: at most 16"}},
+      {with("labels:\n" + repeated(65, label)),
+       {"f:4:3: labels: found 65 labels; accepted: at most 64"}},
+      {with_endpoint("  headers:\n" + repeated(40'000, header)),
+       {"f:5:5: remote_write.headers: found 40000 headers; accepted: at most 64"}},
+      {with_endpoint("  no_proxy: [" + repeated(1001, host) + "]\n"),
+       {"f:4:13: remote_write.no_proxy: found 1001 entries; accepted: at most 1000"}},
+      {with("collectors: {enabled: [" + repeated(101, host) + "]}\n"),
+       {"f:3:23: collectors.enabled: found 101 names; accepted: at most 100"}},
+      {with("labels: {a: [" + repeated(150'000, [](int) { return "a,"; }) + "]}\n"),
+       {"f:3:199992: not YAML: more than 100000 keys and values; accepted: that many"}},
+  });
+}
+
+TEST_CASE("config errors: eight times the text takes no more than some eight times as long") {
+  using Make = std::function<std::string(int)>;
+  const std::pair<const char*, Make> kinds[] = {
+      {"unknown keys",
+       [](int n) { return with(repeated(n, [](int i) { return cat("key_", i, ": 1\n"); })); }},
+      {"a key set again and again",
+       [](int n) { return with(repeated(n, [](int) { return "interval: 1s\n"; })); }},
+      {"one line",
+       [](int n) {
+         return with("labels: {a: [" + repeated(n, [](int) { return "abcdef,"; }) + "]}\n");
+       }},
+      {"headers",
+       [](int n) {
+         return with_endpoint("  headers:\n" +
+                              repeated(n, [](int i) { return cat("    x-", i, ": v\n"); }));
+       }},
+      {"endpoints",
+       [](int n) {
+         return "customer_id: a\nremote_write:\n" +
+                repeated(n, [](int i) { return cat("- url: http://h/", i, "\n"); });
+       }},
+  };
+  const auto cost_ns = [](const std::string& yaml) {
+    const auto begin = cpu_ns();
+    CHECK_FALSE(parse_config(yaml, "f").errors.empty());
+    return static_cast<double>(cpu_ns() - begin);
+  };
+  for (const auto& [name, make] : kinds) {
+    INFO(name);
+    const auto small = make(3'000);
+    const auto large = make(24'000);
+    // The best of three: others use the same caches. Quadratic is 64 times.
+    const auto best = [&](const std::string& yaml) {
+      return std::min({cost_ns(yaml), cost_ns(yaml), cost_ns(yaml)});
+    };
+    CHECK(best(large) < 24 * best(small));
+  }
+}
+
 TEST_CASE("config errors: the environment") {
   ::unsetenv("MSP_TEST_UNSET");
   ::setenv("MSP_TEST_LINES", "a\nb", 1);
   ::setenv("MSP_TEST_BYTES", "a\xff", 1);
+  ::setenv("MSP_TEST_LONG", std::string(100'000, 'x').c_str(), 1);
   const std::string accepted = "; accepted: ${NAME}, ${NAME:-default}, or $$ for a '$'";
   check({
+      {with("environment: '" + repeated(10'000, [](int) { return "${MSP_TEST_LONG}"; }) + "'\n"),
+       {"f:3:14: environment: found more than 262144 bytes, with what the environment variables "
+        "hold; accepted: at most that many"}},
       {with("environment: ${MSP_TEST_UNSET}\n"),
        {"f:3:14: environment: the environment variable MSP_TEST_UNSET is not set; set it, or write "
         "${MSP_TEST_UNSET:-default}"}},

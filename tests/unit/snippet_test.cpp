@@ -24,6 +24,14 @@ collectors:
 hunter2
 )";
 
+TEST_CASE("no line is shown of a file that nobody wrote by hand") {
+  const std::string blank(9'999, '\n');
+  CHECK(excerpt(blank + "interval: 0s\n", 10'000, 11) ==
+        "  10000 | interval: 0s\n        |           ^");
+  CHECK(excerpt(blank + "\ninterval: 0s\n", 10'001, 11).empty());
+  CHECK(excerpt("interval: 0s\n", 2, 1).empty());
+}
+
 TEST_CASE("excerpt: the line, and a caret under the column") {
   CHECK(excerpt(kFile, 1, 14) == "  1 | customer_id: Alpha!\n    |              ^");
   CHECK(excerpt(kFile, 4, 14) == "  4 |     timeout: 1h\n    |              ^");

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "agent/base/file.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -18,10 +19,16 @@ namespace {
 using File = std::unique_ptr<BIO, decltype(&BIO_free)>;
 using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
 
-/// Null with errno.
-File open_file(const std::string& path) {
-  auto* const file = std::fopen(path.c_str(), "re");
-  return {file != nullptr ? BIO_new_fp(file, BIO_CLOSE) : nullptr, BIO_free};
+/// Null with the reason. A FIFO is refused: it would keep the thread waiting.
+File open_file(const std::string& path, std::string& reason) {
+  auto fd = open_regular_file(path);
+  auto* const file = fd ? ::fdopen(fd->get(), "r") : nullptr;
+  if (file == nullptr) {
+    reason = fd ? errno_text(errno) : fd.error().text;
+    return {nullptr, BIO_free};
+  }
+  fd->release();  // the stream's now
+  return {BIO_new_fp(file, BIO_CLOSE), BIO_free};
 }
 
 /// The next one, whatever else stands before it.
@@ -39,7 +46,8 @@ struct CaFile::Lookup {
     File file(nullptr, BIO_free);
     for (const auto& entry : from.entries_) {
       if (entry.subject_hash != hash) continue;
-      if (!file) file = open_file(from.path_);
+      std::string reason;  // a file that is gone again is told by the next read_through()
+      if (!file) file = open_file(from.path_, reason);
       if (!file || BIO_seek(file.get(), entry.offset) < 0) return;
       const auto certificate = next_certificate(file);
       if (certificate) X509_STORE_add_cert(store, certificate.get());
@@ -82,9 +90,10 @@ void CaFile::read_through() {
   if (!entries_.empty() && now == mark_) return;
   mark_ = now;
   entries_.clear();
-  const auto file = open_file(path_);
+  std::string reason;
+  const auto file = open_file(path_, reason);
   if (!file) {
-    problem_ = cat("the CA file ", path_, " cannot be read: ", errno_text(errno),
+    problem_ = cat("the CA file ", path_, " cannot be read: ", reason,
                    "; it must be there, for the agent's user to read");
     return;
   }

@@ -1,0 +1,38 @@
+#include "agent/run/open_files.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+// Standard streams, the service manager, the buffer's folder, its lock, its log and segments.
+constexpr std::uint64_t kOwn = 32;
+// A collector keeps open what is there once, and NumberFile::kKeptMax of what is there per device.
+constexpr std::uint64_t kCollectors = 128;
+// Two connections, two name servers asked at once for each, a segment that is read, and the files
+// of a login and of certificates.
+constexpr std::uint64_t kPerEndpoint = 10;
+
+}  // namespace
+
+std::uint64_t open_files_needed(const Config& config) {
+  // After a reload those that are gone end their last request beside the new ones.
+  return kOwn + kCollectors + 2 * kPerEndpoint * config.endpoints.size();
+}
+
+std::string raise_open_files(std::uint64_t needed) {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return {};
+  limit.rlim_cur = std::min<rlim_t>(needed, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max >= needed) return {};
+  return cat("this process may have ", limit.rlim_max, " files open, and may need ", needed,
+             ": collectors or endpoints can fail with 'Too many open files'; raise the limit "
+             "(LimitNOFILE= of the unit, ulimit -n)");
+}
+
+}  // namespace msp

@@ -1,0 +1,18 @@
+// How many files the agent has open at once, and whether the host lets it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/config/config.h"
+
+namespace msp {
+
+/// What an agent of this configuration may need, a reload that replaces every endpoint included.
+std::uint64_t open_files_needed(const Config& config);
+
+/// Raises the soft limit of this process to `needed`, where it is lower and the hard one allows it.
+/// Returns a sentence, with what to do, where the hard limit is too low; else nothing.
+std::string raise_open_files(std::uint64_t needed);
+
+}  // namespace msp
