@@ -167,8 +167,9 @@ class Reader {
     bool is_text = expression.text.find_first_not_of('+') == std::string::npos;
     for (const auto& item : expression.items) {
       const auto operand = is_text ? value(item) : Setting{};
-      is_text = is_text && operand.is(Kind::text) && item.kind != Syntax::word;
-      text += operand.text;
+      const bool is_host_name = operand.is(Kind::host_name);
+      is_text = is_text && (operand.is(Kind::text) || is_host_name) && item.kind != Syntax::word;
+      text += is_host_name ? std::string(kHostNameVariable) : operand.text;
     }
     if (is_text) return make(Kind::text, expression.line, std::move(text));
     return with_items(

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,10 +14,22 @@
 namespace msp {
 
 struct DraftLabel {
-  std::string name;
-  std::string text;
-  Place at;
-  bool is_host_name = false;  // instead of `text`
+  enum class Value {
+    text,       // `text`
+    host_name,  // asked for when the agent runs
+    address,    // `text`: the address of the target that was scraped
+    unknown,    // what is at `at` makes it in a way that is not carried over
+  };
+  /// What the other agent does with a label of the same name that a metric has by itself.
+  enum class OwnLabel { stays, is_renamed, is_overwritten };
+
+  std::string name = {};
+  std::string text = {};
+  Place at = {};
+  Value value = Value::text;
+  OwnLabel own = OwnLabel::stays;
+
+  bool is_known() const { return value != Value::unknown; }
 };
 using DraftLabels = std::vector<DraftLabel>;
 
@@ -28,8 +41,10 @@ struct DraftEndpoint {
   std::string username;
   std::string password;
   std::string password_file;
+  bool has_login = false;  // by basic_auth: what of it is empty is to be filled in
   std::string bearer_token;
   std::string bearer_token_file;
+  bool has_bearer = false;  // the same
   std::vector<std::pair<std::string, std::string>> headers;
   std::string ca_file;
   std::string cert_file;
@@ -52,11 +67,10 @@ struct Draft {
   std::vector<std::string> disabled;
   std::map<std::string, std::map<std::string, std::string>> collector_options;
   std::vector<DraftEndpoint> endpoints;
+  bool collects_nothing = false;
+  std::string why_nothing;  // why nothing is collected or delivered, where that is known
   std::string log_level;
 };
-
-/// Sets `label`, in the place of one of its name.
-void set_label(DraftLabels& labels, DraftLabel label);
 
 /// Null where there is none of that name.
 const DraftLabel* find_label(const DraftLabels& labels, std::string_view name);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/config/quantity.h"
 
 namespace msp {
 namespace {
@@ -120,6 +121,10 @@ Place Part::at(std::string_view key) const {
 
 const Setting* Part::find(std::string_view key) {
   known_.emplace_back(key);
+  return value(key);
+}
+
+const Setting* Part::value(std::string_view key) const {
   return setting_ != nullptr ? setting_->find(key) : nullptr;
 }
 
@@ -168,15 +173,20 @@ std::vector<std::string> Part::texts(std::string_view key) {
   return texts;
 }
 
-std::optional<std::string> Part::duration(std::string_view key, long min_ms, long max_ms) {
+std::optional<std::string> Part::duration(std::string_view key, const DurationLimits& limits) {
   const auto value = text(key);
   const auto shown = known(value);
   if (!value || !shown) return value;
   const auto ms = foreign_duration_ms(*shown);
-  if (!ms) {
-    left_out(key, cat(quoted(*value), " is no duration"));
+  const bool is_variable = !without_variables(*value);
+  if (!ms || (is_variable && !parse_duration(*shown))) {
+    left_out(key, is_variable ? cat(quoted(*value), " is set to no duration that msp-agent reads, ",
+                                    "such as 1m30s")
+                              : cat(quoted(*value), " is no duration"));
     return std::nullopt;
   }
+  const long min_ms = limits.min.count();
+  const long max_ms = limits.max.count();
   const auto nearest = std::clamp(*ms, min_ms, max_ms);
   if (nearest != *ms) {
     different(key,
@@ -184,7 +194,7 @@ std::optional<std::string> Part::duration(std::string_view key, long min_ms, lon
                   duration_words(min_ms), " to ", duration_words(max_ms)));
     return duration_words(nearest);
   }
-  return value->find("${") == std::string::npos ? duration_words(*ms) : *value;
+  return is_variable ? *value : duration_words(*ms);
 }
 
 std::optional<std::string> Part::file_path(std::string_view key) {

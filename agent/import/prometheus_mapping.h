@@ -7,6 +7,7 @@
 
 namespace msp {
 
-Draft map_prometheus(const Setting& root, ConvertContext& context);
+/// `has_vmagent_variables`: the file has a %{NAME}, which only vmagent knows.
+Draft map_prometheus(const Setting& root, bool has_vmagent_variables, ConvertContext& context);
 
 }  // namespace msp

@@ -63,14 +63,13 @@ void convert_enabled(Part& part, ConvertContext& context, Draft& draft) {
                            cat(part.name(), ": Alloy's default collectors that msp-agent ",
                                "does not have: ", others));
   }
-  names.merge(our_names(part, "enable_collectors"));
   // What we do not have and is switched off is as it was.
   for (const auto& name : part.texts("disable_collectors")) names.erase(name);
+  names.merge(our_names(part, "enable_collectors"));  // in Alloy, too, this one wins
   if (names.empty()) {
-    context.notes.left_out(part.at(),
-                           cat(part.name(), ": no collector that msp-agent has is left; ",
-                               "the default ones run instead"));
-    return;
+    draft.collects_nothing = true;
+    draft.why_nothing = cat(part.name(), ": msp-agent has none of its collectors");
+    return context.notes.left_out(part.at(), draft.why_nothing);
   }
   if (names == defaults) return;
   const bool only_fewer =
@@ -82,6 +81,25 @@ void convert_enabled(Part& part, ConvertContext& context, Draft& draft) {
                         std::back_inserter(draft.disabled));
   }
 }
+
+/// The expressions of Alloy 1.19 for what it leaves out where it is not told otherwise, which are
+/// those of node_exporter 1.10; ours leave out more. A '$' at the end needs no second one.
+struct DefaultFilter {
+  std::string_view collector;
+  std::string_view exclude;
+  std::string_view include;
+  std::string_view regex;
+};
+constexpr DefaultFilter kAlloyFilters[] = {
+    {"diskstats", "device_exclude", "device_include",
+     "^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\\d+n\\d+p)\\d+$"},
+    {"filesystem", "fs_types_exclude", "fs_types_include",
+     "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|"
+     "mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|"
+     "tracefs)$"},
+    {"filesystem", "mount_points_exclude", "mount_points_include",
+     "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+)($|/)"},
+};
 
 struct FilterKeys {
   std::string_view exclude;
@@ -123,7 +141,7 @@ void convert_filesystem(Part part, Draft& draft) {
   auto& options = draft.collector_options["filesystem"];
   convert_filter(part, {"mount_points_exclude", "mount_points_include"}, options);
   convert_filter(part, {"fs_types_exclude", "fs_types_include"}, options);
-  if (const auto timeout = part.duration("mount_timeout", 10, 3'600'000)) {
+  if (const auto timeout = part.duration("mount_timeout", kMountTimeoutLimits)) {
     if (*timeout != "5s") options.emplace("mount_timeout", *timeout);
   }
   part.finish();
@@ -133,6 +151,30 @@ void convert_devices(Part part, std::string_view collector, Draft& draft) {
   convert_filter(part, {"device_exclude", "device_include"},
                  draft.collector_options[std::string(collector)]);
   part.finish();
+}
+
+std::set<std::string> names_that_are_on(const Draft& draft) {
+  std::set<std::string> names;
+  if (draft.enabled) names.insert(draft.enabled->begin(), draft.enabled->end());
+  for (const auto& entry : collector_registry()) {
+    if (!draft.enabled && entry.default_on) names.emplace(entry.name);
+  }
+  for (const auto& name : draft.disabled) names.erase(name);
+  return names;
+}
+
+bool is_on(const Draft& draft, std::string_view collector) {
+  return names_that_are_on(draft).contains(std::string(collector));
+}
+
+/// So that the same devices and file systems are sent as before.
+void write_default_filters(Draft& draft) {
+  for (const auto& [collector, exclude, include, regex] : kAlloyFilters) {
+    if (!is_on(draft, collector)) continue;
+    auto& options = draft.collector_options[std::string(collector)];
+    if (options.contains(std::string(exclude)) || options.contains(std::string(include))) continue;
+    options.emplace(exclude, escape_dollars(regex));
+  }
 }
 
 /// The host's own file systems under other paths: flags of ours, not keys.
@@ -155,6 +197,28 @@ void convert_paths(Part& part) {
 
 }  // namespace
 
+void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertContext& context,
+                       Draft& draft) {
+  Draft second;
+  convert_unix_exporter(exporter, context, second);
+  auto names = names_that_are_on(draft);
+  std::string added;
+  for (const auto& name : names_that_are_on(second)) {
+    if (second.collects_nothing || !names.insert(name).second) continue;
+    draft.collector_options[name] = second.collector_options[name];
+    added += cat(added.empty() ? "" : ", ", name);
+  }
+  if (!added.empty()) {
+    draft.enabled.emplace(names.begin(), names.end());
+    draft.disabled.clear();
+  }
+  context.notes.left_out(
+      exporter.at,
+      cat(one_line(id), ": a second exporter; msp-agent has one set of collectors, with the ",
+          "interval and the options of the first",
+          added.empty() ? "" : cat("; what only this one has is added to it: ", added)));
+}
+
 void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Draft& draft) {
   Part part(&exporter, "prometheus.exporter.unix", context);
   convert_enabled(part, context, draft);
@@ -164,13 +228,11 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Dra
   convert_devices(part.part("netdev"), "netdev", draft);
   convert_devices(part.part("disk"), "diskstats", draft);
   convert_devices(part.part("diskstats"), "diskstats", draft);
-  const bool has_netdev = !draft.enabled || std::find(draft.enabled->begin(), draft.enabled->end(),
-                                                      "netdev") != draft.enabled->end();
-  if (has_netdev && draft.collector_options["netdev"].empty()) {
+  write_default_filters(draft);
+  if (is_on(draft, "netdev") && draft.collector_options["netdev"].empty()) {
     context.notes.different(part.at(),
-                            "netdev: msp-agent leaves out the devices of containers "
-                            "(^(veth|cali|lxc)); to send them all as before: "
-                            "collectors.netdev.device_exclude: ''");
+                            "netdev: msp-agent leaves out the devices of containers; to send them "
+                            "all as before: collectors.netdev.device_exclude: ''");
   }
   constexpr Explanation kKeys[] = {
       {"include_exporter_metrics", Note::Kind::different,

@@ -1,10 +1,16 @@
 // prometheus.exporter.unix -> which of our collectors run, and what they look at.
 #pragma once
 
+#include <string_view>
+
 #include "agent/import/draft.h"
 #include "agent/import/part.h"
 
 namespace msp {
+
+/// What a second one, called `id`, has beside the first.
+void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertContext& context,
+                       Draft& draft);
 
 void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Draft& draft);
 

@@ -85,12 +85,21 @@ class Writer {
   std::string value(std::string_view text, std::string_view fallback) const {
     if (env_ == nullptr) return yaml_scalar(with_few_dollars(text));
     const auto known = env_->expand(text);
-    return yaml_scalar(with_few_dollars(escape_dollars(known ? *known : std::string(fallback))));
+    const bool is_set = known && !known->empty();  // an empty one has its note
+    return yaml_scalar(with_few_dollars(escape_dollars(is_set ? *known : std::string(fallback))));
   }
 
   void key(std::string_view indent, std::string_view name, std::string_view text,
            std::string_view fallback) {
     if (!text.empty()) line(cat(indent, yaml_scalar(name), ": ", value(text, fallback)));
+  }
+
+  /// What is not known is left for a person, and refused until then.
+  void key_or_blank(std::string_view indent, std::string_view name, std::string_view text,
+                    std::string_view fallback) {
+    if (!text.empty()) return key(indent, name, text, fallback);
+    if (env_ != nullptr) return line(cat(indent, name, ": ", fallback));
+    line(cat(indent, name, ": \"\"   # FILL IN"));
   }
 
   void write_identity() {
@@ -163,13 +172,17 @@ class Writer {
                       std::string_view indent, int number) {
     const auto inner = cat(indent, "  ");
     key(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
-    if (!endpoint.username.empty()) {
+    if (endpoint.has_login) {
       line(cat(indent, "basic_auth:"));
-      key(inner, "username", endpoint.username, "user");
-      key(inner, "password", endpoint.password, "secret");
+      key_or_blank(inner, "username", endpoint.username, "user");
+      if (endpoint.password_file.empty()) {
+        key_or_blank(inner, "password", endpoint.password, "secret");
+      }
       key(inner, "password_file", endpoint.password_file, "/file");
     }
-    key(indent, "bearer_token", endpoint.bearer_token, "secret");
+    if (endpoint.has_bearer && endpoint.bearer_token_file.empty()) {
+      key_or_blank(indent, "bearer_token", endpoint.bearer_token, "secret");
+    }
     key(indent, "bearer_token_file", endpoint.bearer_token_file, "/file");
     if (!endpoint.headers.empty()) line(cat(indent, "headers:"));
     for (const auto& [name, text] : endpoint.headers) key(inner, name, text, "value");

@@ -9,41 +9,10 @@
 #include "agent/import/conversion.h"
 #include "agent/import/env_file.h"
 #include "agent/import/part.h"
+#include "tests/support/conversions.h"
 
 namespace msp {
 namespace {
-
-Conversion alloy(const std::string& text) {
-  return convert(ForeignAgent::alloy, {{"f.alloy", text}}, std::nullopt);
-}
-
-/// A host with `labels` in external_labels and `more` in its endpoint.
-std::string host(const std::string& labels, const std::string& more = "") {
-  return cat("prometheus.remote_write \"w\" {\n external_labels = {", labels,
-             "}\n endpoint {\n  url = \"http://h/w\"\n", more, "\n }\n}\n");
-}
-
-Config loaded(const Conversion& conversion) {
-  INFO(conversion.error);
-  REQUIRE(conversion.yaml.has_value());
-  const auto outcome = parse_config(*conversion.yaml, "f");
-  for (const auto& error : outcome.errors) FAIL(error.to_string());
-  return outcome.config;
-}
-
-std::string label(const Config& config, std::string_view name) {
-  for (const auto& one : config.labels) {
-    if (one.name == name) return one.value;
-  }
-  return "";
-}
-
-bool told(const Conversion& conversion, std::string_view words) {
-  for (const auto& note : conversion.notes) {
-    if (note.to_string().find(words) != std::string::npos) return true;
-  }
-  return false;
-}
 
 TEST_CASE("convert: job stays what Alloy made it, instance the host's name") {
   const auto config =
@@ -132,6 +101,8 @@ TEST_CASE("convert: a rule is a label only where it writes the same on every sam
       "target_label: x, replacement: y",
       "target_label: x, replacement: y, regex: '.*', action: Replace",
       "target_label: x, replacement: y, source_labels: [device]",
+      "target_label: x, replacement: y, source_labels: [job], regex: 'j|k'",
+      "target_label: x, replacement: y, source_labels: [job, team], separator: '/', regex: 'j/'",
       "target_label: x, replacement: y, source_labels: [__name__], regex: '.+'"};
   for (const auto& rule : labels) {
     INFO(rule);
@@ -141,17 +112,29 @@ TEST_CASE("convert: a rule is a label only where it writes the same on every sam
   const std::vector<std::string> others = {
       "target_label: x, replacement: y, source_labels: [device], regex: '.+'",
       "target_label: x, replacement: y, source_labels: [__name__], regex: 'node_.*'",
-      "target_label: x, replacement: y, regex: 'z'",
       "target_label: x, replacement: 'y$1', source_labels: [__name__]",
       "target_label: x, source_labels: [device]",
       "target_label: x, source_labels: [job, instance]",
-      "target_label: x, replacement: ''",
       "target_label: x, replacement: y, action: lowercase"};
   for (const auto& rule : others) {
     INFO(rule);
     const auto got = with_rule(rule);
     CHECK(label(loaded(got), "x").empty());
     CHECK(told(got, "not carried over: metric_relabel_configs."));
+  }
+  const std::vector<std::string> without_effect = {
+      "target_label: x, replacement: y, regex: 'z'",
+      "target_label: x, replacement: y, source_labels: [job], regex: 'k'",
+      "target_label: x, source_labels: [job], regex: '.*'",  // has no group, so $1 is empty
+      "target_label: x, source_labels: [team]",
+      "target_label: x",
+      "target_label: x, replacement: ''"};
+  for (const auto& rule : without_effect) {
+    INFO(rule);
+    const auto got = with_rule(rule);
+    CHECK(label(loaded(got), "x").empty());
+    CHECK_FALSE(told(got, "not carried over: metric_relabel_configs"));
+    CHECK(told(got, "different: metric_relabel_configs.target_label"));
   }
 }
 
@@ -191,7 +174,7 @@ TEST_CASE("convert: too large is refused, large is not slow") {
 
 TEST_CASE("convert: a syntax error shows its line, but nothing that may be a secret") {
   CHECK(alloy("a {\n  b = = 1\n}").error ==
-        "f.alloy:2:7: found '='; expected a value\n      b = = 1\n          ^");
+        "f.alloy:2:7: found '='; expected a value\n      b = ...\n          ^");
   const auto got = alloy("a {\n  password = \"hush\" \"\n}");
   CHECK(got.error.find("hush") == std::string::npos);
   CHECK(got.error.find("    password = ...") != std::string::npos);
@@ -226,7 +209,7 @@ TEST_CASE("convert: durations of Go and Prometheus") {
 TEST_CASE("convert: an environment file as systemd reads it") {
   Notes notes;
   const EnvFile env("e",
-                    "A=1\n# B=2\n;C=3\n  D = two words \nexport E=\"a b\"\nF='$x'\"y\"\\z\r\n"
+                    "A=1\n# B=2\n;C=3\n  D = two words \nexport J=1\nE=\"a b\"\nF='$x'\"y\"\\z\r\n"
                     "G=long\\\n  er\nnonsense\n9=x\nH=\nI=\"open\n",
                     notes);
   CHECK(env.expand("${A}${D}|${E}|${F}|${G}|${H}") == "1two words|a b|$xyz|longer|");
@@ -234,7 +217,8 @@ TEST_CASE("convert: an environment file as systemd reads it") {
   CHECK_FALSE(env.expand("${C}").has_value());
   CHECK_FALSE(env.expand("${I}").has_value());
   CHECK(env.expand("${B:-x}${H:-y}${A:-z}$$") == "xy1$");
-  CHECK(notes.sorted().size() == 3);
+  CHECK_FALSE(env.expand("${J}").has_value());  // systemd ignores the line
+  CHECK(notes.sorted().size() == 4);
 }
 
 }  // namespace
