@@ -76,6 +76,13 @@ EnvFile::EnvFile(std::string_view path, std::string_view text, Notes& notes,
       notes.left_out(at, "not a line NAME=value");
       continue;
     }
+    const auto is_control = [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    };
+    if (!is_utf8(value) || std::any_of(value.begin(), value.end(), is_control)) {
+      notes.left_out(at, cat(name, ": a value that is no text"));
+      continue;
+    }
     name_flags(value, at, notes);
     values_.insert_or_assign(std::string(name), std::move(value));
   }

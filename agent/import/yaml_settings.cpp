@@ -45,7 +45,7 @@ std::string text_with_variables(std::string_view text, bool has_dollars) {
 }
 
 /// Aliases can make a file of a kilobyte a tree of a gigabyte.
-constexpr std::size_t kSettingsMax = 1'000'000;
+constexpr std::size_t kSettingsMax = 500'000;
 
 class Converter {
  public:

@@ -54,8 +54,9 @@ void convert(msp::ForeignAgent from, const std::string& text, const std::string&
   const auto got = msp::convert(from, {{"f", text}}, msp::ForeignFile{"e", variables});
   require(got.yaml.has_value() == got.error.empty(), "a result and an error, or neither");
   require(msp::is_utf8(got.error), "an error that is not UTF-8");
-  require(got.error.find("would refuse") == std::string::npos,
-          "one value that we refuse makes the whole conversion fail: " + got.error);
+  require(
+      got.error.find("would refuse") == std::string::npos,
+      "one value that we refuse makes the whole conversion fail: " + got.error + " in\n" + text);
   const auto lines = 1 + std::max(std::count(text.begin(), text.end(), '\n'),
                                   std::count(variables.begin(), variables.end(), '\n'));
   for (const auto& note : got.notes) {
