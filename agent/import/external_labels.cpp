@@ -36,10 +36,11 @@ void add_external_labels(Part& part, ExternalLabels use, ConvertContext& context
                                             value_text(*own), ", and theirs wins"));
     } else {
       if (own != nullptr) {
-        context.notes.different(label.at,
-                                cat(named, "vmagent puts it in the place of the samples' own, ",
-                                    value_text(*own), ", which it calls exported_", label.name,
-                                    "; msp-agent sends no exported_", label.name));
+        context.notes.different(
+            label.at,
+            cat(named, "vmagent puts it in the place of the samples' own, ", value_text(*own),
+                ", which it calls exported_", label.name, "; msp-agent sends no exported_",
+                label.name, "; old versions, such as 1.79, leave the samples' own"));
       }
       auto put = label;
       put.own = use == ExternalLabels::win ? DraftLabel::OwnLabel::is_renamed

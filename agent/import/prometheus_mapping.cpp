@@ -142,6 +142,7 @@ class PrometheusMapper {
   void map_without_job(const std::optional<std::string>& interval, SampleLabels& labels) {
     if (interval) draft_.interval = *interval;
     labels.set({"job", "node"});
+    labels.set({"instance", "", {}, DraftLabel::Value::host_name});
     labels.scrape(false);
     context_.notes.different({},
                              "no job scrapes this host's node_exporter (port 9100 of "
@@ -233,7 +234,8 @@ class PrometheusMapper {
       context_.notes.different(
           global.at("external_labels"),
           "external_labels: taken as Prometheus takes them, whose samples' own labels win; in "
-          "vmagent external_labels win: if this is vmagent's file, write those that differ under "
+          "newer vmagents external_labels win: if this is vmagent's file, write those that differ "
+          "under "
           "labels");
       return;
     }

@@ -52,8 +52,10 @@ class Relabelling {
                                        "drop_if_equal", "keep_if_contains", "drop_if_contains"})) {
       part.left_out("action", cat(about, kNoFilter));
     } else {
-      part.left_out("action", cat(about, "msp-agent does not relabel; do it at the centre",
-                                  value_before(rule.target)));
+      part.left_out(
+          "action",
+          cat(about, rule.target.empty() ? "" : cat("makes the label ", quoted(rule.target), "; "),
+              "msp-agent does not relabel; do it at the centre", value_before(rule.target)));
       make_unknown(rule, rule.target);
     }
     return std::nullopt;
@@ -186,6 +188,7 @@ class Relabelling {
   void remove(Rule& rule, const std::string& name) {
     const bool is_behind = labels_.stage() == SampleLabels::Stage::sample;
     if (name == "job" || (is_behind && name == "instance")) {
+      labels_.erase(name);
       return rule.part.left_out("target_label", cat("takes the label ", quoted(name),
                                                     " away; msp-agent always sends it"));
     }
@@ -254,11 +257,8 @@ class Relabelling {
     const auto all = labels_.all();
     for (const auto& label : all) {
       if (label.name.starts_with("__") || !is_taken(label.name)) continue;
-      if (is_behind && is_one_of(label.name, {"instance", "job"})) {
-        keep(label.name);
-      } else {
-        labels_.erase(label.name);
-      }
+      labels_.erase(label.name);
+      if (label.name == "job" || (is_behind && label.name == "instance")) keep(label.name);
     }
     if (is_behind) {
       // The labels that most metrics have; the others are too many to be listed.

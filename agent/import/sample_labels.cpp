@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/import/relabel_rule.h"
+#include "agent/metrics/labels.h"
 
 namespace msp {
 namespace {
@@ -53,7 +54,7 @@ KnownValue SampleLabels::value_of(std::string_view name) const {
                                                   "__scrape_interval__", "__scrape_timeout__"});
     return is_set_by_agent ? KnownValue{Kind::not_empty} : KnownValue{Kind::exact};
   }
-  if (is_one_of(name, {"__name__", "instance"})) return {Kind::not_empty};
+  if (name == kMetricName) return {Kind::not_empty};
   if (is_label_of_metrics(name)) return {Kind::unknown};
   return {Kind::exact};
 }

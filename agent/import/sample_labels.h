@@ -32,7 +32,7 @@ class SampleLabels {
  public:
   enum class Stage {
     target,  // before the scrape: no sample yet, and names that begin with '__' are of use
-    sample,  // behind it: metrics have labels of their own, and every sample has instance and job
+    sample,  // behind it: metrics have labels of their own, too
   };
 
   Stage stage() const { return stage_; }

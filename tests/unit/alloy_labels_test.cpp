@@ -207,7 +207,7 @@ TEST_CASE("convert: external labels give way in Prometheus and Alloy, and win in
   CHECK(label(loaded(prometheus), "instance").empty());
   CHECK(label(loaded(prometheus), "new") == "n");
   CHECK(told(prometheus, "external_labels: the label 'role': the samples have it already, 'web'"));
-  CHECK(told(prometheus, "in vmagent external_labels win"));
+  CHECK(told(prometheus, "vmagents external_labels win"));
   const auto vmagent = with({.labels = "role: web",
                              .external = "role: db, instance: i, new: n, zone: '%{ZONE}'",
                              .more = ", stream_parse: true"});
