@@ -37,7 +37,7 @@ class AlloyMapper {
     }
   }
 
-  Draft map() {
+  ImportedConfig map() {
     const auto scrapes = scrapes_of_host();
     for (const auto* const scrape : scrapes) {
       if (scrape != scrapes.front()) {
@@ -50,12 +50,12 @@ class AlloyMapper {
     for (const auto& component : components_) {
       if (!seen_.contains(&component)) name_unused(component);
     }
-    if (draft_.endpoints.empty() && draft_.why_nothing.empty() && has_remote_configuration_) {
-      draft_.why_nothing =
+    if (imported_.endpoints.empty() && imported_.why_nothing.empty() && has_remote_configuration_) {
+      imported_.why_nothing =
           "its pipelines come from the server of remotecfg; convert what that server has for this "
           "host";
     }
-    return std::move(draft_);
+    return std::move(imported_);
   }
 
  private:
@@ -92,18 +92,18 @@ class AlloyMapper {
   void map_scrape(const AlloyComponent& scrape, bool is_first) {
     seen_.insert(&scrape);
     const bool is_exporter = node_exporter_ == nullptr;
-    Part part(&scrape.body, scrape.id, context_);
+    MappingReader part(&scrape.body, scrape.id, context_);
     const auto interval =
         part.duration("scrape_interval", kIntervalLimits).value_or(std::string(kAlloyInterval));
-    if (is_first) draft_.interval = interval;
+    if (is_first) imported_.interval = interval;
     if (is_first && scrape.body.find("scrape_interval") == nullptr) {
       part.different("scrape_interval", "not set: 1m, as Alloy has it; msp-agent's own is 15s");
     }
     const auto job = part.text("job_name");
-    DraftLabel label{"job", std::string(kAlloyJob), scrape.at()};
+    ImportedLabel label{"job", std::string(kAlloyJob), scrape.at()};
     SampleLabels labels;
     if (is_exporter) {
-      labels.set({"instance", "", scrape.at(), DraftLabel::Value::host_name});
+      labels.set({"instance", "", scrape.at(), ImportedLabel::Value::host_name});
       if (job) part.different("job_name", "not needed: prometheus.exporter.unix sets job itself");
     } else {
       label.text = job.value_or(escape_dollars(scrape.id));
@@ -116,8 +116,8 @@ class AlloyMapper {
     auto refused = map_targets(part, labels);
     labels.scrape(part.text("honor_labels") == "true");
     if (refused) {
-      draft_.why_nothing = cat("no sample of this host gets through: ", refused->why);
-      context_.notes.left_out(refused->at, draft_.why_nothing);
+      imported_.why_nothing = cat("no sample of this host gets through: ", refused->why);
+      context_.notes.left_out(refused->at, imported_.why_nothing);
     }
     std::set<const AlloyComponent*> path;
     for (const auto* const receiver : part.all("forward_to")) {
@@ -126,7 +126,7 @@ class AlloyMapper {
     finish_scrape(part);
   }
 
-  static void finish_scrape(Part& part) {
+  static void finish_scrape(MappingReader& part) {
     constexpr Explanation kKeys[] = {
         {"scrape_timeout", Note::Kind::different,
          "not needed: nothing is scraped; a mount that hangs has "
@@ -141,7 +141,7 @@ class AlloyMapper {
   }
 
   /// The exporter, the targets' labels and the rules of discovery.relabel on the way.
-  std::optional<Refusal> map_targets(Part& scrape, SampleLabels& labels) {
+  std::optional<Refusal> map_targets(MappingReader& scrape, SampleLabels& labels) {
     std::vector<const AlloyComponent*> rules;
     const auto* const targets = scrape.find("targets");
     for (const auto* const origin : pipeline_.origins(targets)) {
@@ -157,7 +157,7 @@ class AlloyMapper {
     name_unknown(scrape, *targets, labels);
     for (const auto* const relabel : rules) {
       seen_.insert(relabel);
-      Part part(&relabel->body, relabel->id, context_);
+      MappingReader part(&relabel->body, relabel->id, context_);
       if (const auto* const further = part.find("targets")) name_unknown(part, *further, labels);
       auto refused = apply_rules(part.all("rule"), cat(relabel->id, ".rule"), context_, labels);
       part.finish();
@@ -168,15 +168,15 @@ class AlloyMapper {
 
   void map_exporter(const AlloyComponent& exporter) {
     if (has_exporter_) {
-      add_unix_exporter(exporter.body, exporter.id, context_, draft_);
+      add_unix_exporter(exporter.body, exporter.id, context_, imported_);
     } else {
-      convert_unix_exporter(exporter.body, context_, draft_);
+      convert_unix_exporter(exporter.body, context_, imported_);
     }
     has_exporter_ = true;
   }
 
   /// The targets in a list that lead to nothing that is here.
-  void name_unknown(Part& part, const Setting& targets, SampleLabels& labels) {
+  void name_unknown(MappingReader& part, const Setting& targets, SampleLabels& labels) {
     std::vector<const Setting*> references;
     collect_references(targets, references);
     for (const auto* const reference : references) {
@@ -199,7 +199,7 @@ class AlloyMapper {
 
   /// A list of targets that only Alloy makes, such as array.combine_maps(..) of two: the labels that
   /// are written in it are on the samples, or are not.
-  void name_computed(Part& part, const Setting& targets, SampleLabels& labels) {
+  void name_computed(MappingReader& part, const Setting& targets, SampleLabels& labels) {
     if (!targets.is(Kind::unknown)) return;
     std::vector<const Setting*> mappings;
     std::vector<std::string> names;
@@ -208,7 +208,7 @@ class AlloyMapper {
       for (const auto& [name, at, value] : mapping->entries) {
         if (name.starts_with("__") || (name == "job" && is_key_of(targets, name))) continue;
         if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-        labels.set({name, "", at, DraftLabel::Value::unknown});
+        labels.set({name, "", at, ImportedLabel::Value::unknown});
       }
     }
     std::string listed;
@@ -218,7 +218,7 @@ class AlloyMapper {
         cat(targets.text, listed.empty() ? "" : "; its labels are not carried over: ", listed));
   }
 
-  void map_literals(Part& scrape, SampleLabels& labels) {
+  void map_literals(MappingReader& scrape, SampleLabels& labels) {
     const auto* const component = pipeline_.exporter_of(scrape.name());
     if (component == nullptr) return;
     for (const auto* const target : pipeline_.literals(*component)) {
@@ -231,7 +231,7 @@ class AlloyMapper {
       for (const auto& [name, at, value] : target->entries) {
         add_label(name, value, at, context_, labels);
       }
-      labels.set({"__address__", address, target->at, DraftLabel::Value::address});
+      labels.set({"__address__", address, target->at, ImportedLabel::Value::address});
     }
   }
 
@@ -266,15 +266,15 @@ class AlloyMapper {
     constexpr std::size_t kStepsMax = 1'000;  // paths multiply where they part and meet again
     if (++steps_ > kStepsMax) return left_out(relabel, "too many ways lead through it");
     seen_.insert(&relabel);
-    Part part(&relabel.body, relabel.id, context_);
+    MappingReader part(&relabel.body, relabel.id, context_);
     const auto refused = apply_rules(part.all("rule"), cat(relabel.id, ".rule"), context_, labels);
     const auto receivers = part.all("forward_to");
     constexpr Explanation kKeys[] = {{"max_cache_size", Note::Kind::different, "not needed"}};
     part.finish(kKeys);
     if (refused) {
-      draft_.why_nothing =
+      imported_.why_nothing =
           cat("no sample of this host gets through ", one_line(relabel.id), ": ", refused->why);
-      return context_.notes.left_out(refused->at, draft_.why_nothing);
+      return context_.notes.left_out(refused->at, imported_.why_nothing);
     }
     for (const auto* const receiver : receivers) follow(*receiver, labels, path);
   }
@@ -284,7 +284,7 @@ class AlloyMapper {
       return left_out(remote_write,
                       "samples come to it on a second way; msp-agent sends each once");
     }
-    Part part(&remote_write.body, remote_write.id, context_);
+    MappingReader part(&remote_write.body, remote_write.id, context_);
     add_external_labels(part, ExternalLabels::give_way, context_, labels);
     for (const auto* const setting : part.all("endpoint"))
       map_endpoint(*setting, remote_write, labels);
@@ -298,25 +298,25 @@ class AlloyMapper {
 
   void map_endpoint(const Setting& setting, const AlloyComponent& remote_write,
                     SampleLabels labels) {
-    Part part(&setting, cat(remote_write.id, ".endpoint"), context_);
+    MappingReader part(&setting, cat(remote_write.id, ".endpoint"), context_);
     const auto rules = part.all("write_relabel_config");
     auto endpoint = convert_endpoint(part, context_, remote_write.id);
     if (!endpoint) return;
     const auto rules_name = cat(part.name(), ".write_relabel_config");
     if (const auto refused = apply_rules(rules, rules_name, context_, labels)) {
-      draft_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
+      imported_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
       return context_.notes.left_out(
           refused->at,
-          cat(part.name(), ": the whole endpoint is left out, for ", draft_.why_nothing));
+          cat(part.name(), ": the whole endpoint is left out, for ", imported_.why_nothing));
     }
     endpoint->labels = labels.all();
-    draft_.endpoints.push_back(std::move(*endpoint));
+    imported_.endpoints.push_back(std::move(*endpoint));
   }
 
   /// No scrape of this host: what is there is taken as it is.
   void map_without_scrape() {
     SampleLabels labels;
-    labels.set({"instance", "", {}, DraftLabel::Value::host_name});
+    labels.set({"instance", "", {}, ImportedLabel::Value::host_name});
     labels.set({"job", std::string(kAlloyJob)});
     labels.scrape(false);
     for (const auto& component : components_) {
@@ -328,7 +328,7 @@ class AlloyMapper {
         map_remote_write(component, labels);
       }
     }
-    if (draft_.endpoints.empty()) return;
+    if (imported_.endpoints.empty()) return;
     context_.notes.different({},
                              "no prometheus.scrape reads prometheus.exporter.unix or this host's "
                              "node_exporter; msp-agent collects with its default interval and "
@@ -359,7 +359,7 @@ class AlloyMapper {
 
   /// Where its content is used, the path is used instead.
   void map_file(const AlloyComponent& component) {
-    Part part(&component.body, component.id, context_);
+    MappingReader part(&component.body, component.id, context_);
     for (const auto* const key : {"filename", "is_secret", "detector", "poll_frequency"}) {
       part.find(key);
     }
@@ -367,10 +367,10 @@ class AlloyMapper {
   }
 
   void map_logging(const AlloyComponent& component) {
-    Part part(&component.body, "logging", context_);
+    MappingReader part(&component.body, "logging", context_);
     const auto level = part.text("level");
-    if (level && (*level == "debug" || *level == "error")) draft_.log_level = *level;
-    if (level && *level == "warn") draft_.log_level = "warning";
+    if (level && (*level == "debug" || *level == "error")) imported_.log_level = *level;
+    if (level && *level == "warn") imported_.log_level = "warning";
     constexpr Explanation kKeys[] = {
         {"format", Note::Kind::different, "msp-agent writes lines for people and journald"}};
     part.finish(kKeys);
@@ -379,7 +379,7 @@ class AlloyMapper {
   ConvertContext& context_;
   const std::vector<AlloyComponent>& components_;
   AlloyPipeline pipeline_;
-  Draft draft_;
+  ImportedConfig imported_;
   std::set<const AlloyComponent*> seen_;
   const Setting* node_exporter_ =
       nullptr;  // its target; null where prometheus.exporter.unix is read
@@ -390,7 +390,7 @@ class AlloyMapper {
 
 }  // namespace
 
-Draft map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context) {
+ImportedConfig map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context) {
   return AlloyMapper(components, context).map();
 }
 

@@ -50,8 +50,8 @@ std::string error_text(const ForeignFile& file, int line, int column, std::strin
 }
 
 /// Nothing, and `error`, where a file is not of the language.
-std::optional<Draft> draft_of_alloy(const std::vector<ForeignFile>& files, ConvertContext& context,
-                                    std::string& error) {
+std::optional<ImportedConfig> imported_from_alloy(const std::vector<ForeignFile>& files,
+                                                  ConvertContext& context, std::string& error) {
   std::vector<AlloyDocument> documents;
   std::vector<AlloySource> sources;
   documents.reserve(files.size());
@@ -68,8 +68,9 @@ std::optional<Draft> draft_of_alloy(const std::vector<ForeignFile>& files, Conve
   return map_alloy(components, context);
 }
 
-std::optional<Draft> draft_of_prometheus(const std::vector<ForeignFile>& files,
-                                         ConvertContext& context, std::string& error) {
+std::optional<ImportedConfig> imported_from_prometheus(const std::vector<ForeignFile>& files,
+                                                       ConvertContext& context,
+                                                       std::string& error) {
   const auto& file = files.front();
   const auto document = parse_document(file.text);
   if (document.root == nullptr) {
@@ -83,9 +84,9 @@ std::optional<Draft> draft_of_prometheus(const std::vector<ForeignFile>& files,
 }
 
 /// Endpoints by one address: msp-agent tells them apart by it.
-void drop_second_addresses(ConvertContext& context, Draft& draft) {
+void drop_second_addresses(ConvertContext& context, ImportedConfig& imported) {
   std::set<std::string> seen;
-  std::erase_if(draft.endpoints, [&](const DraftEndpoint& endpoint) {
+  std::erase_if(imported.endpoints, [&](const ImportedEndpoint& endpoint) {
     const auto address = context.env.expand(endpoint.url).value_or(endpoint.url);
     if (seen.insert(address.substr(0, address.find('?'))).second) return false;
     context.notes.left_out(
@@ -96,23 +97,24 @@ void drop_second_addresses(ConvertContext& context, Draft& draft) {
   });
 }
 
-/// Every variable that the result needs, once. Takes its texts from the draft, for a comment may
+/// Every variable that the result needs, once. Takes its texts from the imported, for a comment may
 /// hold a '$' too.
-std::set<std::string> variables_in(const Draft& draft) {
+std::set<std::string> variables_in(const ImportedConfig& imported) {
   std::set<std::string> names;
   const auto add = [&](std::string_view text) {
     for (auto& name : variables_of(text)) names.insert(std::move(name));
   };
-  for (const auto* const label : {&draft.customer_id, &draft.server_name, &draft.environment}) {
+  for (const auto* const label :
+       {&imported.customer_id, &imported.server_name, &imported.environment}) {
     if (*label) add((*label)->text);
   }
-  for (const auto& label : draft.labels) add(label.text);
-  add(draft.interval);
-  add(draft.log_level);
-  for (const auto& [collector, options] : draft.collector_options) {
+  for (const auto& label : imported.labels) add(label.text);
+  add(imported.interval);
+  add(imported.log_level);
+  for (const auto& [collector, options] : imported.collector_options) {
     for (const auto& [key, text] : options) add(text);
   }
-  for (const auto& endpoint : draft.endpoints) {
+  for (const auto& endpoint : imported.endpoints) {
     for (const auto* const text :
          {&endpoint.url, &endpoint.username, &endpoint.password, &endpoint.password_file,
           &endpoint.bearer_token, &endpoint.bearer_token_file, &endpoint.ca_file,
@@ -138,10 +140,10 @@ std::string unit_path(const EnvFile& env) {
   return one_line(path);
 }
 
-void tell_variables(ConvertContext& context, const Draft& draft) {
+void tell_variables(ConvertContext& context, const ImportedConfig& imported) {
   std::set<std::string> known;
   std::set<std::string> unknown;
-  for (const auto& name : variables_in(draft)) {
+  for (const auto& name : variables_in(imported)) {
     (context.env.has(name) ? known : unknown).insert(name);
   }
   if (unknown.erase("HOSTNAME") > 0) {
@@ -167,9 +169,9 @@ void tell_variables(ConvertContext& context, const Draft& draft) {
 }
 
 /// What our own configuration says of the result; empty: nothing.
-std::string refusals(const Draft& draft, const EnvFile& env) {
+std::string refusals(const ImportedConfig& imported, const EnvFile& env) {
   std::string text;
-  for (const auto& error : parse_config(write_yaml_to_check(draft, env), "the result").errors) {
+  for (const auto& error : parse_config(write_yaml_to_check(imported, env), "the result").errors) {
     text += cat(text.empty() ? "" : "\n", one_line(error.text));
   }
   return text;
@@ -184,23 +186,24 @@ std::string nothing_to_write(ForeignAgent from) {
 }
 
 Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, ConvertContext& context,
-                  Draft& draft) {
+                  ImportedConfig& imported) {
   Conversion out;
-  drop_second_addresses(context, draft);
-  if (!draft.endpoints.empty()) settle_identity(context, draft);
-  if (draft.endpoints.empty() || draft.collects_nothing) {
-    const auto& why = draft.why_nothing;
-    out.error = cat(one_line(files.front().name), ": ",
-                    draft.collects_nothing ? "nothing would be collected" : nothing_to_write(from),
-                    why.empty() ? "" : ": ", why);
-  } else if (const auto refused = refusals(draft, context.env); !refused.empty()) {
+  drop_second_addresses(context, imported);
+  if (!imported.endpoints.empty()) settle_identity(context, imported);
+  if (imported.endpoints.empty() || imported.collects_nothing) {
+    const auto& why = imported.why_nothing;
+    out.error =
+        cat(one_line(files.front().name), ": ",
+            imported.collects_nothing ? "nothing would be collected" : nothing_to_write(from),
+            why.empty() ? "" : ": ", why);
+  } else if (const auto refused = refusals(imported, context.env); !refused.empty()) {
     out.error = cat(one_line(files.front().name), ": msp-agent would refuse the result: ", refused);
   } else {
-    tell_variables(context, draft);
+    tell_variables(context, imported);
     const auto others = files.size() > 1 ? cat(" and ", files.size() - 1, " more") : std::string();
     const auto title =
         cat("msp-agent.yaml, made by `msp-agent convert-alloy` from ", files.front().name, others);
-    out.yaml = write_yaml(draft, title, context.notes.sorted());
+    out.yaml = write_yaml(imported, title, context.notes.sorted());
   }
   out.notes = context.notes.sorted();
   return out;
@@ -221,10 +224,10 @@ Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
   const auto env =
       env_file ? EnvFile(env_file->name, env_file->text, notes, env_file->path) : EnvFile();
   ConvertContext context{notes, env};
-  auto draft = from == ForeignAgent::alloy ? draft_of_alloy(files, context, out.error)
-                                           : draft_of_prometheus(files, context, out.error);
-  if (!draft) return out;
-  return finish(from, files, context, *draft);
+  auto imported = from == ForeignAgent::alloy ? imported_from_alloy(files, context, out.error)
+                                              : imported_from_prometheus(files, context, out.error);
+  if (!imported) return out;
+  return finish(from, files, context, *imported);
 }
 
 }  // namespace msp

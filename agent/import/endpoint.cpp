@@ -45,7 +45,7 @@ constexpr Explanation kKeys[] = {
 
 /// The path of a file whose content `setting` is, as our configuration writes it; empty where it
 /// is none that it takes.
-std::string path_of(const Part& part, const Setting& setting) {
+std::string path_of(const MappingReader& part, const Setting& setting) {
   if (!setting.is(Setting::Kind::file)) return "";
   const auto known = part.known(setting.text);
   const bool is_absolute = known ? known->starts_with('/') : setting.text.starts_with("${");
@@ -54,8 +54,8 @@ std::string path_of(const Part& part, const Setting& setting) {
 
 /// A secret that stands in the file, or the file that it is in. Where it is neither, what it is
 /// must be filled in.
-void read_secret(Part& part, std::string_view key, std::string_view file_key, std::string& secret,
-                 std::string& file) {
+void read_secret(MappingReader& part, std::string_view key, std::string_view file_key,
+                 std::string& secret, std::string& file) {
   if (const auto path = part.file_path(file_key)) file = *path;
   const auto* const setting = part.find(key);
   if (setting == nullptr || setting->is(Setting::Kind::empty)) return;
@@ -83,7 +83,7 @@ void read_secret(Part& part, std::string_view key, std::string_view file_key, st
 
 /// Without a user and a password the centre would answer 401, so what of the two is not known is
 /// left to be filled in.
-void read_basic_auth(Part part, DraftEndpoint& out) {
+void read_basic_auth(MappingReader part, ImportedEndpoint& out) {
   constexpr std::string_view kFillIn = "fill it in, under basic_auth";
   if (!part.is_present()) return;
   out.has_login = true;
@@ -110,8 +110,8 @@ void read_basic_auth(Part part, DraftEndpoint& out) {
   part.finish();
 }
 
-void read_bearer(Part& part, DraftEndpoint& out) {
-  DraftEndpoint bearer;
+void read_bearer(MappingReader& part, ImportedEndpoint& out) {
+  ImportedEndpoint bearer;
   read_secret(part, "bearer_token", "bearer_token_file", bearer.bearer_token,
               bearer.bearer_token_file);
   bool is_set = part.value("bearer_token") != nullptr || part.value("bearer_token_file") != nullptr;
@@ -138,7 +138,8 @@ void read_bearer(Part& part, DraftEndpoint& out) {
   if (out.bearer_token_file.empty()) out.bearer_token = bearer.bearer_token;
 }
 
-void read_headers(Part& part, std::string_view key, ConvertContext& context, DraftEndpoint& out) {
+void read_headers(MappingReader& part, std::string_view key, ConvertContext& context,
+                  ImportedEndpoint& out) {
   const auto* const headers = part.find(key);
   if (headers == nullptr || headers->is(Setting::Kind::empty)) return;
   if (!headers->is(Setting::Kind::mapping)) {
@@ -172,7 +173,7 @@ void read_headers(Part& part, std::string_view key, ConvertContext& context, Dra
   }
 }
 
-void read_tls(Part part, DraftEndpoint& out) {
+void read_tls(MappingReader part, ImportedEndpoint& out) {
   if (const auto path = part.file_path("ca_file")) out.ca_file = *path;
   const auto cert = part.file_path("cert_file");
   const auto key = part.file_path("key_file");
@@ -221,7 +222,7 @@ void read_tls(Part part, DraftEndpoint& out) {
 }
 
 /// https://user:password@host/..: a login that our configuration has a place for.
-void split_login(Part& part, DraftEndpoint& out) {
+void split_login(MappingReader& part, ImportedEndpoint& out) {
   const auto scheme = out.url.find("://");
   if (scheme == std::string::npos) return;
   const auto begin = scheme + 3;
@@ -248,7 +249,7 @@ void split_login(Part& part, DraftEndpoint& out) {
              "others with chmod 0640");
 }
 
-bool read_url(Part& part, DraftEndpoint& out) {
+bool read_url(MappingReader& part, ImportedEndpoint& out) {
   const auto* const setting = part.find("url");
   const bool is_set = setting != nullptr && !setting->is(Setting::Kind::empty);
   const auto url = part.text("url");  // notes by itself what is no text
@@ -261,7 +262,7 @@ bool read_url(Part& part, DraftEndpoint& out) {
   return true;
 }
 
-bool check_addresses(Part& part, DraftEndpoint& out) {
+bool check_addresses(MappingReader& part, ImportedEndpoint& out) {
   if (const auto known = part.known(out.url)) {
     if (const auto checked = check_url(*known, UrlUser::refused); !checked) {
       part.left_out(
@@ -281,7 +282,7 @@ bool check_addresses(Part& part, DraftEndpoint& out) {
 }
 
 /// "host,.domain,10.0.0.0/8" as our list. A port is nothing that it has.
-void read_no_proxy(Part& part, DraftEndpoint& out) {
+void read_no_proxy(MappingReader& part, ImportedEndpoint& out) {
   const auto text = part.text("no_proxy");
   if (!text) return;
   if (!variables_of(*text).empty()) {
@@ -313,9 +314,9 @@ void read_no_proxy(Part& part, DraftEndpoint& out) {
 
 }  // namespace
 
-std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& context,
-                                              std::string title) {
-  DraftEndpoint out;
+std::optional<ImportedEndpoint> convert_endpoint(MappingReader& part, ConvertContext& context,
+                                                 std::string title) {
+  ImportedEndpoint out;
   out.at = part.at();
   out.title = std::move(title);
   if (!read_url(part, out)) {

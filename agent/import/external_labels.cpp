@@ -6,14 +6,14 @@
 namespace msp {
 namespace {
 
-std::string value_text(const DraftLabel& label) {
+std::string value_text(const ImportedLabel& label) {
   switch (label.value) {
-    case DraftLabel::Value::host_name:
+    case ImportedLabel::Value::host_name:
       return "the host's name";
-    case DraftLabel::Value::unknown:
+    case ImportedLabel::Value::unknown:
       return "a value that is not known";
-    case DraftLabel::Value::text:
-    case DraftLabel::Value::address:
+    case ImportedLabel::Value::text:
+    case ImportedLabel::Value::address:
       break;
   }
   return quoted(label.text);
@@ -21,7 +21,7 @@ std::string value_text(const DraftLabel& label) {
 
 }  // namespace
 
-void add_external_labels(Part& part, ExternalLabels use, ConvertContext& context,
+void add_external_labels(MappingReader& part, ExternalLabels use, ConvertContext& context,
                          SampleLabels& labels) {
   const auto before = labels;
   SampleLabels external;
@@ -43,8 +43,8 @@ void add_external_labels(Part& part, ExternalLabels use, ConvertContext& context
                 label.name, "; old versions, such as 1.79, leave the samples' own"));
       }
       auto put = label;
-      put.own = use == ExternalLabels::win ? DraftLabel::OwnLabel::is_renamed
-                                           : DraftLabel::OwnLabel::stays;
+      put.own = use == ExternalLabels::win ? ImportedLabel::OwnLabel::is_renamed
+                                           : ImportedLabel::OwnLabel::stays;
       labels.set(std::move(put));
     }
   }

@@ -2,7 +2,7 @@
 // already: theirs in Prometheus and in Alloy (which is Prometheus' code), these in vmagent.
 #pragma once
 
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
 #include "agent/import/sample_labels.h"
 
 namespace msp {
@@ -10,7 +10,7 @@ namespace msp {
 enum class ExternalLabels { give_way, win };
 
 /// Puts the labels of `part`'s key external_labels on samples that have been scraped.
-void add_external_labels(Part& part, ExternalLabels use, ConvertContext& context,
+void add_external_labels(MappingReader& part, ExternalLabels use, ConvertContext& context,
                          SampleLabels& labels);
 
 }  // namespace msp

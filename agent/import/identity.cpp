@@ -11,27 +11,27 @@
 namespace msp {
 namespace {
 
-using Value = DraftLabel::Value;
+using Value = ImportedLabel::Value;
 
-bool same_value(const DraftLabel& a, const DraftLabel& b) {
+bool same_value(const ImportedLabel& a, const ImportedLabel& b) {
   return a.text == b.text && a.value == b.value;
 }
 
 /// One set for all endpoints; where they differ the first value that is known wins and the others
 /// are noted.
-DraftLabels merged(ConvertContext& context, const Draft& draft) {
-  DraftLabels labels;
-  const auto tell = [&](const DraftLabel& label, const DraftEndpoint& endpoint,
+ImportedLabels merged(ConvertContext& context, const ImportedConfig& imported) {
+  ImportedLabels labels;
+  const auto tell = [&](const ImportedLabel& label, const ImportedEndpoint& endpoint,
                         std::string_view there) {
     context.notes.different(
         label.at, cat("the label ", quoted(label.name), there, one_line(endpoint.title),
                       "; msp-agent has one set of labels, and sends it to every endpoint"));
   };
-  for (const auto& endpoint : draft.endpoints) {
+  for (const auto& endpoint : imported.endpoints) {
     for (const auto& label : endpoint.labels) {
-      const auto first = std::find_if(labels.begin(), labels.end(), [&](const DraftLabel& other) {
-        return other.name == label.name;
-      });
+      const auto first =
+          std::find_if(labels.begin(), labels.end(),
+                       [&](const ImportedLabel& other) { return other.name == label.name; });
       if (first == labels.end()) {
         labels.push_back(label);
       } else if (!first->is_known()) {
@@ -40,7 +40,7 @@ DraftLabels merged(ConvertContext& context, const Draft& draft) {
     }
   }
   for (const auto& label : labels) {
-    for (const auto& endpoint : draft.endpoints) {
+    for (const auto& endpoint : imported.endpoints) {
       const auto* const there = find_label(endpoint.labels, label.name);
       if (there == nullptr) {
         if (label.is_known()) tell(label, endpoint, " was not set for ");
@@ -52,14 +52,15 @@ DraftLabels merged(ConvertContext& context, const Draft& draft) {
   return labels;
 }
 
-void erase_label(DraftLabels& labels, std::string_view name) {
-  std::erase_if(labels, [&](const DraftLabel& label) { return label.name == name; });
+void erase_label(ImportedLabels& labels, std::string_view name) {
+  std::erase_if(labels, [&](const ImportedLabel& label) { return label.name == name; });
 }
 
 /// The label `name`, which then is no label any more, or the first of `similar` that is known, which
 /// stays one.
-std::optional<DraftLabel> take(ConvertContext& context, DraftLabels& labels, std::string_view name,
-                               std::span<const std::string_view> similar) {
+std::optional<ImportedLabel> take(ConvertContext& context, ImportedLabels& labels,
+                                  std::string_view name,
+                                  std::span<const std::string_view> similar) {
   if (const auto* const exact = find_label(labels, name)) {
     auto label = *exact;
     erase_label(labels, name);
@@ -76,11 +77,11 @@ std::optional<DraftLabel> take(ConvertContext& context, DraftLabels& labels, std
   return std::nullopt;
 }
 
-void settle_customer(ConvertContext& context, Draft& draft) {
+void settle_customer(ConvertContext& context, ImportedConfig& imported) {
   constexpr std::string_view kSimilar[] = {"customer", "customer_name", "tenant", "tenant_id",
                                            "client"};
-  draft.customer_id = take(context, draft.labels, "customer_id", kSimilar);
-  const auto& label = draft.customer_id;
+  imported.customer_id = take(context, imported.labels, "customer_id", kSimilar);
+  const auto& label = imported.customer_id;
   if (!label) {
     context.notes.to_do({},
                         "customer_id: no label says whose server this is; fill it in, such as "
@@ -96,14 +97,14 @@ void settle_customer(ConvertContext& context, Draft& draft) {
   context.notes.to_do(label->at, cat("customer_id: the label '", label->name, "' ", is,
                                      "; fill in 1 to 63 characters a-z, 0-9 and '-', such as "
                                      "customer_id: alpha"));
-  draft.customer_id.reset();
+  imported.customer_id.reset();
 }
 
-void settle_server(ConvertContext& context, Draft& draft) {
+void settle_server(ConvertContext& context, ImportedConfig& imported) {
   constexpr std::string_view kSimilar[] = {"host",   "hostname", "host_name",
                                            "server", "node",     "nodename"};
-  draft.server_name = take(context, draft.labels, "server_name", kSimilar);
-  auto& label = draft.server_name;
+  imported.server_name = take(context, imported.labels, "server_name", kSimilar);
+  auto& label = imported.server_name;
   if (!label) return;
   if (!label->is_known()) {
     context.notes.left_out(label->at,
@@ -120,21 +121,21 @@ void settle_server(ConvertContext& context, Draft& draft) {
   }
 }
 
-void settle_environment(ConvertContext& context, Draft& draft) {
+void settle_environment(ConvertContext& context, ImportedConfig& imported) {
   constexpr std::string_view kSimilar[] = {"env"};
-  draft.environment = take(context, draft.labels, "environment", kSimilar);
-  if (!draft.environment) return;
-  if (!draft.environment->is_known()) return draft.environment.reset();  // its rule is named
-  const auto known = context.env.expand(draft.environment->text);
+  imported.environment = take(context, imported.labels, "environment", kSimilar);
+  if (!imported.environment) return;
+  if (!imported.environment->is_known()) return imported.environment.reset();  // its rule is named
+  const auto known = context.env.expand(imported.environment->text);
   if (known && known->size() > kNameBytesMax) {
-    context.notes.left_out(draft.environment->at,
+    context.notes.left_out(imported.environment->at,
                            cat("environment: accepted: 1 to ", kNameBytesMax, " bytes of text"));
-    draft.environment.reset();
+    imported.environment.reset();
   }
 }
 
 /// The labels that a scrape sets, and which msp-agent sends in any case.
-void settle_scrape_labels(ConvertContext& context, DraftLabels& labels) {
+void settle_scrape_labels(ConvertContext& context, ImportedLabels& labels) {
   if (const auto* const instance = find_label(labels, "instance");
       instance != nullptr && instance->value != Value::text) {
     if (instance->value == Value::address) {
@@ -152,8 +153,8 @@ void settle_scrape_labels(ConvertContext& context, DraftLabels& labels) {
 }
 
 /// A label of ours never takes the place of one that a metric has by itself; theirs do.
-void tell_own_labels(ConvertContext& context, const DraftLabels& labels) {
-  using OwnLabel = DraftLabel::OwnLabel;
+void tell_own_labels(ConvertContext& context, const ImportedLabels& labels) {
+  using OwnLabel = ImportedLabel::OwnLabel;
   for (const auto& label : labels) {
     if (label.own == OwnLabel::stays || !is_label_of_metrics(label.name)) continue;
     const auto there = label.own == OwnLabel::is_renamed
@@ -167,18 +168,18 @@ void tell_own_labels(ConvertContext& context, const DraftLabels& labels) {
 
 }  // namespace
 
-void settle_identity(ConvertContext& context, Draft& draft) {
-  draft.labels = merged(context, draft);
-  settle_scrape_labels(context, draft.labels);
-  settle_customer(context, draft);
-  settle_server(context, draft);
-  settle_environment(context, draft);
-  std::erase_if(draft.labels, [](const DraftLabel& label) { return !label.is_known(); });
-  tell_own_labels(context, draft.labels);
-  for (auto* const label : {&draft.customer_id, &draft.server_name, &draft.environment}) {
+void settle_identity(ConvertContext& context, ImportedConfig& imported) {
+  imported.labels = merged(context, imported);
+  settle_scrape_labels(context, imported.labels);
+  settle_customer(context, imported);
+  settle_server(context, imported);
+  settle_environment(context, imported);
+  std::erase_if(imported.labels, [](const ImportedLabel& label) { return !label.is_known(); });
+  tell_own_labels(context, imported.labels);
+  for (auto* const label : {&imported.customer_id, &imported.server_name, &imported.environment}) {
     if (*label && (*label)->value == Value::host_name) (*label)->text = kHostNameVariable;
   }
-  for (auto& label : draft.labels) {
+  for (auto& label : imported.labels) {
     if (label.value == Value::host_name) label.text = kHostNameVariable;
   }
 }

@@ -62,7 +62,7 @@ class PrometheusMapper {
         top_(&root, "", context),
         is_vmagent_(has_vmagent_variables || has_key_of_vmagent(root)) {}
 
-  Draft map() {
+  ImportedConfig map() {
     auto global = top_.part("global");
     const auto interval = global.duration("scrape_interval", kIntervalLimits);
     const auto jobs = top_.all("scrape_configs");
@@ -89,7 +89,7 @@ class PrometheusMapper {
       if (!is_refused) map_endpoint(*setting, labels);
     }
     finish();
-    return std::move(draft_);
+    return std::move(imported_);
   }
 
  private:
@@ -140,9 +140,9 @@ class PrometheusMapper {
   }
 
   void map_without_job(const std::optional<std::string>& interval, SampleLabels& labels) {
-    if (interval) draft_.interval = *interval;
+    if (interval) imported_.interval = *interval;
     labels.set({"job", "node"});
-    labels.set({"instance", "", {}, DraftLabel::Value::host_name});
+    labels.set({"instance", "", {}, ImportedLabel::Value::host_name});
     labels.scrape(false);
     context_.notes.different({},
                              "no job scrapes this host's node_exporter (port 9100 of "
@@ -152,9 +152,9 @@ class PrometheusMapper {
   /// False where a rule takes the target or its samples away.
   bool map_job(const Setting& setting, const std::optional<std::string>& interval,
                SampleLabels& labels) {
-    Part part(&setting, "scrape_configs", context_);
+    MappingReader part(&setting, "scrape_configs", context_);
     const auto own_interval = part.duration("scrape_interval", kIntervalLimits);
-    draft_.interval = own_interval.value_or(interval.value_or(std::string(kPrometheusInterval)));
+    imported_.interval = own_interval.value_or(interval.value_or(std::string(kPrometheusInterval)));
     if (!own_interval && !interval) {
       part.different("scrape_interval",
                      "not set: 1m, as Prometheus has it; msp-agent's own is 15s");
@@ -164,7 +164,7 @@ class PrometheusMapper {
                              "node_exporter is not scraped any more: msp-agent reads /proc and "
                              "/sys itself; node_exporter's flags are not in this file, and "
                              "collectors stands for them");
-    labels.set({"__address__", own_.target->text, own_.target->at, DraftLabel::Value::address});
+    labels.set({"__address__", own_.target->text, own_.target->at, ImportedLabel::Value::address});
     map_targets(part, labels);
     if (labels.find("job") == nullptr) labels.set({"job", job.value_or(""), part.at("job_name")});
     auto refused = apply_rules(part.all("relabel_configs"), "relabel_configs", context_, labels);
@@ -174,15 +174,15 @@ class PrometheusMapper {
     if (!refused) refused = apply_rules(metric_rules, "metric_relabel_configs", context_, labels);
     finish_job(part);
     if (!refused) return true;
-    draft_.why_nothing = cat("a rule of the job ", quoted(job.value_or("")),
-                             " takes all of this host's samples away: ", refused->why);
-    context_.notes.left_out(refused->at, draft_.why_nothing);
+    imported_.why_nothing = cat("a rule of the job ", quoted(job.value_or("")),
+                                " takes all of this host's samples away: ", refused->why);
+    context_.notes.left_out(refused->at, imported_.why_nothing);
     return false;
   }
 
-  void map_targets(Part& job, SampleLabels& labels) {
+  void map_targets(MappingReader& job, SampleLabels& labels) {
     for (const auto* const config : job.all("static_configs")) {
-      Part of_config(config, "static_configs", context_);
+      MappingReader of_config(config, "static_configs", context_);
       for (const auto* const target : of_config.all("targets")) {
         if (target == own_.target) continue;
         context_.notes.left_out(target->at,
@@ -197,7 +197,7 @@ class PrometheusMapper {
     }
   }
 
-  static void finish_job(Part& part) {
+  static void finish_job(MappingReader& part) {
     constexpr Explanation kKeys[] = {
         {"scrape_timeout", Note::Kind::different,
          "not needed: nothing is scraped; a mount that hangs has "
@@ -216,7 +216,7 @@ class PrometheusMapper {
   }
 
   /// Which agent's rule was taken for external_labels, where it makes a difference.
-  void tell_of_vmagent(const Part& global, const SampleLabels& labels) {
+  void tell_of_vmagent(const MappingReader& global, const SampleLabels& labels) {
     if (is_vmagent_) {
       context_.notes.left_out(
           {},
@@ -241,7 +241,7 @@ class PrometheusMapper {
     }
   }
 
-  static void finish_global(Part& global) {
+  static void finish_global(MappingReader& global) {
     constexpr Explanation kKeys[] = {
         {"scrape_timeout", Note::Kind::different, "not needed: nothing is scraped"},
         {"evaluation_interval", Note::Kind::different, "not needed: msp-agent evaluates no rules"},
@@ -250,7 +250,7 @@ class PrometheusMapper {
   }
 
   void map_endpoint(const Setting& setting, SampleLabels labels) {
-    Part part(&setting, "remote_write", context_);
+    MappingReader part(&setting, "remote_write", context_);
     const auto rules = part.all("write_relabel_configs");
     const auto* const name = setting.find("name");
     const bool is_named = name != nullptr && name->is(Kind::text);
@@ -258,13 +258,13 @@ class PrometheusMapper {
                                      is_named ? cat("remote_write ", name->text) : "remote_write");
     if (!endpoint) return;
     if (const auto refused = apply_rules(rules, "write_relabel_configs", context_, labels)) {
-      draft_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
+      imported_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
       return context_.notes.left_out(
           refused->at, cat(one_line(endpoint->title), ": the whole endpoint is left out, for ",
-                           draft_.why_nothing));
+                           imported_.why_nothing));
     }
     endpoint->labels = labels.all();
-    draft_.endpoints.push_back(std::move(*endpoint));
+    imported_.endpoints.push_back(std::move(*endpoint));
   }
 
   void finish() {
@@ -284,7 +284,7 @@ class PrometheusMapper {
     };
     const bool is_static_mode =
         top_.value("metrics") != nullptr || top_.value("integrations") != nullptr;
-    if (is_static_mode && draft_.endpoints.empty()) draft_.why_nothing = kStaticMode;
+    if (is_static_mode && imported_.endpoints.empty()) imported_.why_nothing = kStaticMode;
     for (const auto& [key, at, value] : root_.entries) {
       if (!key.starts_with("x-")) continue;
       top_.find(key);
@@ -296,15 +296,16 @@ class PrometheusMapper {
 
   ConvertContext& context_;
   const Setting& root_;
-  Part top_;
-  Draft draft_;
+  MappingReader top_;
+  ImportedConfig imported_;
   StaticTarget own_{nullptr, nullptr, nullptr};
   bool is_vmagent_;
 };
 
 }  // namespace
 
-Draft map_prometheus(const Setting& root, bool has_vmagent_variables, ConvertContext& context) {
+ImportedConfig map_prometheus(const Setting& root, bool has_vmagent_variables,
+                              ConvertContext& context) {
   return PrometheusMapper(root, has_vmagent_variables, context).map();
 }
 

@@ -96,14 +96,14 @@ class Relabelling {
   std::string value_before(std::string_view name) const {
     const auto* const label = labels_.find(name);
     if (label == nullptr || !label->is_known() || name.starts_with("__")) return "";
-    const bool is_text = label->value == DraftLabel::Value::text;
+    const bool is_text = label->value == ImportedLabel::Value::text;
     return cat("; ", is_text ? quoted(label->text) : std::string("what it was before"),
                " is not written either");
   }
 
   void make_unknown(const Rule& rule, std::string_view name) {
     if (name.empty() || name.find('$') != name.npos) return;
-    labels_.set({std::string(name), "", rule.part.at(), DraftLabel::Value::unknown});
+    labels_.set({std::string(name), "", rule.part.at(), ImportedLabel::Value::unknown});
   }
 
   void replace(Rule& rule) {
@@ -149,7 +149,7 @@ class Relabelling {
     const auto* const label = labels_.find(name);
     if (label == nullptr || labels_.stage() == SampleLabels::Stage::target) return;
     auto changed = *label;
-    changed.own = DraftLabel::OwnLabel::is_overwritten;
+    changed.own = ImportedLabel::OwnLabel::is_overwritten;
     labels_.set(std::move(changed));
   }
 
@@ -172,9 +172,9 @@ class Relabelling {
     make_unknown(rule, rule.target);
   }
 
-  void put_label(DraftLabel label) {
+  void put_label(ImportedLabel label) {
     Setting value;
-    if (label.value == DraftLabel::Value::text) {
+    if (label.value == ImportedLabel::Value::text) {
       value.kind = Kind::text;
       value.text = label.text;
       return add_label(label.name, value, label.at, context_, labels_);
@@ -331,29 +331,30 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
                                    "and '_', no digit first and not '__' either"));
     return;
   }
-  DraftLabel label{std::string(name), "", at};
+  ImportedLabel label{std::string(name), "", at};
   std::string why;
   const auto text = text_of(value, why);
   const bool is_host_name = text == kHostNameVariable && !context.env.has("HOSTNAME");
   if (value.is(Kind::host_name) || is_host_name) {
-    label.value = DraftLabel::Value::host_name;
+    label.value = ImportedLabel::Value::host_name;
   } else if (!text) {
     context.notes.left_out(at, cat(named, ": ", why));
-    label.value = DraftLabel::Value::unknown;
+    label.value = ImportedLabel::Value::unknown;
   } else if (text->empty()) {
     return labels.erase(name);  // an empty label is none, there as here
   } else if (const auto known = context.env.expand(*text);
              known && known->size() > kLabelValueBytesMax) {
     context.notes.left_out(at, cat(named, ": ", known->size(), " bytes; at most ",
                                    kLabelValueBytesMax, " are accepted"));
-    label.value = DraftLabel::Value::unknown;
+    label.value = ImportedLabel::Value::unknown;
   } else {
     label.text = *text;
   }
   labels.set(std::move(label));
 }
 
-void add_labels(Part& part, std::string_view key, ConvertContext& context, SampleLabels& labels) {
+void add_labels(MappingReader& part, std::string_view key, ConvertContext& context,
+                SampleLabels& labels) {
   const auto* const setting = part.find(key);
   if (setting == nullptr || setting->is(Kind::empty)) return;
   if (!setting->is(Kind::mapping)) {

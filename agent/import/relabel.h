@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
 #include "agent/import/sample_labels.h"
 
 namespace msp {
@@ -29,6 +29,7 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
 
 /// The labels of the mapping `key`, such as those of a target: in the place of others of their
 /// names.
-void add_labels(Part& part, std::string_view key, ConvertContext& context, SampleLabels& labels);
+void add_labels(MappingReader& part, std::string_view key, ConvertContext& context,
+                SampleLabels& labels);
 
 }  // namespace msp

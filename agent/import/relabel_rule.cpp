@@ -34,7 +34,7 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 }
 
 Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& context) {
-  Rule rule{Part(&setting, std::string(what), context)};
+  Rule rule{MappingReader(&setting, std::string(what), context)};
   auto& part = rule.part;
   if (const auto action = part.text("action")) rule.action = lower_case(*action);
   rule.sources = part.texts("source_labels");

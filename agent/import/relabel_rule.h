@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
@@ -16,7 +16,7 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 
 /// With the defaults of Prometheus, which are Alloy's too.
 struct Rule {
-  Part part;
+  MappingReader part;
   std::string action = "replace";  // in lower case
   std::vector<std::string> sources = {};
   std::string separator = ";";

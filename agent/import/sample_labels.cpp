@@ -45,7 +45,7 @@ KnownValue SampleLabels::value_of(std::string_view name) const {
   using Kind = KnownValue::Kind;
   if (const auto* const label = find(name)) {
     if (!label->is_known()) return {Kind::unknown};
-    if (label->value == DraftLabel::Value::host_name) return {Kind::not_empty};
+    if (label->value == ImportedLabel::Value::host_name) return {Kind::not_empty};
     const auto plain = without_variables(label->text);
     return plain ? KnownValue{Kind::exact, *plain} : KnownValue{Kind::not_empty};
   }
@@ -59,8 +59,8 @@ KnownValue SampleLabels::value_of(std::string_view name) const {
   return {Kind::exact};
 }
 
-void SampleLabels::set(DraftLabel label) {
-  const auto found = std::find_if(labels_.begin(), labels_.end(), [&](const DraftLabel& other) {
+void SampleLabels::set(ImportedLabel label) {
+  const auto found = std::find_if(labels_.begin(), labels_.end(), [&](const ImportedLabel& other) {
     return other.name == label.name;
   });
   if (found == labels_.end()) {
@@ -71,7 +71,7 @@ void SampleLabels::set(DraftLabel label) {
 }
 
 void SampleLabels::erase(std::string_view name) {
-  std::erase_if(labels_, [&](const DraftLabel& label) { return label.name == name; });
+  std::erase_if(labels_, [&](const ImportedLabel& label) { return label.name == name; });
 }
 
 void SampleLabels::scrape(bool honors_labels) {
@@ -80,12 +80,13 @@ void SampleLabels::scrape(bool honors_labels) {
       address != nullptr && find("instance") == nullptr) {
     auto instance = *address;
     instance.name = "instance";
-    if (instance.is_known()) instance.value = DraftLabel::Value::address;
+    if (instance.is_known()) instance.value = ImportedLabel::Value::address;
     set(std::move(instance));
   }
-  std::erase_if(labels_, [](const DraftLabel& label) { return label.name.starts_with("__"); });
+  std::erase_if(labels_, [](const ImportedLabel& label) { return label.name.starts_with("__"); });
   for (auto& label : labels_) {
-    label.own = honors_labels ? DraftLabel::OwnLabel::stays : DraftLabel::OwnLabel::is_renamed;
+    label.own =
+        honors_labels ? ImportedLabel::OwnLabel::stays : ImportedLabel::OwnLabel::is_renamed;
   }
 }
 

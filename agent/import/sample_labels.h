@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/import/draft.h"
+#include "agent/import/imported_config.h"
 
 namespace msp {
 
@@ -36,12 +36,12 @@ class SampleLabels {
   };
 
   Stage stage() const { return stage_; }
-  const DraftLabels& all() const { return labels_; }
-  const DraftLabel* find(std::string_view name) const { return find_label(labels_, name); }
+  const ImportedLabels& all() const { return labels_; }
+  const ImportedLabel* find(std::string_view name) const { return find_label(labels_, name); }
   KnownValue value_of(std::string_view name) const;
 
   /// In the place of one of its name.
-  void set(DraftLabel label);
+  void set(ImportedLabel label);
   void erase(std::string_view name);
 
   /// What a scrape does with a target's labels: the address as instance where there is none, nothing
@@ -49,7 +49,7 @@ class SampleLabels {
   void scrape(bool honors_labels);
 
  private:
-  DraftLabels labels_;
+  ImportedLabels labels_;
   Stage stage_ = Stage::target;
 };
 

@@ -3,15 +3,16 @@
 
 #include <string_view>
 
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include "agent/import/imported_config.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
 /// What a second one, called `id`, has beside the first.
 void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertContext& context,
-                       Draft& draft);
+                       ImportedConfig& imported);
 
-void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Draft& draft);
+void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
+                           ImportedConfig& imported);
 
 }  // namespace msp

@@ -54,21 +54,21 @@ std::string yaml_in_list(std::string_view text) {
 class Writer {
  public:
   /// `env` is null where variables stay.
-  Writer(const Draft& draft, const EnvFile* env) : draft_(draft), env_(env) {}
+  Writer(const ImportedConfig& imported, const EnvFile* env) : imported_(imported), env_(env) {}
 
   std::string write() {
     write_identity();
     write_labels();
-    if (!draft_.interval.empty()) {
+    if (!imported_.interval.empty()) {
       blank();
-      key("", "interval", draft_.interval, "15s");
+      key("", "interval", imported_.interval, "15s");
     }
     write_collectors();
     write_endpoints();
-    if (!draft_.log_level.empty()) {
+    if (!imported_.log_level.empty()) {
       blank();
       line("log:");
-      key("  ", "level", draft_.log_level, "info");
+      key("  ", "level", imported_.log_level, "info");
     }
     return std::move(out_);
   }
@@ -104,26 +104,26 @@ class Writer {
 
   void write_identity() {
     comment("Who the server belongs to, on every sample.");
-    if (draft_.customer_id) {
-      key("", "customer_id", draft_.customer_id->text, "customer");
+    if (imported_.customer_id) {
+      key("", "customer_id", imported_.customer_id->text, "customer");
     } else {
       line(env_ != nullptr ? "customer_id: customer"
                            : "customer_id: \"\"   # FILL IN: 1 to 63 characters a-z, 0-9 and '-'");
     }
-    if (draft_.server_name) {
-      key("", "server_name", draft_.server_name->text, "server");
+    if (imported_.server_name) {
+      key("", "server_name", imported_.server_name->text, "server");
     } else {
       comment("server_name is the host's name.");
     }
-    if (draft_.environment) key("", "environment", draft_.environment->text, "environment");
+    if (imported_.environment) key("", "environment", imported_.environment->text, "environment");
   }
 
   void write_labels() {
-    if (draft_.labels.empty()) return;
+    if (imported_.labels.empty()) return;
     blank();
     comment("On every sample as well.");
     line("labels:");
-    for (const auto& label : draft_.labels) key("  ", label.name, label.text, "value");
+    for (const auto& label : imported_.labels) key("  ", label.name, label.text, "value");
   }
 
   static std::string list(const std::vector<std::string>& names) {
@@ -134,14 +134,14 @@ class Writer {
 
   void write_collectors() {
     const bool has_options =
-        std::any_of(draft_.collector_options.begin(), draft_.collector_options.end(),
+        std::any_of(imported_.collector_options.begin(), imported_.collector_options.end(),
                     [](const auto& entry) { return !entry.second.empty(); });
-    if (!draft_.enabled && draft_.disabled.empty() && !has_options) return;
+    if (!imported_.enabled && imported_.disabled.empty() && !has_options) return;
     blank();
     line("collectors:");
-    if (draft_.enabled) line(cat("  enabled: ", list(*draft_.enabled)));
-    if (!draft_.disabled.empty()) line(cat("  disabled: ", list(draft_.disabled)));
-    for (const auto& [collector, options] : draft_.collector_options) {
+    if (imported_.enabled) line(cat("  enabled: ", list(*imported_.enabled)));
+    if (!imported_.disabled.empty()) line(cat("  disabled: ", list(imported_.disabled)));
+    for (const auto& [collector, options] : imported_.collector_options) {
       if (options.empty()) continue;
       line(cat("  ", collector, ":"));
       for (const auto& [name, text] : options) {
@@ -158,9 +158,9 @@ class Writer {
     blank();
     line("remote_write:");
     int number = 0;
-    for (const auto& endpoint : draft_.endpoints) {
+    for (const auto& endpoint : imported_.endpoints) {
       comment(cat(one_line(endpoint.at.to_string()), ": ", one_line(endpoint.title)), "  ");
-      if (draft_.endpoints.size() == 1) {
+      if (imported_.endpoints.size() == 1) {
         write_endpoint(endpoint, "  ", "  ", ++number);
       } else {
         write_endpoint(endpoint, "  - ", "    ", ++number);
@@ -168,7 +168,7 @@ class Writer {
     }
   }
 
-  void write_endpoint(const DraftEndpoint& endpoint, std::string_view first,
+  void write_endpoint(const ImportedEndpoint& endpoint, std::string_view first,
                       std::string_view indent, int number) {
     const auto inner = cat(indent, "  ");
     key(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
@@ -204,7 +204,7 @@ class Writer {
     key(indent, "timeout", endpoint.timeout, "10s");
   }
 
-  const Draft& draft_;
+  const ImportedConfig& imported_;
   const EnvFile* env_;
   std::string out_;
 };
@@ -231,19 +231,20 @@ void write_notes(const std::vector<Note>& notes, Note::Kind kind, std::string_vi
 
 }  // namespace
 
-std::string write_yaml(const Draft& draft, std::string_view from, const std::vector<Note>& notes) {
+std::string write_yaml(const ImportedConfig& imported, std::string_view from,
+                       const std::vector<Note>& notes) {
   auto text =
       cat("# ", one_line(from), "\n",
           "# Every key and its default: etc/msp-agent.yaml, which comes with the agent.\n\n");
-  text += Writer(draft, nullptr).write();
+  text += Writer(imported, nullptr).write();
   write_notes(notes, Note::Kind::to_do, "To do before msp-agent can run with it:", text);
   write_notes(notes, Note::Kind::left_out, "Not carried over:", text);
   write_notes(notes, Note::Kind::different, "Different, or not needed:", text);
   return text;
 }
 
-std::string write_yaml_to_check(const Draft& draft, const EnvFile& env) {
-  return Writer(draft, &env).write();
+std::string write_yaml_to_check(const ImportedConfig& imported, const EnvFile& env) {
+  return Writer(imported, &env).write();
 }
 
 }  // namespace msp

@@ -68,13 +68,15 @@ def random_rule(source: random.Random) -> dict[str, str]:
 
 def yaml(rules: list[dict[str, str]]) -> str:
     """One rule a line."""
-    return "".join("      - {" + ", ".join(f"{key}: {value if value.startswith('[') or value.isdigit() else repr(value)}"
-                                           for key, value in rule.items()) + "}\n" for rule in rules)
+    def scalar(value: str) -> str:
+        return value if value.startswith("[") or value.isdigit() else repr(value)
+    lines = (", ".join(f"{key}: {scalar(value)}" for key, value in rule.items()) for rule in rules)
+    return "".join(f"      - {{{line}}}\n" for line in lines)
 
 
 def configuration(page: int, job: str, remote_write: str) -> str:
-    return (f"global: {{scrape_interval: 1s, external_labels: {{customer_id: alpha, job: other, "
-            "site: seoul, rack: external}}\n"
+    return ("global: {scrape_interval: 1s, external_labels: {customer_id: alpha, job: other, site: seoul, "
+            "rack: external}}\n"
             "scrape_configs:\n"
             f"  - {{job_name: node, {job}static_configs: [{{targets: ['localhost:{page}'],\n"
             "      labels: {team: infra, device: d, X: Y}}],\n"

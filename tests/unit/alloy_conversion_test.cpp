@@ -8,7 +8,7 @@
 #include "agent/config/config.h"
 #include "agent/import/conversion.h"
 #include "agent/import/env_file.h"
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
 #include "tests/support/conversions.h"
 
 namespace msp {

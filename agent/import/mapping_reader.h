@@ -28,12 +28,12 @@ struct Explanation {
   std::string_view text;
 };
 
-class Part {
+class MappingReader {
  public:
   /// `setting` is null where there is none; one that is no mapping is noted. `name` leads messages.
-  Part(const Setting* setting, std::string name, ConvertContext& context);
+  MappingReader(const Setting* setting, std::string name, ConvertContext& context);
 
-  /// Where the key stands, or the part itself.
+  /// Where the key stands, or the mapping itself.
   Place at(std::string_view key) const;
   Place at() const { return at_; }
   const std::string& name() const { return name_; }
@@ -43,11 +43,11 @@ class Part {
 
   /// The value as it is, null where there is none.
   const Setting* find(std::string_view key);
-  /// The same for who only looks: finish() still names the key.
+  /// The same without asking for it: finish() still names the key.
   const Setting* value(std::string_view key) const;
   /// Every value of the key; a list counts as its items.
   std::vector<const Setting*> all(std::string_view key);
-  Part part(std::string_view key);
+  MappingReader part(std::string_view key);
 
   /// One line of text as our configuration writes it. Anything else is noted as left out.
   std::optional<std::string> text(std::string_view key);

@@ -13,7 +13,7 @@
 
 namespace msp {
 
-struct DraftLabel {
+struct ImportedLabel {
   enum class Value {
     text,       // `text`
     host_name,  // asked for when the agent runs
@@ -31,10 +31,10 @@ struct DraftLabel {
 
   bool is_known() const { return value != Value::unknown; }
 };
-using DraftLabels = std::vector<DraftLabel>;
+using ImportedLabels = std::vector<ImportedLabel>;
 
 /// Empty texts are not set.
-struct DraftEndpoint {
+struct ImportedEndpoint {
   Place at;
   std::string title;  // what it was called
   std::string url;
@@ -54,25 +54,25 @@ struct DraftEndpoint {
   std::string proxy_url;
   std::vector<std::string> no_proxy;
   std::string timeout;
-  DraftLabels labels;  // what was set on every sample on its way to this endpoint
+  ImportedLabels labels;  // what was set on every sample on its way to this endpoint
 };
 
-struct Draft {
-  std::optional<DraftLabel> customer_id;
-  std::optional<DraftLabel> server_name;
-  std::optional<DraftLabel> environment;
-  DraftLabels labels;
+struct ImportedConfig {
+  std::optional<ImportedLabel> customer_id;
+  std::optional<ImportedLabel> server_name;
+  std::optional<ImportedLabel> environment;
+  ImportedLabels labels;
   std::string interval;
   std::optional<std::vector<std::string>> enabled;  // collectors; nothing: the default set
   std::vector<std::string> disabled;
   std::map<std::string, std::map<std::string, std::string>> collector_options;
-  std::vector<DraftEndpoint> endpoints;
+  std::vector<ImportedEndpoint> endpoints;
   bool collects_nothing = false;
   std::string why_nothing;  // why nothing is collected or delivered, where that is known
   std::string log_level;
 };
 
 /// Null where there is none of that name.
-const DraftLabel* find_label(const DraftLabels& labels, std::string_view name);
+const ImportedLabel* find_label(const ImportedLabels& labels, std::string_view name);
 
 }  // namespace msp

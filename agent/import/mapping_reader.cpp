@@ -1,4 +1,4 @@
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
 
 #include <algorithm>
 #include <cmath>
@@ -93,7 +93,7 @@ std::string duration_words(long ms) {
   return words.empty() ? "0s" : words;
 }
 
-Part::Part(const Setting* setting, std::string name, ConvertContext& context)
+MappingReader::MappingReader(const Setting* setting, std::string name, ConvertContext& context)
     : setting_(setting), name_(std::move(name)), context_(context) {
   if (setting_ == nullptr) return;
   at_ = setting_->at;
@@ -106,11 +106,11 @@ Part::Part(const Setting* setting, std::string name, ConvertContext& context)
   setting_ = nullptr;
 }
 
-std::string Part::path(std::string_view key) const {
+std::string MappingReader::path(std::string_view key) const {
   return name_.empty() ? std::string(key) : cat(name_, ".", key);
 }
 
-Place Part::at(std::string_view key) const {
+Place MappingReader::at(std::string_view key) const {
   if (setting_ != nullptr) {
     for (const auto& entry : setting_->entries) {
       if (entry.key == key) return entry.at;
@@ -119,16 +119,16 @@ Place Part::at(std::string_view key) const {
   return at_;
 }
 
-const Setting* Part::find(std::string_view key) {
+const Setting* MappingReader::find(std::string_view key) {
   known_.emplace_back(key);
   return value(key);
 }
 
-const Setting* Part::value(std::string_view key) const {
+const Setting* MappingReader::value(std::string_view key) const {
   return setting_ != nullptr ? setting_->find(key) : nullptr;
 }
 
-std::vector<const Setting*> Part::all(std::string_view key) {
+std::vector<const Setting*> MappingReader::all(std::string_view key) {
   known_.emplace_back(key);
   std::vector<const Setting*> values;
   if (setting_ == nullptr) return values;
@@ -143,11 +143,11 @@ std::vector<const Setting*> Part::all(std::string_view key) {
   return values;
 }
 
-Part Part::part(std::string_view key) {
-  return Part(find(key), path(key), context_);
+MappingReader MappingReader::part(std::string_view key) {
+  return MappingReader(find(key), path(key), context_);
 }
 
-std::optional<std::string> Part::text(std::string_view key) {
+std::optional<std::string> MappingReader::text(std::string_view key) {
   const auto* const setting = find(key);
   if (setting == nullptr || setting->is(Kind::empty)) return std::nullopt;
   std::string why;
@@ -156,11 +156,11 @@ std::optional<std::string> Part::text(std::string_view key) {
   return text;
 }
 
-std::optional<std::string> Part::known(const std::optional<std::string>& text) const {
+std::optional<std::string> MappingReader::known(const std::optional<std::string>& text) const {
   return text ? context_.env.expand(*text) : std::nullopt;
 }
 
-std::vector<std::string> Part::texts(std::string_view key) {
+std::vector<std::string> MappingReader::texts(std::string_view key) {
   std::vector<std::string> texts;
   for (const auto* const setting : all(key)) {
     std::string why;
@@ -173,7 +173,8 @@ std::vector<std::string> Part::texts(std::string_view key) {
   return texts;
 }
 
-std::optional<std::string> Part::duration(std::string_view key, const DurationLimits& limits) {
+std::optional<std::string> MappingReader::duration(std::string_view key,
+                                                   const DurationLimits& limits) {
   const auto value = text(key);
   const auto shown = known(value);
   if (!value || !shown) return value;
@@ -197,7 +198,7 @@ std::optional<std::string> Part::duration(std::string_view key, const DurationLi
   return is_variable ? *value : duration_words(*ms);
 }
 
-std::optional<std::string> Part::file_path(std::string_view key) {
+std::optional<std::string> MappingReader::file_path(std::string_view key) {
   auto value = text(key);
   const auto path = known(value);
   if (!value || value->empty()) return std::nullopt;
@@ -206,19 +207,19 @@ std::optional<std::string> Part::file_path(std::string_view key) {
   return std::nullopt;
 }
 
-void Part::left_out(std::string_view key, std::string_view why) {
+void MappingReader::left_out(std::string_view key, std::string_view why) {
   context_.notes.left_out(at(key), cat(path(key), ": ", why));
 }
 
-void Part::different(std::string_view key, std::string_view why) {
+void MappingReader::different(std::string_view key, std::string_view why) {
   context_.notes.different(at(key), cat(path(key), ": ", why));
 }
 
-void Part::to_do(std::string_view key, std::string_view what) {
+void MappingReader::to_do(std::string_view key, std::string_view what) {
   context_.notes.to_do(at(key), cat(path(key), ": ", what));
 }
 
-void Part::finish(std::span<const Explanation> explanations) {
+void MappingReader::finish(std::span<const Explanation> explanations) {
   if (setting_ == nullptr) return;
   for (const auto& [key, place, value] : setting_->entries) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
