@@ -111,8 +111,6 @@ class Reader {
     const auto& arguments = expression.items;
     if ((name == "env" || name == "sys.env") && arguments.size() == 1 &&
         arguments.front().kind == Syntax::text) {
-      // Alloy's own unit sets it with Environment=HOSTNAME=%H.
-      if (arguments.front().text == "HOSTNAME") return make(Kind::host_name, expression.line);
       auto text = variable(arguments.front().text);
       if (!text.empty()) return make(Kind::text, expression.line, std::move(text));
       return make(Kind::unknown, expression.line,

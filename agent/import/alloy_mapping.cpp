@@ -231,7 +231,8 @@ class AlloyMapper {
       for (const auto& [name, at, value] : target->entries) {
         add_label(name, value, at, context_, labels);
       }
-      labels.set({"__address__", address, target->at, ImportedLabel::Value::address});
+      labels.set(
+          {"__address__", without_login(address), target->at, ImportedLabel::Value::address});
     }
   }
 

@@ -63,7 +63,13 @@ std::optional<ImportedConfig> imported_from_alloy(const std::vector<ForeignFile>
                  error_text(file, document.line, document.column, document.error),
                  shown_line(file.text, document.line, document.column, document.is_in_text));
   }
-  if (!error.empty()) return std::nullopt;
+  if (!error.empty()) {
+    const auto& name = files.front().name;
+    if (name.ends_with(".yml") || name.ends_with(".yaml")) {
+      error += "\nfor a configuration of Prometheus or vmagent: convert-alloy --from prometheus";
+    }
+    return std::nullopt;
+  }
   const auto components = alloy_components(sources);
   return map_alloy(components, context);
 }

@@ -51,6 +51,15 @@ TargetAddress target_address(std::string_view text) {
   return address;
 }
 
+std::string without_login(std::string_view address) {
+  const auto scheme = address.find("://");
+  const auto begin = scheme == address.npos ? 0 : scheme + 3;
+  const auto end = std::min(address.find_first_of("/?#", begin), address.size());
+  const auto at = address.substr(0, end).rfind('@');
+  if (at == address.npos || at < begin) return std::string(address.substr(0, end));
+  return cat(address.substr(0, begin), address.substr(at + 1, end - at - 1));
+}
+
 bool is_this_host(const TargetAddress& address) {
   constexpr std::string_view kNames[] = {
       "localhost", "localhost.localdomain", "ip6-localhost", "::1", "::", "0:0:0:0:0:0:0:1",
@@ -84,11 +93,12 @@ std::optional<ChosenTarget> choose_node_exporter(const std::vector<TargetCandida
 }
 
 std::string taken_for_node_exporter(std::string_view address) {
-  return cat("the target ", quoted(address), " is taken for this host's node_exporter");
+  return cat("the target ", quoted(without_login(address)),
+             " is taken for this host's node_exporter");
 }
 
 std::string not_scraped(std::string_view address) {
-  const auto named = address.empty() ? std::string("a target") : quoted(address);
+  const auto named = address.empty() ? std::string("a target") : quoted(without_login(address));
   return cat(named, ": msp-agent scrapes nothing");
 }
 
@@ -97,10 +107,11 @@ std::string why_not_node_exporter(const std::vector<std::string>& addresses, boo
     const auto address = target_address(text);
     if (!is_this_host(address)) continue;
     if (has_chosen && address.port == kPort) {
-      return cat(quoted(text), " is this host's node_exporter as well; msp-agent collects once");
+      return cat(quoted(without_login(text)),
+                 " is this host's node_exporter as well; msp-agent collects once");
     }
     if (has_chosen) break;
-    return cat(quoted(text),
+    return cat(quoted(without_login(text)),
                " is a target on this host at another port than 9100: if it is node_exporter, call "
                "the job node_exporter and convert again, or write its labels under labels; if "
                "not, keep what scrapes it");

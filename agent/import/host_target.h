@@ -16,6 +16,9 @@ struct TargetAddress {
 };
 TargetAddress target_address(std::string_view text);
 
+/// The address without a login, for it may be shown or sent.
+std::string without_login(std::string_view address);
+
 /// localhost and its other names.
 bool is_this_host(const TargetAddress& address);
 

@@ -166,6 +166,18 @@ void tell_own_labels(ConvertContext& context, const ImportedLabels& labels) {
   }
 }
 
+/// ${HOSTNAME} stands for the host's name, but where the environment file says it is another one.
+void leave_out_host_names(ConvertContext& context, ImportedLabels& labels) {
+  if (!context.env.has("HOSTNAME")) return;
+  for (const auto& label : labels) {
+    if (label.value != Value::host_name) continue;
+    context.notes.left_out(label.at, cat("the label ", quoted(label.name),
+                                         " is the host's name, and the environment file sets "
+                                         "HOSTNAME to something of its own"));
+  }
+  std::erase_if(labels, [](const ImportedLabel& label) { return label.value == Value::host_name; });
+}
+
 }  // namespace
 
 void settle_identity(ConvertContext& context, ImportedConfig& imported) {
@@ -176,6 +188,7 @@ void settle_identity(ConvertContext& context, ImportedConfig& imported) {
   settle_environment(context, imported);
   std::erase_if(imported.labels, [](const ImportedLabel& label) { return !label.is_known(); });
   tell_own_labels(context, imported.labels);
+  leave_out_host_names(context, imported.labels);
   for (auto* const label : {&imported.customer_id, &imported.server_name, &imported.environment}) {
     if (*label && (*label)->value == Value::host_name) (*label)->text = kHostNameVariable;
   }

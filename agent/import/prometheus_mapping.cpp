@@ -164,7 +164,8 @@ class PrometheusMapper {
                              "node_exporter is not scraped any more: msp-agent reads /proc and "
                              "/sys itself; node_exporter's flags are not in this file, and "
                              "collectors stands for them");
-    labels.set({"__address__", own_.target->text, own_.target->at, ImportedLabel::Value::address});
+    labels.set({"__address__", without_login(own_.target->text), own_.target->at,
+                ImportedLabel::Value::address});
     map_targets(part, labels);
     if (labels.find("job") == nullptr) labels.set({"job", job.value_or(""), part.at("job_name")});
     auto refused = apply_rules(part.all("relabel_configs"), "relabel_configs", context_, labels);

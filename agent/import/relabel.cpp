@@ -214,7 +214,11 @@ class Relabelling {
   }
 
   std::optional<Refusal> filter(Rule& rule, std::string_view about) {
-    const auto matched = match(rule);
+    auto matched = match(rule);
+    const bool is_on_name = rule.sources == std::vector<std::string>{"__name__"};
+    if (matched == Match::unknown && is_on_name && rule.regex && matches_no_metric(*rule.regex)) {
+      matched = Match::no;
+    }
     if (matched == Match::unknown) {
       rule.part.left_out("action", cat(about, kNoFilter));
       return std::nullopt;
@@ -334,6 +338,7 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
   ImportedLabel label{std::string(name), "", at};
   std::string why;
   const auto text = text_of(value, why);
+  // Alloy's own unit sets it with Environment=HOSTNAME=%H.
   const bool is_host_name = text == kHostNameVariable && !context.env.has("HOSTNAME");
   if (value.is(Kind::host_name) || is_host_name) {
     label.value = ImportedLabel::Value::host_name;

@@ -97,4 +97,27 @@ bool first_group_is_all(std::string_view regex) {
   return regex.find('(') != regex.npos && matches_all_but_empty(regex) && regex != "(?s).*";
 }
 
+bool matches_no_metric(std::string_view regex) {
+  constexpr std::string_view kBeginnings[] = {"node_", "msp_agent_", "scrape_", "up"};
+  constexpr std::string_view kName =
+      "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:";
+  if (regex.find_first_of("()[]{}\\") != regex.npos) return false;  // no plain list of alternatives
+  do {
+    const auto end = std::min(regex.find('|'), regex.size());
+    auto one = regex.substr(0, end);
+    regex.remove_prefix(std::min(end + 1, regex.size()));
+    if (one.starts_with('^')) one.remove_prefix(1);
+    auto begin = one.substr(0, one.find_first_not_of(kName));
+    // Of "ab?", "ab*" only the "a" is certain.
+    if (begin.size() < one.size() && std::string_view("?*").find(one[begin.size()]) != one.npos) {
+      begin.remove_suffix(begin.empty() ? 0 : 1);
+    }
+    const bool may_be_ours = std::any_of(
+        std::begin(kBeginnings), std::end(kBeginnings),
+        [&](std::string_view ours) { return ours.starts_with(begin) || begin.starts_with(ours); });
+    if (may_be_ours) return false;
+  } while (!regex.empty());
+  return true;
+}
+
 }  // namespace msp

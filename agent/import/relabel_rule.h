@@ -47,4 +47,8 @@ bool matches_all_but_empty(std::string_view regex);
 /// Whether `regex` matches every text that is not empty, and its first group is all of it.
 bool first_group_is_all(std::string_view regex);
 
+/// Whether it is certain that `regex` matches the name of no metric that msp-agent sends: of each of
+/// its alternatives the beginning is known, and is that of none, such as go_.*|promhttp_.*.
+bool matches_no_metric(std::string_view regex);
+
 }  // namespace msp

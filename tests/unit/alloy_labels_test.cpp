@@ -154,6 +154,7 @@ TEST_CASE("convert: an endpoint whose rules take everything away is left out") {
       "{source_labels: [job], regex: app, action: drop}",
       "{source_labels: [team], regex: '.+', action: keep}",
       "{source_labels: [nobody_has_this], regex: '', action: keep}",
+      "{source_labels: [__name__], regex: 'go_.*|promhttp_.*|process_.+', action: drop}",
       "{source_labels: [team], target_label: job, action: dropequal}"};
   for (const auto& rule : nothing_away) {
     INFO(rule);
@@ -163,6 +164,9 @@ TEST_CASE("convert: an endpoint whose rules take everything away is left out") {
   }
   const std::vector<std::string> not_known = {
       "{source_labels: [__name__], regex: 'node_cpu.*', action: keep}",
+      "{source_labels: [__name__], regex: 'go_.*|node_scrape.*', action: drop}",
+      "{source_labels: [__name__], regex: 'n?go_.*', action: drop}",
+      "{source_labels: [__name__], regex: '(go|node)_.*', action: drop}",
       "{source_labels: [device], regex: 'eth.*', action: keep}",
       "{source_labels: [team], target_label: team, regex: 'i(.*)'}, "
       "{source_labels: [team], regex: app, action: keep}",

@@ -143,6 +143,33 @@ TEST_CASE("convert: the host's name in an address or a label is ${HOSTNAME}") {
   CHECK(told(vmagent, "Environment=HOSTNAME=%H"));
 }
 
+TEST_CASE("convert: HOSTNAME of the environment file is that, and not the host's name") {
+  const auto got = convert(
+      ForeignAgent::alloy,
+      {{"f", host("customer_id = \"a\", x = constants.hostname, y = sys.env(\"HOSTNAME\")")}},
+      ForeignFile{"e", "HOSTNAME=other\n"});
+  setenv("HOSTNAME", "other", 1);
+  CHECK(label(loaded(got), "x").empty());
+  CHECK(label(loaded(got), "y") == "other");
+  CHECK(told(got, "the label 'x' is the host's name, and the environment file sets HOSTNAME"));
+}
+
+TEST_CASE("convert: the login in a target's address is neither shown nor sent") {
+  const auto got = prometheus(
+      "- {job_name: j, static_configs: [{targets: ['http://u:hush@localhost:9100/metrics', "
+      "'https://hush@db:9100', 'hush@x:1']}], relabel_configs: [{source_labels: [__address__], "
+      "target_label: from}]}\n" +
+      job("again", "'http://u:hush@127.0.0.1:9100'"));
+  CHECK(label(loaded(got), "from") == "http://localhost:9100");
+  CHECK(told(got, "'https://db:9100': msp-agent scrapes nothing"));
+  CHECK_FALSE(told(got, "hush"));
+}
+
+TEST_CASE("convert: a YAML file without --from is told what to do with") {
+  const auto got = convert(ForeignAgent::alloy, {{"prometheus.yml", "global: {}\n"}}, {});
+  CHECK(got.error.find("--from prometheus") != std::string::npos);
+}
+
 TEST_CASE("convert: what a second exporter collects is collected too, and told") {
   const std::string exporters =
       "prometheus.exporter.unix \"a\" {\n set_collectors = [\"cpu\"]\n}\n"
