@@ -133,6 +133,8 @@ class AlloyMapper {
          "collectors.filesystem.mount_timeout"},
         {"metrics_path", Note::Kind::different, "not needed: nothing is scraped"},
         {"scheme", Note::Kind::different, "not needed: nothing is scraped"},
+        {"basic_auth", Note::Kind::different, "not needed: nothing is scraped"},
+        {"tls_config", Note::Kind::different, "not needed: nothing is scraped"},
         {"enable_protobuf_negotiation", Note::Kind::different, "not needed: nothing is scraped"},
         {"scrape_protocols", Note::Kind::different, "not needed: nothing is scraped"},
         {"clustering", Note::Kind::different, "not needed: every server has its own msp-agent"},
@@ -142,20 +144,17 @@ class AlloyMapper {
 
   /// The exporter, the targets' labels and the rules of discovery.relabel on the way.
   std::optional<Refusal> map_targets(MappingReader& scrape, SampleLabels& labels) {
-    std::vector<const AlloyComponent*> rules;
     const auto* const targets = scrape.find("targets");
     for (const auto* const origin : pipeline_.origins(targets)) {
       if (origin->kind == "prometheus.exporter.unix") {
         if (seen_.insert(origin).second) map_exporter(*origin);
-      } else if (origin->kind == "discovery.relabel") {
-        rules.insert(rules.begin(), origin);
-      } else {
+      } else if (origin->kind != "discovery.relabel") {
         scrape.left_out("targets", cat(one_line(origin->id), ": msp-agent scrapes nothing"));
       }
     }
     map_literals(scrape, labels);
     name_unknown(scrape, *targets, labels);
-    for (const auto* const relabel : rules) {
+    for (const auto* const relabel : pipeline_.relabels_of_host(targets, node_exporter_)) {
       seen_.insert(relabel);
       MappingReader part(&relabel->body, relabel->id, context_);
       if (const auto* const further = part.find("targets")) name_unknown(part, *further, labels);
@@ -211,11 +210,9 @@ class AlloyMapper {
         labels.set({name, "", at, ImportedLabel::Value::unknown});
       }
     }
-    std::string listed;
-    for (const auto& name : names) listed += cat(listed.empty() ? "" : ", ", one_line(name));
-    part.left_out(
-        "targets",
-        cat(targets.text, listed.empty() ? "" : "; its labels are not carried over: ", listed));
+    part.left_out("targets",
+                  cat(targets.text,
+                      names.empty() ? "" : "; its labels are not carried over: ", listed(names)));
   }
 
   void map_literals(MappingReader& scrape, SampleLabels& labels) {
@@ -223,7 +220,9 @@ class AlloyMapper {
     if (component == nullptr) return;
     for (const auto* const target : pipeline_.literals(*component)) {
       const auto address = candidate_of(*target, *component).address;
-      if (target != node_exporter_) {
+      const bool is_host = node_exporter_ != nullptr ? target == node_exporter_
+                                                     : pipeline_.is_of_unix_exporter(*target);
+      if (!is_host) {
         context_.notes.left_out(target->at,
                                 cat(scrape.path("targets"), ": ", not_scraped(address)));
         continue;
@@ -231,6 +230,7 @@ class AlloyMapper {
       for (const auto& [name, at, value] : target->entries) {
         add_label(name, value, at, context_, labels);
       }
+      if (node_exporter_ == nullptr) continue;
       labels.set(
           {"__address__", without_login(address), target->at, ImportedLabel::Value::address});
     }

@@ -1,6 +1,7 @@
 #include "agent/import/alloy_pipeline.h"
 
 #include <algorithm>
+#include <set>
 
 namespace msp {
 
@@ -62,6 +63,49 @@ bool AlloyPipeline::reads_unix_exporter(const AlloyComponent& scrape) const {
   return std::any_of(found.begin(), found.end(), [](const AlloyComponent* origin) {
     return origin->kind == "prometheus.exporter.unix";
   });
+}
+
+bool AlloyPipeline::is_of_unix_exporter(const Setting& target) const {
+  std::vector<const Setting*> references;
+  collect_references(target, references);
+  return std::any_of(references.begin(), references.end(), [&](const Setting* reference) {
+    const auto* const component = exporter_of(reference->text);
+    return component != nullptr && component->kind == "prometheus.exporter.unix";
+  });
+}
+
+struct AlloyPipeline::Way {
+  std::vector<const AlloyComponent*> relabels;  // so far, the nearest to the host first
+  std::set<const AlloyComponent*> seen;
+};
+
+bool AlloyPipeline::find_way(const Setting& targets, const Setting* node_exporter, Way& way) const {
+  std::vector<const Setting*> written;
+  collect_literals(targets, written);
+  if (node_exporter != nullptr) {
+    if (std::find(written.begin(), written.end(), node_exporter) != written.end()) return true;
+  } else if (is_of_unix_exporter(targets)) {
+    return true;
+  }
+  std::vector<const Setting*> references;
+  collect_references(targets, references);
+  for (const auto* const reference : references) {
+    const auto* const component = exporter_of(reference->text);
+    const bool is_relabel = component != nullptr && component->kind == "discovery.relabel";
+    if (!is_relabel || !way.seen.insert(component).second) continue;
+    const auto* const further = component->body.find("targets");
+    if (further == nullptr || !find_way(*further, node_exporter, way)) continue;
+    way.relabels.push_back(component);
+    return true;
+  }
+  return false;
+}
+
+std::vector<const AlloyComponent*> AlloyPipeline::relabels_of_host(
+    const Setting* targets, const Setting* node_exporter) const {
+  Way way;
+  if (targets != nullptr) find_way(*targets, node_exporter, way);
+  return way.relabels;
 }
 
 void collect_literals(const Setting& setting, std::vector<const Setting*>& out) {

@@ -30,8 +30,18 @@ class AlloyPipeline {
   std::vector<const Setting*> literals(const AlloyComponent& scrape) const;
 
   bool reads_unix_exporter(const AlloyComponent& scrape) const;
+  /// Whether a literal target is made of one of prometheus.exporter.unix.
+  bool is_of_unix_exporter(const Setting& target) const;
+
+  /// The discovery.relabel through which this host comes into `targets`, in the order of its way;
+  /// `node_exporter` is its target, null where prometheus.exporter.unix is read.
+  std::vector<const AlloyComponent*> relabels_of_host(const Setting* targets,
+                                                      const Setting* node_exporter) const;
 
  private:
+  struct Way;
+  bool find_way(const Setting& targets, const Setting* node_exporter, Way& way) const;
+
   std::map<std::string, const AlloyComponent*, std::less<>> by_id_;
 };
 

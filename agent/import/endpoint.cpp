@@ -47,6 +47,9 @@ constexpr Explanation kKeys[] = {
 /// is none that it takes.
 std::string path_of(const MappingReader& part, const Setting& setting) {
   if (!setting.is(Setting::Kind::file)) return "";
+  auto text = setting;
+  text.kind = Setting::Kind::text;
+  if (std::string why; !text_of(text, why)) return "";
   const auto known = part.known(setting.text);
   const bool is_absolute = known ? known->starts_with('/') : setting.text.starts_with("${");
   return is_absolute || setting.text.starts_with('/') ? setting.text : "";
@@ -62,7 +65,7 @@ void read_secret(MappingReader& part, std::string_view key, std::string_view fil
   if (setting->is(Setting::Kind::file)) {
     file = path_of(part, *setting);
     if (file.empty()) {
-      part.to_do(key, "the path of its file is relative; name it as an absolute path");
+      part.to_do(key, "the path of its file is no absolute one; name it as one");
     }
     return;
   }

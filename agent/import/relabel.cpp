@@ -20,12 +20,6 @@ constexpr std::string_view kNoFilter =
     "collectors.disabled, the devices of netdev and diskstats, the mount points and types of "
     "filesystem; or relabel at the centre";
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += cat(text.empty() ? "" : ", ", one_line(name));
-  return text;
-}
-
 /// The rules of one place, one after the other.
 class Relabelling {
  public:
@@ -42,21 +36,22 @@ class Relabelling {
       replace(rule);
     } else if (is_one_of(rule.action, {"keep", "drop"})) {
       return filter(rule, about);
-    } else if (is_one_of(rule.action, {"keepequal", "dropequal"})) {
+    } else if (is_one_of(rule.action,
+                         {"keepequal", "dropequal", "keep_if_equal", "drop_if_equal"})) {
       return filter_equal(rule, about);
     } else if (is_one_of(rule.action, {"labeldrop", "labelkeep"})) {
       drop_labels(rule, about);
     } else if (rule.action == "labelmap") {
       map_labels(rule, about);
-    } else if (is_one_of(rule.action, {"keep_metrics", "drop_metrics", "keep_if_equal",
-                                       "drop_if_equal", "keep_if_contains", "drop_if_contains"})) {
+    } else if (is_one_of(rule.action, {"keep_metrics", "drop_metrics", "keep_if_contains",
+                                       "drop_if_contains"})) {
       part.left_out("action", cat(about, kNoFilter));
     } else {
-      part.left_out(
-          "action",
-          cat(about, rule.target.empty() ? "" : cat("makes the label ", quoted(rule.target), "; "),
-              "msp-agent does not relabel; do it at the centre", value_before(rule.target)));
+      part.left_out("action",
+                    cat(about, written(rule), "msp-agent does not relabel; do it at the centre",
+                        value_before(rule.target)));
       make_unknown(rule, rule.target);
+      for (const auto& name : rule.graphite_labels) make_unknown(rule, name);
     }
     return std::nullopt;
   }
@@ -90,6 +85,14 @@ class Relabelling {
     const bool is_sure = value.kind == Known::not_empty ? matches_all_but_empty(*rule.regex)
                                                         : matches_all(*rule.regex);
     return is_sure ? Match::yes : Match::unknown;
+  }
+
+  static std::string written(const Rule& rule) {
+    auto names = rule.graphite_labels;
+    if (!rule.target.empty()) names.push_back(rule.target);
+    std::string text;
+    for (const auto& name : names) text += cat("makes the label ", quoted(name), "; ");
+    return text;
   }
 
   /// What is lost with a label that becomes unknown.
@@ -228,17 +231,27 @@ class Relabelling {
   }
 
   std::optional<Refusal> filter_equal(Rule& rule, std::string_view about) {
-    const auto left = source(rule);
-    const auto right = labels_.value_of(rule.target);
-    if (left.kind != Known::exact || right.kind != Known::exact) {
+    auto names = rule.sources;
+    if (!rule.target.empty()) {  // Prometheus compares the joined sources with it, vmagent each
+      if (names.size() != 1) names.clear();
+      names.push_back(rule.target);
+    }
+    bool is_known = names.size() > 1;
+    bool is_equal = true;
+    std::string values;
+    for (const auto& name : names) {
+      const auto value = labels_.value_of(name);
+      is_known = is_known && value.kind == Known::exact;
+      is_equal = is_equal && value.text == labels_.value_of(names.front()).text;
+      values += cat(values.empty() ? "" : ", ", quoted(value.text));
+    }
+    if (!is_known) {
       rule.part.left_out("action", cat(about, kNoFilter));
       return std::nullopt;
     }
-    if ((left.text == right.text) == rule.keeps()) return std::nullopt;
-    return Refusal{rule.part.at(),
-                   cat("'", rule.action, "' compares ", listed(rule.sources), " with ",
-                       one_line(rule.target), ", which are ", quoted(left.text), " and ",
-                       quoted(right.text), " on this host's samples")};
+    if (is_equal == rule.keeps()) return std::nullopt;
+    return Refusal{rule.part.at(), cat("'", rule.action, "' compares ", listed(names),
+                                       ", which are ", values, " on this host's samples")};
   }
 
   /// Whether `regex` matches the name; nothing where it is no expression.

@@ -46,6 +46,12 @@ Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& co
   if (replacement != nullptr && !replacement->is(Kind::empty)) rule.replacement = replacement;
   rule.is_conditional = part.find("if") != nullptr;
   part.find("modulus");
+  if (rule.action == "graphite") {
+    part.find("match");
+    if (const auto* const labels = part.find("labels"); labels != nullptr) {
+      for (const auto& entry : labels->entries) rule.graphite_labels.push_back(entry.key);
+    }
+  }
   part.finish();
   return rule;
 }

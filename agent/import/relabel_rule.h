@@ -21,11 +21,12 @@ struct Rule {
   std::vector<std::string> sources = {};
   std::string separator = ";";
   std::string target = {};
-  std::optional<std::string> regex = "(.*)";  // nothing: not known before the agent runs
-  const Setting* replacement = nullptr;       // null: the first group
-  bool is_conditional = false;                // vmagent's `if`
+  std::optional<std::string> regex = "(.*)";      // nothing: not known before the agent runs
+  const Setting* replacement = nullptr;           // null: the first group
+  bool is_conditional = false;                    // vmagent's `if`
+  std::vector<std::string> graphite_labels = {};  // what vmagent's graphite writes
 
-  bool keeps() const { return is_one_of(action, {"keep", "keepequal"}); }
+  bool keeps() const { return is_one_of(action, {"keep", "keepequal", "keep_if_equal"}); }
 };
 
 Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& context);

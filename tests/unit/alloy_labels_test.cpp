@@ -58,7 +58,9 @@ TEST_CASE("convert: what is made of an unknown label is unknown, whatever rule m
       "{action: labelmap, regex: '(c)', replacement: 'x'}",
       "{source_labels: [c], regex: 'n', target_label: x, replacement: y}",
       "{source_labels: [c], target_label: x, action: lowercase}",
-      "{source_labels: [c], target_label: x, action: hashmod, modulus: 2}"};
+      "{source_labels: [c], target_label: x, action: hashmod, modulus: 2}",
+      "{action: graphite, match: '*', labels: {x: '$1'}}",
+      "{if: '{job=\"node\"}', target_label: x, replacement: y}"};
   for (const auto& maker : makers) {
     for (const bool is_of_target : {true, false}) {
       INFO(maker << (is_of_target ? " before" : " behind") << " the scrape");
@@ -142,6 +144,8 @@ TEST_CASE("convert: an endpoint whose rules take everything away is left out") {
       "{source_labels: [job, team], regex: 'node;app', action: keep}",
       "{source_labels: [customer_id], regex: 'b', action: keep}",
       "{source_labels: [team], target_label: job, action: keepequal}",
+      "{source_labels: [team, job], action: keep_if_equal}",
+      "{source_labels: [nobody_has_this, neither_this], action: drop_if_equal}",
       "{target_label: team, replacement: app}, {source_labels: [team], regex: app, action: drop}"};
   for (const auto& rule : all_away) {
     INFO(rule);

@@ -194,6 +194,40 @@ TEST_CASE("convert: what a second exporter collects is collected too, and told")
   }
 }
 
+TEST_CASE("convert: only the rules on this host's way count, in their order") {
+  const auto relabel = [](const std::string& name, const std::string& targets,
+                          const std::string& rules) {
+    return cat("discovery.relabel \"", name, "\" {\n targets = ", targets, "\n", rules, "}\n");
+  };
+  const auto rule = [](const std::string& target, const std::string& value) {
+    return cat(" rule {\n  target_label = \"", target, "\"\n  replacement = \"", value, "\"\n }\n");
+  };
+  const auto rest =
+      "prometheus.exporter.unix \"u\" { }\nprometheus.exporter.postgres \"p\" { }\n"
+      "prometheus.scrape \"s\" {\n targets = array.concat(discovery.relabel.db.output, "
+      "discovery.relabel.second.output)\n forward_to = [prometheus.remote_write.w.receiver]\n}\n" +
+      relabel("db", "prometheus.exporter.postgres.p.targets",
+              rule("job", "postgres") + rule("db", "orders")) +
+      relabel("second", "discovery.relabel.first.output",
+              rule("x", "2") + " rule {\n  source_labels = [\"y\"]\n  target_label = \"z\"\n }\n") +
+      host("customer_id = \"a\"");
+  const auto got = alloy(rest + relabel("first", "prometheus.exporter.unix.u.targets",
+                                        rule("x", "1") + rule("y", "1")));
+  const auto config = loaded(got);
+  CHECK(label(config, "job") == "integrations/unix");
+  CHECK(label(config, "db").empty());
+  CHECK(label(config, "x") == "2");
+  CHECK(label(config, "z") == "1");
+  CHECK(told(got, "discovery.relabel.db: this host's metrics do not come through it"));
+  const auto target = alloy(
+      rest + relabel("first",
+                     "[{__address__ = prometheus.exporter.unix.u.targets[0].__address__, job = "
+                     "\"mine\"}]",
+                     rule("y", "1")));
+  CHECK(label(loaded(target), "job") == "mine");
+  CHECK(label(loaded(target), "z") == "1");
+}
+
 TEST_CASE("convert: an endpoint that only a second scrape writes to gets samples too") {
   const auto got = alloy(
       "prometheus.exporter.unix \"u\" { }\n"
