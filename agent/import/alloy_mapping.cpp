@@ -205,7 +205,7 @@ class AlloyMapper {
     for (const auto& item : targets.items) collect_literals(item, mappings);
     for (const auto* const mapping : mappings) {
       for (const auto& [name, at, value] : mapping->entries) {
-        if (name.starts_with("__") || (name == "job" && is_key_of(targets, name))) continue;
+        if (name.starts_with("__") || is_key_of(targets, name)) continue;
         if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
         labels.set({name, "", at, ImportedLabel::Value::unknown});
       }

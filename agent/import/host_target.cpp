@@ -43,7 +43,7 @@ TargetAddress target_address(std::string_view text) {
   text = text.substr(0, text.find_first_of("/?#"));
   if (const auto user = text.rfind('@'); user != text.npos) text.remove_prefix(user + 1);
   const auto bracket = text.starts_with('[') ? text.find(']') : text.npos;
-  const auto colon = text.find(':', bracket == text.npos ? 0 : bracket);
+  const auto colon = bracket == text.npos ? text.rfind(':') : text.find(':', bracket);
   auto host = text.substr(0, colon);
   if (bracket != text.npos) host = text.substr(1, bracket - 1);
   address.host = lower_case(host);

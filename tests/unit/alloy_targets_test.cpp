@@ -49,6 +49,7 @@ TEST_CASE("convert: a target's address, as a host and port, a URL, with brackets
       {"https://[::1]/m?x=1", "::1", "443", true},
       {"http://u:p@127.0.0.1:9100", "127.0.0.1", "9100", true},
       {"${HOSTNAME}:9100", "${hostname}", "9100", true},
+      {"${NODE:-localhost}:9100", "${node:-localhost}", "9100", false},
       {"localhost", "localhost", "80", true},
       {"db-1:9100", "db-1", "9100", false},
       {"localhost.example.com:9100", "localhost.example.com", "9100", false},
