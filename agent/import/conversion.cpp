@@ -183,12 +183,19 @@ std::string refusals(const ImportedConfig& imported, const EnvFile& env) {
   return text;
 }
 
-std::string nothing_to_write(ForeignAgent from) {
-  return from == ForeignAgent::alloy
-             ? "found no prometheus.remote_write with an endpoint that could be carried over; "
-               "expected at least one with a url"
-             : "found no remote_write that could be carried over; expected at least one with a url "
-               "(vmagent's is on its command line: write it as remote_write: [{url: ..}])";
+/// Why there is no result, as far as that is known.
+std::string nothing_to_write(ForeignAgent from, const ImportedConfig& imported) {
+  const bool is_alloy = from == ForeignAgent::alloy;
+  const auto& why = imported.why_nothing;
+  if (imported.collects_nothing) return cat("nothing would be collected: ", why);
+  const auto found = is_alloy ? "found no prometheus.remote_write with an endpoint that could be "
+                                "carried over"
+                              : "found no remote_write that could be carried over";
+  if (!why.empty()) return cat(found, ": ", why);
+  return cat(found, "; expected at least one with a url",
+             is_alloy ? ""
+                      : " (vmagent's is on its command line: write it as remote_write: "
+                        "[{url: ..}])");
 }
 
 Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, ConvertContext& context,
@@ -197,11 +204,7 @@ Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, Conv
   drop_second_addresses(context, imported);
   if (!imported.endpoints.empty()) settle_identity(context, imported);
   if (imported.endpoints.empty() || imported.collects_nothing) {
-    const auto& why = imported.why_nothing;
-    out.error =
-        cat(one_line(files.front().name), ": ",
-            imported.collects_nothing ? "nothing would be collected" : nothing_to_write(from),
-            why.empty() ? "" : ": ", why);
+    out.error = cat(one_line(files.front().name), ": ", nothing_to_write(from, imported));
   } else if (const auto refused = refusals(imported, context.env); !refused.empty()) {
     out.error = cat(one_line(files.front().name), ": msp-agent would refuse the result: ", refused);
   } else {
