@@ -13,6 +13,7 @@
 #include "agent/import/endpoint.h"
 #include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
+#include "agent/import/label_settings.h"
 #include "agent/import/relabel.h"
 #include "agent/import/unix_exporter.h"
 

@@ -1,7 +1,7 @@
 #include "agent/import/external_labels.h"
 
 #include "agent/base/text.h"
-#include "agent/import/relabel.h"
+#include "agent/import/label_settings.h"
 
 namespace msp {
 namespace {

@@ -12,6 +12,7 @@
 #include "agent/import/endpoint.h"
 #include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
+#include "agent/import/label_settings.h"
 #include "agent/import/relabel.h"
 
 namespace msp {
@@ -236,8 +237,7 @@ class PrometheusMapper {
           global.at("external_labels"),
           "external_labels: taken as Prometheus takes them, whose samples' own labels win; in "
           "newer vmagents external_labels win: if this is vmagent's file, write those that differ "
-          "under "
-          "labels");
+          "under labels");
       return;
     }
   }

@@ -5,9 +5,8 @@
 
 #include "agent/base/regex.h"
 #include "agent/base/text.h"
-#include "agent/config/validators.h"
+#include "agent/import/label_settings.h"
 #include "agent/import/relabel_rule.h"
-#include "agent/metrics/labels.h"
 
 namespace msp {
 namespace {
@@ -30,8 +29,7 @@ class Relabelling {
     const auto about = cat("'", one_line(rule.action), "'",
                            rule.sources.empty() ? "" : cat(" on ", listed(rule.sources)), ": ");
     if (rule.is_conditional) {
-      part.left_out("if", "a rule for some samples only; msp-agent does not relabel");
-      make_unknown(rule, rule.target);
+      apply_to_some(rule);
     } else if (rule.action == "replace") {
       replace(rule);
     } else if (is_one_of(rule.action, {"keep", "drop"})) {
@@ -58,6 +56,30 @@ class Relabelling {
 
  private:
   enum class Match { yes, no, unknown };
+
+  /// vmagent's `if`: what the rule changes is as before on some samples, and changed on others.
+  void apply_to_some(Rule& rule) {
+    const auto before = labels_;
+    rule.is_conditional = false;
+    const auto refused = apply(rule);
+    std::vector<std::string> changed;
+    const auto compare = [&](const SampleLabels& some, const SampleLabels& others) {
+      for (const auto& label : some.all()) {
+        const auto* const other = others.find(label.name);
+        const bool is_same =
+            other != nullptr && other->text == label.text && other->value == label.value;
+        if (!is_same && std::find(changed.begin(), changed.end(), label.name) == changed.end())
+          changed.push_back(label.name);
+      }
+    };
+    compare(labels_, before);
+    compare(before, labels_);
+    const auto what =
+        refused ? std::string("takes samples away") : cat("changes the labels ", listed(changed));
+    rule.part.left_out(
+        "if", cat("a rule for some samples only, which ", what, "; msp-agent does not relabel"));
+    for (const auto& name : changed) make_unknown(rule, name);
+  }
 
   /// What the source labels say, joined.
   KnownValue source(const Rule& rule) const {
@@ -338,52 +360,6 @@ class Relabelling {
 };
 
 }  // namespace
-
-void add_label(std::string_view name, const Setting& value, const Place& at,
-               ConvertContext& context, SampleLabels& labels) {
-  const auto named = cat("the label ", quoted(name));
-  const bool is_of_target = name.starts_with("__") && labels.stage() == SampleLabels::Stage::target;
-  if (!is_of_target && (name.starts_with("__") || !is_label_name(name))) {
-    context.notes.left_out(at, cat(named, ": msp-agent cannot set it; accepted: letters, digits ",
-                                   "and '_', no digit first and not '__' either"));
-    return;
-  }
-  ImportedLabel label{std::string(name), "", at};
-  std::string why;
-  const auto text = text_of(value, why);
-  // Alloy's own unit sets it with Environment=HOSTNAME=%H.
-  const bool is_host_name = text == kHostNameVariable && !context.env.has("HOSTNAME");
-  if (value.is(Kind::host_name) || is_host_name) {
-    label.value = ImportedLabel::Value::host_name;
-  } else if (!text) {
-    context.notes.left_out(at, cat(named, ": ", why));
-    label.value = ImportedLabel::Value::unknown;
-  } else if (text->empty()) {
-    return labels.erase(name);  // an empty label is none, there as here
-  } else if (const auto known = context.env.expand(*text);
-             known && known->size() > kLabelValueBytesMax) {
-    context.notes.left_out(at, cat(named, ": ", known->size(), " bytes; at most ",
-                                   kLabelValueBytesMax, " are accepted"));
-    label.value = ImportedLabel::Value::unknown;
-  } else {
-    label.text = *text;
-  }
-  labels.set(std::move(label));
-}
-
-void add_labels(MappingReader& part, std::string_view key, ConvertContext& context,
-                SampleLabels& labels) {
-  const auto* const setting = part.find(key);
-  if (setting == nullptr || setting->is(Kind::empty)) return;
-  if (!setting->is(Kind::mapping)) {
-    std::string why = "not a mapping of names to values";
-    text_of(*setting, why);
-    return part.left_out(key, why);
-  }
-  for (const auto& [name, at, value] : setting->entries) {
-    add_label(name, value, at, context, labels);
-  }
-}
 
 std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
                                    ConvertContext& context, SampleLabels& labels) {

@@ -23,13 +23,4 @@ struct Refusal {
 std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
                                    ConvertContext& context, SampleLabels& labels);
 
-/// Puts `value` on every sample; what msp-agent cannot have as a label is noted.
-void add_label(std::string_view name, const Setting& value, const Place& at,
-               ConvertContext& context, SampleLabels& labels);
-
-/// The labels of the mapping `key`, such as those of a target: in the place of others of their
-/// names.
-void add_labels(MappingReader& part, std::string_view key, ConvertContext& context,
-                SampleLabels& labels);
-
 }  // namespace msp

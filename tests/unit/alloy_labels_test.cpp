@@ -99,6 +99,22 @@ TEST_CASE("convert: a label that was not known is known again when it is set or 
   }
 }
 
+TEST_CASE("convert: what a rule with vmagent's `if` changes is not known, and named") {
+  const auto got = with({.sample = "{if: '{device=\"x\"}', action: labeldrop, regex: team}, "
+                                   "{if: a, target_label: x, replacement: y}, "
+                                   "{if: a, action: labelmap, regex: 'rack', replacement: r}",
+                         .labels = "team: infra, rack: k, x: old"});
+  const auto config = loaded(got);
+  for (const auto* const name : {"team", "x", "r"}) CHECK(label(config, name).empty());
+  CHECK(label(config, "rack") == "k");
+  for (const auto* const name : {"team", "x", "r"}) {
+    CHECK(told(got, cat("a rule for some samples only, which changes the labels ", name)));
+  }
+  const auto kept = with({.endpoint = "{if: a, source_labels: [job], regex: app, action: keep}"});
+  CHECK(urls(kept).size() == 2);
+  CHECK(told(kept, "a rule for some samples only, which takes samples away"));
+}
+
 TEST_CASE("convert: chains of copies arrive, known labels are mapped and dropped") {
   const auto chain = with({.sample = "{source_labels: [team], target_label: a}, "
                                      "{source_labels: [a], target_label: b}, "
