@@ -141,6 +141,14 @@ void read_bearer(MappingReader& part, ImportedEndpoint& out) {
   if (out.bearer_token_file.empty()) out.bearer_token = bearer.bearer_token;
 }
 
+/// A list of one value, and what Prometheus' http_headers makes of one, is that value.
+const Setting& single_value(const Setting& value) {
+  if (value.is(Setting::Kind::list) && value.items.size() == 1) return value.items.front();
+  if (!value.is(Setting::Kind::mapping) || value.entries.size() != 1) return value;
+  const auto& [key, at, values] = value.entries.front();
+  return key == "values" || key == "secrets" ? single_value(values) : value;
+}
+
 void read_headers(MappingReader& part, std::string_view key, ConvertContext& context,
                   ImportedEndpoint& out) {
   const auto* const headers = part.find(key);
@@ -155,10 +163,10 @@ void read_headers(MappingReader& part, std::string_view key, ConvertContext& con
     const bool is_known =
         std::any_of(out.headers.begin(), out.headers.end(),
                     [&](const auto& other) { return lower_case(other.first) == lower_case(name); });
-    const auto& single =
-        value.is(Setting::Kind::list) && value.items.size() == 1 ? value.items.front() : value;
+    const auto& single = single_value(value);
     std::string why;
     const auto text = text_of(single, why);
+    const bool is_many = single.is(Setting::Kind::list) || single.is(Setting::Kind::mapping);
     if (!is_header_name(name) || is_known) {
       context.notes.left_out(at, cat(named, is_known ? "set twice" : "no header has such a name"));
     } else if (is_reserved_header(name)) {
@@ -168,10 +176,12 @@ void read_headers(MappingReader& part, std::string_view key, ConvertContext& con
                   lower == "authorization"         ? "; use basic_auth or bearer_token"
                   : lower == "proxy-authorization" ? "; use user:password@ in proxy_url"
                                                    : ""));
-    } else if (!text || text->empty()) {
+    } else if (is_many || single.is(Setting::Kind::empty) || (text && text->empty())) {
       context.notes.left_out(at, cat(named, text ? "empty" : why));
     } else {
-      out.headers.emplace_back(name, *text);
+      // Without it, samples may go to another tenant; refused until it is filled in.
+      if (!text) context.notes.to_do(at, cat(named, why, "; fill it in, under headers"));
+      out.headers.emplace_back(name, text.value_or(""));
     }
   }
 }

@@ -96,8 +96,8 @@ class Writer {
   void key_or_blank(std::string_view indent, std::string_view name, std::string_view text,
                     std::string_view fallback) {
     if (!text.empty()) return key(indent, name, text, fallback);
-    if (env_ != nullptr) return line(cat(indent, name, ": ", fallback));
-    line(cat(indent, name, ": \"\"   # FILL IN"));
+    if (env_ != nullptr) return line(cat(indent, yaml_scalar(name), ": ", fallback));
+    line(cat(indent, yaml_scalar(name), ": \"\"   # FILL IN"));
   }
 
   void write_identity() {
@@ -183,7 +183,7 @@ class Writer {
     }
     key(indent, "bearer_token_file", endpoint.bearer_token_file, "/file");
     if (!endpoint.headers.empty()) line(cat(indent, "headers:"));
-    for (const auto& [name, text] : endpoint.headers) key(inner, name, text, "value");
+    for (const auto& [name, text] : endpoint.headers) key_or_blank(inner, name, text, "value");
     if (!endpoint.ca_file.empty() || !endpoint.cert_file.empty() || !endpoint.server_name.empty() ||
         endpoint.insecure_skip_verify) {
       line(cat(indent, "tls:"));

@@ -1,6 +1,7 @@
 // What becomes of another agent's configuration, piece by piece; the whole is in
 // alloy_golden_test.cpp.
 #include <catch2/catch.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -229,6 +230,21 @@ TEST_CASE("convert: a header that the configuration refuses is left out, and not
   }
 }
 
+TEST_CASE(
+    "convert: a header of one value in a list, or in Prometheus' http_headers, is that value") {
+  const auto got = convert(
+      ForeignAgent::prometheus,
+      {{"p",
+        "global: {external_labels: {customer_id: a}}\nremote_write: [{url: 'http://h/w', "
+        "http_headers: {A: {values: [a]}, B: {secrets: [b]}, C: {values: [a, b]}, D: {files: "
+        "[/d]}}}]\n"}},
+      {});
+  const auto headers = loaded(got).endpoints.at(0).headers;
+  CHECK(headers == std::map<std::string, std::string>{{"A", "a"}, {"B", "b"}});
+  CHECK(told(got, "not carried over: remote_write.http_headers.C: "));
+  CHECK(told(got, "not carried over: remote_write.http_headers.D: "));
+}
+
 TEST_CASE("convert: one value that the configuration refuses never costs the whole result") {
   const auto with = [](const std::string& variable, const std::string& more) {
     return convert(ForeignAgent::alloy, {{"f", host("customer_id = \"a\"", more)}},
@@ -265,7 +281,9 @@ TEST_CASE("convert: a login that is not known is left to be filled in, and refus
       {"basic_auth {\n username = \"u\"\n password_file = \"relative\"\n}", "password"},
       {"bearer_token = remote.vault.v.data.t", "bearer_token"},
       {"bearer_token_file = \"relative\"", "bearer_token"},
-      {"authorization {\n credentials = remote.vault.v.data.t\n}", "bearer_token"}};
+      {"authorization {\n credentials = remote.vault.v.data.t\n}", "bearer_token"},
+      {"headers = {\"X-Scope-OrgID\" = local.file.s.content}", "headers.X-Scope-OrgID"},
+      {"headers = {\"X-Scope-OrgID\" = [remote.vault.v.data.t]}", "headers.X-Scope-OrgID"}};
   for (const auto& row : rows) {
     INFO(row.endpoint);
     const auto got = alloy(file + host("customer_id = \"a\"", row.endpoint));
