@@ -21,7 +21,7 @@ void tell(std::string_view text) {
 }
 
 Result<ForeignFile> read_stdin() {
-  ForeignFile file{"-", ""};
+  ForeignFile file{"-", "", ""};
   char buffer[64 << 10];
   while (file.text.size() <= kForeignBytesMax) {
     const auto size = std::fread(buffer, 1, sizeof buffer, stdin);
@@ -35,7 +35,9 @@ Result<ForeignFile> read_stdin() {
 Result<ForeignFile> read_foreign(const std::string& path) {
   auto text = read_file(path, kForeignBytesMax);
   if (!text) return text.error();
-  return ForeignFile{path, std::move(*text)};
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error).lexically_normal().string();
+  return ForeignFile{path, std::move(*text), error ? "" : absolute};
 }
 
 /// The *.alloy files of a folder in the order of their names, as Alloy takes them: not those of

@@ -9,12 +9,11 @@
 
 #include "agent/base/regex.h"
 #include "agent/base/text.h"
+#include "agent/config/validators.h"
 #include "collectors/registry.h"
 
 namespace msp {
 namespace {
-
-using namespace std::chrono_literals;
 
 // The defaults of node_exporter 1.12.
 constexpr std::string_view kMountPointsExclude =
@@ -124,8 +123,10 @@ void read_collectors(Section& top, Diagnostics& findings, Config& out) {
       filesystem, {"mount_points_exclude", "mount_points_include"}, kMountPointsExclude);
   options.filesystem.fs_types =
       read_filter(filesystem, {"fs_types_exclude", "fs_types_include"}, kFsTypesExclude);
-  filesystem.read("mount_timeout", {10ms, 1h, "a duration from 10ms to 1h, such as 5s"},
-                  options.filesystem.mount_timeout);
+  filesystem.read(
+      "mount_timeout",
+      {kMountTimeoutLimits.min, kMountTimeoutLimits.max, "a duration from 10ms to 1h, such as 5s"},
+      options.filesystem.mount_timeout);
   filesystem.finish();
 
   auto netdev = section.section("netdev");

@@ -21,22 +21,12 @@
 #include "agent/config/endpoint_config.h"
 #include "agent/config/section.h"
 #include "agent/config/snippet.h"
+#include "agent/config/validators.h"
 
 namespace msp {
 namespace {
 
 using namespace std::chrono_literals;
-
-bool is_lower_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/// [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?, what a DNS label and an X-Scope-OrgID can both be.
-bool is_customer_id(std::string_view id) {
-  return !id.empty() && id.size() <= 63 && is_lower_or_digit(id.front()) &&
-         is_lower_or_digit(id.back()) &&
-         std::all_of(id.begin(), id.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; });
-}
 
 /// A label's name as near to `name` as there is one.
 std::string label_like(std::string_view name) {
@@ -67,7 +57,6 @@ void read_identity(Section& top, Config& out) {
     top.reject("customer_id", "nothing", kIdAccepted);
   }
 
-  constexpr std::size_t kNameBytesMax = 255;  // more than any host name has
   constexpr std::string_view kNameAccepted = "1 to 255 bytes of text";
   out.host_name = host_name();
   out.server_name = out.host_name;
@@ -88,8 +77,7 @@ void read_identity(Section& top, Config& out) {
 }
 
 void read_labels(Section& top, Diagnostics& findings, Config& out) {
-  constexpr std::size_t kValueBytesMax = 1024;  // what receivers take without cutting it
-  constexpr std::size_t kLabelsMax = 64;        // more than any receiver takes
+  constexpr std::size_t kLabelsMax = 64;  // more than any receiver takes
   if (!top.has_at_most(kLabelsMax, "labels", "labels")) return;
   auto section = top.section("labels");
   for (auto& [name, at, value] : section.pairs("a single value")) {
@@ -104,7 +92,7 @@ void read_labels(Section& top, Diagnostics& findings, Config& out) {
     } else if (name == "environment" && !out.environment.empty()) {
       findings.reject(at, key, "the key environment at the top of the file as well",
                       "one of the two");
-    } else if (value && value->text.size() > kValueBytesMax) {
+    } else if (value && value->text.size() > kLabelValueBytesMax) {
       findings.reject(value->at, key, cat(value->text.size(), " bytes"), "at most 1024 bytes");
     } else if (value && !value->text.empty()) {
       out.labels.push_back({name, value->text});
@@ -274,7 +262,9 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
   if (top.present()) {
     read_identity(top, config);
     read_labels(top, findings, config);
-    top.read("interval", {1s, 1h, "a duration from 1s to 1h, such as 15s"}, config.interval);
+    top.read("interval",
+             {kIntervalLimits.min, kIntervalLimits.max, "a duration from 1s to 1h, such as 15s"},
+             config.interval);
     read_collectors(top, findings, config);
     config.collector_options.interval = config.interval;
     config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);

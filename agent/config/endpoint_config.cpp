@@ -8,11 +8,10 @@
 
 #include "agent/base/text.h"
 #include "agent/config/url.h"
+#include "agent/config/validators.h"
 
 namespace msp {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr std::string_view kUrlAccepted =
     "an address such as https://monitor.example.com/api/v1/write";
@@ -33,8 +32,10 @@ class EndpointReader {
     read_tls();
     read_proxy_url();
     read_no_proxy();
-    section_.read("timeout", {100ms, 5min, "a duration from 100ms to 5m, such as 10s"},
-                  out_.timeout);
+    section_.read(
+        "timeout",
+        {kTimeoutLimits.min, kTimeoutLimits.max, "a duration from 100ms to 5m, such as 10s"},
+        out_.timeout);
     section_.read("send_every", {1s, 1h, "a duration from the interval to 1h, such as 60s"},
                   out_.send_every);
     section_.finish();
@@ -120,7 +121,7 @@ class EndpointReader {
     auto section = section_.section("basic_auth");
     constexpr std::string_view kUserAccepted = "a user name without ':'";
     const auto username = section.text("username", kUserAccepted);
-    if (username && (username->text.empty() || username->text.find(':') != std::string::npos)) {
+    if (username && !is_user_name(username->text)) {
       section.reject("username", shown(username->text), kUserAccepted);
     } else if (username) {
       out_.username = username->text;
@@ -145,16 +146,6 @@ class EndpointReader {
     }
   }
 
-  /// Names that the agent sets itself, or that would change what the request is.
-  static bool is_reserved(std::string_view lower) {
-    constexpr std::string_view kReserved[] = {
-        "host",       "content-type", "content-encoding", "content-length", "transfer-encoding",
-        "connection", "expect",       "authorization",    "user-agent",     "proxy-authorization",
-        "te",         "trailer",      "upgrade",          "keep-alive",     "accept-encoding"};
-    return std::find(std::begin(kReserved), std::end(kReserved), lower) != std::end(kReserved) ||
-           lower.starts_with("x-prometheus-") || lower == "x-victoriametrics-remote-write-version";
-  }
-
   void read_headers() {
     constexpr std::size_t kHeadersMax = 64;  // web servers take about a hundred
     if (!section_.has_at_most(kHeadersMax, "headers", "headers")) return;
@@ -162,19 +153,11 @@ class EndpointReader {
     std::set<std::string> seen;
     for (auto& [name, at, value] : section.pairs("a single line of text")) {
       const auto key = section.path(printable(name));
-      // RFC 9110, section 5.6.2: token.
-      const bool is_token = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-               std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-      });
-      std::string lower = name;
-      std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-      });
-      if (!is_token) {
+      const auto lower = lower_case(name);
+      if (!is_header_name(name)) {
         findings_.reject(at, key, "a name that no header can have",
                          "letters, digits and '-', such as X-Scope-OrgID");
-      } else if (is_reserved(lower)) {
+      } else if (is_reserved_header(name)) {
         findings_.reject(at, key, "a header that the agent sets itself",
                          lower == "authorization" ? "basic_auth or bearer_token in its place"
                          : lower == "proxy-authorization" ? "user:password@ in proxy_url"
@@ -185,7 +168,7 @@ class EndpointReader {
         findings_.reject(value->at, key, "nothing", "a single line of text");
       } else if (value) {
         out_.headers.emplace(name, value->text);
-        seen.insert(std::move(lower));
+        seen.insert(lower);
       }
     }
   }
@@ -203,9 +186,7 @@ class EndpointReader {
     constexpr std::string_view kNameAccepted = "a host name";
     if (const auto name = section.text("server_name", kNameAccepted)) {
       out_.tls.server_name = name->text;
-      const auto host = cat("https://", name->text);
-      if (!name->text.empty() && (!check_url(host, UrlUser::refused) ||
-                                  name->text.find_first_of(":/?#") != std::string::npos)) {
+      if (!name->text.empty() && !is_tls_server_name(name->text)) {
         section.reject("server_name", shown(name->text), kNameAccepted);
       }
     }

@@ -1,21 +1,12 @@
 #include "agent/config/environment.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "agent/base/text.h"
+#include "agent/config/validators.h"
 
 namespace msp {
 namespace {
-
-bool is_variable_name(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  return !name.empty() && is_letter(name.front()) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || is_digit(c); });
-}
 
 /// What stands for ${`inside`}.
 Result<std::string> value_of(std::string_view inside) {

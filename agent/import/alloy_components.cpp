@@ -111,8 +111,6 @@ class Reader {
     const auto& arguments = expression.items;
     if ((name == "env" || name == "sys.env") && arguments.size() == 1 &&
         arguments.front().kind == Syntax::text) {
-      // Alloy's own unit sets it with Environment=HOSTNAME=%H.
-      if (arguments.front().text == "HOSTNAME") return make(Kind::host_name, expression.line);
       auto text = variable(arguments.front().text);
       if (!text.empty()) return make(Kind::text, expression.line, std::move(text));
       return make(Kind::unknown, expression.line,
@@ -167,8 +165,9 @@ class Reader {
     bool is_text = expression.text.find_first_not_of('+') == std::string::npos;
     for (const auto& item : expression.items) {
       const auto operand = is_text ? value(item) : Setting{};
-      is_text = is_text && operand.is(Kind::text) && item.kind != Syntax::word;
-      text += operand.text;
+      const bool is_host_name = operand.is(Kind::host_name);
+      is_text = is_text && (operand.is(Kind::text) || is_host_name) && item.kind != Syntax::word;
+      text += is_host_name ? std::string(kHostNameVariable) : operand.text;
     }
     if (is_text) return make(Kind::text, expression.line, std::move(text));
     return with_items(

@@ -157,9 +157,11 @@ Result<void> AlloyLexer::check_character() const {
 Result<Token> AlloyLexer::read_text(char quote) {
   auto token = begin(Token::Kind::text);
   const bool is_raw = quote == '`';
+  is_in_text_ = true;
   advance();
   for (;;) {
     if (at_end() || (!is_raw && peek() == '\n')) {
+      is_in_text_ = false;
       return open_at(token, is_raw ? "this text is not closed; expected '`'"
                                    : "this text is not closed; expected '\"' in the same line");
     }
@@ -173,6 +175,7 @@ Result<Token> AlloyLexer::read_text(char quote) {
       token.text += c;
     }
   }
+  is_in_text_ = false;
   advance();
   return token;
 }

@@ -33,6 +33,8 @@ class AlloyLexer {
 
   int line() const { return line_; }
   int column() const { return column_; }
+  /// Whether an error is inside of a text, not where one begins.
+  bool is_in_text() const { return is_in_text_; }
 
  private:
   Result<Token> scan();
@@ -56,6 +58,7 @@ class AlloyLexer {
   std::size_t at_ = 0;
   int line_ = 1;
   int column_ = 1;
+  bool is_in_text_ = false;
   bool can_end_ = false;  // whether a line's end here ends a statement
 };
 

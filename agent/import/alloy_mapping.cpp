@@ -1,15 +1,19 @@
 #include "agent/import/alloy_mapping.h"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/import/alloy_pipeline.h"
+#include "agent/import/alloy_unused.h"
 #include "agent/import/endpoint.h"
+#include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
+#include "agent/import/label_settings.h"
 #include "agent/import/relabel.h"
 #include "agent/import/unix_exporter.h"
 
@@ -25,138 +29,113 @@ constexpr std::string_view kAlloyJob = "integrations/unix";
 class AlloyMapper {
  public:
   AlloyMapper(const std::vector<AlloyComponent>& components, ConvertContext& context)
-      : context_(context) {
+      : context_(context), components_(components), pipeline_(components) {
     for (const auto& component : components) {
-      if (component.kind.empty() || !by_id_.emplace(component.id, &component).second) {
-        left_out(component, component.kind.empty() ? "an attribute outside of every block"
-                                                   : "a second block of this name");
-        seen_.insert(&component);
-      }
+      if (pipeline_.has(component)) continue;
+      left_out(component, component.kind.empty() ? "an attribute outside of every block"
+                                                 : "a second block of this name");
+      seen_.insert(&component);
     }
   }
 
-  Draft map(const std::vector<AlloyComponent>& components) {
-    const AlloyComponent* chosen = nullptr;
-    for (const auto& component : components) {
-      if (component.kind != "prometheus.scrape" || seen_.contains(&component)) continue;
-      const auto source = source_of(component);
-      if (source == Source::other) continue;
-      if (chosen == nullptr) {
-        chosen = &component;
-        map_scrape(component);
-      } else {
-        seen_.insert(&component);
-        left_out(component,
-                 cat("a second scrape of this host; msp-agent scrapes as ", chosen->id, " did"));
+  ImportedConfig map() {
+    const auto scrapes = scrapes_of_host();
+    for (const auto* const scrape : scrapes) {
+      if (scrape != scrapes.front()) {
+        left_out(*scrape, cat("a second scrape of this host; msp-agent scrapes as ",
+                              scrapes.front()->id, " did"));
       }
+      map_scrape(*scrape, scrape == scrapes.front());
     }
-    if (chosen == nullptr) map_without_scrape(components);
-    for (const auto& component : components) {
+    if (scrapes.empty()) map_without_scrape();
+    for (const auto& component : components_) {
       if (!seen_.contains(&component)) name_unused(component);
     }
-    return std::move(draft_);
+    if (imported_.endpoints.empty() && imported_.why_nothing.empty() && has_remote_configuration_) {
+      imported_.why_nothing =
+          "its pipelines come from the server of remotecfg; convert what that server has for this "
+          "host";
+    }
+    return std::move(imported_);
   }
 
  private:
-  enum class Source { exporter, node_exporter, other };
-
   void left_out(const AlloyComponent& component, std::string_view why) {
     context_.notes.left_out(component.at(), cat(one_line(component.id), ": ", why));
   }
 
-  /// The component that exports what `reference` names: the longest name that fits.
-  const AlloyComponent* exporter_of(std::string_view reference) const {
-    while (!reference.empty()) {
-      if (const auto found = by_id_.find(reference); found != by_id_.end()) return found->second;
-      const auto dot = reference.rfind('.');
-      reference = reference.substr(0, dot == reference.npos ? 0 : dot);
-    }
-    return nullptr;
-  }
-
-  /// Everything that leads into `targets`, nearest first, each once.
-  std::vector<const AlloyComponent*> origins(const Setting* targets) const {
-    std::vector<const AlloyComponent*> found;
-    std::vector<const Setting*> references;
-    if (targets != nullptr) collect_references(*targets, references);
-    for (std::size_t i = 0; i < references.size(); ++i) {
-      const auto* const component = exporter_of(references[i]->text);
-      if (component == nullptr || std::find(found.begin(), found.end(), component) != found.end()) {
-        continue;
-      }
-      found.push_back(component);
-      const auto* const further = component->body.find("targets");
-      if (component->kind == "discovery.relabel" && further != nullptr) {
-        collect_references(*further, references);
+  /// Those that read prometheus.exporter.unix; without any, the one that scrapes this host's
+  /// node_exporter.
+  std::vector<const AlloyComponent*> scrapes_of_host() {
+    std::vector<const AlloyComponent*> scrapes;
+    std::vector<std::pair<const AlloyComponent*, const Setting*>> targets;
+    std::vector<TargetCandidate> candidates;
+    for (const auto& component : components_) {
+      if (component.kind != "prometheus.scrape" || seen_.contains(&component)) continue;
+      if (pipeline_.reads_unix_exporter(component)) scrapes.push_back(&component);
+      for (const auto* const target : pipeline_.literals(component)) {
+        targets.emplace_back(&component, target);
+        candidates.push_back(candidate_of(*target, component));
       }
     }
-    return found;
-  }
-
-  /// The literal targets in a list, wherever they stand in it.
-  static void collect_literals(const Setting& setting, std::vector<const Setting*>& out) {
-    if (setting.is(Kind::mapping)) out.push_back(&setting);
-    for (const auto& item : setting.items) collect_literals(item, out);
-  }
-
-  std::vector<const Setting*> literals(const AlloyComponent& scrape) const {
-    std::vector<const Setting*> found;
-    const auto* const targets = scrape.body.find("targets");
-    if (targets != nullptr) collect_literals(*targets, found);
-    for (const auto* const origin : origins(targets)) {
-      const auto* const further = origin->body.find("targets");
-      if (origin->kind == "discovery.relabel" && further != nullptr) {
-        collect_literals(*further, found);
-      }
+    if (!scrapes.empty()) return scrapes;
+    const auto chosen = choose_node_exporter(candidates);
+    if (!chosen) return scrapes;
+    node_exporter_ = targets[chosen->index].second;
+    scrapes.push_back(targets[chosen->index].first);
+    if (!chosen->is_certain) {
+      context_.notes.different(node_exporter_->at,
+                               taken_for_node_exporter(candidates[chosen->index].address));
     }
-    return found;
+    return scrapes;
   }
 
-  static std::string address_of(const Setting& target) {
-    const auto* const address = target.find("__address__");
-    return address != nullptr && address->is(Kind::text) ? address->text : "";
-  }
-
-  Source source_of(const AlloyComponent& scrape) const {
-    for (const auto* const origin : origins(scrape.body.find("targets"))) {
-      if (origin->kind == "prometheus.exporter.unix") return Source::exporter;
-    }
-    for (const auto* const target : literals(scrape)) {
-      if (is_own_node_exporter(address_of(*target))) return Source::node_exporter;
-    }
-    return Source::other;
-  }
-
-  void map_scrape(const AlloyComponent& scrape) {
+  void map_scrape(const AlloyComponent& scrape, bool is_first) {
     seen_.insert(&scrape);
-    const bool is_exporter = source_of(scrape) == Source::exporter;
-    Part part(&scrape.body, scrape.id, context_);
-    draft_.interval =
-        part.duration("scrape_interval", 1'000, 3'600'000).value_or(std::string(kAlloyInterval));
-    if (scrape.body.find("scrape_interval") == nullptr) {
+    const bool is_exporter = node_exporter_ == nullptr;
+    MappingReader part(&scrape.body, scrape.id, context_);
+    const auto interval =
+        part.duration("scrape_interval", kIntervalLimits).value_or(std::string(kAlloyInterval));
+    if (is_first) imported_.interval = interval;
+    if (is_first && scrape.body.find("scrape_interval") == nullptr) {
       part.different("scrape_interval", "not set: 1m, as Alloy has it; msp-agent's own is 15s");
     }
     const auto job = part.text("job_name");
-    DraftLabels labels;
+    ImportedLabel label{"job", std::string(kAlloyJob), scrape.at()};
+    SampleLabels labels;
     if (is_exporter) {
-      set_label(labels, {"job", std::string(kAlloyJob), scrape.at(), false});
+      labels.set({"instance", "", scrape.at(), ImportedLabel::Value::host_name});
       if (job) part.different("job_name", "not needed: prometheus.exporter.unix sets job itself");
     } else {
-      set_label(labels, {"job", job.value_or(escape_dollars(scrape.id)), scrape.at(), false});
+      label.text = job.value_or(escape_dollars(scrape.id));
       context_.notes.different(scrape.at(),
-                               "node_exporter is not scraped any more: msp-agent reads "
-                               "/proc and /sys itself; instance is the host's name");
+                               "node_exporter is not scraped any more: msp-agent reads /proc and "
+                               "/sys itself; node_exporter's flags are not in this file, and "
+                               "collectors stands for them");
     }
-    map_targets(part, labels);
+    labels.set(label);  // a target's own one takes its place
+    auto refused = map_targets(part, labels);
+    labels.scrape(part.text("honor_labels") == "true");
+    if (refused) {
+      imported_.why_nothing = cat("no sample of this host gets through: ", refused->why);
+      context_.notes.left_out(refused->at, imported_.why_nothing);
+    }
     std::set<const AlloyComponent*> path;
-    for (const auto* const receiver : part.all("forward_to")) follow(*receiver, labels, path);
+    for (const auto* const receiver : part.all("forward_to")) {
+      if (!refused) follow(*receiver, labels, path);
+    }
+    finish_scrape(part);
+  }
+
+  static void finish_scrape(MappingReader& part) {
     constexpr Explanation kKeys[] = {
         {"scrape_timeout", Note::Kind::different,
          "not needed: nothing is scraped; a mount that hangs has "
          "collectors.filesystem.mount_timeout"},
-        {"honor_labels", Note::Kind::different, "not needed: nothing is scraped"},
         {"metrics_path", Note::Kind::different, "not needed: nothing is scraped"},
         {"scheme", Note::Kind::different, "not needed: nothing is scraped"},
+        {"basic_auth", Note::Kind::different, "not needed: nothing is scraped"},
+        {"tls_config", Note::Kind::different, "not needed: nothing is scraped"},
         {"enable_protobuf_negotiation", Note::Kind::different, "not needed: nothing is scraped"},
         {"scrape_protocols", Note::Kind::different, "not needed: nothing is scraped"},
         {"clustering", Note::Kind::different, "not needed: every server has its own msp-agent"},
@@ -165,69 +144,101 @@ class AlloyMapper {
   }
 
   /// The exporter, the targets' labels and the rules of discovery.relabel on the way.
-  void map_targets(Part& scrape, DraftLabels& labels) {
-    bool has_exporter = false;
-    std::vector<const AlloyComponent*> rules;
-    for (const auto* const origin : origins(scrape.find("targets"))) {
+  std::optional<Refusal> map_targets(MappingReader& scrape, SampleLabels& labels) {
+    const auto* const targets = scrape.find("targets");
+    for (const auto* const origin : pipeline_.origins(targets)) {
       if (origin->kind == "prometheus.exporter.unix") {
-        seen_.insert(origin);
-        if (has_exporter) {
-          left_out(*origin, "a second exporter; msp-agent has one set of collectors");
-        } else {
-          convert_unix_exporter(origin->body, context_, draft_);
-        }
-        has_exporter = true;
-      } else if (origin->kind == "discovery.relabel") {
-        rules.insert(rules.begin(), origin);
-      } else {
+        if (seen_.insert(origin).second) map_exporter(*origin);
+      } else if (origin->kind != "discovery.relabel") {
         scrape.left_out("targets", cat(one_line(origin->id), ": msp-agent scrapes nothing"));
       }
     }
-    map_literals(scrape, has_exporter, labels);
-    name_unknown(scrape, *scrape.find("targets"));
-    for (const auto* const relabel : rules) {
+    map_literals(scrape, labels);
+    name_unknown(scrape, *targets, labels);
+    for (const auto* const relabel : pipeline_.relabels_of_host(targets, node_exporter_)) {
       seen_.insert(relabel);
-      Part part(&relabel->body, relabel->id, context_);
-      if (const auto* const targets = part.find("targets")) name_unknown(part, *targets);
-      apply_rules(part.all("rule"), cat(relabel->id, ".rule"), context_, labels);
+      MappingReader part(&relabel->body, relabel->id, context_);
+      if (const auto* const further = part.find("targets")) name_unknown(part, *further, labels);
+      auto refused = apply_rules(part.all("rule"), cat(relabel->id, ".rule"), context_, labels);
       part.finish();
+      if (refused) return refused;
     }
+    return std::nullopt;
+  }
+
+  void map_exporter(const AlloyComponent& exporter) {
+    if (has_exporter_) {
+      add_unix_exporter(exporter.body, exporter.id, context_, imported_);
+    } else {
+      convert_unix_exporter(exporter.body, context_, imported_);
+    }
+    has_exporter_ = true;
   }
 
   /// The targets in a list that lead to nothing that is here.
-  void name_unknown(Part& part, const Setting& targets) {
+  void name_unknown(MappingReader& part, const Setting& targets, SampleLabels& labels) {
     std::vector<const Setting*> references;
     collect_references(targets, references);
     for (const auto* const reference : references) {
-      if (exporter_of(reference->text) != nullptr) continue;
+      if (pipeline_.exporter_of(reference->text) != nullptr) continue;
       part.left_out("targets", cat("there is no ", one_line(reference->text)));
     }
-    if (targets.is(Kind::unknown) && references.empty()) part.left_out("targets", targets.text);
+    name_computed(part, targets, labels);
     if (!targets.is(Kind::list)) return;
-    for (const auto& item : targets.items) {
-      if (item.is(Kind::unknown)) part.left_out("targets", item.text);
-    }
+    for (const auto& item : targets.items) name_computed(part, item, labels);
   }
 
-  void map_literals(Part& scrape, bool has_exporter, DraftLabels& labels) {
-    const auto* const component = exporter_of(scrape.name());
+  /// Whether array.combine_maps joins its lists by this label, which then is the same in both.
+  static bool is_key_of(const Setting& call, std::string_view name) {
+    const auto is_it = [&](const Setting& item) {
+      return item.is(Kind::text) && item.text == name;
+    };
+    return call.items.size() == 3 &&
+           std::any_of(call.items[2].items.begin(), call.items[2].items.end(), is_it);
+  }
+
+  /// A list of targets that only Alloy makes, such as array.combine_maps(..) of two: the labels that
+  /// are written in it are on the samples, or are not.
+  void name_computed(MappingReader& part, const Setting& targets, SampleLabels& labels) {
+    if (!targets.is(Kind::unknown)) return;
+    std::vector<const Setting*> mappings;
+    std::vector<std::string> names;
+    for (const auto& item : targets.items) collect_literals(item, mappings);
+    for (const auto* const mapping : mappings) {
+      for (const auto& [name, at, value] : mapping->entries) {
+        if (name.starts_with("__") || is_key_of(targets, name)) continue;
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        labels.set({name, "", at, ImportedLabel::Value::unknown});
+      }
+    }
+    part.left_out("targets",
+                  cat(targets.text,
+                      names.empty() ? "" : "; its labels are not carried over: ", listed(names)));
+  }
+
+  void map_literals(MappingReader& scrape, SampleLabels& labels) {
+    const auto* const component = pipeline_.exporter_of(scrape.name());
     if (component == nullptr) return;
-    for (const auto* const target : literals(*component)) {
-      const auto address = address_of(*target);
-      if (has_exporter || !is_own_node_exporter(address)) {
-        context_.notes.left_out(target->at, cat(scrape.path("targets"), ": ",
-                                                address.empty() ? "a target" : quoted(address),
-                                                ": msp-agent scrapes nothing"));
+    for (const auto* const target : pipeline_.literals(*component)) {
+      const auto address = candidate_of(*target, *component).address;
+      const bool is_host = node_exporter_ != nullptr ? target == node_exporter_
+                                                     : pipeline_.is_of_unix_exporter(*target);
+      if (!is_host) {
+        context_.notes.left_out(target->at,
+                                cat(scrape.path("targets"), ": ", not_scraped(address)));
         continue;
       }
       for (const auto& [name, at, value] : target->entries) {
-        if (!name.starts_with("__")) add_label(name, value, at, context_, labels);
+        add_label(name, value, at, context_, labels);
       }
+      if (node_exporter_ == nullptr) continue;
+      labels.set(
+          {"__address__", without_login(address), target->at, ImportedLabel::Value::address});
     }
   }
 
   /// Where samples with `labels` go from here.
-  void follow(const Setting& receiver, const DraftLabels& labels,
+  void follow(const Setting& receiver, const SampleLabels& labels,
               std::set<const AlloyComponent*>& path) {
     std::vector<const Setting*> references;
     collect_references(receiver, references);
@@ -235,7 +246,7 @@ class AlloyMapper {
       context_.notes.left_out(receiver.at, "forward_to: a receiver that only Alloy knows");
     }
     for (const auto* const reference : references) {
-      const auto* const component = exporter_of(reference->text);
+      const auto* const component = pipeline_.exporter_of(reference->text);
       if (component == nullptr) {
         context_.notes.left_out(reference->at,
                                 cat("forward_to: there is no ", one_line(reference->text)));
@@ -252,25 +263,31 @@ class AlloyMapper {
     }
   }
 
-  void map_relabel(const AlloyComponent& relabel, DraftLabels labels,
+  void map_relabel(const AlloyComponent& relabel, SampleLabels labels,
                    std::set<const AlloyComponent*>& path) {
     constexpr std::size_t kStepsMax = 1'000;  // paths multiply where they part and meet again
     if (++steps_ > kStepsMax) return left_out(relabel, "too many ways lead through it");
     seen_.insert(&relabel);
-    Part part(&relabel.body, relabel.id, context_);
-    apply_rules(part.all("rule"), cat(relabel.id, ".rule"), context_, labels);
-    for (const auto* const receiver : part.all("forward_to")) follow(*receiver, labels, path);
+    MappingReader part(&relabel.body, relabel.id, context_);
+    const auto refused = apply_rules(part.all("rule"), cat(relabel.id, ".rule"), context_, labels);
+    const auto receivers = part.all("forward_to");
     constexpr Explanation kKeys[] = {{"max_cache_size", Note::Kind::different, "not needed"}};
     part.finish(kKeys);
+    if (refused) {
+      imported_.why_nothing =
+          cat("no sample of this host gets through ", one_line(relabel.id), ": ", refused->why);
+      return context_.notes.left_out(refused->at, imported_.why_nothing);
+    }
+    for (const auto* const receiver : receivers) follow(*receiver, labels, path);
   }
 
-  void map_remote_write(const AlloyComponent& remote_write, DraftLabels labels) {
+  void map_remote_write(const AlloyComponent& remote_write, SampleLabels labels) {
     if (!seen_.insert(&remote_write).second) {
       return left_out(remote_write,
                       "samples come to it on a second way; msp-agent sends each once");
     }
-    Part part(&remote_write.body, remote_write.id, context_);
-    add_labels(part, "external_labels", LabelUse::gives_way, context_, labels);
+    MappingReader part(&remote_write.body, remote_write.id, context_);
+    add_external_labels(part, ExternalLabels::give_way, context_, labels);
     for (const auto* const setting : part.all("endpoint"))
       map_endpoint(*setting, remote_write, labels);
     constexpr Explanation kKeys[] = {
@@ -282,31 +299,38 @@ class AlloyMapper {
   }
 
   void map_endpoint(const Setting& setting, const AlloyComponent& remote_write,
-                    const DraftLabels& labels) {
-    Part part(&setting, cat(remote_write.id, ".endpoint"), context_);
+                    SampleLabels labels) {
+    MappingReader part(&setting, cat(remote_write.id, ".endpoint"), context_);
     const auto rules = part.all("write_relabel_config");
     auto endpoint = convert_endpoint(part, context_, remote_write.id);
     if (!endpoint) return;
-    endpoint->labels = labels;
-    apply_rules(rules, cat(part.name(), ".write_relabel_config"), context_, endpoint->labels);
-    draft_.endpoints.push_back(std::move(*endpoint));
+    const auto rules_name = cat(part.name(), ".write_relabel_config");
+    if (const auto refused = apply_rules(rules, rules_name, context_, labels)) {
+      imported_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
+      return context_.notes.left_out(
+          refused->at,
+          cat(part.name(), ": the whole endpoint is left out, for ", imported_.why_nothing));
+    }
+    endpoint->labels = labels.all();
+    imported_.endpoints.push_back(std::move(*endpoint));
   }
 
   /// No scrape of this host: what is there is taken as it is.
-  void map_without_scrape(const std::vector<AlloyComponent>& components) {
-    DraftLabels labels;
-    set_label(labels, {"job", std::string(kAlloyJob), {}, false});
-    for (const auto& component : components) {
+  void map_without_scrape() {
+    SampleLabels labels;
+    labels.set({"instance", "", {}, ImportedLabel::Value::host_name});
+    labels.set({"job", std::string(kAlloyJob)});
+    labels.scrape(false);
+    for (const auto& component : components_) {
       if (seen_.contains(&component)) continue;
       if (component.kind == "prometheus.exporter.unix") {
-        if (seen_.insert(&component).second && draft_.collector_options.empty()) {
-          convert_unix_exporter(component.body, context_, draft_);
-        }
+        seen_.insert(&component);
+        map_exporter(component);
       } else if (component.kind == "prometheus.remote_write") {
         map_remote_write(component, labels);
       }
     }
-    if (draft_.endpoints.empty()) return;
+    if (imported_.endpoints.empty()) return;
     context_.notes.different({},
                              "no prometheus.scrape reads prometheus.exporter.unix or this host's "
                              "node_exporter; msp-agent collects with its default interval and "
@@ -316,47 +340,28 @@ class AlloyMapper {
   /// A component that is not on the way of this host's metrics.
   void name_unused(const AlloyComponent& component) {
     const auto& kind = component.kind;
-    const auto is_family = [&](std::string_view family) { return kind.starts_with(family); };
     if (kind == "local.file") return map_file(component);
     if (kind == "logging") return map_logging(component);
-    if (is_family("loki.")) {
-      left_out(component, "logs; msp-agent sends this host's metrics only, keep Alloy for it");
-    } else if (is_family("pyroscope.") || is_family("beyla.") || is_family("faro.") ||
-               kind == "tracing") {
-      left_out(component,
-               "traces and profiles; msp-agent sends this host's metrics only, keep Alloy "
-               "for it");
-    } else if (kind == "prometheus.scrape") {
-      left_out(component,
-               "not this host's metrics; msp-agent scrapes nothing, keep Alloy or vmagent "
-               "for it");
-    } else if (kind == "prometheus.receive_http") {
-      left_out(component, "msp-agent receives nothing; a relay stays with Alloy or vmagent");
-    } else if (kind == "prometheus.remote_write" || kind == "prometheus.relabel" ||
-               kind == "discovery.relabel") {
-      left_out(component, "this host's metrics do not come through it");
-    } else if (is_family("otelcol.")) {
-      left_out(component,
-               "OpenTelemetry; msp-agent sends this host's metrics only, keep Alloy for it");
-    } else if (kind == "prometheus.exporter.unix") {
-      left_out(component, "a second exporter; msp-agent has one set of collectors");
-    } else if (kind == "prometheus.exporter.self") {
-      left_out(component, "Alloy's own metrics; msp-agent reports on itself as msp_agent_*");
-    } else if (is_family("prometheus.exporter.")) {
-      left_out(component, "msp-agent collects this host's metrics only, keep Alloy for it");
-    } else if (kind == "declare" || is_family("import.") || kind == "foreach") {
-      left_out(component, "what it makes exists only in Alloy; write it out where it is used");
-    } else if (kind == "http" || kind == "livedebugging" || kind == "remotecfg") {
-      context_.notes.different(component.at(), cat(kind, ": not needed: msp-agent has no port and ",
-                                                   "takes its configuration from its file only"));
-    } else {
-      left_out(component, "msp-agent has nothing like it");
+    if (kind == "prometheus.scrape") return name_other_scrape(component);
+    if (kind == "http" || kind == "livedebugging") {
+      return context_.notes.different(component.at(),
+                                      cat(kind, ": not needed: msp-agent has no port"));
     }
+    has_remote_configuration_ = has_remote_configuration_ || kind == "remotecfg";
+    left_out(component, why_not_carried_over(kind));
+  }
+
+  void name_other_scrape(const AlloyComponent& scrape) {
+    std::vector<std::string> addresses;
+    for (const auto* const target : pipeline_.literals(scrape)) {
+      addresses.push_back(candidate_of(*target, scrape).address);
+    }
+    left_out(scrape, why_not_node_exporter(addresses, has_exporter_ || node_exporter_ != nullptr));
   }
 
   /// Where its content is used, the path is used instead.
   void map_file(const AlloyComponent& component) {
-    Part part(&component.body, component.id, context_);
+    MappingReader part(&component.body, component.id, context_);
     for (const auto* const key : {"filename", "is_secret", "detector", "poll_frequency"}) {
       part.find(key);
     }
@@ -364,26 +369,31 @@ class AlloyMapper {
   }
 
   void map_logging(const AlloyComponent& component) {
-    Part part(&component.body, "logging", context_);
+    MappingReader part(&component.body, "logging", context_);
     const auto level = part.text("level");
-    if (level && (*level == "debug" || *level == "error")) draft_.log_level = *level;
-    if (level && *level == "warn") draft_.log_level = "warning";
+    if (level && (*level == "debug" || *level == "error")) imported_.log_level = *level;
+    if (level && *level == "warn") imported_.log_level = "warning";
     constexpr Explanation kKeys[] = {
         {"format", Note::Kind::different, "msp-agent writes lines for people and journald"}};
     part.finish(kKeys);
   }
 
   ConvertContext& context_;
-  Draft draft_;
-  std::map<std::string, const AlloyComponent*, std::less<>> by_id_;
+  const std::vector<AlloyComponent>& components_;
+  AlloyPipeline pipeline_;
+  ImportedConfig imported_;
   std::set<const AlloyComponent*> seen_;
+  const Setting* node_exporter_ =
+      nullptr;  // its target; null where prometheus.exporter.unix is read
+  bool has_exporter_ = false;
+  bool has_remote_configuration_ = false;
   std::size_t steps_ = 0;
 };
 
 }  // namespace
 
-Draft map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context) {
-  return AlloyMapper(components, context).map(components);
+ImportedConfig map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context) {
+  return AlloyMapper(components, context).map();
 }
 
 }  // namespace msp

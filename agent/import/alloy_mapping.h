@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "agent/import/alloy_components.h"
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include "agent/import/imported_config.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
-Draft map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context);
+ImportedConfig map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context);
 
 }  // namespace msp

@@ -13,11 +13,12 @@ namespace {
 
 using Kind = AlloyExpression::Kind;
 
-/// What a token is called in an error.
-std::string called(const Token& token) {
+/// What a token is called in an error. A name behind a text in its line is not shown: a quote in
+/// the middle of a secret makes one of the secret's other half.
+std::string called(const Token& token, bool is_behind_text) {
   switch (token.kind) {
     case Token::Kind::name:
-      return quoted(token.text);
+      return is_behind_text ? "a word" : quoted(token.text);
     case Token::Kind::text:
       return "a text";
     case Token::Kind::number:
@@ -69,10 +70,11 @@ class Parser {
   }
 
   void fail_expecting(std::string_view what) {
-    fail(token_, cat("found ", called(token_), "; expected ", what));
+    fail(token_, cat("found ", called(token_, text_line_ == token_.line), "; expected ", what));
   }
 
   void step() {
+    if (token_.kind == Token::Kind::text) text_line_ = lexer_.line();
     auto token = lexer_.next();
     if (token) {
       token_ = std::move(*token);
@@ -80,6 +82,7 @@ class Parser {
     }
     fail({Token::Kind::file_end, "", lexer_.line(), lexer_.column()},
          cat("found ", token.error().text));
+    document_.is_in_text = lexer_.is_in_text();
     token_ = {Token::Kind::file_end, "", lexer_.line(), lexer_.column()};
   }
 
@@ -339,6 +342,7 @@ class Parser {
 
   AlloyLexer lexer_;
   Token token_;
+  int text_line_ = 0;  // where the last text ended
   AlloyDocument document_;
   std::size_t depth_ = 0;
 };

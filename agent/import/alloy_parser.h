@@ -19,6 +19,7 @@ struct AlloyDocument {
   std::string error;
   int line = 0;
   int column = 0;
+  bool is_in_text = false;  // the place is inside of a text, which may be a secret
 
   /// Blocks, lists, objects, parentheses and signs inside one another.
   static constexpr std::size_t kDepthMax = 64;

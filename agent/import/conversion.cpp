@@ -8,6 +8,8 @@
 #include "agent/base/text.h"
 #include "agent/config/config.h"
 #include "agent/config/document.h"
+#include "agent/config/snippet.h"
+#include "agent/config/validators.h"
 #include "agent/import/alloy_components.h"
 #include "agent/import/alloy_mapping.h"
 #include "agent/import/alloy_parser.h"
@@ -19,40 +21,37 @@
 namespace msp {
 namespace {
 
-/// The line that an error is in, with what might be a secret cut off, and a mark below the column.
-std::string shown_line(std::string_view text, int line, int column) {
+/// The line that an error is in, and a mark below the column. A value may be a secret, so it is not
+/// shown: what follows the first '=', and a line that neither opens nor closes a block.
+std::string shown_line(std::string_view text, int line, int column, bool is_in_text) {
   auto content = next_line(text);
   for (int i = 1; content && i < line; ++i) content = next_line(text);
-  if (!content) return "";
-  std::string lower(*content);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-  });
-  constexpr std::array<std::string_view, 6> kSecrets = {"passw",      "token", "secret",
-                                                        "credential", "key",   "authorization"};
-  const bool may_be_secret = std::any_of(kSecrets.begin(), kSecrets.end(), [&](auto word) {
-    return lower.find(word) != std::string::npos;
-  });
-  auto shown = *content;
-  const auto value = shown.find_first_of("=:\"");
-  if (may_be_secret && value != shown.npos) shown = shown.substr(0, value + 1);
-  auto out = cat("\n    ", one_line(shown), shown.size() < content->size() ? " ..." : "");
-  constexpr int kColumnMax = 100;
-  if (column > 0 && column <= kColumnMax) {
-    out += cat("\n    ", std::string(static_cast<std::size_t>(column) - 1, ' '), "^");
-  }
+  if (!content || is_in_text) return "";
+  const auto all = trim(*content);
+  const auto value = content->find('=');
+  const auto name = trim(content->substr(0, value));
+  const bool has_name = value != content->npos && is_variable_name(name);
+  const bool is_bracket = all.find_first_not_of("{}[](), ") == all.npos;
+  const bool opens_block = all.ends_with('{') && all.find_first_of("\"`=") == all.npos;
+  std::string shown;
+  if (has_name) shown = content->substr(0, value + 1);
+  if (is_bracket || opens_block) shown = *content;
+  const bool is_cut = trim(shown).size() < all.size();
+  auto out = cat("\n    ", one_line(shown), is_cut ? (shown.empty() ? "..." : " ...") : "");
+  const auto mark = std::min(static_cast<std::size_t>(column) - 1, shown.size() + (is_cut ? 1 : 0));
+  constexpr std::size_t kColumnMax = 100;
+  if (column > 0 && mark <= kColumnMax) out += cat("\n    ", std::string(mark, ' '), "^");
   return out;
 }
 
 std::string error_text(const ForeignFile& file, int line, int column, std::string_view text) {
   if (line == 0) return cat(one_line(file.name), ": ", text);
-  return cat(one_line(file.name), ":", line, ":", column, ": ", text,
-             shown_line(file.text, line, column));
+  return cat(one_line(file.name), ":", line, ":", column, ": ", text);
 }
 
 /// Nothing, and `error`, where a file is not of the language.
-std::optional<Draft> draft_of_alloy(const std::vector<ForeignFile>& files, ConvertContext& context,
-                                    std::string& error) {
+std::optional<ImportedConfig> imported_from_alloy(const std::vector<ForeignFile>& files,
+                                                  ConvertContext& context, std::string& error) {
   std::vector<AlloyDocument> documents;
   std::vector<AlloySource> sources;
   documents.reserve(files.size());
@@ -61,29 +60,39 @@ std::optional<Draft> draft_of_alloy(const std::vector<ForeignFile>& files, Conve
     sources.push_back({file.name, &document.root});
     if (document.error.empty()) continue;
     error += cat(error.empty() ? "" : "\n",
-                 error_text(file, document.line, document.column, document.error));
+                 error_text(file, document.line, document.column, document.error),
+                 shown_line(file.text, document.line, document.column, document.is_in_text));
   }
-  if (!error.empty()) return std::nullopt;
+  if (!error.empty()) {
+    const auto& name = files.front().name;
+    if (name.ends_with(".yml") || name.ends_with(".yaml")) {
+      error += "\nfor a configuration of Prometheus or vmagent: convert-alloy --from prometheus";
+    }
+    return std::nullopt;
+  }
   const auto components = alloy_components(sources);
   return map_alloy(components, context);
 }
 
-std::optional<Draft> draft_of_prometheus(const std::vector<ForeignFile>& files,
-                                         ConvertContext& context, std::string& error) {
+std::optional<ImportedConfig> imported_from_prometheus(const std::vector<ForeignFile>& files,
+                                                       ConvertContext& context,
+                                                       std::string& error) {
   const auto& file = files.front();
   const auto document = parse_document(file.text);
   if (document.root == nullptr) {
-    error = error_text(file, document.at.line, document.at.column, document.error);
+    const auto line = excerpt(file.text, document.at.line, document.at.column);
+    error = cat(error_text(file, document.at.line, document.at.column, document.error),
+                line.empty() ? "" : "\n", line);
     return std::nullopt;
   }
-  const auto root = yaml_settings(*document.root, file.name);
-  return map_prometheus(root, context);
+  const auto root = yaml_settings(*document.root, file.name, context.notes);
+  return map_prometheus(root, file.text.find("%{") != std::string::npos, context);
 }
 
 /// Endpoints by one address: msp-agent tells them apart by it.
-void drop_second_addresses(ConvertContext& context, Draft& draft) {
+void drop_second_addresses(ConvertContext& context, ImportedConfig& imported) {
   std::set<std::string> seen;
-  std::erase_if(draft.endpoints, [&](const DraftEndpoint& endpoint) {
+  std::erase_if(imported.endpoints, [&](const ImportedEndpoint& endpoint) {
     const auto address = context.env.expand(endpoint.url).value_or(endpoint.url);
     if (seen.insert(address.substr(0, address.find('?'))).second) return false;
     context.notes.left_out(
@@ -94,23 +103,24 @@ void drop_second_addresses(ConvertContext& context, Draft& draft) {
   });
 }
 
-/// Every variable that the result needs, once. Takes its texts from the draft, for a comment may
+/// Every variable that the result needs, once. Takes its texts from the imported, for a comment may
 /// hold a '$' too.
-std::set<std::string> variables_in(const Draft& draft) {
+std::set<std::string> variables_in(const ImportedConfig& imported) {
   std::set<std::string> names;
   const auto add = [&](std::string_view text) {
     for (auto& name : variables_of(text)) names.insert(std::move(name));
   };
-  for (const auto* const label : {&draft.customer_id, &draft.server_name, &draft.environment}) {
+  for (const auto* const label :
+       {&imported.customer_id, &imported.server_name, &imported.environment}) {
     if (*label) add((*label)->text);
   }
-  for (const auto& label : draft.labels) add(label.text);
-  add(draft.interval);
-  add(draft.log_level);
-  for (const auto& [collector, options] : draft.collector_options) {
+  for (const auto& label : imported.labels) add(label.text);
+  add(imported.interval);
+  add(imported.log_level);
+  for (const auto& [collector, options] : imported.collector_options) {
     for (const auto& [key, text] : options) add(text);
   }
-  for (const auto& endpoint : draft.endpoints) {
+  for (const auto& endpoint : imported.endpoints) {
     for (const auto* const text :
          {&endpoint.url, &endpoint.username, &endpoint.password, &endpoint.password_file,
           &endpoint.bearer_token, &endpoint.bearer_token_file, &endpoint.ca_file,
@@ -129,15 +139,33 @@ std::string joined(const std::set<std::string>& names) {
   return text;
 }
 
-void tell_variables(ConvertContext& context, const Draft& draft) {
+/// The environment file as a unit names it: an absolute path, '%' doubled.
+std::string unit_path(const EnvFile& env) {
+  std::string path;
+  for (const char c : env.absolute_path()) path += c == '%' ? "%%" : std::string(1, c);
+  return one_line(path);
+}
+
+void tell_variables(ConvertContext& context, const ImportedConfig& imported) {
   std::set<std::string> known;
   std::set<std::string> unknown;
-  for (const auto& name : variables_in(draft))
+  for (const auto& name : variables_in(imported)) {
     (context.env.has(name) ? known : unknown).insert(name);
+  }
+  if (unknown.erase("HOSTNAME") > 0) {
+    context.notes.to_do({},
+                        "set HOSTNAME for msp-agent: `systemctl edit msp-agent`, [Service], "
+                        "Environment=HOSTNAME=%H, which is the host's name");
+  }
+  if (unknown.erase("CREDENTIALS_DIRECTORY") > 0) {
+    context.notes.to_do({},
+                        "give msp-agent the files of ${CREDENTIALS_DIRECTORY}: `systemctl edit "
+                        "msp-agent`, [Service], LoadCredential=NAME:/path/of/the/file");
+  }
   if (!known.empty()) {
     context.notes.to_do({},
                         cat("set ", joined(known), " for msp-agent: `systemctl edit msp-agent`, ",
-                            "[Service], EnvironmentFile=", one_line(context.env.path())));
+                            "[Service], EnvironmentFile=", unit_path(context.env)));
   }
   if (unknown.empty()) return;
   context.notes.to_do(
@@ -147,37 +175,44 @@ void tell_variables(ConvertContext& context, const Draft& draft) {
 }
 
 /// What our own configuration says of the result; empty: nothing.
-std::string refusals(const Draft& draft, const EnvFile& env) {
+std::string refusals(const ImportedConfig& imported, const EnvFile& env) {
   std::string text;
-  for (const auto& error : parse_config(write_yaml_to_check(draft, env), "the result").errors) {
+  for (const auto& error : parse_config(write_yaml_to_check(imported, env), "the result").errors) {
     text += cat(text.empty() ? "" : "\n", one_line(error.text));
   }
   return text;
 }
 
-std::string nothing_to_write(ForeignAgent from) {
-  return from == ForeignAgent::alloy
-             ? "found no prometheus.remote_write with an endpoint that could be carried over; "
-               "expected at least one with a url"
-             : "found no remote_write that could be carried over; expected at least one with a url "
-               "(vmagent's is on its command line: write it as remote_write: [{url: ..}])";
+/// Why there is no result, as far as that is known.
+std::string nothing_to_write(ForeignAgent from, const ImportedConfig& imported) {
+  const bool is_alloy = from == ForeignAgent::alloy;
+  const auto& why = imported.why_nothing;
+  if (imported.collects_nothing) return cat("nothing would be collected: ", why);
+  const auto found = is_alloy ? "found no prometheus.remote_write with an endpoint that could be "
+                                "carried over"
+                              : "found no remote_write that could be carried over";
+  if (!why.empty()) return cat(found, ": ", why);
+  return cat(found, "; expected at least one with a url",
+             is_alloy ? ""
+                      : " (vmagent's is on its command line: write it as remote_write: "
+                        "[{url: ..}])");
 }
 
 Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, ConvertContext& context,
-                  Draft& draft) {
+                  ImportedConfig& imported) {
   Conversion out;
-  drop_second_addresses(context, draft);
-  if (!draft.endpoints.empty()) settle_identity(context, draft);
-  if (draft.endpoints.empty()) {
-    out.error = cat(one_line(files.front().name), ": ", nothing_to_write(from));
-  } else if (const auto refused = refusals(draft, context.env); !refused.empty()) {
+  drop_second_addresses(context, imported);
+  if (!imported.endpoints.empty()) settle_identity(context, imported);
+  if (imported.endpoints.empty() || imported.collects_nothing) {
+    out.error = cat(one_line(files.front().name), ": ", nothing_to_write(from, imported));
+  } else if (const auto refused = refusals(imported, context.env); !refused.empty()) {
     out.error = cat(one_line(files.front().name), ": msp-agent would refuse the result: ", refused);
   } else {
-    tell_variables(context, draft);
+    tell_variables(context, imported);
     const auto others = files.size() > 1 ? cat(" and ", files.size() - 1, " more") : std::string();
     const auto title =
         cat("msp-agent.yaml, made by `msp-agent convert-alloy` from ", files.front().name, others);
-    out.yaml = write_yaml(draft, title, context.notes.sorted());
+    out.yaml = write_yaml(imported, title, context.notes.sorted());
   }
   out.notes = context.notes.sorted();
   return out;
@@ -195,12 +230,13 @@ Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
     return out;
   }
   Notes notes;
-  const auto env = env_file ? EnvFile(env_file->name, env_file->text, notes) : EnvFile();
+  const auto env =
+      env_file ? EnvFile(env_file->name, env_file->text, notes, env_file->path) : EnvFile();
   ConvertContext context{notes, env};
-  auto draft = from == ForeignAgent::alloy ? draft_of_alloy(files, context, out.error)
-                                           : draft_of_prometheus(files, context, out.error);
-  if (!draft) return out;
-  return finish(from, files, context, *draft);
+  auto imported = from == ForeignAgent::alloy ? imported_from_alloy(files, context, out.error)
+                                              : imported_from_prometheus(files, context, out.error);
+  if (!imported) return out;
+  return finish(from, files, context, *imported);
 }
 
 }  // namespace msp

@@ -14,14 +14,15 @@ namespace msp {
 struct ForeignFile {
   std::string name;  // what messages call it
   std::string text;
+  std::string path = {};  // absolute, where it has one
 };
 
 enum class ForeignAgent { alloy, prometheus };
 
 struct Conversion {
-  /// The YAML, or nothing where no usable configuration came out. Loads without an error once the
-  /// notes' to-do is done; where that is only customer_id or a variable, these are all that is
-  /// missing.
+  /// The YAML, or nothing where no usable configuration came out: one that collects nothing or
+  /// delivers nothing is none. Loads without an error once the notes' to-do is done; where that is
+  /// only a variable or what says FILL IN, these are all that is missing.
   std::optional<std::string> yaml;
   std::string error;  // why there is none; may have more than one line
   std::vector<Note> notes;

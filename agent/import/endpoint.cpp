@@ -1,12 +1,12 @@
 #include "agent/import/endpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
 
 #include "agent/base/text.h"
 #include "agent/config/url.h"
+#include "agent/config/validators.h"
 
 namespace msp {
 namespace {
@@ -43,107 +43,114 @@ constexpr Explanation kKeys[] = {
     {"google_iam", kLeftOut, kNoLogin},
 };
 
-/// A secret that stands in the file, or the file that it is in.
-void read_secret(Part& part, std::string_view key, std::string_view file_key, std::string& secret,
-                 std::string& file) {
+/// The path of a file whose content `setting` is, as our configuration writes it; empty where it
+/// is none that it takes.
+std::string path_of(const MappingReader& part, const Setting& setting) {
+  if (!setting.is(Setting::Kind::file)) return "";
+  auto text = setting;
+  text.kind = Setting::Kind::text;
+  if (std::string why; !text_of(text, why)) return "";
+  const auto known = part.known(setting.text);
+  const bool is_absolute = known ? known->starts_with('/') : setting.text.starts_with("${");
+  return is_absolute || setting.text.starts_with('/') ? setting.text : "";
+}
+
+/// A secret that stands in the file, or the file that it is in. Where it is neither, what it is
+/// must be filled in.
+void read_secret(MappingReader& part, std::string_view key, std::string_view file_key,
+                 std::string& secret, std::string& file) {
   if (const auto path = part.file_path(file_key)) file = *path;
   const auto* const setting = part.find(key);
-  if (setting == nullptr) return;
+  if (setting == nullptr || setting->is(Setting::Kind::empty)) return;
   if (setting->is(Setting::Kind::file)) {
-    if (setting->text.starts_with('/') || setting->text.starts_with("${")) {
-      file = setting->text;
-    } else {
-      part.to_do(key, "the path of its file is relative; name it as an absolute path");
+    file = path_of(part, *setting);
+    if (file.empty()) {
+      part.to_do(key, "the path of its file is no absolute one; name it as one");
     }
     return;
   }
-  const auto text = part.text(key);
-  if (!text || text->empty()) return;
+  std::string why;
+  const auto text = text_of(*setting, why);
+  if (!text) return part.to_do(key, cat(why, "; fill it in"));
+  if (text->empty()) return;
   if (!file.empty()) return part.left_out(key, cat(file_key, " is set as well"));
   secret = *text;
-  if (variables_of(secret).empty()) {
+  if (const auto known = part.known(text); known && known->empty()) {
+    part.to_do(key, "its variable is set to nothing; set it to the secret");
+  } else if (variables_of(secret).empty()) {
     part.to_do(key,
                "the secret stands in the file itself; keep the file from others with "
                "chmod 0640, or move the secret to a file of its own");
   }
 }
 
-bool has_login(const DraftEndpoint& out) {
-  return !out.username.empty() || !out.bearer_token.empty() || !out.bearer_token_file.empty();
-}
-
-void read_basic_auth(Part part, DraftEndpoint& out) {
-  const auto username = part.text("username");
+/// Without a user and a password the centre would answer 401, so what of the two is not known is
+/// left to be filled in.
+void read_basic_auth(MappingReader part, ImportedEndpoint& out) {
+  constexpr std::string_view kFillIn = "fill it in, under basic_auth";
+  if (!part.is_present()) return;
+  out.has_login = true;
+  std::string why;
+  const auto* const username = part.find("username");
+  const auto* const username_file = part.find("username_file");
+  const auto text = username != nullptr ? text_of(*username, why) : std::nullopt;
+  const auto known = part.known(text);
+  if (text && !text->empty() && !known) {
+    out.username = *text;
+  } else if (known && is_user_name(*known)) {
+    out.username = *text;
+  } else if (username_file != nullptr) {
+    part.to_do("username_file", cat("msp-agent has no file for a user's name; ", kFillIn));
+  } else if (known && !known->empty()) {
+    part.to_do("username", cat("a user name with ':'; ", kFillIn));
+  } else {
+    part.to_do("username", cat(why.empty() ? "a login without a user name" : why, "; ", kFillIn));
+  }
   read_secret(part, "password", "password_file", out.password, out.password_file);
-  if (part.find("username_file") != nullptr) {
-    part.left_out("username_file", "msp-agent has no file for a user's name");
-  }
+  const bool has_password =
+      part.value("password") != nullptr || part.value("password_file") != nullptr;
+  if (!has_password) part.to_do("password", cat("a login without a password; ", kFillIn));
   part.finish();
-  const auto known = part.known(username);
-  const bool is_usable = username && !username->empty() &&
-                         !(known && (known->empty() || known->find(':') != std::string::npos));
-  if (is_usable && (!out.password.empty() || !out.password_file.empty())) {
-    out.username = *username;
-    return;
-  }
-  if (username || !out.password.empty() || !out.password_file.empty()) {
-    part.left_out("username",
-                  "msp-agent logs in with a user name without ':' and a password, "
-                  "neither of them empty; without them the endpoint may answer 401");
-  }
-  out.password.clear();
-  out.password_file.clear();
 }
 
-void read_bearer(Part& part, DraftEndpoint& out) {
-  DraftEndpoint bearer;
+void read_bearer(MappingReader& part, ImportedEndpoint& out) {
+  ImportedEndpoint bearer;
   read_secret(part, "bearer_token", "bearer_token_file", bearer.bearer_token,
               bearer.bearer_token_file);
+  bool is_set = part.value("bearer_token") != nullptr || part.value("bearer_token_file") != nullptr;
   auto authorization = part.part("authorization");
   const auto type = authorization.text("type").value_or("Bearer");
-  if (type == "Bearer" || type == "bearer") {
+  if (lower_case(type) == "bearer") {
     read_secret(authorization, "credentials", "credentials_file", bearer.bearer_token,
                 bearer.bearer_token_file);
+    is_set = is_set || authorization.value("credentials") != nullptr ||
+             authorization.value("credentials_file") != nullptr;
   } else {
     authorization.find("credentials");
     authorization.find("credentials_file");
     authorization.left_out("type", cat(quoted(type), ": ", kNoLogin));
   }
   authorization.finish();
-  if (bearer.bearer_token.empty() && bearer.bearer_token_file.empty()) return;
-  if (has_login(out)) {
-    return part.left_out("bearer_token", "basic_auth is set as well; an endpoint has one login");
+  if (!is_set) return;
+  if (out.has_login) {
+    return part.left_out(part.value("authorization") != nullptr ? "authorization" : "bearer_token",
+                         "basic_auth is set as well; an endpoint has one login");
   }
-  if (!bearer.bearer_token_file.empty()) bearer.bearer_token.clear();
-  out.bearer_token = bearer.bearer_token;
+  out.has_bearer = true;
   out.bearer_token_file = bearer.bearer_token_file;
+  if (out.bearer_token_file.empty()) out.bearer_token = bearer.bearer_token;
 }
 
-bool is_token(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
+/// A list of one value, and what Prometheus' http_headers makes of one, is that value.
+const Setting& single_value(const Setting& value) {
+  if (value.is(Setting::Kind::list) && value.items.size() == 1) return value.items.front();
+  if (!value.is(Setting::Kind::mapping) || value.entries.size() != 1) return value;
+  const auto& [key, at, values] = value.entries.front();
+  return key == "values" || key == "secrets" ? single_value(values) : value;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-  });
-  return out;
-}
-
-/// Names that the agent sets itself.
-bool is_reserved(std::string_view name) {
-  constexpr std::string_view kReserved[] = {
-      "host",       "content-type", "content-encoding", "content-length", "transfer-encoding",
-      "connection", "expect",       "authorization",    "user-agent"};
-  return std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved) ||
-         name.starts_with("x-prometheus-");
-}
-
-void read_headers(Part& part, std::string_view key, ConvertContext& context, DraftEndpoint& out) {
+void read_headers(MappingReader& part, std::string_view key, ConvertContext& context,
+                  ImportedEndpoint& out) {
   const auto* const headers = part.find(key);
   if (headers == nullptr || headers->is(Setting::Kind::empty)) return;
   if (!headers->is(Setting::Kind::mapping)) {
@@ -155,26 +162,31 @@ void read_headers(Part& part, std::string_view key, ConvertContext& context, Dra
     const auto named = cat(part.path(key), ".", one_line(name), ": ");
     const bool is_known =
         std::any_of(out.headers.begin(), out.headers.end(),
-                    [&](const auto& other) { return lower(other.first) == lower(name); });
-    const auto& single =
-        value.is(Setting::Kind::list) && value.items.size() == 1 ? value.items.front() : value;
+                    [&](const auto& other) { return lower_case(other.first) == lower_case(name); });
+    const auto& single = single_value(value);
     std::string why;
     const auto text = text_of(single, why);
-    if (!is_token(name) || is_known) {
+    const bool is_many = single.is(Setting::Kind::list) || single.is(Setting::Kind::mapping);
+    if (!is_header_name(name) || is_known) {
       context.notes.left_out(at, cat(named, is_known ? "set twice" : "no header has such a name"));
-    } else if (is_reserved(lower(name))) {
+    } else if (is_reserved_header(name)) {
+      const auto lower = lower_case(name);
       context.notes.left_out(
           at, cat(named, "msp-agent sets this header itself",
-                  lower(name) == "authorization" ? "; use basic_auth or bearer_token" : ""));
-    } else if (!text || text->empty()) {
+                  lower == "authorization"         ? "; use basic_auth or bearer_token"
+                  : lower == "proxy-authorization" ? "; use user:password@ in proxy_url"
+                                                   : ""));
+    } else if (is_many || single.is(Setting::Kind::empty) || (text && text->empty())) {
       context.notes.left_out(at, cat(named, text ? "empty" : why));
     } else {
-      out.headers.emplace_back(name, *text);
+      // Without it, samples may go to another tenant; refused until it is filled in.
+      if (!text) context.notes.to_do(at, cat(named, why, "; fill it in, under headers"));
+      out.headers.emplace_back(name, text.value_or(""));
     }
   }
 }
 
-void read_tls(Part part, DraftEndpoint& out) {
+void read_tls(MappingReader part, ImportedEndpoint& out) {
   if (const auto path = part.file_path("ca_file")) out.ca_file = *path;
   const auto cert = part.file_path("cert_file");
   const auto key = part.file_path("key_file");
@@ -186,8 +198,7 @@ void read_tls(Part part, DraftEndpoint& out) {
   }
   if (const auto name = part.text("server_name"); name && !name->empty()) {
     const auto known = part.known(name);
-    if (known && (!check_url(cat("https://", *known), UrlUser::refused) ||
-                  known->find_first_of(":/?#") != std::string::npos)) {
+    if (known && !is_tls_server_name(*known)) {
       part.left_out("server_name", "not a host name");
     } else {
       out.server_name = *name;
@@ -202,10 +213,10 @@ void read_tls(Part part, DraftEndpoint& out) {
     if (const auto* const setting = part.find(pem); setting != nullptr) {
       const auto file =
           cat(std::string_view(pem).substr(0, std::string_view(pem).find('_')), "_file");
-      if (setting->is(Setting::Kind::file) && setting->text.starts_with('/')) {
-        if (file == "ca_file") out.ca_file = setting->text;
-        if (file == "cert_file") out.cert_file = setting->text;
-        if (file == "key_file") out.key_file = setting->text;
+      if (const auto path = path_of(part, *setting); !path.empty()) {
+        if (file == "ca_file") out.ca_file = path;
+        if (file == "cert_file") out.cert_file = path;
+        if (file == "key_file") out.key_file = path;
       } else {
         part.left_out(pem, cat("msp-agent reads certificates from files; write it to one and set ",
                                "tls.", file));
@@ -224,7 +235,7 @@ void read_tls(Part part, DraftEndpoint& out) {
 }
 
 /// https://user:password@host/..: a login that our configuration has a place for.
-void split_login(Part& part, DraftEndpoint& out) {
+void split_login(MappingReader& part, ImportedEndpoint& out) {
   const auto scheme = out.url.find("://");
   if (scheme == std::string::npos) return;
   const auto begin = scheme + 3;
@@ -236,9 +247,13 @@ void split_login(Part& part, DraftEndpoint& out) {
   const auto colon = login.find(':');
   const bool is_plain = colon != std::string::npos && colon > 0 && colon + 1 < login.size() &&
                         login.find_first_of("%{") == std::string::npos;
-  if (has_login(out) || !is_plain) {
-    part.to_do("url", "the user before the '@' is not carried over; write it under basic_auth");
-    return;
+  if (out.has_login || out.has_bearer) {
+    return part.left_out("url", "the user before the '@': the endpoint has another login, too");
+  }
+  out.has_login = true;
+  if (!is_plain) {
+    return part.to_do("url",
+                      "the user before the '@' is not carried over; fill it in, under basic_auth");
   }
   out.username = login.substr(0, colon);
   out.password = login.substr(colon + 1);
@@ -247,7 +262,7 @@ void split_login(Part& part, DraftEndpoint& out) {
              "others with chmod 0640");
 }
 
-bool read_url(Part& part, DraftEndpoint& out) {
+bool read_url(MappingReader& part, ImportedEndpoint& out) {
   const auto* const setting = part.find("url");
   const bool is_set = setting != nullptr && !setting->is(Setting::Kind::empty);
   const auto url = part.text("url");  // notes by itself what is no text
@@ -260,7 +275,7 @@ bool read_url(Part& part, DraftEndpoint& out) {
   return true;
 }
 
-bool check_addresses(Part& part, DraftEndpoint& out) {
+bool check_addresses(MappingReader& part, ImportedEndpoint& out) {
   if (const auto known = part.known(out.url)) {
     if (const auto checked = check_url(*known, UrlUser::refused); !checked) {
       part.left_out(
@@ -280,7 +295,7 @@ bool check_addresses(Part& part, DraftEndpoint& out) {
 }
 
 /// "host,.domain,10.0.0.0/8" as our list. A port is nothing that it has.
-void read_no_proxy(Part& part, DraftEndpoint& out) {
+void read_no_proxy(MappingReader& part, ImportedEndpoint& out) {
   const auto text = part.text("no_proxy");
   if (!text) return;
   if (!variables_of(*text).empty()) {
@@ -312,9 +327,9 @@ void read_no_proxy(Part& part, DraftEndpoint& out) {
 
 }  // namespace
 
-std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& context,
-                                              std::string title) {
-  DraftEndpoint out;
+std::optional<ImportedEndpoint> convert_endpoint(MappingReader& part, ConvertContext& context,
+                                                 std::string title) {
+  ImportedEndpoint out;
   out.at = part.at();
   out.title = std::move(title);
   if (!read_url(part, out)) {
@@ -329,7 +344,7 @@ std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& contex
   read_headers(part, "headers", context, out);
   read_headers(part, "http_headers", context, out);
   read_tls(part.part("tls_config"), out);
-  if (const auto timeout = part.duration("remote_timeout", 100, 300'000)) out.timeout = *timeout;
+  if (const auto timeout = part.duration("remote_timeout", kTimeoutLimits)) out.timeout = *timeout;
   const bool is_usable = check_addresses(part, out);
   read_no_proxy(part, out);
   part.finish(kKeys);

@@ -5,13 +5,13 @@
 #include <optional>
 #include <string>
 
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include "agent/import/imported_config.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
 /// Nothing, and a note, where there is no address to write to. Leaves the labels to the caller.
-std::optional<DraftEndpoint> convert_endpoint(Part& part, ConvertContext& context,
-                                              std::string title);
+std::optional<ImportedEndpoint> convert_endpoint(MappingReader& part, ConvertContext& context,
+                                                 std::string title);
 
 }  // namespace msp

@@ -1,5 +1,7 @@
 #include "agent/import/env_file.h"
 
+#include <algorithm>
+
 #include "agent/base/text.h"
 
 namespace msp {
@@ -23,9 +25,29 @@ bool unquote(std::string_view raw, std::string& out) {
   return quote == '\0';
 }
 
+/// vmagent's endpoint is on its command line, which often stands in such a file.
+void name_flags(std::string_view value, const Place& at, Notes& notes) {
+  std::string names;
+  while (true) {
+    const auto word = next_word(value);
+    if (word.empty()) break;
+    const auto flag = word.substr(0, word.find('='));
+    const auto name = flag.substr(std::min(flag.find_first_not_of('-'), flag.size()));
+    const bool is_of_vmagent = name.starts_with("remoteWrite.");
+    if (flag.starts_with('-') && is_of_vmagent) names += cat(names.empty() ? "" : ", -", name);
+  }
+  if (names.empty()) return;
+  notes.left_out(
+      at, cat("vmagent's flags -", names, ": write the addresses and logins as ",
+              "remote_write of the file that is converted, and the labels of ",
+              "-remoteWrite.label, which overwrite all others, under labels of the ", "result"));
+}
+
 }  // namespace
 
-EnvFile::EnvFile(std::string_view path, std::string_view text, Notes& notes) : path_(path) {
+EnvFile::EnvFile(std::string_view path, std::string_view text, Notes& notes,
+                 std::string_view absolute_path)
+    : path_(path), absolute_path_(absolute_path) {
   int number = 0;
   while (auto next = next_line(text)) {
     const Place at{path_, ++number};
@@ -39,8 +61,13 @@ EnvFile::EnvFile(std::string_view path, std::string_view text, Notes& notes) : p
       line += trim(*more);
     }
     if (line.empty() || line.front() == '#' || line.front() == ';') continue;
-    std::string_view rest = line;
-    if (rest.starts_with("export ")) rest.remove_prefix(7);
+    const std::string_view rest = line;
+    if (rest.starts_with("export ") || rest.starts_with("export\t")) {
+      notes.left_out(at,
+                     "systemd passes over a line that begins with 'export', and so sets "
+                     "nothing; write NAME=value");
+      continue;
+    }
     const auto equals = rest.find('=');
     const auto name = trim(rest.substr(0, equals));
     std::string value;
@@ -49,6 +76,14 @@ EnvFile::EnvFile(std::string_view path, std::string_view text, Notes& notes) : p
       notes.left_out(at, "not a line NAME=value");
       continue;
     }
+    const auto is_control = [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    };
+    if (!is_utf8(value) || std::any_of(value.begin(), value.end(), is_control)) {
+      notes.left_out(at, cat(name, ": a value that is no text"));
+      continue;
+    }
+    name_flags(value, at, notes);
     values_.insert_or_assign(std::string(name), std::move(value));
   }
 }

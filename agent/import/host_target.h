@@ -1,14 +1,50 @@
 // Scrape targets as other agents write them: which of them is this host's own node_exporter.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace msp {
 
-/// localhost:9100 and the like.
-bool is_own_node_exporter(std::string_view address);
+/// A target's address in its parts: "host:port", "[::1]:9100", and, as vmagent takes it,
+/// "https://host/metrics".
+struct TargetAddress {
+  std::string host;  // in lower case, without brackets
+  std::string port;  // the scheme's own where none is written
+};
+TargetAddress target_address(std::string_view text);
 
-/// Any host, port 9100.
-bool is_node_exporter(std::string_view address);
+/// The address without a login, for it may be shown or sent.
+std::string without_login(std::string_view address);
+
+/// localhost and its other names.
+bool is_this_host(const TargetAddress& address);
+
+struct TargetCandidate {
+  std::string address;
+  std::string job;  // what the job is called
+};
+
+/// Which of `candidates` is this host's node_exporter; nothing where none is for certain.
+///
+/// It is, in this order: port 9100 of localhost; any port of localhost in a job that is called node
+/// or node_exporter; the only host that is called node_exporter, as a container is; the only target
+/// on port 9100.
+struct ChosenTarget {
+  std::size_t index = 0;
+  bool is_certain = false;  // port 9100 of localhost
+};
+std::optional<ChosenTarget> choose_node_exporter(const std::vector<TargetCandidate>& candidates);
+
+/// What to say of a target that was chosen and is not certain.
+std::string taken_for_node_exporter(std::string_view address);
+
+/// Why a single target is not carried over.
+std::string not_scraped(std::string_view address);
+
+/// Why a job with these targets is not carried over; `has_chosen`: another one is.
+std::string why_not_node_exporter(const std::vector<std::string>& addresses, bool has_chosen);
 
 }  // namespace msp

@@ -2,13 +2,13 @@
 // labels that stay labels.
 #pragma once
 
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include "agent/import/imported_config.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
-/// Makes one set of labels out of those of `draft`'s endpoints, for msp-agent has one set for all
+/// Makes one set of labels out of those of `imported`'s endpoints, for msp-agent has one set for all
 /// of them, and takes the identity out of it.
-void settle_identity(ConvertContext& context, Draft& draft);
+void settle_identity(ConvertContext& context, ImportedConfig& imported);
 
 }  // namespace msp

@@ -51,6 +51,12 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += cat(text.empty() ? "" : ", ", one_line(name));
+  return text;
+}
+
 std::string quoted(std::string_view text) {
   return cat("'", one_line(text), "'");
 }

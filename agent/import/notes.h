@@ -48,7 +48,10 @@ class Notes {
 /// `text` in one line of valid UTF-8, cut where it is long.
 std::string one_line(std::string_view text);
 
-/// The same in single quotes.
+/// "a, b": each in one line.
+std::string listed(const std::vector<std::string>& names);
+
+/// One line in single quotes.
 std::string quoted(std::string_view text);
 
 }  // namespace msp

@@ -2,11 +2,13 @@
 // scrapes this host's node_exporter, and remote_write. Everything else is named.
 #pragma once
 
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include "agent/import/imported_config.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
-Draft map_prometheus(const Setting& root, ConvertContext& context);
+/// `has_vmagent_variables`: the file has a %{NAME}, which only vmagent knows.
+ImportedConfig map_prometheus(const Setting& root, bool has_vmagent_variables,
+                              ConvertContext& context);
 
 }  // namespace msp

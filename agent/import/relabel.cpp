@@ -1,195 +1,374 @@
 #include "agent/import/relabel.h"
 
 #include <algorithm>
-#include <optional>
-#include <string>
+#include <utility>
 
+#include "agent/base/regex.h"
 #include "agent/base/text.h"
-#include "agent/metrics/labels.h"
+#include "agent/import/label_settings.h"
+#include "agent/import/relabel_rule.h"
 
 namespace msp {
 namespace {
 
 using Kind = Setting::Kind;
+using Known = KnownValue::Kind;
 
-/// Whether `regex`, which is anchored at both ends, matches every value, an empty one included.
-bool matches_all(std::string_view regex) {
-  constexpr std::string_view kAll[] = {"", ".*", "(.*)", "^.*$$", "^(.*)$$", "(?s).*", "(?s)(.*)"};
-  return std::find(std::begin(kAll), std::end(kAll), regex) != std::end(kAll);
-}
+constexpr std::string_view kNoFilter =
+    "msp-agent filters no samples; leave out what is not wanted where it is collected: "
+    "collectors.disabled, the devices of netdev and diskstats, the mount points and types of "
+    "filesystem; or relabel at the centre";
 
-/// Whether `regex` matches every value that is not empty.
-bool matches_any_value(std::string_view regex) {
-  constexpr std::string_view kSome[] = {".+", "(.+)", "^.+$$", "^(.+)$$"};
-  return matches_all(regex) ||
-         std::find(std::begin(kSome), std::end(kSome), regex) != std::end(kSome);
-}
+/// The rules of one place, one after the other.
+class Relabelling {
+ public:
+  Relabelling(ConvertContext& context, SampleLabels& labels) : context_(context), labels_(labels) {}
 
-/// Whether every sample has the label `name`, and not empty.
-bool is_everywhere(const DraftLabels& labels, std::string_view name) {
-  constexpr std::string_view kAlways[] = {"__name__", "__address__", "instance", "job"};
-  return find_label(labels, name) != nullptr ||
-         std::find(std::begin(kAlways), std::end(kAlways), name) != std::end(kAlways);
-}
-
-struct Rule {
-  Part part;
-  std::string action;
-  std::vector<std::string> sources;
-  std::string target;
-  std::string regex;
-  const Setting* replacement = nullptr;
-};
-
-Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& context) {
-  Rule rule{Part(&setting, std::string(what), context), "replace", {}, "", "(.*)", nullptr};
-  auto& part = rule.part;
-  if (const auto action = part.text("action")) rule.action = *action;
-  std::transform(rule.action.begin(), rule.action.end(), rule.action.begin(), [](char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-  });
-  rule.sources = part.texts("source_labels");
-  if (const auto target = part.text("target_label")) rule.target = *target;
-  if (const auto* const regex = part.find("regex")) {
-    std::string why;
-    rule.regex = text_of(*regex, why).value_or("?");  // no expression: matches nothing known
+  std::optional<Refusal> apply(Rule& rule) {
+    auto& part = rule.part;
+    const auto about = cat("'", one_line(rule.action), "'",
+                           rule.sources.empty() ? "" : cat(" on ", listed(rule.sources)), ": ");
+    if (rule.is_conditional) {
+      apply_to_some(rule);
+    } else if (rule.action == "replace") {
+      replace(rule);
+    } else if (is_one_of(rule.action, {"keep", "drop"})) {
+      return filter(rule, about);
+    } else if (is_one_of(rule.action,
+                         {"keepequal", "dropequal", "keep_if_equal", "drop_if_equal"})) {
+      return filter_equal(rule, about);
+    } else if (is_one_of(rule.action, {"labeldrop", "labelkeep"})) {
+      drop_labels(rule, about);
+    } else if (rule.action == "labelmap") {
+      map_labels(rule, about);
+    } else if (is_one_of(rule.action, {"keep_metrics", "drop_metrics", "keep_if_contains",
+                                       "drop_if_contains"})) {
+      part.left_out("action", cat(about, kNoFilter));
+    } else {
+      part.left_out("action",
+                    cat(about, written(rule), "msp-agent does not relabel; do it at the centre",
+                        value_before(rule.target)));
+      make_unknown(rule, rule.target);
+      for (const auto& name : rule.graphite_labels) make_unknown(rule, name);
+    }
+    return std::nullopt;
   }
-  rule.replacement = part.find("replacement");
-  part.find("separator");
-  part.find("modulus");
-  part.finish();
-  return rule;
-}
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += cat(text.empty() ? "" : ", ", one_line(name));
-  return text;
-}
+ private:
+  enum class Match { yes, no, unknown };
 
-/// A rule that is not `replace`.
-void name_other_action(Rule& rule) {
-  auto& part = rule.part;
-  const auto about = cat("'", one_line(rule.action), "'",
-                         rule.sources.empty() ? "" : cat(" on ", listed(rule.sources)), ": ");
-  if (rule.action == "drop" || rule.action == "keep") {
-    part.left_out(
-        "action",
-        cat(about, "msp-agent filters no samples; leave out what is not wanted where it ",
-            "is collected: collectors.disabled, the devices of netdev and diskstats, the ",
-            "mount points and types of filesystem; or relabel at the centre"));
-  } else {
-    part.left_out("action", cat(about, "msp-agent does not relabel; do it at the centre"));
+  /// vmagent's `if`: what the rule changes is as before on some samples, and changed on others.
+  void apply_to_some(Rule& rule) {
+    const auto before = labels_;
+    rule.is_conditional = false;
+    const auto refused = apply(rule);
+    std::vector<std::string> changed;
+    const auto compare = [&](const SampleLabels& some, const SampleLabels& others) {
+      for (const auto& label : some.all()) {
+        const auto* const other = others.find(label.name);
+        const bool is_same =
+            other != nullptr && other->text == label.text && other->value == label.value;
+        if (!is_same && std::find(changed.begin(), changed.end(), label.name) == changed.end())
+          changed.push_back(label.name);
+      }
+    };
+    compare(labels_, before);
+    compare(before, labels_);
+    const auto what =
+        refused ? std::string("takes samples away") : cat("changes the labels ", listed(changed));
+    rule.part.left_out(
+        "if", cat("a rule for some samples only, which ", what, "; msp-agent does not relabel"));
+    for (const auto& name : changed) make_unknown(rule, name);
   }
-}
 
-/// What a rule without source labels, or with ones that do not matter, writes.
-void replace_by_constant(Rule& rule, ConvertContext& context, DraftLabels& labels) {
-  const auto& value = *rule.replacement;
-  if (value.is(Kind::text) && value.text.empty()) {
-    rule.part.left_out("target_label", cat("takes the label ", quoted(rule.target),
-                                           " away; msp-agent removes no labels"));
-    return;
+  /// What the source labels say, joined.
+  KnownValue source(const Rule& rule) const {
+    KnownValue joined{Known::exact};
+    for (std::size_t i = 0; i < rule.sources.size(); ++i) {
+      const auto value = labels_.value_of(rule.sources[i]);
+      if (i > 0) joined.text += rule.separator;
+      joined.text += value.text;
+      if (value.kind == Known::exact) continue;
+      if (joined.kind == Known::exact) joined.kind = Known::unknown;
+      if (value.kind == Known::not_empty) joined.kind = Known::not_empty;
+    }
+    if (joined.kind == Known::unknown && !joined.text.empty()) joined.kind = Known::not_empty;
+    return joined;
   }
-  add_label(rule.target, value, rule.part.at(), context, labels);
-}
 
-/// What a rule that copies one label to another writes.
-void copy_label(Rule& rule, ConvertContext& context, DraftLabels& labels) {
-  const auto& source = rule.sources.front();
-  Setting value;
-  if (const auto* const label = find_label(labels, source)) {
-    value.kind = label->is_host_name ? Kind::host_name : Kind::text;
-    value.text = label->text;
-  } else if (source == "instance") {
-    value.kind = Kind::host_name;
-  } else {
-    rule.part.left_out("source_labels", cat("copies the label ", quoted(source), " to ",
-                                            quoted(rule.target), "; msp-agent does not relabel"));
-    return;
+  Match match(const Rule& rule) const {
+    if (!rule.regex) return Match::unknown;
+    const auto value = source(rule);
+    if (value.kind == Known::exact) {
+      const auto groups = groups_of_whole(*rule.regex, value.text);
+      if (!groups) return Match::unknown;
+      return groups->has_value() ? Match::yes : Match::no;
+    }
+    const bool is_sure = value.kind == Known::not_empty ? matches_all_but_empty(*rule.regex)
+                                                        : matches_all(*rule.regex);
+    return is_sure ? Match::yes : Match::unknown;
   }
-  value.at = rule.part.at();
-  add_label(rule.target, value, rule.part.at(), context, labels);
-}
 
-void apply_replace(Rule& rule, ConvertContext& context, DraftLabels& labels) {
-  auto& part = rule.part;
-  if (rule.target.empty()) return part.left_out("target_label", "the rule names no label");
-  const auto* const value = rule.replacement;
-  const bool copies = value == nullptr ||
-                      (value->is(Kind::text) && (value->text == "$$1" || value->text == "$${1}"));
-  const bool has_group =
-      value != nullptr && value->is(Kind::text) && value->text.find("$$") != std::string::npos;
-  const bool has_value =
-      std::any_of(rule.sources.begin(), rule.sources.end(),
-                  [&](const std::string& name) { return is_everywhere(labels, name); });
-  const bool applies_always = has_value ? matches_any_value(rule.regex) : matches_all(rule.regex);
-  if (!applies_always || (copies && rule.sources.size() != 1) || (has_group && !copies)) {
+  static std::string written(const Rule& rule) {
+    auto names = rule.graphite_labels;
+    if (!rule.target.empty()) names.push_back(rule.target);
+    std::string text;
+    for (const auto& name : names) text += cat("makes the label ", quoted(name), "; ");
+    return text;
+  }
+
+  /// What is lost with a label that becomes unknown.
+  std::string value_before(std::string_view name) const {
+    const auto* const label = labels_.find(name);
+    if (label == nullptr || !label->is_known() || name.starts_with("__")) return "";
+    const bool is_text = label->value == ImportedLabel::Value::text;
+    return cat("; ", is_text ? quoted(label->text) : std::string("what it was before"),
+               " is not written either");
+  }
+
+  void make_unknown(const Rule& rule, std::string_view name) {
+    if (name.empty() || name.find('$') != name.npos) return;
+    labels_.set({std::string(name), "", rule.part.at(), ImportedLabel::Value::unknown});
+  }
+
+  void replace(Rule& rule) {
+    auto& part = rule.part;
+    if (rule.target.empty()) return part.left_out("target_label", "the rule names no label");
+    if (rule.target.find('$') != std::string::npos) {
+      return part.left_out("target_label", cat(quoted(rule.target),
+                                               ": a label whose name is made out of others; "
+                                               "msp-agent does not relabel"));
+    }
+    const auto applies = match(rule);
+    if (applies == Match::no) {
+      return part.different("target_label", cat("the rule for ", quoted(rule.target),
+                                                " has no effect on this host's samples"));
+    }
+    const auto replacement = replacement_of(rule);
+    if (applies == Match::yes) {
+      if (replacement == Replacement::constant) return set_constant(rule);
+      const bool is_copy =
+          replacement == Replacement::whole_match ||
+          (replacement == Replacement::first_group && first_group_is_all(*rule.regex));
+      const bool is_empty = rule.sources.empty() || (replacement == Replacement::first_group &&
+                                                     rule.regex->find('(') == std::string::npos);
+      if (replacement != Replacement::groups && is_empty) return remove(rule, rule.target);
+      if (is_copy && rule.sources.size() == 1) return copy(rule);
+    }
     part.left_out("target_label",
                   cat("makes the label ", quoted(rule.target), " out of others",
                       rule.sources.empty() ? "" : cat(" (", listed(rule.sources), ")"),
-                      "; msp-agent does not relabel"));
-  } else if (copies) {
-    copy_label(rule, context, labels);
-  } else {
-    replace_by_constant(rule, context, labels);
+                      "; msp-agent does not relabel", value_before(rule.target)));
+    make_unknown(rule, rule.target);
   }
-}
+
+  void set_constant(Rule& rule) {
+    const auto& value = *rule.replacement;
+    if (value.is(Kind::text) && value.text.empty()) return remove(rule, rule.target);
+    add_label(rule.target, value, rule.part.at(), context_, labels_);
+    overwrite(rule.target);
+  }
+
+  /// A rule behind the scrape writes over a metric's own label.
+  void overwrite(std::string_view name) {
+    const auto* const label = labels_.find(name);
+    if (label == nullptr || labels_.stage() == SampleLabels::Stage::target) return;
+    auto changed = *label;
+    changed.own = ImportedLabel::OwnLabel::is_overwritten;
+    labels_.set(std::move(changed));
+  }
+
+  void copy(Rule& rule) {
+    const auto& from = rule.sources.front();
+    const auto* const label = labels_.find(from);
+    if (label != nullptr && label->is_known()) {
+      auto copied = *label;
+      copied.name = rule.target;
+      copied.at = rule.part.at();
+      put_label(std::move(copied));
+      return overwrite(rule.target);
+    }
+    if (label == nullptr && labels_.value_of(from).is_exactly("")) return remove(rule, rule.target);
+    rule.part.left_out(
+        "source_labels",
+        cat("copies the label ", quoted(from), " to ", quoted(rule.target),
+            label != nullptr ? cat(", which line ", label->at.line, " makes out of others") : "",
+            "; msp-agent does not relabel", value_before(rule.target)));
+    make_unknown(rule, rule.target);
+  }
+
+  void put_label(ImportedLabel label) {
+    Setting value;
+    if (label.value == ImportedLabel::Value::text) {
+      value.kind = Kind::text;
+      value.text = label.text;
+      return add_label(label.name, value, label.at, context_, labels_);
+    }
+    value.kind = Kind::host_name;  // for its checks of the name
+    add_label(label.name, value, label.at, context_, labels_);
+    if (labels_.find(label.name) != nullptr) labels_.set(std::move(label));
+  }
+
+  /// Takes a label away. msp-agent's own and those of metrics stay.
+  void remove(Rule& rule, const std::string& name) {
+    const bool is_behind = labels_.stage() == SampleLabels::Stage::sample;
+    if (name == "job" || (is_behind && name == "instance")) {
+      labels_.erase(name);
+      return rule.part.left_out("target_label", cat("takes the label ", quoted(name),
+                                                    " away; msp-agent always sends it"));
+    }
+    const bool was_there = labels_.find(name) != nullptr;
+    labels_.erase(name);
+    if (is_behind && is_label_of_metrics(name)) {
+      rule.part.left_out("target_label", cat("takes the label ", quoted(name),
+                                             " away; msp-agent takes none from a metric"));
+    } else if (!was_there) {
+      rule.part.different("target_label",
+                          cat("takes the label ", quoted(name), " away, which no sample has"));
+    }
+  }
+
+  Refusal refusal(const Rule& rule) const {
+    const auto value = source(rule);
+    const auto has = value.kind != Known::exact ? std::string("any value")
+                     : value.text.empty()       ? std::string("none")
+                                                : quoted(value.text);
+    return {rule.part.at(),
+            cat("'", one_line(rule.action), "' of samples whose ", listed(rule.sources),
+                " matches ", quoted(rule.regex.value_or("")), ", and this host's have ", has)};
+  }
+
+  std::optional<Refusal> filter(Rule& rule, std::string_view about) {
+    auto matched = match(rule);
+    const bool is_on_name = rule.sources == std::vector<std::string>{"__name__"};
+    if (matched == Match::unknown && is_on_name && rule.regex && matches_no_metric(*rule.regex)) {
+      matched = Match::no;
+    }
+    if (matched == Match::unknown) {
+      rule.part.left_out("action", cat(about, kNoFilter));
+      return std::nullopt;
+    }
+    if ((matched == Match::yes) == rule.keeps()) return std::nullopt;
+    return refusal(rule);
+  }
+
+  std::optional<Refusal> filter_equal(Rule& rule, std::string_view about) {
+    auto names = rule.sources;
+    if (!rule.target.empty()) {  // Prometheus compares the joined sources with it, vmagent each
+      if (names.size() != 1) names.clear();
+      names.push_back(rule.target);
+    }
+    bool is_known = names.size() > 1;
+    bool is_equal = true;
+    std::string values;
+    for (const auto& name : names) {
+      const auto value = labels_.value_of(name);
+      is_known = is_known && value.kind == Known::exact;
+      is_equal = is_equal && value.text == labels_.value_of(names.front()).text;
+      values += cat(values.empty() ? "" : ", ", quoted(value.text));
+    }
+    if (!is_known) {
+      rule.part.left_out("action", cat(about, kNoFilter));
+      return std::nullopt;
+    }
+    if (is_equal == rule.keeps()) return std::nullopt;
+    return Refusal{rule.part.at(), cat("'", rule.action, "' compares ", listed(names),
+                                       ", which are ", values, " on this host's samples")};
+  }
+
+  /// Whether `regex` matches the name; nothing where it is no expression.
+  std::optional<bool> matches_name(const Rule& rule, std::string_view name) const {
+    if (!rule.regex) return std::nullopt;
+    const auto groups = groups_of_whole(*rule.regex, name);
+    if (!groups) return std::nullopt;
+    return groups->has_value();
+  }
+
+  void drop_labels(Rule& rule, std::string_view about) {
+    const bool drops = rule.action == "labeldrop";
+    if (!matches_name(rule, "x")) {
+      return rule.part.left_out("regex", cat(about, "msp-agent does not relabel"));
+    }
+    const auto is_taken = [&](std::string_view name) { return *matches_name(rule, name) == drops; };
+    const bool is_behind = labels_.stage() == SampleLabels::Stage::sample;
+    std::string kept;
+    const auto keep = [&](std::string_view name) { kept += cat(kept.empty() ? "" : ", ", name); };
+    const auto all = labels_.all();
+    for (const auto& label : all) {
+      if (label.name.starts_with("__") || !is_taken(label.name)) continue;
+      labels_.erase(label.name);
+      if (label.name == "job" || (is_behind && label.name == "instance")) keep(label.name);
+    }
+    if (is_behind) {
+      // The labels that most metrics have; the others are too many to be listed.
+      for (const std::string_view name : {"cpu", "mode", "device", "fstype", "mountpoint"}) {
+        if (is_taken(name)) keep(name);
+      }
+      if (kept.empty() && takes_other_labels(is_taken)) keep("some that only a few metrics have");
+    }
+    if (kept.empty()) return;
+    rule.part.left_out("action", cat(about, "takes labels away that msp-agent sends: ", kept,
+                                     "; do it at the centre"));
+  }
+
+  template <typename IsTaken>
+  static bool takes_other_labels(const IsTaken& is_taken) {
+    const auto names = labels_of_metrics();
+    return std::any_of(names.begin(), names.end(), is_taken);
+  }
+
+  void map_labels(Rule& rule, std::string_view about) {
+    if (!matches_name(rule, "x")) {
+      return rule.part.left_out("action", cat(about, "msp-agent does not relabel"));
+    }
+    const auto all = labels_.all();
+    for (const auto& label : all) {
+      const auto groups = groups_of_whole(*rule.regex, label.name);
+      if (!groups || !groups->has_value()) continue;
+      const auto name = expanded(rule, **groups);
+      if (!name) {
+        rule.part.left_out("action", cat(about, "copies the label ", quoted(label.name),
+                                         " to one whose name only the other agent makes"));
+        continue;
+      }
+      auto copied = label;
+      copied.name = *name;
+      copied.at = rule.part.at();
+      if (label.is_known()) {
+        put_label(std::move(copied));
+        overwrite(*name);
+        continue;
+      }
+      rule.part.left_out("action", cat(about, "copies the label ", quoted(label.name), " to ",
+                                       quoted(*name), ", which line ", label.at.line,
+                                       " makes out of others", value_before(*name)));
+      make_unknown(rule, *name);
+    }
+    if (labels_.stage() == SampleLabels::Stage::target) return;
+    const auto names = labels_of_metrics();
+    const bool maps_own = std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+      return *matches_name(rule, name);
+    });
+    if (maps_own) {
+      rule.part.left_out("action",
+                         cat(about, "copies labels of metrics; msp-agent does not relabel"));
+    }
+  }
+
+  ConvertContext& context_;
+  SampleLabels& labels_;
+};
 
 }  // namespace
 
-void add_label(std::string_view name, const Setting& value, const Place& at,
-               ConvertContext& context, DraftLabels& labels) {
-  constexpr std::size_t kValueBytesMax = 1024;
-  const auto named = cat("the label ", quoted(name));
-  if (name.starts_with("__") || !is_label_name(name)) {
-    context.notes.left_out(at, cat(named, ": msp-agent cannot set it; accepted: letters, digits ",
-                                   "and '_', no digit first and not '__' either"));
-    return;
-  }
-  std::string why;
-  const auto text = text_of(value, why);
-  const bool is_host_name = value.is(Kind::host_name);
-  if (!text && !is_host_name) {
-    context.notes.left_out(at, cat(named, ": ", why));
-    return;
-  }
-  if (text && text->empty()) return;  // an empty label is none, there as here
-  if (const auto known = text ? context.env.expand(*text) : std::nullopt;
-      known && known->size() > kValueBytesMax) {
-    context.notes.left_out(at,
-                           cat(named, ": ", known->size(), " bytes; at most 1024 are accepted"));
-    return;
-  }
-  set_label(labels, {std::string(name), text.value_or(""), at, is_host_name});
-}
-
-void add_labels(Part& part, std::string_view key, LabelUse use, ConvertContext& context,
-                DraftLabels& labels) {
-  const auto* const setting = part.find(key);
-  if (setting == nullptr || setting->is(Kind::empty)) return;
-  if (!setting->is(Kind::mapping)) {
-    std::string why = "not a mapping of names to values";
-    text_of(*setting, why);
-    return part.left_out(key, why);
-  }
-  for (const auto& [name, at, value] : setting->entries) {
-    if (name.starts_with("__")) continue;
-    if (use == LabelUse::gives_way && find_label(labels, name) != nullptr) continue;
-    add_label(name, value, at, context, labels);
-  }
-}
-
-void apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
-                 ConvertContext& context, DraftLabels& labels) {
+std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
+                                   ConvertContext& context, SampleLabels& labels) {
+  Relabelling relabelling(context, labels);
   for (const auto* const setting : rules) {
     auto rule = read_rule(*setting, what, context);
-    if (rule.action == "replace") {
-      apply_replace(rule, context, labels);
-    } else {
-      name_other_action(rule);
-    }
+    if (auto refused = relabelling.apply(rule)) return refused;
   }
+  return std::nullopt;
 }
 
 }  // namespace msp

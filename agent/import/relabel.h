@@ -1,29 +1,26 @@
 // Relabelling rules -> labels. msp-agent relabels nothing; a rule that writes the same value on
-// every sample is a label, and every other one is named.
+// every sample is a label, one that has no effect on this host's samples is nothing, and every
+// other one is named, and what it writes is unknown from there on.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
+#include "agent/import/sample_labels.h"
 
 namespace msp {
 
-/// Applies `rules` in their order to `labels`, what every sample carries at this point.
-void apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
-                 ConvertContext& context, DraftLabels& labels);
+/// A rule that takes every sample of this host away.
+struct Refusal {
+  Place at;
+  std::string why;  // "'keep' of samples whose job matches 'app', and this host's have 'node'"
+};
 
-/// Puts `value` on every sample; what msp-agent cannot have as a label is noted.
-void add_label(std::string_view name, const Setting& value, const Place& at,
-               ConvertContext& context, DraftLabels& labels);
-
-/// To a label that is there already.
-enum class LabelUse { replaces, gives_way };
-
-/// The labels of the mapping `key`, such as external_labels. Names that begin with '__' are the
-/// other agent's own business.
-void add_labels(Part& part, std::string_view key, LabelUse use, ConvertContext& context,
-                DraftLabels& labels);
+/// Applies `rules` in their order to `labels`, up to the first that lets nothing pass.
+std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
+                                   ConvertContext& context, SampleLabels& labels);
 
 }  // namespace msp

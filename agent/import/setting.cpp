@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/base/text.h"
+#include "agent/config/validators.h"
 
 namespace msp {
 
@@ -27,13 +28,18 @@ std::string escape_dollars(std::string_view literal) {
 }
 
 std::string variable(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const bool is_name = !name.empty() && is_letter(name.front()) &&
-                       std::all_of(name.begin(), name.end(),
-                                   [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-  return is_name ? cat("${", name, "}") : "";
+  return is_variable_name(name) ? cat("${", name, "}") : "";
+}
+
+std::optional<std::string> without_variables(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    plain += text[i];
+    if (text[i] != '$') continue;
+    if (text.substr(i, 2) == "${") return std::nullopt;
+    ++i;  // the second of "$$"
+  }
+  return plain;
 }
 
 std::vector<std::string> variables_of(std::string_view text) {

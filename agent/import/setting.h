@@ -3,6 +3,7 @@
 // this and know neither syntax.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,12 @@ std::string escape_dollars(std::string_view literal);
 
 /// ${NAME}, or nothing where our configuration cannot have a variable of that name.
 std::string variable(std::string_view name);
+
+/// A Setting's text with its '$$' undone; nothing where it has a variable.
+std::optional<std::string> without_variables(std::string_view text);
+
+/// What stands for the name of the host where a text is needed; the unit has to set it.
+inline constexpr std::string_view kHostNameVariable = "${HOSTNAME}";
 
 /// The names of the variables in a Setting's text that have no default there.
 std::vector<std::string> variables_of(std::string_view text);

@@ -33,7 +33,7 @@ bool is_ours(std::string_view name) {
 }
 
 /// The names of a list that are ours; the others are noted.
-std::set<std::string> our_names(Part& part, std::string_view key) {
+std::set<std::string> our_names(MappingReader& part, std::string_view key) {
   std::set<std::string> names;
   std::string others;
   for (const auto& name : part.texts(key)) {
@@ -47,7 +47,7 @@ std::set<std::string> our_names(Part& part, std::string_view key) {
   return names;
 }
 
-void convert_enabled(Part& part, ConvertContext& context, Draft& draft) {
+void convert_enabled(MappingReader& part, ConvertContext& context, ImportedConfig& imported) {
   std::set<std::string> defaults;
   for (const auto& entry : collector_registry()) {
     if (entry.default_on) defaults.insert(std::string(entry.name));
@@ -63,25 +63,43 @@ void convert_enabled(Part& part, ConvertContext& context, Draft& draft) {
                            cat(part.name(), ": Alloy's default collectors that msp-agent ",
                                "does not have: ", others));
   }
-  names.merge(our_names(part, "enable_collectors"));
   // What we do not have and is switched off is as it was.
   for (const auto& name : part.texts("disable_collectors")) names.erase(name);
+  names.merge(our_names(part, "enable_collectors"));  // in Alloy, too, this one wins
   if (names.empty()) {
-    context.notes.left_out(part.at(),
-                           cat(part.name(), ": no collector that msp-agent has is left; ",
-                               "the default ones run instead"));
-    return;
+    imported.collects_nothing = true;
+    imported.why_nothing = cat(part.name(), ": msp-agent has none of its collectors");
+    return context.notes.left_out(part.at(), imported.why_nothing);
   }
   if (names == defaults) return;
   const bool only_fewer =
       std::includes(defaults.begin(), defaults.end(), names.begin(), names.end());
   if (is_set || !only_fewer) {
-    draft.enabled.emplace(names.begin(), names.end());
+    imported.enabled.emplace(names.begin(), names.end());
   } else {
     std::set_difference(defaults.begin(), defaults.end(), names.begin(), names.end(),
-                        std::back_inserter(draft.disabled));
+                        std::back_inserter(imported.disabled));
   }
 }
+
+/// The expressions of Alloy 1.19 for what it leaves out where it is not told otherwise, which are
+/// those of node_exporter 1.10; ours leave out more. A '$' at the end needs no second one.
+struct DefaultFilter {
+  std::string_view collector;
+  std::string_view exclude;
+  std::string_view include;
+  std::string_view regex;
+};
+constexpr DefaultFilter kAlloyFilters[] = {
+    {"diskstats", "device_exclude", "device_include",
+     "^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\\d+n\\d+p)\\d+$"},
+    {"filesystem", "fs_types_exclude", "fs_types_include",
+     "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|"
+     "mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|"
+     "tracefs)$"},
+    {"filesystem", "mount_points_exclude", "mount_points_include",
+     "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+)($|/)"},
+};
 
 struct FilterKeys {
   std::string_view exclude;
@@ -89,7 +107,8 @@ struct FilterKeys {
 };
 
 /// A pair of regular expressions, of which ours has one: where both are set, include wins in Alloy.
-void convert_filter(Part& part, const FilterKeys& keys, std::map<std::string, std::string>& out) {
+void convert_filter(MappingReader& part, const FilterKeys& keys,
+                    std::map<std::string, std::string>& out) {
   for (const auto& [key, use] : {std::pair{keys.include, PatternUse::include},
                                  std::pair{keys.exclude, PatternUse::exclude}}) {
     const auto regex = part.text(key);
@@ -112,31 +131,55 @@ void convert_filter(Part& part, const FilterKeys& keys, std::map<std::string, st
   }
 }
 
-void convert_cpu(Part part) {
+void convert_cpu(MappingReader part) {
   constexpr Explanation kKeys[] = {
       {"guest", Note::Kind::different, "msp-agent always sends node_cpu_guest_seconds_total"},
   };
   part.finish(kKeys);
 }
 
-void convert_filesystem(Part part, Draft& draft) {
-  auto& options = draft.collector_options["filesystem"];
+void convert_filesystem(MappingReader part, ImportedConfig& imported) {
+  auto& options = imported.collector_options["filesystem"];
   convert_filter(part, {"mount_points_exclude", "mount_points_include"}, options);
   convert_filter(part, {"fs_types_exclude", "fs_types_include"}, options);
-  if (const auto timeout = part.duration("mount_timeout", 10, 3'600'000)) {
+  if (const auto timeout = part.duration("mount_timeout", kMountTimeoutLimits)) {
     if (*timeout != "5s") options.emplace("mount_timeout", *timeout);
   }
   part.finish();
 }
 
-void convert_devices(Part part, std::string_view collector, Draft& draft) {
+void convert_devices(MappingReader part, std::string_view collector, ImportedConfig& imported) {
   convert_filter(part, {"device_exclude", "device_include"},
-                 draft.collector_options[std::string(collector)]);
+                 imported.collector_options[std::string(collector)]);
   part.finish();
 }
 
+std::set<std::string> names_that_are_on(const ImportedConfig& imported) {
+  std::set<std::string> names;
+  if (imported.enabled) names.insert(imported.enabled->begin(), imported.enabled->end());
+  for (const auto& entry : collector_registry()) {
+    if (!imported.enabled && entry.default_on) names.emplace(entry.name);
+  }
+  for (const auto& name : imported.disabled) names.erase(name);
+  return names;
+}
+
+bool is_on(const ImportedConfig& imported, std::string_view collector) {
+  return names_that_are_on(imported).contains(std::string(collector));
+}
+
+/// So that the same devices and file systems are sent as before.
+void write_default_filters(ImportedConfig& imported) {
+  for (const auto& [collector, exclude, include, regex] : kAlloyFilters) {
+    if (!is_on(imported, collector)) continue;
+    auto& options = imported.collector_options[std::string(collector)];
+    if (options.contains(std::string(exclude)) || options.contains(std::string(include))) continue;
+    options.emplace(exclude, escape_dollars(regex));
+  }
+}
+
 /// The host's own file systems under other paths: flags of ours, not keys.
-void convert_paths(Part& part) {
+void convert_paths(MappingReader& part) {
   struct Path {
     std::string_view key;
     std::string_view flag;
@@ -155,22 +198,43 @@ void convert_paths(Part& part) {
 
 }  // namespace
 
-void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Draft& draft) {
-  Part part(&exporter, "prometheus.exporter.unix", context);
-  convert_enabled(part, context, draft);
+void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertContext& context,
+                       ImportedConfig& imported) {
+  ImportedConfig second;
+  convert_unix_exporter(exporter, context, second);
+  auto names = names_that_are_on(imported);
+  std::string added;
+  for (const auto& name : names_that_are_on(second)) {
+    if (second.collects_nothing || !names.insert(name).second) continue;
+    imported.collector_options[name] = second.collector_options[name];
+    added += cat(added.empty() ? "" : ", ", name);
+  }
+  if (!added.empty()) {
+    imported.enabled.emplace(names.begin(), names.end());
+    imported.disabled.clear();
+  }
+  context.notes.left_out(
+      exporter.at,
+      cat(one_line(id), ": a second exporter; msp-agent has one set of collectors, with the ",
+          "interval and the options of the first",
+          added.empty() ? "" : cat("; what only this one has is added to it: ", added)));
+}
+
+void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
+                           ImportedConfig& imported) {
+  MappingReader part(&exporter, "prometheus.exporter.unix", context);
+  convert_enabled(part, context, imported);
   convert_paths(part);
   convert_cpu(part.part("cpu"));
-  convert_filesystem(part.part("filesystem"), draft);
-  convert_devices(part.part("netdev"), "netdev", draft);
-  convert_devices(part.part("disk"), "diskstats", draft);
-  convert_devices(part.part("diskstats"), "diskstats", draft);
-  const bool has_netdev = !draft.enabled || std::find(draft.enabled->begin(), draft.enabled->end(),
-                                                      "netdev") != draft.enabled->end();
-  if (has_netdev && draft.collector_options["netdev"].empty()) {
+  convert_filesystem(part.part("filesystem"), imported);
+  convert_devices(part.part("netdev"), "netdev", imported);
+  convert_devices(part.part("disk"), "diskstats", imported);
+  convert_devices(part.part("diskstats"), "diskstats", imported);
+  write_default_filters(imported);
+  if (is_on(imported, "netdev") && imported.collector_options["netdev"].empty()) {
     context.notes.different(part.at(),
-                            "netdev: msp-agent leaves out the devices of containers "
-                            "(^(veth|cali|lxc)); to send them all as before: "
-                            "collectors.netdev.device_exclude: ''");
+                            "netdev: msp-agent leaves out the devices of containers; to send them "
+                            "all as before: collectors.netdev.device_exclude: ''");
   }
   constexpr Explanation kKeys[] = {
       {"include_exporter_metrics", Note::Kind::different,

@@ -1,11 +1,18 @@
 // prometheus.exporter.unix -> which of our collectors run, and what they look at.
 #pragma once
 
-#include "agent/import/draft.h"
-#include "agent/import/part.h"
+#include <string_view>
+
+#include "agent/import/imported_config.h"
+#include "agent/import/mapping_reader.h"
 
 namespace msp {
 
-void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Draft& draft);
+/// What a second one, called `id`, has beside the first.
+void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertContext& context,
+                       ImportedConfig& imported);
+
+void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
+                           ImportedConfig& imported);
 
 }  // namespace msp

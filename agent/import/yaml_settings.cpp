@@ -44,35 +44,79 @@ std::string text_with_variables(std::string_view text, bool has_dollars) {
   return out;
 }
 
-Setting convert(const Node& node, std::string_view file, bool has_dollars) {
-  Setting setting;
-  setting.at = {file, node.at.line};
-  switch (node.kind) {
-    case Node::Kind::empty:
-      break;
-    case Node::Kind::scalar:
-      setting.kind = Kind::text;
-      setting.text = text_with_variables(node.text, has_dollars);
-      break;
-    case Node::Kind::list:
-      setting.kind = Kind::list;
-      for (const auto& item : node.items)
-        setting.items.push_back(convert(*item, file, has_dollars));
-      break;
-    case Node::Kind::mapping:
-      setting.kind = Kind::mapping;
-      for (const auto& [key, at, value] : node.entries) {
-        setting.entries.push_back(
-            {key, {file, at.line}, convert(*value, file, has_dollars || key == "external_labels")});
-      }
+/// Aliases can make a file of a kilobyte a tree of a gigabyte.
+constexpr std::size_t kSettingsMax = 500'000;
+
+class Converter {
+ public:
+  Converter(std::string_view file, Notes& notes) : file_(file), notes_(notes) {}
+
+  Setting convert(const Node& node, bool has_dollars) {
+    Setting setting;
+    setting.at = {file_, node.at.line};
+    if (++settings_ > kSettingsMax) {
+      setting.kind = Kind::unknown;
+      setting.text = "more values, through aliases, than are read";
+      return setting;
+    }
+    switch (node.kind) {
+      case Node::Kind::empty:
+        break;
+      case Node::Kind::scalar:
+        setting.kind = Kind::text;
+        setting.text = text_with_variables(node.text, has_dollars);
+        break;
+      case Node::Kind::list:
+        setting.kind = Kind::list;
+        for (const auto& item : node.items) setting.items.push_back(convert(*item, has_dollars));
+        break;
+      case Node::Kind::mapping:
+        setting.kind = Kind::mapping;
+        for (const auto& [key, at, value] : node.entries) {
+          if (key != kMergeKey) add(key, at, *value, has_dollars, setting);
+        }
+        for (const auto& [key, at, value] : node.entries) {
+          if (key == kMergeKey) merge(*value, at, has_dollars, setting);
+        }
+    }
+    return setting;
   }
-  return setting;
-}
+
+ private:
+  static constexpr std::string_view kMergeKey = "<<";
+
+  void add(const std::string& key, Position at, const Node& value, bool has_dollars,
+           Setting& into) {
+    into.entries.push_back(
+        {key, {file_, at.line}, convert(value, has_dollars || key == "external_labels")});
+  }
+
+  /// The keys of `value` that are not there yet: a mapping, or a list of them, the first of which
+  /// wins (https://yaml.org/type/merge.html).
+  void merge(const Node& value, Position at, bool has_dollars, Setting& into, int depth = 0) {
+    if (value.kind == Node::Kind::list && depth == 0) {
+      for (const auto& item : value.items) merge(*item, at, has_dollars, into, 1);
+      return;
+    }
+    const auto merged = convert(value, has_dollars);
+    if (!merged.is(Kind::mapping)) {
+      notes_.left_out({file_, at.line}, "<<: a merge key; it takes a mapping, or a list of them");
+      return;
+    }
+    for (const auto& entry : merged.entries) {
+      if (into.find(entry.key) == nullptr) into.entries.push_back(entry);
+    }
+  }
+
+  std::string_view file_;
+  Notes& notes_;
+  std::size_t settings_ = 0;
+};
 
 }  // namespace
 
-Setting yaml_settings(const Node& node, std::string_view file) {
-  return convert(node, file, false);
+Setting yaml_settings(const Node& node, std::string_view file, Notes& notes) {
+  return Converter(file, notes).convert(node, false);
 }
 
 }  // namespace msp

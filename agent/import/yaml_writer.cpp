@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/base/text.h"
+#include "agent/config/validators.h"
 
 namespace msp {
 namespace {
@@ -23,10 +24,7 @@ std::string with_few_dollars(std::string_view text) {
 std::string yaml_scalar(std::string_view text) {
   constexpr std::string_view kWords[] = {"null", "true", "false", "yes", "no",
                                          "on",   "off",  "y",     "n"};
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-  });
+  const auto lower = lower_case(text);
   const auto is_plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("_./:${}-").find(c) != std::string_view::npos;
@@ -54,21 +52,21 @@ std::string yaml_in_list(std::string_view text) {
 class Writer {
  public:
   /// `env` is null where variables stay.
-  Writer(const Draft& draft, const EnvFile* env) : draft_(draft), env_(env) {}
+  Writer(const ImportedConfig& imported, const EnvFile* env) : imported_(imported), env_(env) {}
 
   std::string write() {
     write_identity();
     write_labels();
-    if (!draft_.interval.empty()) {
+    if (!imported_.interval.empty()) {
       blank();
-      key("", "interval", draft_.interval, "15s");
+      key("", "interval", imported_.interval, "15s");
     }
     write_collectors();
     write_endpoints();
-    if (!draft_.log_level.empty()) {
+    if (!imported_.log_level.empty()) {
       blank();
       line("log:");
-      key("  ", "level", draft_.log_level, "info");
+      key("  ", "level", imported_.log_level, "info");
     }
     return std::move(out_);
   }
@@ -85,7 +83,8 @@ class Writer {
   std::string value(std::string_view text, std::string_view fallback) const {
     if (env_ == nullptr) return yaml_scalar(with_few_dollars(text));
     const auto known = env_->expand(text);
-    return yaml_scalar(with_few_dollars(escape_dollars(known ? *known : std::string(fallback))));
+    const bool is_set = known && !known->empty();  // an empty one has its note
+    return yaml_scalar(with_few_dollars(escape_dollars(is_set ? *known : std::string(fallback))));
   }
 
   void key(std::string_view indent, std::string_view name, std::string_view text,
@@ -93,28 +92,36 @@ class Writer {
     if (!text.empty()) line(cat(indent, yaml_scalar(name), ": ", value(text, fallback)));
   }
 
+  /// What is not known is left for a person, and refused until then.
+  void key_or_blank(std::string_view indent, std::string_view name, std::string_view text,
+                    std::string_view fallback) {
+    if (!text.empty()) return key(indent, name, text, fallback);
+    if (env_ != nullptr) return line(cat(indent, yaml_scalar(name), ": ", fallback));
+    line(cat(indent, yaml_scalar(name), ": \"\"   # FILL IN"));
+  }
+
   void write_identity() {
     comment("Who the server belongs to, on every sample.");
-    if (draft_.customer_id) {
-      key("", "customer_id", draft_.customer_id->text, "customer");
+    if (imported_.customer_id) {
+      key("", "customer_id", imported_.customer_id->text, "customer");
     } else {
       line(env_ != nullptr ? "customer_id: customer"
                            : "customer_id: \"\"   # FILL IN: 1 to 63 characters a-z, 0-9 and '-'");
     }
-    if (draft_.server_name) {
-      key("", "server_name", draft_.server_name->text, "server");
+    if (imported_.server_name) {
+      key("", "server_name", imported_.server_name->text, "server");
     } else {
       comment("server_name is the host's name.");
     }
-    if (draft_.environment) key("", "environment", draft_.environment->text, "environment");
+    if (imported_.environment) key("", "environment", imported_.environment->text, "environment");
   }
 
   void write_labels() {
-    if (draft_.labels.empty()) return;
+    if (imported_.labels.empty()) return;
     blank();
     comment("On every sample as well.");
     line("labels:");
-    for (const auto& label : draft_.labels) key("  ", label.name, label.text, "value");
+    for (const auto& label : imported_.labels) key("  ", label.name, label.text, "value");
   }
 
   static std::string list(const std::vector<std::string>& names) {
@@ -125,14 +132,14 @@ class Writer {
 
   void write_collectors() {
     const bool has_options =
-        std::any_of(draft_.collector_options.begin(), draft_.collector_options.end(),
+        std::any_of(imported_.collector_options.begin(), imported_.collector_options.end(),
                     [](const auto& entry) { return !entry.second.empty(); });
-    if (!draft_.enabled && draft_.disabled.empty() && !has_options) return;
+    if (!imported_.enabled && imported_.disabled.empty() && !has_options) return;
     blank();
     line("collectors:");
-    if (draft_.enabled) line(cat("  enabled: ", list(*draft_.enabled)));
-    if (!draft_.disabled.empty()) line(cat("  disabled: ", list(draft_.disabled)));
-    for (const auto& [collector, options] : draft_.collector_options) {
+    if (imported_.enabled) line(cat("  enabled: ", list(*imported_.enabled)));
+    if (!imported_.disabled.empty()) line(cat("  disabled: ", list(imported_.disabled)));
+    for (const auto& [collector, options] : imported_.collector_options) {
       if (options.empty()) continue;
       line(cat("  ", collector, ":"));
       for (const auto& [name, text] : options) {
@@ -149,9 +156,9 @@ class Writer {
     blank();
     line("remote_write:");
     int number = 0;
-    for (const auto& endpoint : draft_.endpoints) {
+    for (const auto& endpoint : imported_.endpoints) {
       comment(cat(one_line(endpoint.at.to_string()), ": ", one_line(endpoint.title)), "  ");
-      if (draft_.endpoints.size() == 1) {
+      if (imported_.endpoints.size() == 1) {
         write_endpoint(endpoint, "  ", "  ", ++number);
       } else {
         write_endpoint(endpoint, "  - ", "    ", ++number);
@@ -159,20 +166,24 @@ class Writer {
     }
   }
 
-  void write_endpoint(const DraftEndpoint& endpoint, std::string_view first,
+  void write_endpoint(const ImportedEndpoint& endpoint, std::string_view first,
                       std::string_view indent, int number) {
     const auto inner = cat(indent, "  ");
     key(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
-    if (!endpoint.username.empty()) {
+    if (endpoint.has_login) {
       line(cat(indent, "basic_auth:"));
-      key(inner, "username", endpoint.username, "user");
-      key(inner, "password", endpoint.password, "secret");
+      key_or_blank(inner, "username", endpoint.username, "user");
+      if (endpoint.password_file.empty()) {
+        key_or_blank(inner, "password", endpoint.password, "secret");
+      }
       key(inner, "password_file", endpoint.password_file, "/file");
     }
-    key(indent, "bearer_token", endpoint.bearer_token, "secret");
+    if (endpoint.has_bearer && endpoint.bearer_token_file.empty()) {
+      key_or_blank(indent, "bearer_token", endpoint.bearer_token, "secret");
+    }
     key(indent, "bearer_token_file", endpoint.bearer_token_file, "/file");
     if (!endpoint.headers.empty()) line(cat(indent, "headers:"));
-    for (const auto& [name, text] : endpoint.headers) key(inner, name, text, "value");
+    for (const auto& [name, text] : endpoint.headers) key_or_blank(inner, name, text, "value");
     if (!endpoint.ca_file.empty() || !endpoint.cert_file.empty() || !endpoint.server_name.empty() ||
         endpoint.insecure_skip_verify) {
       line(cat(indent, "tls:"));
@@ -191,7 +202,7 @@ class Writer {
     key(indent, "timeout", endpoint.timeout, "10s");
   }
 
-  const Draft& draft_;
+  const ImportedConfig& imported_;
   const EnvFile* env_;
   std::string out_;
 };
@@ -218,19 +229,20 @@ void write_notes(const std::vector<Note>& notes, Note::Kind kind, std::string_vi
 
 }  // namespace
 
-std::string write_yaml(const Draft& draft, std::string_view from, const std::vector<Note>& notes) {
+std::string write_yaml(const ImportedConfig& imported, std::string_view from,
+                       const std::vector<Note>& notes) {
   auto text =
       cat("# ", one_line(from), "\n",
           "# Every key and its default: etc/msp-agent.yaml, which comes with the agent.\n\n");
-  text += Writer(draft, nullptr).write();
+  text += Writer(imported, nullptr).write();
   write_notes(notes, Note::Kind::to_do, "To do before msp-agent can run with it:", text);
   write_notes(notes, Note::Kind::left_out, "Not carried over:", text);
   write_notes(notes, Note::Kind::different, "Different, or not needed:", text);
   return text;
 }
 
-std::string write_yaml_to_check(const Draft& draft, const EnvFile& env) {
-  return Writer(draft, &env).write();
+std::string write_yaml_to_check(const ImportedConfig& imported, const EnvFile& env) {
+  return Writer(imported, &env).write();
 }
 
 }  // namespace msp

@@ -37,11 +37,12 @@ bool is_one_line(std::string_view text) {
   return msp::is_utf8(text) && text.find('\n') == std::string_view::npos;
 }
 
-/// The result with customer_id filled in loads; only variables may be missing, which the host has.
+/// The result with what says FILL IN filled in loads; only variables may be missing, which the host
+/// has.
 void require_loads(std::string yaml) {
-  constexpr std::string_view kBlank = "customer_id: \"\"";
-  if (const auto at = yaml.find(kBlank); at != yaml.npos) {
-    yaml.replace(at, kBlank.size(), "customer_id: alpha");
+  constexpr std::string_view kBlank = "\"\"   # FILL IN";
+  for (auto at = yaml.find(kBlank); at != yaml.npos; at = yaml.find(kBlank)) {
+    yaml.replace(at, kBlank.size(), "alpha   #");
   }
   for (const auto& error : msp::parse_config(yaml, "the result").errors) {
     const bool is_variable = error.text.find("is not set; set it") != std::string::npos;
@@ -53,6 +54,9 @@ void convert(msp::ForeignAgent from, const std::string& text, const std::string&
   const auto got = msp::convert(from, {{"f", text}}, msp::ForeignFile{"e", variables});
   require(got.yaml.has_value() == got.error.empty(), "a result and an error, or neither");
   require(msp::is_utf8(got.error), "an error that is not UTF-8");
+  require(
+      got.error.find("would refuse") == std::string::npos,
+      "one value that we refuse makes the whole conversion fail: " + got.error + " in\n" + text);
   const auto lines = 1 + std::max(std::count(text.begin(), text.end(), '\n'),
                                   std::count(variables.begin(), variables.end(), '\n'));
   for (const auto& note : got.notes) {

@@ -1,6 +1,7 @@
 // What becomes of another agent's configuration, piece by piece; the whole is in
 // alloy_golden_test.cpp.
 #include <catch2/catch.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -8,42 +9,11 @@
 #include "agent/config/config.h"
 #include "agent/import/conversion.h"
 #include "agent/import/env_file.h"
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
+#include "tests/support/conversions.h"
 
 namespace msp {
 namespace {
-
-Conversion alloy(const std::string& text) {
-  return convert(ForeignAgent::alloy, {{"f.alloy", text}}, std::nullopt);
-}
-
-/// A host with `labels` in external_labels and `more` in its endpoint.
-std::string host(const std::string& labels, const std::string& more = "") {
-  return cat("prometheus.remote_write \"w\" {\n external_labels = {", labels,
-             "}\n endpoint {\n  url = \"http://h/w\"\n", more, "\n }\n}\n");
-}
-
-Config loaded(const Conversion& conversion) {
-  INFO(conversion.error);
-  REQUIRE(conversion.yaml.has_value());
-  const auto outcome = parse_config(*conversion.yaml, "f");
-  for (const auto& error : outcome.errors) FAIL(error.to_string());
-  return outcome.config;
-}
-
-std::string label(const Config& config, std::string_view name) {
-  for (const auto& one : config.labels) {
-    if (one.name == name) return one.value;
-  }
-  return "";
-}
-
-bool told(const Conversion& conversion, std::string_view words) {
-  for (const auto& note : conversion.notes) {
-    if (note.to_string().find(words) != std::string::npos) return true;
-  }
-  return false;
-}
 
 TEST_CASE("convert: job stays what Alloy made it, instance the host's name") {
   const auto config =
@@ -132,6 +102,8 @@ TEST_CASE("convert: a rule is a label only where it writes the same on every sam
       "target_label: x, replacement: y",
       "target_label: x, replacement: y, regex: '.*', action: Replace",
       "target_label: x, replacement: y, source_labels: [device]",
+      "target_label: x, replacement: y, source_labels: [job], regex: 'j|k'",
+      "target_label: x, replacement: y, source_labels: [job, team], separator: '/', regex: 'j/'",
       "target_label: x, replacement: y, source_labels: [__name__], regex: '.+'"};
   for (const auto& rule : labels) {
     INFO(rule);
@@ -141,17 +113,29 @@ TEST_CASE("convert: a rule is a label only where it writes the same on every sam
   const std::vector<std::string> others = {
       "target_label: x, replacement: y, source_labels: [device], regex: '.+'",
       "target_label: x, replacement: y, source_labels: [__name__], regex: 'node_.*'",
-      "target_label: x, replacement: y, regex: 'z'",
       "target_label: x, replacement: 'y$1', source_labels: [__name__]",
       "target_label: x, source_labels: [device]",
       "target_label: x, source_labels: [job, instance]",
-      "target_label: x, replacement: ''",
       "target_label: x, replacement: y, action: lowercase"};
   for (const auto& rule : others) {
     INFO(rule);
     const auto got = with_rule(rule);
     CHECK(label(loaded(got), "x").empty());
     CHECK(told(got, "not carried over: metric_relabel_configs."));
+  }
+  const std::vector<std::string> without_effect = {
+      "target_label: x, replacement: y, regex: 'z'",
+      "target_label: x, replacement: y, source_labels: [job], regex: 'k'",
+      "target_label: x, source_labels: [job], regex: '.*'",  // has no group, so $1 is empty
+      "target_label: x, source_labels: [team]",
+      "target_label: x",
+      "target_label: x, replacement: ''"};
+  for (const auto& rule : without_effect) {
+    INFO(rule);
+    const auto got = with_rule(rule);
+    CHECK(label(loaded(got), "x").empty());
+    CHECK_FALSE(told(got, "not carried over: metric_relabel_configs"));
+    CHECK(told(got, "different: metric_relabel_configs.target_label"));
   }
 }
 
@@ -191,12 +175,143 @@ TEST_CASE("convert: too large is refused, large is not slow") {
 
 TEST_CASE("convert: a syntax error shows its line, but nothing that may be a secret") {
   CHECK(alloy("a {\n  b = = 1\n}").error ==
-        "f.alloy:2:7: found '='; expected a value\n      b = = 1\n          ^");
+        "f.alloy:2:7: found '='; expected a value\n      b = ...\n          ^");
   const auto got = alloy("a {\n  password = \"hush\" \"\n}");
   CHECK(got.error.find("hush") == std::string::npos);
   CHECK(got.error.find("    password = ...") != std::string::npos);
   CHECK(convert(ForeignAgent::prometheus, {{"p.yml", "a: [1\nb: 2\n"}}, {})
             .error.starts_with("p.yml:1:4: "));
+}
+
+TEST_CASE("convert: a syntax error shows no value, wherever a secret may stand") {
+  const std::vector<std::string> files = {
+      "a {\n  url = \"https://u:hush@h/w\" oops\n}",
+      "a {\n  url = \"https://h/w?token=hush\" oops\n}",
+      "a {\n  headers = {\"X-Auth\" = \"hush\" \"Y\" = \"z\"}\n}",
+      "a {\n  headers = {\n    \"X-Auth\" \"hush\",\n  }\n}",
+      "a { url = \"https://u:hush@h/w\" b = 1 }",
+      "a {\n  password = \"one\"hush\"\n}",
+      "a {\n  password = \"one\" + hush hush\n}",
+      "a {\n  password = \"hush\n}",
+      "a {\n  password = `one\nhush\n\xff`\n}",
+      "a {\n  password = \"hush\\q\"\n}",
+      "a {\n  scrape_interval = \"15s\" password = \"hush\"\n}",
+      "\"hush\" = 1",
+      "a = hush\" \"x\""};
+  for (const auto& file : files) {
+    INFO(file);
+    const auto got = alloy(file);
+    CHECK_FALSE(got.error.empty());
+    CHECK(got.error.find("hush") == std::string::npos);
+  }
+  for (const std::string file :
+       {"remote_write:\n- url: 'https://u:hush@h/w' oops\n",
+        "remote_write: [{headers: {X-Auth: hush]}]\n", "remote_write:\n- password: \"hush\n",
+        "scrape_interval: 15s\n  password: hush\n"}) {
+    INFO(file);
+    const auto got = convert(ForeignAgent::prometheus, {{"p.yml", file}}, {});
+    CHECK_FALSE(got.error.empty());
+    CHECK(got.error.find("hush") == std::string::npos);
+  }
+}
+
+TEST_CASE("convert: a header that the configuration refuses is left out, and nothing else is") {
+  for (const std::string name :
+       {"Host", "Content-Type", "content-encoding", "Content-Length", "Transfer-Encoding",
+        "Connection", "Expect", "Authorization", "User-Agent", "Proxy-Authorization", "TE",
+        "trailer", "Upgrade", "Keep-Alive", "Accept-Encoding", "X-Prometheus-Remote-Write-Version",
+        "X-VictoriaMetrics-Remote-Write-Version", "bad name", ""}) {
+    INFO(name);
+    const auto got =
+        alloy(host("customer_id = \"a\"",
+                   cat("headers = {\"", name, "\" = \"x\", \"X-Scope-OrgID\" = \"a\"}")));
+    CHECK(loaded(got).endpoints.at(0).headers.size() == 1);
+    CHECK(told(got, cat("not carried over: prometheus.remote_write.w.endpoint.headers.", name)));
+  }
+}
+
+TEST_CASE(
+    "convert: a header of one value in a list, or in Prometheus' http_headers, is that value") {
+  const auto got = convert(
+      ForeignAgent::prometheus,
+      {{"p",
+        "global: {external_labels: {customer_id: a}}\nremote_write: [{url: 'http://h/w', "
+        "http_headers: {A: {values: [a]}, B: {secrets: [b]}, C: {values: [a, b]}, D: {files: "
+        "[/d]}}}]\n"}},
+      {});
+  const auto headers = loaded(got).endpoints.at(0).headers;
+  CHECK(headers == std::map<std::string, std::string>{{"A", "a"}, {"B", "b"}});
+  CHECK(told(got, "not carried over: remote_write.http_headers.C: "));
+  CHECK(told(got, "not carried over: remote_write.http_headers.D: "));
+}
+
+TEST_CASE("convert: one value that the configuration refuses never costs the whole result") {
+  const auto with = [](const std::string& variable, const std::string& more) {
+    return convert(ForeignAgent::alloy, {{"f", host("customer_id = \"a\"", more)}},
+                   ForeignFile{"e", variable});
+  };
+  const auto timeout = with("X=1.5m\n", "remote_timeout = env(\"X\")");
+  CHECK(told(timeout, "'${X}' is set to no duration that msp-agent reads"));
+  CHECK(timeout.yaml.has_value());
+  const auto empty = with("X=\n", "bearer_token = env(\"X\")");
+  CHECK(told(empty, "its variable is set to nothing; set it to the secret"));
+  CHECK(empty.yaml.has_value());
+  const auto user = with("X=a:b\n", "basic_auth {\n username = env(\"X\")\n password = \"p\"\n}");
+  CHECK(told(user, "a user name with ':'"));
+  CHECK(user.yaml.has_value());
+  const auto path = with("X=relative\n",
+                         "basic_auth {\n username = \"u\"\n password_file = "
+                         "env(\"X\") + \"/pw\"\n}");
+  CHECK(told(path, "the path of a file is relative"));
+  CHECK(path.yaml.has_value());
+}
+
+TEST_CASE("convert: a login that is not known is left to be filled in, and refused until then") {
+  struct Row {
+    std::string endpoint;
+    std::string key;  // what is refused
+  };
+  const std::string file = "local.file \"s\" {\n filename = \"/s\"\n}\n";
+  const std::vector<Row> rows = {
+      {"basic_auth {\n username = local.file.s.content\n password = \"p\"\n}", "username"},
+      {"basic_auth {\n username = string.to_lower(env(\"U\"))\n password = \"p\"\n}", "username"},
+      {"basic_auth {\n password = \"p\"\n}", "username"},
+      {"basic_auth {\n username = \"u\"\n}", "password"},
+      {"basic_auth {\n username = \"u\"\n password = remote.vault.v.data.p\n}", "password"},
+      {"basic_auth {\n username = \"u\"\n password_file = \"relative\"\n}", "password"},
+      {"bearer_token = remote.vault.v.data.t", "bearer_token"},
+      {"bearer_token_file = \"relative\"", "bearer_token"},
+      {"authorization {\n credentials = remote.vault.v.data.t\n}", "bearer_token"},
+      {"headers = {\"X-Scope-OrgID\" = local.file.s.content}", "headers.X-Scope-OrgID"},
+      {"headers = {\"X-Scope-OrgID\" = [remote.vault.v.data.t]}", "headers.X-Scope-OrgID"}};
+  for (const auto& row : rows) {
+    INFO(row.endpoint);
+    const auto got = alloy(file + host("customer_id = \"a\"", row.endpoint));
+    REQUIRE(got.yaml.has_value());
+    CHECK(told(got, "to do: prometheus.remote_write.w.endpoint."));
+    const auto outcome = parse_config(*got.yaml, "f");
+    REQUIRE(outcome.errors.size() == 1);
+    CHECK(outcome.errors.front().text.find(cat(row.key, ": found ")) != std::string::npos);
+  }
+  const auto url = alloy(
+      "prometheus.remote_write \"w\" {\n external_labels = {customer_id = \"a\"}\n "
+      "endpoint {\n url = \"http://u@h/w\"\n }\n}\n");
+  CHECK_FALSE(parse_config(url.yaml.value_or(""), "f").errors.empty());
+}
+
+TEST_CASE("convert: certificates and secrets in files are found by one rule") {
+  setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1);
+  const auto got = alloy(
+      "local.file \"s\" {\n filename = sys.env(\"CREDENTIALS_DIRECTORY\") + \"/s\"\n}\n" +
+      host("customer_id = \"a\"",
+           "bearer_token = local.file.s.content\n tls_config {\n ca_pem = local.file.s.content\n "
+           "cert_pem = local.file.s.content\n key_pem = local.file.s.content\n }"));
+  const auto endpoint = loaded(got).endpoints.at(0);
+  for (const auto& path : {endpoint.bearer_token_file, endpoint.tls.ca_file, endpoint.tls.cert_file,
+                           endpoint.tls.key_file}) {
+    CHECK(path == "/run/credentials/x/s");
+  }
+  CHECK(told(got, "LoadCredential="));
 }
 
 TEST_CASE("convert: all files of a folder are told what is wrong with them") {
@@ -226,15 +341,17 @@ TEST_CASE("convert: durations of Go and Prometheus") {
 TEST_CASE("convert: an environment file as systemd reads it") {
   Notes notes;
   const EnvFile env("e",
-                    "A=1\n# B=2\n;C=3\n  D = two words \nexport E=\"a b\"\nF='$x'\"y\"\\z\r\n"
-                    "G=long\\\n  er\nnonsense\n9=x\nH=\nI=\"open\n",
+                    "A=1\n# B=2\n;C=3\n  D = two words \nexport J=1\nE=\"a b\"\nF='$x'\"y\"\\z\r\n"
+                    "G=long\\\n  er\nnonsense\n9=x\nH=\nI=\"open\nK=\xff\n",
                     notes);
   CHECK(env.expand("${A}${D}|${E}|${F}|${G}|${H}") == "1two words|a b|$xyz|longer|");
   CHECK_FALSE(env.expand("${B}").has_value());
   CHECK_FALSE(env.expand("${C}").has_value());
   CHECK_FALSE(env.expand("${I}").has_value());
   CHECK(env.expand("${B:-x}${H:-y}${A:-z}$$") == "xy1$");
-  CHECK(notes.sorted().size() == 3);
+  CHECK_FALSE(env.expand("${J}").has_value());  // systemd ignores the line
+  CHECK_FALSE(env.expand("${K}").has_value());  // nor does it take what is not UTF-8
+  CHECK(notes.sorted().size() == 5);
 }
 
 }  // namespace

@@ -72,26 +72,33 @@ std::string told(const Conversion& conversion) {
   return text;
 }
 
-/// The result with what the notes ask for filled in: customer_id, and variables of the host.
+/// The result with what the notes ask for filled in: what is left blank, and variables of the host.
 std::string filled_in(std::string yaml) {
-  const std::string_view blank = "customer_id: \"\"";
-  if (const auto at = yaml.find(blank); at != yaml.npos) {
-    yaml.replace(at, blank.size(), "customer_id: alpha");
+  const std::string_view blank = "\"\"   # FILL IN";
+  for (auto at = yaml.find(blank); at != yaml.npos; at = yaml.find(blank)) {
+    yaml.replace(at, blank.size(), "alpha   #");
   }
   return yaml;
 }
 
 void set_variables(const Case& loaded) {
   for (const auto* const name : {"GCLOUD_RW_API_KEY", "NODE_NAME", "THIRD_TOKEN", "TAIL", "REGION",
-                                 "CENTRE_HOST", "CENTRE_PORT", "CUSTOMER_ID", "CUSTOMER"}) {
-    setenv(name, std::string_view(name) == "CENTRE_PORT" ? "8428" : "value", 1);
+                                 "CENTRE_HOST", "CENTRE_PORT", "CUSTOMER_ID", "CUSTOMER",
+                                 "HOSTNAME", "NODE", "UNSET", "CSP", "CREDENTIALS_DIRECTORY"}) {
+    const std::string_view what = name;
+    setenv(name,
+           what == "CENTRE_PORT"             ? "8428"
+           : what == "CREDENTIALS_DIRECTORY" ? "/run"
+                                             : "value",
+           1);
   }
   if (!loaded.env_file) return;
   Notes notes;
   const EnvFile env(loaded.env_file->name, loaded.env_file->text, notes);
   for (const auto* const name :
        {"CUSTOMER_ID", "SERVER_NAME", "CSP", "REGION", "REMOTE_WRITE_URL", "GOOD_URL", "OTHER_URL",
-        "TOKEN", "INTERVAL", "TENANT", "HOST_NAME", "VM_HOST", "VM_TOKEN"}) {
+        "TOKEN", "INTERVAL", "TENANT", "HOST_NAME", "VM_HOST", "VM_TOKEN", "SITE", "URL",
+        "PASSWORD", "EMPTY"}) {
     if (const auto value = env.expand(cat("${", name, "}"))) setenv(name, value->c_str(), 1);
   }
 }
@@ -116,7 +123,7 @@ TEST_CASE("convert: every configuration of the fixtures becomes what is expected
       }
     }
   }
-  CHECK(cases >= 20);
+  CHECK(cases >= 40);
 }
 
 TEST_CASE("convert: what is noted stands in the result too, and no secret of a variable does") {
@@ -126,7 +133,9 @@ TEST_CASE("convert: what is noted stands in the result too, and no secret of a v
       INFO(folder.path().string());
       const auto loaded = load(folder.path());
       const auto got = convert(loaded.from, loaded.files, loaded.env_file);
-      CHECK(told(got).find("hush") == std::string::npos);
+      for (const auto* const secret : {"hush", "hunter2", "hunter3", "p$ss"}) {
+        CHECK(told(got).find(secret) == std::string::npos);
+      }
       if (!got.yaml) continue;
       for (const auto& note : got.notes) {
         ++notes;

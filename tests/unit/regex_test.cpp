@@ -54,4 +54,20 @@ TEST_CASE("pattern: what does not compile says why") {
   CHECK_FALSE(why("((a{1,100}){1,100}){1,100}").empty());
 }
 
+TEST_CASE("pattern: groups of a whole match, as Prometheus' relabelling has them") {
+  using Groups = std::vector<std::string>;
+  const auto groups = [](std::string_view regex, std::string_view text) {
+    const auto found = groups_of_whole(regex, text);
+    REQUIRE(found.has_value());
+    return found->value_or(Groups{"no match"});
+  };
+  CHECK(groups("(.*)", "a;b") == Groups{"a;b", "a;b"});
+  CHECK(groups("a|ab", "ab") == Groups{"ab"});
+  CHECK(groups("(a)|(b)", "b") == Groups{"b", "", "b"});
+  CHECK(groups("b", "abc") == Groups{"no match"});
+  CHECK(groups("", "") == Groups{""});
+  CHECK(groups("", "a") == Groups{"no match"});
+  CHECK_FALSE(groups_of_whole("(", "a").has_value());
+}
+
 }  // namespace msp

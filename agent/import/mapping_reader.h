@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/config/validators.h"
 #include "agent/import/env_file.h"
 #include "agent/import/notes.h"
 #include "agent/import/setting.h"
@@ -27,23 +28,26 @@ struct Explanation {
   std::string_view text;
 };
 
-class Part {
+class MappingReader {
  public:
   /// `setting` is null where there is none; one that is no mapping is noted. `name` leads messages.
-  Part(const Setting* setting, std::string name, ConvertContext& context);
+  MappingReader(const Setting* setting, std::string name, ConvertContext& context);
 
-  /// Where the key stands, or the part itself.
+  /// Where the key stands, or the mapping itself.
   Place at(std::string_view key) const;
   Place at() const { return at_; }
   const std::string& name() const { return name_; }
+  bool is_present() const { return setting_ != nullptr; }
   /// The key with what leads to it.
   std::string path(std::string_view key) const;
 
   /// The value as it is, null where there is none.
   const Setting* find(std::string_view key);
+  /// The same without asking for it: finish() still names the key.
+  const Setting* value(std::string_view key) const;
   /// Every value of the key; a list counts as its items.
   std::vector<const Setting*> all(std::string_view key);
-  Part part(std::string_view key);
+  MappingReader part(std::string_view key);
 
   /// One line of text as our configuration writes it. Anything else is noted as left out.
   std::optional<std::string> text(std::string_view key);
@@ -51,9 +55,8 @@ class Part {
   std::optional<std::string> known(const std::optional<std::string>& text) const;
   /// A list of texts; items that are none are noted.
   std::vector<std::string> texts(std::string_view key);
-  /// A duration within [min, max] milliseconds in our words; another one is noted and taken to the
-  /// nearest end.
-  std::optional<std::string> duration(std::string_view key, long min_ms, long max_ms);
+  /// A duration within `limits` in our words; another one is noted and taken to the nearest end.
+  std::optional<std::string> duration(std::string_view key, const DurationLimits& limits);
   /// An absolute path.
   std::optional<std::string> file_path(std::string_view key);
 

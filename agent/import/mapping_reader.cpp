@@ -1,10 +1,11 @@
-#include "agent/import/part.h"
+#include "agent/import/mapping_reader.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/config/quantity.h"
 
 namespace msp {
 namespace {
@@ -92,7 +93,7 @@ std::string duration_words(long ms) {
   return words.empty() ? "0s" : words;
 }
 
-Part::Part(const Setting* setting, std::string name, ConvertContext& context)
+MappingReader::MappingReader(const Setting* setting, std::string name, ConvertContext& context)
     : setting_(setting), name_(std::move(name)), context_(context) {
   if (setting_ == nullptr) return;
   at_ = setting_->at;
@@ -105,11 +106,11 @@ Part::Part(const Setting* setting, std::string name, ConvertContext& context)
   setting_ = nullptr;
 }
 
-std::string Part::path(std::string_view key) const {
+std::string MappingReader::path(std::string_view key) const {
   return name_.empty() ? std::string(key) : cat(name_, ".", key);
 }
 
-Place Part::at(std::string_view key) const {
+Place MappingReader::at(std::string_view key) const {
   if (setting_ != nullptr) {
     for (const auto& entry : setting_->entries) {
       if (entry.key == key) return entry.at;
@@ -118,12 +119,16 @@ Place Part::at(std::string_view key) const {
   return at_;
 }
 
-const Setting* Part::find(std::string_view key) {
+const Setting* MappingReader::find(std::string_view key) {
   known_.emplace_back(key);
+  return value(key);
+}
+
+const Setting* MappingReader::value(std::string_view key) const {
   return setting_ != nullptr ? setting_->find(key) : nullptr;
 }
 
-std::vector<const Setting*> Part::all(std::string_view key) {
+std::vector<const Setting*> MappingReader::all(std::string_view key) {
   known_.emplace_back(key);
   std::vector<const Setting*> values;
   if (setting_ == nullptr) return values;
@@ -138,11 +143,11 @@ std::vector<const Setting*> Part::all(std::string_view key) {
   return values;
 }
 
-Part Part::part(std::string_view key) {
-  return Part(find(key), path(key), context_);
+MappingReader MappingReader::part(std::string_view key) {
+  return MappingReader(find(key), path(key), context_);
 }
 
-std::optional<std::string> Part::text(std::string_view key) {
+std::optional<std::string> MappingReader::text(std::string_view key) {
   const auto* const setting = find(key);
   if (setting == nullptr || setting->is(Kind::empty)) return std::nullopt;
   std::string why;
@@ -151,11 +156,11 @@ std::optional<std::string> Part::text(std::string_view key) {
   return text;
 }
 
-std::optional<std::string> Part::known(const std::optional<std::string>& text) const {
+std::optional<std::string> MappingReader::known(const std::optional<std::string>& text) const {
   return text ? context_.env.expand(*text) : std::nullopt;
 }
 
-std::vector<std::string> Part::texts(std::string_view key) {
+std::vector<std::string> MappingReader::texts(std::string_view key) {
   std::vector<std::string> texts;
   for (const auto* const setting : all(key)) {
     std::string why;
@@ -168,15 +173,21 @@ std::vector<std::string> Part::texts(std::string_view key) {
   return texts;
 }
 
-std::optional<std::string> Part::duration(std::string_view key, long min_ms, long max_ms) {
+std::optional<std::string> MappingReader::duration(std::string_view key,
+                                                   const DurationLimits& limits) {
   const auto value = text(key);
   const auto shown = known(value);
   if (!value || !shown) return value;
   const auto ms = foreign_duration_ms(*shown);
-  if (!ms) {
-    left_out(key, cat(quoted(*value), " is no duration"));
+  const bool is_variable = !without_variables(*value);
+  if (!ms || (is_variable && !parse_duration(*shown))) {
+    left_out(key, is_variable ? cat(quoted(*value), " is set to no duration that msp-agent reads, ",
+                                    "such as 1m30s")
+                              : cat(quoted(*value), " is no duration"));
     return std::nullopt;
   }
+  const long min_ms = limits.min.count();
+  const long max_ms = limits.max.count();
   const auto nearest = std::clamp(*ms, min_ms, max_ms);
   if (nearest != *ms) {
     different(key,
@@ -184,10 +195,10 @@ std::optional<std::string> Part::duration(std::string_view key, long min_ms, lon
                   duration_words(min_ms), " to ", duration_words(max_ms)));
     return duration_words(nearest);
   }
-  return value->find("${") == std::string::npos ? duration_words(*ms) : *value;
+  return is_variable ? *value : duration_words(*ms);
 }
 
-std::optional<std::string> Part::file_path(std::string_view key) {
+std::optional<std::string> MappingReader::file_path(std::string_view key) {
   auto value = text(key);
   const auto path = known(value);
   if (!value || value->empty()) return std::nullopt;
@@ -196,19 +207,19 @@ std::optional<std::string> Part::file_path(std::string_view key) {
   return std::nullopt;
 }
 
-void Part::left_out(std::string_view key, std::string_view why) {
+void MappingReader::left_out(std::string_view key, std::string_view why) {
   context_.notes.left_out(at(key), cat(path(key), ": ", why));
 }
 
-void Part::different(std::string_view key, std::string_view why) {
+void MappingReader::different(std::string_view key, std::string_view why) {
   context_.notes.different(at(key), cat(path(key), ": ", why));
 }
 
-void Part::to_do(std::string_view key, std::string_view what) {
+void MappingReader::to_do(std::string_view key, std::string_view what) {
   context_.notes.to_do(at(key), cat(path(key), ": ", what));
 }
 
-void Part::finish(std::span<const Explanation> explanations) {
+void MappingReader::finish(std::span<const Explanation> explanations) {
   if (setting_ == nullptr) return;
   for (const auto& [key, place, value] : setting_->entries) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;

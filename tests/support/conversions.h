@@ -1,0 +1,49 @@
+// Conversions of single configurations, for the tests of agent/import.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/base/text.h"
+#include "agent/config/config.h"
+#include "agent/import/conversion.h"
+
+namespace msp {
+
+inline Conversion alloy(const std::string& text) {
+  return convert(ForeignAgent::alloy, {{"f.alloy", text}}, std::nullopt);
+}
+
+/// A host with `labels` in external_labels and `more` in its endpoint.
+inline std::string host(const std::string& labels, const std::string& more = "") {
+  return cat("prometheus.remote_write \"w\" {\n external_labels = {", labels,
+             "}\n endpoint {\n  url = \"http://h/w\"\n", more, "\n }\n}\n");
+}
+
+/// What msp-agent makes of the result, which it must not refuse.
+inline Config loaded(const Conversion& conversion) {
+  INFO(conversion.error);
+  REQUIRE(conversion.yaml.has_value());
+  INFO(*conversion.yaml);
+  const auto outcome = parse_config(*conversion.yaml, "f");
+  for (const auto& error : outcome.errors) FAIL(error.to_string());
+  return outcome.config;
+}
+
+inline std::string label(const Config& config, std::string_view name) {
+  for (const auto& one : config.labels) {
+    if (one.name == name) return one.value;
+  }
+  return "";
+}
+
+inline bool told(const Conversion& conversion, std::string_view words) {
+  for (const auto& note : conversion.notes) {
+    if (note.to_string().find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace msp
