@@ -37,6 +37,11 @@ void tell_health(std::string_view collector, const Error* error) {
   }
 }
 
+void tell_complaint(std::string_view collector, std::string_view text, bool is_over) {
+  const auto line = cat(collector, ": ", text);
+  is_over ? log_info(line) : log_warning(line);
+}
+
 Buffer::Options buffer_options(const Config& config) {
   Buffer::Options options;
   for (const auto& endpoint : config.endpoints) options.endpoints.push_back(endpoint.name());
@@ -52,7 +57,8 @@ Buffer::Options buffer_options(const Config& config) {
 struct Source {
   /// `buffer` may be null: a dry run.
   Source(const Config& config, const HostPaths& paths, const AgentStats& stats,
-         const Buffer* buffer, OnHealthChange on_health_change = tell_health)
+         const Buffer* buffer, OnHealthChange on_health_change = tell_health,
+         OnComplaint on_complaint = tell_complaint)
       : self_metrics(stats, buffer),
         scraper({.collectors = config.collectors,
                  .paths = paths,
@@ -60,6 +66,7 @@ struct Source {
                  .labels = config.target_labels(),
                  .host = {},
                  .on_health_change = std::move(on_health_change),
+                 .on_complaint = std::move(on_complaint),
                  .self_samples = [this](SampleWriter& out) { self_metrics.add_to(out); }}) {}
 
   SelfMetrics self_metrics;
@@ -267,11 +274,14 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
 }
 
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart, OnHealthChange on_health_change) {
+                            std::chrono::nanoseconds apart, OnHealthChange on_health_change,
+                            OnComplaint on_complaint) {
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   if (!on_health_change) on_health_change = tell_health;
-  Source source(config, paths, stats, nullptr, std::move(on_health_change));
+  if (!on_complaint) on_complaint = tell_complaint;
+  Source source(config, paths, stats, nullptr, std::move(on_health_change),
+                std::move(on_complaint));
   std::vector<Scrape> scrapes;
   for (int tick = 0; tick < ticks; ++tick) {
     if (tick > 0) std::this_thread::sleep_for(apart);
