@@ -169,7 +169,7 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Dra
   if (has_netdev && draft.collector_options["netdev"].empty()) {
     context.notes.different(part.at(),
                             "netdev: msp-agent leaves out the devices of containers "
-                            "(^(veth|cali|lxc)); to send them all as before: "
+                            "(veth, cali and lxc with hexadecimal digits); to send them all as before: "
                             "collectors.netdev.device_exclude: ''");
   }
   constexpr Explanation kKeys[] = {
