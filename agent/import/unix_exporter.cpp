@@ -167,10 +167,11 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context, Dra
   const bool has_netdev = !draft.enabled || std::find(draft.enabled->begin(), draft.enabled->end(),
                                                       "netdev") != draft.enabled->end();
   if (has_netdev && draft.collector_options["netdev"].empty()) {
-    context.notes.different(part.at(),
-                            "netdev: msp-agent leaves out the devices of containers "
-                            "(veth, cali and lxc with hexadecimal digits); to send them all as before: "
-                            "collectors.netdev.device_exclude: ''");
+    context.notes.different(
+        part.at(),
+        "netdev: msp-agent leaves out the devices of containers "
+        "(veth, cali and lxc with hexadecimal digits); to send them all as before: "
+        "collectors.netdev.device_exclude: ''");
   }
   constexpr Explanation kKeys[] = {
       {"include_exporter_metrics", Note::Kind::different,
