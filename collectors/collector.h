@@ -2,10 +2,16 @@
 // asked once a tick.
 //
 // A collector reads the host through the paths and the Host it was given, never through fixed ones;
-// keeps its files open between ticks; allocates nothing while nothing changes; logs nothing. It is
-// all or nothing: when collect() returns an error, what it had written in this tick is dropped, and
-// the runner reports node_scrape_collector_success 0. What the kernel does not have is
-// Error::Kind::no_data, not a failure.
+// keeps its files open between ticks, but no more than a fixed number of those of which there is
+// one per device; allocates nothing while nothing changes; logs nothing.
+//
+// It promises what it can know. A value that the kernel has garbled costs that value, a line that
+// is none costs that line, and a file beside the collector's own one costs what is read from it:
+// SampleWriter::complaints() is told, and the rest is reported. NaN, infinities, negative numbers
+// and counters beyond 2^64 are garbled where the kernel cannot mean them. When the collector's own
+// file cannot be read, or nothing in it is what it should be, collect() returns an error: what it
+// had written in this tick is dropped, and the runner reports node_scrape_collector_success 0. What
+// the kernel does not have is Error::Kind::no_data, or left out in silence, not a failure.
 //
 // Main thread only, one call at a time; a collector may own threads for calls that can hang, and
 // must not wait for them without a limit.
@@ -23,6 +29,7 @@
 #include "agent/base/file.h"
 #include "agent/base/filter.h"
 #include "agent/base/result.h"
+#include "agent/base/text.h"
 #include "agent/metrics/scrape.h"
 
 namespace msp {
@@ -82,6 +89,13 @@ class Collector {
 
   virtual Result<void> collect(const Tick& tick, SampleWriter& out) = 0;
 };
+
+/// How the error ends of a file in which nothing is what it should be: ", got 'its first line'";
+/// empty for an empty one.
+inline std::string got(std::string_view content) {
+  if (content.empty()) return {};
+  return cat(", got ", quoted(content.substr(0, content.find('\n')), kQuotedBytesMax));
+}
 
 using CollectorFactory = std::unique_ptr<Collector> (*)(const CollectorContext&);
 

@@ -17,17 +17,22 @@ class DeviceList {
  public:
   void begin_tick() { seen_ = 0; }
 
-  /// The device of the table's next line, from `make(name)` if it was not in the last table. Valid
-  /// until the next call.
+  /// The device of the table's next line, from `make(name)` if it was not in the last table. Null
+  /// where the table has had a line of it: the kernel lists one twice when another one before it
+  /// comes or goes while it is read. Valid until the next call.
   template <typename Make>
-  Device& next(std::string_view name, const Make& make) {
-    const auto here = devices_.begin() + static_cast<std::ptrdiff_t>(seen_++);
-    if (here != devices_.end() && here->name == name) return *here;
-    const auto found =
-        std::find_if(here, devices_.end(), [&](const Device& other) { return other.name == name; });
-    if (found == devices_.end()) return *devices_.insert(here, make(name));
-    std::rotate(here, found, found + 1);
-    return *here;
+  Device* next(std::string_view name, const Make& make) {
+    const auto here = devices_.begin() + static_cast<std::ptrdiff_t>(seen_);
+    if (here != devices_.end() && here->name == name) return &devices_[seen_++];
+    const auto is_it = [&](const Device& other) { return other.name == name; };
+    if (std::any_of(devices_.begin(), here, is_it)) return nullptr;
+    const auto found = std::find_if(here, devices_.end(), is_it);
+    if (found == devices_.end()) {
+      devices_.insert(here, make(name));
+    } else {
+      std::rotate(here, found, found + 1);
+    }
+    return &devices_[seen_++];
   }
 
   /// After the table's last line. Left out where the table could not be read: then no device is

@@ -1,15 +1,16 @@
 // diskstats: requests, bytes and time of each block device, from /proc/diskstats
 // (Documentation/admin-guide/iostats.rst):
-//    8  0 sda 89716 26331 4031898 28250 12933 7610 1727264 2817 0 19380 32489 4135 4 459312 1394
-//    1562 26
+//    8  0 sda 89716 26331 4031898 28250 12933 7610 1727264 2817 0 19380 32489 4135 4 459312 1394 1562 26
 // 11 numbers after the name, 15 since kernel 4.18 (discards), 17 since 5.5 (flushes); more are
 // passed over. And what udev and /sys/block/<device>/queue/rotational know of the device. That is
 // read again when udev's database changes; rotational, which an administrator can set without udev
 // noticing, also of one device per tick in turn.
 #include <iterator>
+#include <optional>
 
 #include "agent/base/text.h"
 #include "collectors/collector.h"
+#include "collectors/counters_line.h"
 #include "collectors/device_list.h"
 #include "collectors/number_file.h"
 #include "collectors/udev_data.h"
@@ -106,10 +107,13 @@ class Diskstats : public Collector {
     devices_.begin_tick();
     wanted_ = 0;
     auto rest = *content;
-    for (int number = 1; const auto line = next_line(rest); ++number) {
-      if (auto done = collect_device(tick, *line, out); !done) {
-        return failed(cat(table_->path(), " line ", number, ": ", done.error().text));
-      }
+    bool has_device = content->empty();
+    while (const auto line = next_line(rest)) {
+      has_device = collect_device(tick, *line, out) || has_device;
+    }
+    if (!has_device) {
+      return failed(
+          cat(table_->path(), " line 1: expected 'major minor device numbers'", got(*content)));
     }
     devices_.end_tick();
     udev_stamp_ = folder;  // not before all have seen what is new
@@ -122,53 +126,68 @@ class Diskstats : public Collector {
     std::string name;
     bool is_wanted;
     NumberFile rotational;
-    bool is_rotational = false;          // where the file is missing, too, as node_exporter has it
+    NumberFile::Reading rotational_reading = {};
     std::string major = {}, minor = {};  // empty: udev was not asked yet
     FileStamp udev_stamp = {};
     UdevProperties udev = {};
+    std::optional<Error> udev_error = {};
     std::string serial = {};
+
+    /// "0" where the file is missing, too, as node_exporter has it; empty where it is garbled.
+    std::string_view is_rotational() const {
+      const auto [state, number, error] = rotational_reading;
+      if (state == NumberFile::State::missing) return "0";
+      if (state != NumberFile::State::number) return "";
+      return number == 1 ? "1" : "0";
+    }
   };
 
-  Result<void> collect_device(const Tick& tick, std::string_view line, SampleWriter& out) {
+  /// False where the line is not that of a device.
+  bool collect_device(const Tick& tick, std::string_view line, SampleWriter& out) {
     auto rest = line;
     const auto major = next_word(rest);
     const auto minor = next_word(rest);
     const auto name = next_word(rest);
     if (!parse_number<std::uint32_t>(major) || !parse_number<std::uint32_t>(minor) ||
-        name.empty()) {
-      return failed(cat("expected 'major minor device numbers', got '", line, "'"));
+        name.empty() || name.find('\0') != name.npos) {
+      out.complaints().garbled(table_->path(), line, "'major minor device numbers'", {"a line"});
+      return false;
     }
-    auto& device = devices_.next(name, [this](std::string_view new_name) {
+    auto* const device = devices_.next(name, [this](std::string_view new_name) {
       return Device{
           .name = std::string(new_name),
           .is_wanted = is_wanted_(new_name),
           .rotational = NumberFile(paths_.sys(cat("block/", new_name, "/queue/rotational")))};
     });
-    if (!device.is_wanted) return {};
-    update(device, major, minor, tick);
-    add_info(device, out);
-    if (auto done = add_columns(device, rest, out); !done) return done;
-    add_udev(device, out);
+    if (device == nullptr) {
+      out.complaints().repeated(table_->path(), name);
+      return true;
+    }
+    if (!device->is_wanted) return true;
+    update(*device, major, minor, tick);
+    add_info(*device, out);
+    add_columns(*device, rest, out);
+    add_udev(*device, out);
     ++wanted_;
-    return {};
+    return true;
   }
 
-  static Result<void> add_columns(const Device& device, std::string_view numbers,
-                                  SampleWriter& out) {
-    auto rest = numbers;
-    std::size_t count = 0;
-    for (const auto& column : kColumns) {
-      const auto word = next_word(rest);
-      if (word.empty() && count >= kColumnsMin) break;
-      const auto value = parse_number<std::uint64_t>(word);
-      if (!value) {
-        return failed(cat(device.name, ": expected at least ", kColumnsMin, " numbers, got '",
-                          trim(numbers), "'"));
-      }
-      out.add(column.family, {device.name}, static_cast<double>(*value) * column.unit);
-      ++count;
+  void add_columns(const Device& device, std::string_view numbers, SampleWriter& out) const {
+    const CountersLine<std::size(kColumns)> line(
+        numbers, [&](std::size_t column, std::string_view word) {
+          out.complaints().garbled(table_->path(), word, "a count",
+                                   {kColumns[column].family.name, {device.name}});
+        });
+    if (line.is_short(kColumnsMin)) {
+      out.complaints().garbled(table_->path(), trim(numbers), "11 numbers or more",
+                               {"the line", {device.name}});
+      return;
     }
-    return {};
+    for (std::size_t i = 0; i < line.found; ++i) {
+      if (!line.is_good[i]) continue;
+      const auto& [family, unit] = kColumns[i];
+      out.add(family, {device.name}, static_cast<double>(line.values[i]) * unit);
+    }
   }
 
   void update(Device& device, std::string_view major, std::string_view minor, const Tick& tick) {
@@ -178,10 +197,11 @@ class Diskstats : public Collector {
       device.minor = minor;
     }
     bool is_changed = is_new;
-    if (is_new || is_udev_new_) {
-      const auto path = cat(udev_folder_, "/b", major, ':', minor);
+    if (is_new || is_udev_new_ || device.udev_error) {
+      const auto path = udev_path(device);
       const auto stamp = FileStamp::of(path);
-      if (is_new || stamp != device.udev_stamp || !stamp.is_settled(tick.wall_ns)) {
+      if (is_new || stamp != device.udev_stamp || !stamp.is_settled(tick.wall_ns) ||
+          device.udev_error) {
         is_changed = true;
         device.udev_stamp = stamp;
         read_udev(device, path);
@@ -189,13 +209,18 @@ class Diskstats : public Collector {
     }
     if (is_changed || wanted_ == to_look_at_) {
       device.rotational.forget();
-      device.is_rotational = device.rotational.read(false) == 1;
+      device.rotational_reading = device.rotational.read(false);
+      if (device.rotational_reading.number > 1) {
+        device.rotational_reading.state = NumberFile::State::garbled;
+      }
     }
   }
 
   static void read_udev(Device& device, const std::string& path) {
     constexpr std::size_t kBytesMax = 1 << 20;
     const auto content = device.udev_stamp.inode != 0 ? read_file(path, kBytesMax) : no_data("");
+    const bool is_there = content || content.error().kind != Error::Kind::no_data;
+    device.udev_error = content || !is_there ? std::nullopt : std::optional(content.error());
     device.udev = UdevProperties::parse(content ? std::string_view(*content) : "");
     // The one printed on the disk, if the disk tells it; virtio devices have the last only.
     device.serial = device.udev[UdevProperty::scsi_ident_serial];
@@ -203,16 +228,26 @@ class Diskstats : public Collector {
     if (device.serial.empty()) device.serial = device.udev[UdevProperty::id_serial];
   }
 
-  static void add_info(const Device& device, SampleWriter& out) {
+  void add_info(const Device& device, SampleWriter& out) const {
     using enum UdevProperty;
     const auto& udev = device.udev;
     out.add(kInfo,
             {device.name, device.major, device.minor, udev[id_path], udev[id_wwn], udev[id_model],
-             device.serial, udev[id_revision], device.is_rotational ? "1" : "0"},
+             device.serial, udev[id_revision], device.is_rotational()},
             1);
+    complain(out.complaints(), device.rotational, device.rotational_reading,
+             {"the label rotational", {device.name}});
+    if (device.udev_error) {
+      out.complaints().unreadable(udev_path(device), *device.udev_error,
+                                  {"what udev knows", {device.name}});
+    }
+    if (!udev.garbled().empty()) {
+      out.complaints().garbled(udev_path(device), udev.garbled(), "a property",
+                               {"what it says", {device.name}});
+    }
   }
 
-  static void add_udev(const Device& device, SampleWriter& out) {
+  void add_udev(const Device& device, SampleWriter& out) const {
     using enum UdevProperty;
     const auto& udev = device.udev;
     if (!udev[id_fs_type].empty()) {
@@ -229,9 +264,19 @@ class Diskstats : public Collector {
     }
     if (udev[id_ata].empty()) return;
     for (const auto& ata : kAta) {
-      const auto value = parse_number<double>(udev[ata.property]);
-      if (value) out.add(ata.family, {device.name}, *value);
+      const auto& text = udev[ata.property];
+      if (text.empty()) continue;
+      if (const auto value = parse_amount(text)) {
+        out.add(ata.family, {device.name}, *value);
+      } else {
+        out.complaints().garbled(udev_path(device), text, "a number of 0 or more",
+                                 {ata.family.name, {device.name}});
+      }
     }
+  }
+
+  std::string udev_path(const Device& device) const {
+    return cat(udev_folder_, "/b", device.major, ':', device.minor);
   }
 
   const HostPaths& paths_;

@@ -9,6 +9,8 @@
 // pid 1 sees (PrivateTmp=, a container without rslave), it would answer for another one: it is not
 // asked, and the mount is reported with kHidden for its error.
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -54,6 +56,10 @@ constexpr Family kMountInfo{"node_filesystem_mount_info", "Filesystem mount info
 constexpr std::string_view kTimeout = "mountpoint timeout";
 constexpr std::string_view kHidden = "hidden from the agent by its mount namespace";
 constexpr std::size_t kOwnMountsBytesMax = 64 << 20;
+constexpr std::size_t kGarbledBytesMax = 80;  // more than a message quotes
+// No file system has as much: a number of blocks below 0, which servers (NFS) and FUSE file systems
+// do answer, as statvfs has it.
+constexpr double kBytesEnd = 0x1p64;
 const MountAnswer kNotAsked;
 
 /// The kernel writes space, tab, newline, backslash and # as three octal digits. node_exporter's
@@ -170,9 +176,10 @@ class Filesystem : public Collector {
   const CollectorOptions::Filesystem& options_;
   std::shared_ptr<KeptFile> init_mounts_;
   std::shared_ptr<KeptFile> own_mounts_;
-  std::string parsed_;         // what mounts_ was made of
-  bool look_again_ = false;    // the two tables may have been of different moments
-  std::vector<Mount> mounts_;  // those that are reported
+  std::string parsed_;                // what mounts_ was made of
+  bool look_again_ = false;           // the two tables may have been of different moments
+  std::vector<Mount> mounts_;         // those that are reported
+  std::vector<std::string> garbled_;  // the beginnings of lines that are no mount's
   MountStat mount_stat_;
 };
 
@@ -193,6 +200,9 @@ Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
     look_again_ = has_changed && std::any_of(mounts_.begin(), mounts_.end(),
                                              [](const Mount& mount) { return mount.is_hidden; });
   }
+  for (const auto& line : garbled_) {
+    out.complaints().garbled(file->path(), line, "a mount", {"a line"});
+  }
   if (auto asked = mount_stat_.ask(); !asked) return asked;
   for (auto& mount : mounts_) {
     report(mount, mount.is_hidden ? kNotAsked : mount_stat_.answer(mount.asked), out);
@@ -212,14 +222,15 @@ Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
   std::vector<Mount> mounts;
   std::vector<MountToAsk> to_ask;
   std::unordered_map<std::string, std::size_t> by_labels, by_path;
-  int number = 0;
+  std::vector<std::string> garbled;
+  bool has_mount = false;
   while (const auto text = next_line(content)) {
-    ++number;
     const auto line = parse_mount_line(*text);
     if (!line) {
-      return failed(cat(file.path(), " line ", number, ": expected 'id parent major:minor root ",
-                        "mount-point options ... - type device options', got '", *text, "'"));
+      garbled.emplace_back(text->substr(0, kGarbledBytesMax));
+      continue;
     }
+    has_mount = true;
     Mount mount;
     mount.fs_type = utf8(line->fs_type);
     if (!options_.fs_types(mount.fs_type)) continue;
@@ -255,6 +266,11 @@ Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
     mounts[same.first->second] = std::move(mount);
   }
 
+  if (!has_mount) {
+    return failed(cat(file.path(), " line 1: expected 'id parent major:minor root mount-point ",
+                      "options ... - type device options'", got(garbled.front())));
+  }
+
   std::unordered_set<std::string> infos;
   for (auto& mount : mounts) {
     const auto key =
@@ -262,6 +278,7 @@ Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
     mount.has_info = infos.insert(key).second;
   }
   mounts_ = std::move(mounts);
+  garbled_ = std::move(garbled);
   mount_stat_.set_mounts(std::move(to_ask));
   return {};
 }
@@ -286,10 +303,20 @@ void Filesystem::report(Mount& mount, const MountAnswer& answer, SampleWriter& o
   // f_bsize and not f_frsize, which some FUSE file systems set otherwise: so that both agents
   // agree.
   const auto& stat = answer.stat;
-  const auto block = static_cast<double>(stat.f_bsize);
-  add(kSize, static_cast<double>(stat.f_blocks) * block);
-  add(kFree, static_cast<double>(stat.f_bfree) * block);
-  add(kAvail, static_cast<double>(stat.f_bavail) * block);
+  const auto add_bytes = [&](const Family& family, std::uint64_t blocks) {
+    const auto bytes = static_cast<double>(blocks) * static_cast<double>(stat.f_bsize);
+    if (bytes < kBytesEnd) {
+      add(family, bytes);
+    } else {
+      char digits[32];
+      const auto end = std::to_chars(digits, std::end(digits), blocks).ptr;
+      out.complaints().garbled(kStatvfs, {digits, static_cast<std::size_t>(end - digits)},
+                               "a number of blocks", {family.name, {mount.mount_point}});
+    }
+  };
+  add_bytes(kSize, stat.f_blocks);
+  add_bytes(kFree, stat.f_bfree);
+  add_bytes(kAvail, stat.f_bavail);
   add(kFiles, static_cast<double>(stat.f_files));
   add(kFilesFree, static_cast<double>(stat.f_ffree));
   if (mount.has_info) {

@@ -20,14 +20,20 @@ class Loadavg : public Collector {
   Result<void> collect(const Tick& tick, SampleWriter& out) override {
     const auto content = file_->read(tick.number);
     if (!content) return content.error();
-    auto rest = *content;
+    auto rest = content->substr(0, content->find('\n'));
+    bool found = false;
     for (const auto& load : kLoads) {
       const auto word = next_word(rest);
-      const auto value = parse_number<double>(word);
-      if (!value) {
-        return failed(cat(file_->path(), ": expected 3 numbers, got '", trim(*content), "'"));
+      if (const auto value = parse_amount(word)) {
+        out.add(load, *value);
+        found = true;
+      } else {
+        out.complaints().garbled(file_->path(), word, "a load of 0 or more", {load.name});
       }
-      out.add(load, *value);
+    }
+    if (!found) {
+      return failed(cat(file_->path(), ": expected 3 numbers, got ",
+                        quoted(trim(*content), kQuotedBytesMax)));
     }
     return {};
   }

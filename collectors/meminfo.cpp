@@ -8,6 +8,9 @@
 // to have the key that it had in the last tick, and a tick costs a comparison and a number per
 // line.
 #include <algorithm>
+#include <bitset>
+#include <cstdint>
+#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -94,25 +97,25 @@ class Meminfo : public Collector {
   Result<void> collect(const Tick& tick, SampleWriter& out) override {
     const auto content = file_->read(tick.number);
     if (!content) return content.error();
+    is_found_.reset();
     auto rest = *content;
-    std::size_t number = 0;
-    bool found = false;
-    while (!rest.empty()) {
+    for (std::size_t number = 0; !rest.empty(); ++number) {
       if (number == lines_.size()) lines_.emplace_back();
-      auto& known = lines_[number++];
+      auto& known = lines_[number];
       const auto line = rest;  // and what follows it
-      if (!known.matches(line) && !learn(line, known)) return malformed(number, line);
+      if (!known.matches(line) && !learn(line, known)) {
+        out.complaints().garbled(file_->path(), *next_line(rest), "a key, a number and kB",
+                                 {"a line"});
+        continue;
+      }
       if (known.field == nullptr) {
         next_line(rest);
         continue;
       }
-      rest.remove_prefix(known.key.size() + 1);
-      const auto value = take_value(rest, *known.field);
-      if (!value) return malformed(number, line);
-      out.add(known.field->family, *value);
-      found = true;
+      add_value(known, rest, out);
     }
-    if (!found) return failed(cat(file_->path(), ": no field that is known"));
+    if (out.samples() == 0)
+      return failed(cat(file_->path(), ": no known field with a size", got(*content)));
     return {};
   }
 
@@ -129,7 +132,9 @@ class Meminfo : public Collector {
   /// False where the first line of `text` has no key.
   static bool learn(std::string_view text, Line& line) {
     const auto end = text.find_first_of(":\n");
-    if (end == text.npos || text[end] != ':') return false;
+    if (end == text.npos || text[end] != ':' || text.substr(0, end).find('\0') != text.npos) {
+      return false;
+    }
     line.key = text.substr(0, end);
     const auto* const field = std::find_if(std::begin(kFields), std::end(kFields),
                                            [&](const Field& f) { return f.key == line.key; });
@@ -137,34 +142,50 @@ class Meminfo : public Collector {
     return true;
   }
 
+  /// Takes the line off the front of `rest`, whose key is known.
+  void add_value(const Line& line, std::string_view& rest, SampleWriter& out) {
+    rest.remove_prefix(line.key.size() + 1);
+    const auto text = rest;
+    const auto value = take_value(rest, *line.field);
+    const auto index = static_cast<std::size_t>(line.field - kFields);
+    if (is_found_[index]) {
+      out.complaints().repeated(file_->path(), line.key);
+    } else if (value) {
+      out.add(line.field->family, *value);
+    } else {
+      out.complaints().garbled(file_->path(), trim(text.substr(0, text.find('\n'))),
+                               line.field->is_count ? "a count" : "a size",
+                               {line.field->family.name});
+    }
+    is_found_.set(index);
+  }
+
   /// Takes "       24684096 kB" and its newline off the front of `rest`; the unit may be missing.
+  /// Bytes beyond 2^64 are a number below 0 that the kernel counted down to.
   static std::optional<double> take_value(std::string_view& rest, const Field& field) {
     const char* at = rest.data();
     const char* const end = at + rest.size();
     while (at != end && *at == ' ') ++at;
     std::uint64_t number = 0;
     const auto [after, error] = std::from_chars(at, end, number);
-    if (error != std::errc{}) return std::nullopt;
-    auto value = static_cast<double>(number);
-    rest = {after, static_cast<std::size_t>(end - after)};
-    if (rest.starts_with(" kB")) {
-      rest.remove_prefix(3);
-      if (!field.is_count) value *= 1024;
+    if (error == std::errc{}) {
+      const std::string_view unit(after, static_cast<std::size_t>(end - after));
+      const bool is_kb = unit.starts_with(" kB");
+      const auto line_end = is_kb ? std::size_t{3} : 0;
+      if (unit.size() == line_end || unit[line_end] == '\n') {
+        rest = unit.substr(std::min(line_end + 1, unit.size()));
+        if (!is_kb || field.is_count) return static_cast<double>(number);
+        if (number > UINT64_MAX / 1024) return std::nullopt;
+        return static_cast<double>(number) * 1024;
+      }
     }
-    if (rest.empty()) return value;
-    if (rest.front() != '\n') return std::nullopt;
-    rest.remove_prefix(1);
-    return value;
-  }
-
-  /// `text` begins with the line.
-  Error malformed(std::size_t number, std::string_view text) const {
-    return failed(cat(file_->path(), " line ", number, ": expected a key, a number and kB, got '",
-                      text.substr(0, text.find('\n')), "'"));
+    next_line(rest);
+    return std::nullopt;
   }
 
   std::shared_ptr<KeptFile> file_;
   std::vector<Line> lines_;
+  std::bitset<std::size(kFields)> is_found_;  // in this tick
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ bool is_number(std::string_view text) {
 }  // namespace
 
 std::optional<MountLine> parse_mount_line(std::string_view rest) {
+  if (rest.find('\0') != rest.npos) return std::nullopt;  // no field can have one
   MountLine line;
   const auto id = parse_number<std::uint64_t>(next_field(rest));
   const auto parent = parse_number<std::uint64_t>(next_field(rest));

@@ -1,9 +1,7 @@
 // netdev: bytes, packets and errors of each network device, from /proc/net/dev (proc(5)):
 //   Inter-|   Receive                                                |  Transmit
-//    face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop
-//    fifo colls carrier ..
-//     eth0: 94304459    2269    0    0    0     0          0         0    96407    1060    0    0
-//     0     0  0  0
+//    face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier ..
+//     eth0: 94304459    2269    0    0    0     0          0         0    96407    1060    0    0    0     0       0 ..
 // and /sys/class/net/<device>/statistics/rx_nohandler, which that table lacks.
 //
 // Not from rtnetlink, though it has all of this in one answer: a dump of the links takes the rtnl
@@ -13,6 +11,7 @@
 
 #include "agent/base/text.h"
 #include "collectors/collector.h"
+#include "collectors/counters_line.h"
 #include "collectors/device_list.h"
 #include "collectors/number_file.h"
 
@@ -49,10 +48,6 @@ constexpr Family kNohandler =
     MSP_NETDEV_FAMILY("receive_nohandler", "/sys/class/net/DEVICE/statistics/rx_nohandler");
 #undef MSP_NETDEV_FAMILY
 
-// A descriptor per device is kept for this many; a host with a thousand bridges has the limit of
-// 1024 open files that everybody has, and opens the others at every tick.
-constexpr std::size_t kKeptMax = 32;
-
 class Netdev : public Collector {
  public:
   explicit Netdev(const CollectorContext& context)
@@ -71,10 +66,11 @@ class Netdev : public Collector {
     }
     devices_.begin_tick();
     wanted_ = 0;
-    for (int number = 3; const auto line = next_line(rest); ++number) {
-      if (auto done = collect_device(*line, out); !done) {
-        return failed(cat(table_->path(), " line ", number, ": ", done.error().text));
-      }
+    bool has_device = rest.empty();
+    const auto lines = rest;
+    while (const auto line = next_line(rest)) has_device = collect_device(*line, out) || has_device;
+    if (!has_device) {
+      return failed(cat(table_->path(), " line 3: expected 'device: numbers'", got(lines)));
     }
     devices_.end_tick();
     return {};
@@ -88,31 +84,46 @@ class Netdev : public Collector {
     std::size_t place = 0;  // among the wanted devices of the last tick
   };
 
-  Result<void> collect_device(std::string_view line, SampleWriter& out) {
+  /// False where the line is not that of a device.
+  bool collect_device(std::string_view line, SampleWriter& out) {
     // An alias of old kernels has a colon in its name, a number never.
     const auto colon = line.rfind(':');
     const auto name = trim(line.substr(0, colon));
-    if (colon == std::string_view::npos || name.empty()) {
-      return failed(cat("expected 'device: numbers', got '", line, "'"));
+    if (colon == line.npos || name.empty() || name.find('\0') != name.npos) {
+      out.complaints().garbled(table_->path(), line, "'device: numbers'", {"a line"});
+      return false;
     }
-    auto& device = devices_.next(name, [this](std::string_view new_name) {
+    auto* const device = devices_.next(name, [this](std::string_view new_name) {
       return Device{
           std::string(new_name), is_wanted_(new_name),
           NumberFile(paths_.sys(cat("class/net/", new_name, "/statistics/rx_nohandler")))};
     });
-    if (!device.is_wanted) return {};
-
-    auto rest = line.substr(colon + 1);
-    for (const auto& column : kColumns) {
-      const auto value = parse_number<std::uint64_t>(next_word(rest));
-      if (!value) {
-        return failed(cat(name, ": expected ", std::size(kColumns), " numbers, got '",
-                          trim(line.substr(colon + 1)), "'"));
-      }
-      out.add(column, {device.name}, static_cast<double>(*value));
+    if (device == nullptr) {
+      out.complaints().repeated(table_->path(), name);
+      return true;
     }
-    add_nohandler(device, out);
-    return {};
+    if (!device->is_wanted) return true;
+    const bool has_numbers = add_columns(*device, line.substr(colon + 1), out);
+    add_nohandler(*device, out);
+    return has_numbers;
+  }
+
+  /// False where there is not one number.
+  bool add_columns(const Device& device, std::string_view numbers, SampleWriter& out) const {
+    const CountersLine<std::size(kColumns)> line(
+        numbers, [&](std::size_t column, std::string_view word) {
+          out.complaints().garbled(table_->path(), word, "a count",
+                                   {kColumns[column].name, {device.name}});
+        });
+    if (line.is_short(std::size(kColumns))) {
+      out.complaints().garbled(table_->path(), trim(numbers), "16 numbers",
+                               {"the line", {device.name}});
+      return line.found > 0;
+    }
+    for (std::size_t i = 0; i < line.found; ++i) {
+      if (line.is_good[i]) out.add(kColumns[i], {device.name}, static_cast<double>(line.values[i]));
+    }
+    return line.is_good.any();
   }
 
   void add_nohandler(Device& device, SampleWriter& out) {
@@ -121,8 +132,11 @@ class Netdev : public Collector {
     // as another order.
     if (device.place != wanted_) device.nohandler.forget();
     device.place = wanted_++;
-    if (const auto value = device.nohandler.read(device.place < kKeptMax)) {
-      out.add(kNohandler, {device.name}, static_cast<double>(*value));
+    const auto reading = device.nohandler.read(device.place < NumberFile::kKeptMax);
+    if (reading.state == NumberFile::State::number) {
+      out.add(kNohandler, {device.name}, static_cast<double>(reading.number));
+    } else {
+      complain(out.complaints(), device.nohandler, reading, {kNohandler.name, {device.name}});
     }
   }
 

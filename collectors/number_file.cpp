@@ -1,6 +1,7 @@
 #include "collectors/number_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,29 +9,77 @@
 #include "agent/base/text.h"
 
 namespace msp {
+namespace {
 
-std::optional<std::uint64_t> NumberFile::read(bool keep_open) {
+constexpr int kNotRegular = -1;  // no errno
+
+bool is_gone(int error) {
+  return error == ENOENT || error == ENODEV;
+}
+
+}  // namespace
+
+int NumberFile::open() {
+  if (!is_checked_) {
+    struct stat file {};
+    if (::stat(path_.c_str(), &file) != 0) return errno;
+    if (!S_ISREG(file.st_mode)) return kNotRegular;
+    is_checked_ = true;
+  }
+  fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  return fd_ ? 0 : errno;
+}
+
+NumberFile::Reading NumberFile::read(bool keep_open) {
   while (!is_missing_) {
     const bool was_open = static_cast<bool>(fd_);
-    if (!was_open) fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd_) {
-      is_missing_ = errno == ENOENT;
-      break;
+    if (const int error = was_open ? 0 : open(); error != 0) {
+      is_missing_ = error == ENOENT;
+      if (is_gone(error)) break;
+      return {.state = State::unreadable, .error = error};
     }
-    char digits[32];
-    const auto got = ::pread(fd_.get(), digits, sizeof digits, 0);
+    const auto got = ::pread(fd_.get(), text_.data(), text_.size(), 0);
+    const int error = got < 0 ? errno : 0;
     if (!keep_open || got <= 0) fd_.reset();
-    if (got > 0) {
-      return parse_number<std::uint64_t>(trim({digits, static_cast<std::size_t>(got)}));
+    if (error == EINTR) continue;
+    if (got <= 0 && was_open) continue;  // another device of its name may have come
+    if (is_gone(error)) break;
+    if (error != 0) return {.state = State::unreadable, .error = error};
+    size_ = static_cast<std::size_t>(got);
+    if (const auto number = parse_number<std::uint64_t>(text())) {
+      return {.state = State::number, .number = *number};
     }
-    if (!was_open) break;  // else the device went away, and another one of its name may have come
+    return {.state = State::garbled};
   }
-  return std::nullopt;
+  return {};
+}
+
+std::string_view NumberFile::text() const {
+  return trim({text_.data(), size_});
 }
 
 void NumberFile::forget() {
   fd_.reset();
+  is_checked_ = false;
   is_missing_ = false;
+}
+
+void complain(Complaints& complaints, const NumberFile& file, const NumberFile::Reading& reading,
+              const Complaints::LeftOut& left_out) {
+  switch (reading.state) {
+    case NumberFile::State::number:
+    case NumberFile::State::missing:
+      return;
+    case NumberFile::State::garbled:
+      complaints.garbled(file.path(), file.text(), "a count", left_out);
+      return;
+    case NumberFile::State::unreadable:
+      const auto why =
+          reading.error == kNotRegular ? "not a regular file" : errno_text(reading.error);
+      complaints.unreadable(file.path(), failed(cat("cannot read ", file.path(), ": ", why)),
+                            left_out);
+      return;
+  }
 }
 
 }  // namespace msp

@@ -1,31 +1,60 @@
-// A file of /sys that holds one number. Unlike a KeptFile it costs one read and no buffer, and
-// keeping it open is the caller's choice: there may be one per device, and descriptors are limited.
+// A file of /sys that holds one number. Unlike a KeptFile it costs one read and no buffer on the
+// heap, and keeping it open is the caller's choice: there may be one per device, and descriptors
+// are limited.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "agent/base/file.h"
+#include "agent/metrics/complaints.h"
 
 namespace msp {
 
 class NumberFile {
  public:
+  enum class State { number, missing, garbled, unreadable };
+
+  struct Reading {
+    State state = State::missing;
+    std::uint64_t number = 0;
+    int error = 0;  // errno, where it is unreadable
+  };
+
+  /// The most of a collector's files that stay open: a host with a thousand devices has the limit
+  /// of 1024 descriptors that everybody has.
+  static constexpr std::size_t kKeptMax = 32;
+
   explicit NumberFile(std::string path) : path_(std::move(path)) {}
 
-  /// The number, or nothing where there is none. A file that does not exist is not looked for again
-  /// before forget().
-  std::optional<std::uint64_t> read(bool keep_open);
+  /// A file that does not exist is not looked for again before forget(), one whose device goes away
+  /// meanwhile is missing. Never waits (open_to_read of agent/base/file.h).
+  Reading read(bool keep_open);
 
   /// Looks anew at what the path stands for: an open file follows its device when that is renamed.
   void forget();
 
+  const std::string& path() const { return path_; }
+  /// What the last read got, without the white space around it.
+  std::string_view text() const;
+
  private:
+  int open();
+
   std::string path_;
   Fd fd_;
+  bool is_checked_ = false;  // to be a file that opens without waiting
   bool is_missing_ = false;
+  std::array<char, 64> text_{};
+  std::size_t size_ = 0;
 };
+
+/// Complains of a reading that is neither a number nor missing.
+void complain(Complaints& complaints, const NumberFile& file, const NumberFile::Reading& reading,
+              const Complaints::LeftOut& left_out);
 
 }  // namespace msp

@@ -3,6 +3,7 @@
 // ever been):
 //   available_clocksource   tsc kvm-clock
 //   current_clocksource     tsc
+#include <algorithm>
 #include <ctime>
 #include <vector>
 
@@ -27,6 +28,8 @@ constexpr Family kCurrent{"node_time_clocksource_current_info",
                           "/sys/devices/system/clocksource/clocksourceN/current_clocksource",
                           MetricType::gauge, "device,clocksource"};
 
+constexpr std::size_t kKeptMax = 4;  // clock sources whose files stay open
+
 class Time : public Collector {
  public:
   explicit Time(const CollectorContext& context) {
@@ -36,6 +39,7 @@ class Time : public Collector {
       const auto path = cat(folder, "/", name);
       clocksources_.push_back(
           {.device = cat(clocksources_.size()),
+           .stays_open = clocksources_.size() < kKeptMax,
            .available = KeptFile(path + "/available_clocksource", KeptFile::End::short_read),
            .current = KeptFile(path + "/current_clocksource", KeptFile::End::short_read)});
     }
@@ -51,9 +55,12 @@ class Time : public Collector {
     localtime_r(&second, &local);
     out.add(kZone, {local.tm_zone}, static_cast<double>(local.tm_gmtoff));
 
-    for (auto& [device, available, current] : clocksources_) {
-      if (auto added = add_words(kAvailable, device, available, out); !added) return added;
-      if (auto added = add_words(kCurrent, device, current, out); !added) return added;
+    for (auto& [device, stays_open, available, current] : clocksources_) {
+      add_names(kAvailable, device, available, out);
+      add_names(kCurrent, device, current, out);
+      if (stays_open) continue;
+      available.close();
+      current.close();
     }
     return {};
   }
@@ -61,20 +68,44 @@ class Time : public Collector {
  private:
   struct Clocksource {
     std::string device;
+    bool stays_open;
     KeptFile available;
     KeptFile current;
   };
 
-  static Result<void> add_words(const Family& family, std::string_view device, KeptFile& file,
-                                SampleWriter& out) {
+  static void add_names(const Family& family, std::string_view device, KeptFile& file,
+                        SampleWriter& out) {
     const auto content = file.read();
-    if (!content && content.error().kind == Error::Kind::no_data) return {};
-    if (!content) return content.error();
-    auto rest = trim(*content);
-    for (auto word = next_word(rest); !word.empty(); word = next_word(rest)) {
-      out.add(family, {device, word}, 1);
+    if (!content && content.error().kind == Error::Kind::no_data) return;
+    if (!content) {
+      out.complaints().unreadable(file.path(), content.error(), {family.name});
+      return;
     }
-    return {};
+    const auto names = trim(*content);
+    auto rest = names;
+    for (auto name = next_word(rest); !name.empty(); name = next_word(rest)) {
+      const auto before = names.substr(0, static_cast<std::size_t>(name.data() - names.data()));
+      if (!is_name(name) || has_word(before, name)) {
+        out.complaints().garbled(file.path(), name, "the name of a clock source", {family.name});
+      } else if (&family == &kCurrent && !before.empty()) {
+        out.complaints().garbled(file.path(), names, "one clock source", {"all but the first"});
+        return;
+      } else {
+        out.add(family, {device, name}, 1);
+      }
+    }
+  }
+
+  /// As the kernel names them: tsc, hyperv_clocksource_tsc_page, arch_sys_counter, acpi_pm.
+  static bool is_name(std::string_view word) {
+    return std::all_of(word.begin(), word.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  }
+
+  static bool has_word(std::string_view text, std::string_view wanted) {
+    for (auto word = next_word(text); !word.empty(); word = next_word(text)) {
+      if (word == wanted) return true;
+    }
+    return false;
   }
 
   std::vector<Clocksource> clocksources_;

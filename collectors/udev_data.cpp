@@ -42,6 +42,10 @@ UdevProperties UdevProperties::parse(std::string_view content) {
   constexpr std::string_view kPrefix = "E:";
   UdevProperties properties;
   while (auto line = next_line(content)) {
+    if (line->find('\0') != line->npos) {
+      if (properties.garbled_.empty()) properties.garbled_ = *line;
+      continue;
+    }
     if (!line->starts_with(kPrefix)) continue;
     line->remove_prefix(kPrefix.size());
     const auto equals = line->find('=');

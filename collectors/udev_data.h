@@ -45,10 +45,14 @@ class UdevProperties {
   }
 
   /// Those in a file of the database. Other lines, and properties not in the list above, are passed
-  /// over.
+  /// over. A value with a NUL in it is left out: garbled().
   static UdevProperties parse(std::string_view content);
 
+  /// The first line with a NUL in it; empty where there is none.
+  const std::string& garbled() const { return garbled_; }
+
  private:
+  std::string garbled_;
   std::array<std::string, static_cast<std::size_t>(UdevProperty::count)> values_;
 };
 

@@ -1,5 +1,6 @@
 // uname: what uname(2) says of the system. Asked at every tick: the host name can change.
 #include <cerrno>
+#include <cstring>
 
 #include "agent/base/text.h"
 #include "collectors/collector.h"
@@ -18,10 +19,13 @@ class Uname : public Collector {
   Result<void> collect(const Tick&, SampleWriter& out) override {
     struct utsname name;
     if (uname_(&name) != 0) return failed(cat("uname: ", errno_text(errno)));
-    out.add(
-        kInfo,
-        {name.sysname, name.release, name.version, name.machine, name.nodename, name.domainname},
-        1);
+    const auto text = [](const auto& field) {
+      return std::string_view(field, ::strnlen(field, sizeof field));
+    };
+    out.add(kInfo,
+            {text(name.sysname), text(name.release), text(name.version), text(name.machine),
+             text(name.nodename), text(name.domainname)},
+            1);
     return {};
   }
 

@@ -26,6 +26,17 @@ void Fd::reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
+Result<Fd> open_to_read(const std::string& path) {
+  struct stat file {};
+  if (::stat(path.c_str(), &file) != 0) return path_error("open", path, errno);
+  if (!S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode)) {
+    return failed(cat("cannot open ", path, ": not a regular file"));
+  }
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) return path_error("open", path, errno);
+  return fd;
+}
+
 Result<std::string_view> KeptFile::read() {
   const bool was_open = static_cast<bool>(fd_);
   if (was_open) {
@@ -33,8 +44,9 @@ Result<std::string_view> KeptFile::read() {
     if (content) return content;
     fd_.reset();  // the device behind it may be gone and another one in its place
   }
-  fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd_) return path_error("open", path_, errno);
+  auto opened = open_to_read(path_);
+  if (!opened) return opened.error();
+  fd_ = std::move(*opened);
   auto content = read_open();
   if (!content) fd_.reset();
   return content;
@@ -44,7 +56,10 @@ Result<std::string_view> KeptFile::read_open() {
   if (content_.empty()) content_.resize(kFirstCapacity);
   size_ = 0;
   for (;;) {
-    if (size_ == content_.size()) content_.resize(content_.size() * 2);
+    if (size_ == content_.size()) {
+      if (size_ >= kBytesMax) return failed(cat(path_, ": larger than ", kBytesMax, " bytes"));
+      content_.resize(content_.size() * 2);
+    }
     const auto got = ::pread(fd_.get(), content_.data() + size_, content_.size() - size_,
                              static_cast<off_t>(size_));
     if (got < 0 && errno == EINTR) continue;
@@ -72,6 +87,7 @@ std::shared_ptr<KeptFile> FileTable::open(const std::string& path, KeptFile::End
   auto& known = files_[path];
   auto file = known.lock();
   if (!file) known = file = std::make_shared<KeptFile>(path, end);
+  file->require(end);
   return file;
 }
 
@@ -86,12 +102,12 @@ Result<Fd> open_regular_file(const std::string& path) {
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return path_error("open", path, errno);
+  const auto fd = open_to_read(path);
+  if (!fd) return fd.error();
   std::string content;
   char part[4096];
   for (;;) {
-    const auto got = ::read(fd.get(), part, sizeof part);
+    const auto got = ::read(fd->get(), part, sizeof part);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return path_error("read", path, errno);
     if (got == 0) return content;

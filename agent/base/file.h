@@ -1,6 +1,7 @@
 // Files of /proc and /sys, kept open from tick to tick and read whole with pread(2).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -34,6 +35,11 @@ class Fd {
   int fd_ = -1;
 };
 
+/// Opens a file to read it, never waiting: what is a FIFO, a device or a socket is not opened at
+/// all, for that alone can wait for somebody or set something off. A folder opens, and cannot be
+/// read.
+Result<Fd> open_to_read(const std::string& path);
+
 /// A small file that is read whole again and again. Opens on the first read and keeps the
 /// descriptor; when what it was opened on is gone (a device that was unplugged), opens the path
 /// once more. One thread at a time.
@@ -57,7 +63,18 @@ class KeptFile {
   /// collectors that need one file cost one read and see one state.
   Result<std::string_view> read(std::uint64_t tick);
 
+  /// Gives the descriptor back until the next read.
+  void close() { fd_.reset(); }
+
+  /// From now on knows the end in this way, too: the surer of two that were asked for stays.
+  void require(End end) {
+    if (end == End::empty_read) end_ = end;
+  }
+
   const std::string& path() const { return path_; }
+
+  /// A file that is longer is an error: none of the kernel's is, and memory has an end.
+  static constexpr std::size_t kBytesMax = std::size_t{64} << 20;
 
  private:
   Result<std::string_view> read_open();
@@ -72,7 +89,8 @@ class KeptFile {
   bool tick_failed_ = false;
 };
 
-/// Hands out one KeptFile per path to all who ask, for as long as one of them holds it.
+/// Hands out one KeptFile per path to all who ask, for as long as one of them holds it. Its end is
+/// known in a way that is right for all of them.
 class FileTable {
  public:
   std::shared_ptr<KeptFile> open(const std::string& path,
@@ -87,8 +105,8 @@ class FileTable {
 /// something. The error is the reason alone, without the path.
 Result<Fd> open_regular_file(const std::string& path);
 
-/// Reads a file once. At most `bytes_max`; a longer one is an error. A missing file is
-/// Error::Kind::no_data.
+/// Reads a file once, never waiting (open_to_read). At most `bytes_max`; a longer one is an error.
+/// A missing file is Error::Kind::no_data.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
 
 }  // namespace msp

@@ -29,6 +29,18 @@ std::optional<Number> parse_number(std::string_view text) {
   return number;
 }
 
+/// The whole of `text` as a decimal number from 0 to below 2^64, or nothing: what a kernel writes
+/// where it measures. parse_number<double> takes "nan", "inf" and "-1" as well.
+std::optional<double> parse_amount(std::string_view text);
+
+/// `text` in single quotes, as a message may repeat it wherever it comes from: control characters
+/// (those of C1, too) and bytes that are not UTF-8 as \xNN, and "..." for what does not fit into
+/// `bytes_max` bytes between the quotes.
+std::string quoted(std::string_view text, std::size_t bytes_max);
+
+/// The most that a message repeats of what it found.
+inline constexpr std::size_t kQuotedBytesMax = 64;
+
 /// Whether `text` is valid UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool is_utf8(std::string_view text);
 

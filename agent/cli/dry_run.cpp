@@ -1,6 +1,7 @@
 // msp-agent --dry-run: one scrape as Prometheus text on stdout, with the labels that would be sent;
 // or, with --diff, what changed between two. Comments at its end say what is not there, and why:
-// collectors without data, what filters leave out, what is more than the buffer keeps.
+// collectors without data, what they leave out as garbled, what filters leave out, what is more than
+// the buffer keeps.
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -144,15 +145,20 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   if (options.log_level) init_log(*options.log_level);
   const LeftOut left_out(config->collector_options);
   std::string failures;
-  const auto scrapes =
-      collect(*config, options.paths, wanted.diff ? 2 : 1, kApart,
-              [&](std::string_view collector, const Error* error) {
-                if (error == nullptr) return;
-                const bool is_missing = error->kind == Error::Kind::no_data;
-                if (!is_missing) log_warning(cat(collector, ": ", error->text));
-                failures += cat("# ", collector, is_missing ? ": no data here: " : ": failed: ",
-                                one_comment(error->text), "\n");
-              });
+  const auto scrapes = collect(
+      *config, options.paths, wanted.diff ? 2 : 1, kApart,
+      [&](std::string_view collector, const Error* error) {
+        if (error == nullptr) return;
+        const bool is_missing = error->kind == Error::Kind::no_data;
+        if (!is_missing) log_warning(cat(collector, ": ", error->text));
+        failures +=
+            cat("# ", collector,
+                is_missing ? ": no data here: " : ": failed: ", one_comment(error->text), "\n");
+      },
+      [&](std::string_view collector, std::string_view text, bool is_over) {
+        if (!is_over) log_warning(cat(collector, ": ", text));
+        failures += cat("# ", collector, ": ", one_comment(std::string(text)), "\n");
+      });
   const auto text = cat(wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]),
                         failures, left_out.comments(), limit_comment(scrapes.back()));
   const bool written =

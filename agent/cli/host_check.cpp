@@ -202,15 +202,22 @@ std::string about(std::int64_t seconds) {
 void check_host(const Config& config, const HostPaths& paths, CheckReport& report) {
   report.begin_host();
   std::vector<Step> without_data;
-  const auto scrapes =
-      collect(config, paths, 1, {}, [&](std::string_view collector, const Error* error) {
+  const auto add_step = [&](std::string_view collector, Verdict verdict, std::string text) {
+    without_data.push_back({.name = "collector",
+                            .verdict = verdict,
+                            .text = std::move(text),
+                            .facts = {{"collector", std::string(collector)}}});
+  };
+  const auto scrapes = collect(
+      config, paths, 1, {},
+      [&](std::string_view collector, const Error* error) {
         if (error == nullptr) return;
         const bool is_missing = error->kind == Error::Kind::no_data;
-        without_data.push_back(
-            {.name = "collector",
-             .verdict = is_missing ? Verdict::note : Verdict::warning,
-             .text = cat(collector, is_missing ? " has no data here: " : ": ", error->text),
-             .facts = {{"collector", std::string(collector)}}});
+        add_step(collector, is_missing ? Verdict::note : Verdict::warning,
+                 cat(collector, is_missing ? " has no data here: " : ": ", error->text));
+      },
+      [&](std::string_view collector, std::string_view text, bool) {
+        add_step(collector, Verdict::warning, cat(collector, ": ", text));
       });
   report.add(folder_step(config.buffer));
   report.add(room_step(config, scrapes.front().values.size()));

@@ -23,8 +23,12 @@ constexpr std::string_view kFsTypesExclude =
     "mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|"
     "tracefs)$";
 constexpr std::string_view kDisksExclude = "^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\\d+n\\d+p)\\d+$";
-// Ours: node_exporter sends every device, and a container host has hundreds of these.
-constexpr std::string_view kNetworkDevicesExclude = "^(veth|cali|lxc)";
+// Ours: node_exporter sends every device, and a container host has hundreds of these. They are told
+// by their whole names, which nobody gives to a device of the host's own (lxcbr0, calico0,
+// veth-wan): Docker's veth and 7 hexadecimal digits, those of the CNI plugins and of LXD with 8,
+// Calico's cali and 11, Cilium's lxc and 12 (5 in its first versions) and lxc_health.
+constexpr std::string_view kNetworkDevicesExclude =
+    "^(veth[0-9a-f]{7,8}|cali[0-9a-f]{11}|lxc([0-9a-f]{5,12}|_health))$";
 
 std::string names_of_all() {
   std::string names;

@@ -36,7 +36,9 @@ class EndpointReader {
         "timeout",
         {kTimeoutLimits.min, kTimeoutLimits.max, "a duration from 100ms to 5m, such as 10s"},
         out_.timeout);
-    section_.read("send_every", {1s, 1h, "a duration from the interval to 1h, such as 60s"},
+    section_.read("send_every",
+                  {std::chrono::seconds(1), std::chrono::hours(1),
+                   "a duration from the interval to 1h, such as 60s"},
                   out_.send_every);
     section_.finish();
     return std::move(out_);

@@ -232,9 +232,11 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
   convert_devices(part.part("diskstats"), "diskstats", imported);
   write_default_filters(imported);
   if (is_on(imported, "netdev") && imported.collector_options["netdev"].empty()) {
-    context.notes.different(part.at(),
-                            "netdev: msp-agent leaves out the devices of containers; to send them "
-                            "all as before: collectors.netdev.device_exclude: ''");
+    context.notes.different(
+        part.at(),
+        "netdev: msp-agent leaves out the devices of containers (veth, cali and "
+        "lxc with hexadecimal digits); to send them all as before: "
+        "collectors.netdev.device_exclude: ''");
   }
   constexpr Explanation kKeys[] = {
       {"include_exporter_metrics", Note::Kind::different,

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/metrics/complaints.h"
 #include "agent/metrics/sample.h"
 
 namespace msp {
@@ -48,6 +49,9 @@ class SampleWriter {
   /// Added in this tick.
   std::size_t samples() const { return values_.size(); }
 
+  /// Where the collector says what it leaves out.
+  Complaints& complaints() { return complaints_; }
+
  private:
   friend class ScrapeBuilder;
 
@@ -70,6 +74,7 @@ class SampleWriter {
   std::vector<std::uint32_t> order_;  // this tick's slots, in the same order
   std::vector<SeriesPtr> ended_;      // series of the last good tick that this one no longer has
   std::map<std::pair<const Family*, std::string>, std::size_t> index_;  // of slots_, once needed
+  Complaints complaints_;
   const Series* duplicate_ = nullptr;
   std::size_t known_ = 0;     // slots at the start of the tick
   std::size_t expected_ = 0;  // the slot that the next sample should match

@@ -45,6 +45,11 @@ void tell_health(std::string_view collector, const Error* error) {
   }
 }
 
+void tell_complaint(std::string_view collector, std::string_view text, bool is_over) {
+  const auto line = cat(collector, ": ", text);
+  is_over ? log_info(line) : log_warning(line);
+}
+
 Queue::Options queue_options(const Config& config) {
   Queue::Options options;
   options.folder = config.buffer.path;
@@ -67,7 +72,7 @@ Queue::Options queue_options(const Config& config) {
 struct Source {
   /// `queue` may be null: a dry run.
   Source(const Config& config, const HostPaths& paths, const AgentStats& stats, const Queue* queue,
-         OnHealthChange on_health_change = tell_health)
+         OnHealthChange on_health_change = tell_health, OnComplaint on_complaint = tell_complaint)
       : self_metrics(stats, queue),
         scraper({.collectors = config.collectors,
                  .paths = paths,
@@ -75,6 +80,7 @@ struct Source {
                  .labels = config.target_labels(),
                  .host = {},
                  .on_health_change = std::move(on_health_change),
+                 .on_complaint = std::move(on_complaint),
                  .self_samples = [this](SampleWriter& out) { self_metrics.add_to(out); }}) {}
 
   SelfMetrics self_metrics;
@@ -367,11 +373,14 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
 }
 
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart, OnHealthChange on_health_change) {
+                            std::chrono::nanoseconds apart, OnHealthChange on_health_change,
+                            OnComplaint on_complaint) {
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   if (!on_health_change) on_health_change = tell_health;
-  Source source(config, paths, stats, nullptr, std::move(on_health_change));
+  if (!on_complaint) on_complaint = tell_complaint;
+  Source source(config, paths, stats, nullptr, std::move(on_health_change),
+                std::move(on_complaint));
   std::vector<Scrape> scrapes;
   for (int tick = 0; tick < ticks; ++tick) {
     if (tick > 0) std::this_thread::sleep_for(apart);

@@ -26,10 +26,15 @@ Result<void> run_agent(const Config& config, const HostPaths& paths, const ReadC
 /// Told when a collector begins to fail, fails in another way, or works again (null).
 using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
 
+/// Told when what a collector leaves out, because the kernel has garbled it, changes.
+using OnComplaint =
+    std::function<void(std::string_view collector, std::string_view text, bool is_over)>;
+
 /// The first ticks of run_agent(), `apart` of one another, without network and buffer. Without
-/// `on_health_change` what a collector complains of is logged.
+/// `on_health_change` and `on_complaint` what they would be told is logged.
 std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
                             std::chrono::nanoseconds apart = {},
-                            OnHealthChange on_health_change = nullptr);
+                            OnHealthChange on_health_change = nullptr,
+                            OnComplaint on_complaint = nullptr);
 
 }  // namespace msp

@@ -54,6 +54,14 @@ void Scraper::run(Part& part, const Tick& tick) {
   } else {
     builder_.rollback(*part.writer);
   }
+  auto& complaints = part.writer->complaints();
+  if (outcome) {
+    complaints.end_tick([&](std::string_view text, bool is_over) {
+      setup_.on_complaint(part.name, text, is_over);
+    });
+  } else {
+    complaints.drop_tick();
+  }
   part.duration_seconds = static_cast<double>(monotonic_ns() - begin_ns) / kNsPerSecond;
   part.success = outcome.has_value();
   part.has_data = outcome || outcome.error().kind != Error::Kind::no_data;

@@ -21,6 +21,9 @@ class Scraper {
   /// works again
   /// (`error` is null), not at every tick.
   using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
+  /// What a collector leaves out, because the kernel has garbled it, has changed.
+  using OnComplaint =
+      std::function<void(std::string_view collector, std::string_view text, bool is_over)>;
   /// Adds samples of the agent itself to each scrape.
   using SelfSamples = std::function<void(SampleWriter& out)>;
 
@@ -31,6 +34,7 @@ class Scraper {
     TargetLabels labels;
     Host host;
     OnHealthChange on_health_change = [](std::string_view, const Error*) {};
+    OnComplaint on_complaint = [](std::string_view, std::string_view, bool) {};
     SelfSamples self_samples = [](SampleWriter&) {};
   };
 

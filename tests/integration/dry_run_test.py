@@ -113,14 +113,14 @@ def what_is_not_there_is_told_in_comments() -> None:
         (proc / "loadavg").write_text("garbage\n")
         columns = " 1" * 16
         (proc / "net/dev").write_text("Inter-|\n face |\n" + "".join(
-            f"{name}:{columns}\n" for name in ["eth0", *(f"veth{number:02}" for number in range(12))]))
+            f"{name}:{columns}\n" for name in ["eth0", *(f"veth{number:07x}" for number in range(12))]))
         config = write_config(folder, NOWHERE, more="collectors: {enabled: [loadavg, meminfo, netdev]}\n")
         outcome = run_once("--config", str(config), "--dry-run", "--path.procfs", str(proc))
         diff = run_once("--config", str(config), "--dry-run", "--diff", "--path.procfs", str(proc))
     assert outcome.returncode == 0 and f"loadavg: {proc}/loadavg: expected 3 numbers" in outcome.stderr, outcome
     wanted = [f"# loadavg: failed: {proc}/loadavg: expected 3 numbers, got 'garbage'",
               f"# meminfo: no data here: cannot open {proc}/meminfo: No such file or directory",
-              "# left out by collectors.netdev.device_*: " + ", ".join(f"veth{number:02}" for number in range(10))
+              "# left out by collectors.netdev.device_*: " + ", ".join(f"veth{number:07x}" for number in range(10))
               + " and 2 more"]
     assert comments_of(outcome.stdout) == wanted, comments_of(outcome.stdout)
     assert diff.stdout.splitlines()[-3:] == wanted, diff.stdout[-2000:]

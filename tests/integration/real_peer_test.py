@@ -14,7 +14,7 @@ COLLECTORS = ("cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", 
 # The agent's defaults, which are node_exporter 1.12's where 1.5.0 has others (netdev: the agent's own).
 FLAGS = (
     "--web.disable-exporter-metrics", "--collector.disable-defaults", *(f"--collector.{name}" for name in COLLECTORS),
-    "--collector.netdev.device-exclude=^(veth|cali|lxc)",
+    "--collector.netdev.device-exclude=^(veth[0-9a-f]{7,8}|cali[0-9a-f]{11}|lxc([0-9a-f]{5,12}|_health))$",
     r"--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$",
     "--collector.filesystem.mount-points-exclude="
     "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",

@@ -213,7 +213,11 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
       const auto scrape = builder.finish(0);
       text += text_format(scrape);
       add_samples(scrape, i, report);
+      writer.complaints().end_tick([&](std::string_view complaint, bool is_over) {
+        text += cat(is_over ? "# over: " : "# garbled: ", complaint, "\n");
+      });
     } else {
+      writer.complaints().drop_tick();
       report.succeeded = false;
       const bool no_data = outcome.error().kind == Error::Kind::no_data;
       text += cat("# ", no_data ? "no data" : "error", ": ", outcome.error().text, "\n");

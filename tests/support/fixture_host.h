@@ -28,8 +28,8 @@ struct FixtureChange {
 };
 
 struct FixtureReport {
-  /// All ticks, as --dry-run would print them without the target's labels; a collector that fails
-  /// ends in "# error: ..." with the temporary paths cut off.
+  /// All ticks, as --dry-run would print them without the target's labels. What is left out is
+  /// "# garbled: ...", a collector that fails "# error: ...", with the temporary paths cut off.
   std::string text;
   /// The samples of each family.
   std::map<const Family*, std::string> samples;

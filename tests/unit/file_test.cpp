@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +114,42 @@ TEST_CASE("kept file: a folder is an error, not no data") {
   CHECK(content.error().text == "cannot read /tmp: Is a directory");
 }
 
+TEST_CASE("what is no regular file is refused, and never waited for") {
+  const Folder folder;
+  const auto fifo = folder.path("fifo");
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const Fd writer(::open(fifo.c_str(), O_RDWR | O_NONBLOCK));  // then a read would wait
+  for (const std::string& path : {fifo, std::string("/dev/zero")}) {
+    const auto refusal = "cannot open " + path + ": not a regular file";
+    KeptFile kept(path);
+    const auto content = kept.read();
+    CHECK(text(content) == "error: " + refusal);
+    CHECK(content.error().kind == Error::Kind::failed);
+    const auto once = read_file(path, 1'000);
+    REQUIRE_FALSE(once.has_value());
+    CHECK(once.error().text == refusal);
+  }
+}
+
+TEST_CASE("kept file: one without an end is an error before it is all of the memory") {
+  const Folder folder;
+  folder.write("a", "");
+  fs::resize_file(folder.path("a"), std::uintmax_t{1} << 40);  // nothing but a hole
+  KeptFile file(folder.path("a"));
+  CHECK(text(file.read()) == "error: " + folder.path("a") + ": larger than 67108864 bytes");
+}
+
+TEST_CASE("kept file: closed, it opens again at the next read") {
+  const Folder folder;
+  folder.write("a", "x");
+  const auto before = open_descriptors();
+  KeptFile file(folder.path("a"));
+  CHECK(text(file.read()) == "x");
+  file.close();
+  CHECK(open_descriptors() == before);
+  CHECK(text(file.read()) == "x");
+}
+
 TEST_CASE("kept file: in one tick it is read once, errors too") {
   const Folder folder;
   folder.write("a", "first");
@@ -140,6 +178,21 @@ TEST_CASE("file table: one file for all who ask, as long as one holds it") {
   first.reset();
   CHECK(open_descriptors() == with_it - 1);
   CHECK(text(files.open(folder.path("a"))->read()) == "x");
+}
+
+TEST_CASE("file table: the end of a shared file is right for all who ask") {
+  // The kernel gives a page of this table at a time: a short read is not the end.
+  const std::string path = "/proc/kallsyms";
+  const auto whole = read_file(path, std::size_t{64} << 20);
+  REQUIRE(whole.has_value());
+  REQUIRE(whole->size() > 100'000);
+  FileTable files;
+  const auto hasty = files.open(path, KeptFile::End::short_read);
+  const auto thorough = files.open(path);
+  REQUIRE(hasty == thorough);
+  CHECK(text(thorough->read()).size() == whole->size());
+  files.open(path, KeptFile::End::short_read);  // takes nothing back
+  CHECK(text(thorough->read()).size() == whole->size());
 }
 
 TEST_CASE("read_file: up to its limit") {

@@ -47,6 +47,35 @@ TEST_CASE("text: a number is the whole text or nothing") {
   CHECK_FALSE(parse_number<double>("0.25x"));
 }
 
+TEST_CASE("text: an amount is not negative and has an end") {
+  CHECK(parse_amount("0") == 0);
+  CHECK(parse_amount("1286.34") == 1286.34);
+  for (const std::string_view bad :
+       {"", "nan", "NaN", "nan(1)", "-nan", "inf", "-inf", "infinity", "-1", "-0", "-0.0", "1e999",
+        "18446744073709551616", "1 ", " 1", "0x1", "1.5x"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_amount(bad));
+  }
+}
+
+TEST_CASE("text: a quote shows what would act on a terminal, and is cut") {
+  using namespace std::string_view_literals;
+  CHECK(quoted("", 64) == "''");
+  CHECK(quoted("(null)", 64) == "'(null)'");
+  CHECK(quoted("caf\xc3\xa9 \xe2\x82\xac \xc2\xa0", 64) == "'caf\xc3\xa9 \xe2\x82\xac \xc2\xa0'");
+  CHECK(quoted("a\x1b[2J\x7f\t\0"sv, 64) == R"('a\x1b[2J\x7f\x09\x00')");
+  CHECK(quoted("\xc2\x9b"
+               "2J",
+               64) == R"('\xc2\x9b2J')");                            // C1, as UTF-8
+  CHECK(quoted("\x9b\xff\xe2\x82", 64) == R"('\x9b\xff\xe2\x82')");  // not UTF-8
+  CHECK(quoted("12345", 5) == "'12345'");
+  CHECK(quoted("123456", 5) == "'12345...'");
+  CHECK(quoted("1234\xe2\x82\xac", 6) == "'1234...'");  // no half of a character
+  CHECK(quoted("1234\x1b", 7) == "'1234...'");          // and none of an escape
+  CHECK(quoted(std::string(1'000, '\0'), 64).size() == 64 + 5);
+  CHECK(quoted("x", 0) == "'...'");
+}
+
 TEST_CASE("text: UTF-8 is what RFC 3629 says") {
   for (const std::string_view good :
        {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
