@@ -52,12 +52,12 @@ Sender::Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffe
       endpoint_(endpoint),
       buffer_(buffer),
       stats_(stats),
-      http_(config, stop_at_ns_),
+      http_(config, stop_.token()),
       client_(
           config.protocol,
           [this](std::string_view body, const std::vector<std::string>& headers) {
             stats_.request_since_ns = monotonic_ns();
-            auto answer = http_.post(body, headers);
+            auto answer = http_.send({.method = "POST", .headers = headers, .body = body});
             stats_.request_since_ns = 0;
             return answer;
           },
@@ -65,7 +65,7 @@ Sender::Sender(const EndpointConfig& config, std::size_t endpoint, Buffer& buffe
       flow_(config.catch_up_rate) {}
 
 void Sender::stop_at(std::int64_t deadline_ns) {
-  stop_at_ns_ = deadline_ns;
+  stop_.request_stop(deadline_ns);
 }
 
 void Sender::run() {

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "agent/base/clock.h"
+#include "agent/base/stop_token.h"
 #include "agent/config/config.h"
 #include "agent/delivery/client.h"
 #include "agent/delivery/flow_control.h"
@@ -49,8 +50,8 @@ class Sender {
   void stop_at(std::int64_t deadline_ns);
 
  private:
-  bool stopping() const { return stop_at_ns_.load() != 0; }
-  bool time_is_up() const { return stopping() && monotonic_ns() >= stop_at_ns_; }
+  bool stopping() const { return stop_.token().stop_requested(); }
+  bool time_is_up() const { return stop_.token().time_is_up(); }
   double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
   void take_over_earlier_run();
   Order order() const;
@@ -68,7 +69,7 @@ class Sender {
   const std::size_t endpoint_;
   Buffer& buffer_;
   EndpointStats& stats_;
-  std::atomic<std::int64_t> stop_at_ns_ = 0;
+  StopSource stop_;
   HttpClient http_;
   RemoteWriteClient client_;
   FlowControl flow_;

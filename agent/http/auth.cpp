@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
+#include "agent/http/url.h"
 
 namespace msp {
 namespace {
@@ -70,7 +72,11 @@ Result<Secret> read_secret(const std::string& inline_secret, const std::string& 
   return trimmed;
 }
 
-/// RFC 4648, section 4.
+std::size_t base64_size(std::size_t bytes) {
+  return (bytes + 2) / 3 * 4;
+}
+
+/// RFC 4648, section 4. Not libcurl's, which would keep the password as long as the connection.
 void append_base64(Secret& out, std::string_view bytes) {
   constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (std::size_t at = 0; at < bytes.size(); at += 3) {
@@ -93,40 +99,65 @@ void hide(std::string& text, std::string_view secret) {
   }
 }
 
-}  // namespace
-
-Result<Secret> authorization(const EndpointConfig& config) {
-  constexpr std::string_view kBasic = "Authorization: Basic ", kBearer = "Authorization: Bearer ";
-  if (!config.username.empty()) {
-    const auto password =
-        read_secret(config.password, config.password_file, "basic_auth.password_file");
-    if (!password) return password.error();
-    Secret pair(config.username.size() + 1 + password->text().size());
-    pair.append(config.username);
-    pair.append(":");
-    pair.append(password->text());
-    Secret line(kBasic.size() + (pair.text().size() + 2) / 3 * 4);
-    line.append(kBasic);
-    append_base64(line, pair.text());
-    return line;
+/// What stands behind each '=' there: "a?token=x&y=z".
+std::vector<std::string> query_values(const std::string& url) {
+  std::vector<std::string> values;
+  const auto begin = url.find('?');
+  if (begin == std::string::npos) return values;
+  auto rest = std::string_view(url).substr(begin + 1);
+  while (!rest.empty()) {
+    const auto part = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+    values.emplace_back(part.substr(part.find('=') + 1));  // all of it where it has none
   }
-  if (config.bearer_token.empty() && config.bearer_token_file.empty()) return Secret(0);
-  const auto token =
-      read_secret(config.bearer_token, config.bearer_token_file, "bearer_token_file");
-  if (!token) return token.error();
-  Secret line(kBearer.size() + token->text().size());
-  line.append(kBearer);
-  line.append(token->text());
-  return line;
+  return values;
 }
 
-void hide_secrets(std::string& text, const EndpointConfig& config, const Secret& authorization) {
-  const auto& line = authorization.text();
+}  // namespace
+
+Result<Login> log_in(const HttpOptions& options) {
+  constexpr std::string_view kBasic = "Authorization: Basic ", kBearer = "Authorization: Bearer ";
+  Login login;
+  if (!options.username.empty()) {
+    auto password =
+        read_secret(options.password, options.password_file, "basic_auth.password_file");
+    if (!password) return password.error();
+    Secret pair(options.username.size() + 1 + password->text().size());
+    pair.append(options.username);
+    pair.append(":");
+    pair.append(password->text());
+    login.line = Secret(kBasic.size() + base64_size(pair.text().size()));
+    login.line.append(kBasic);
+    append_base64(login.line, pair.text());
+    login.secret = std::move(*password);
+  } else if (!options.bearer_token.empty() || !options.bearer_token_file.empty()) {
+    auto token = read_secret(options.bearer_token, options.bearer_token_file, "bearer_token_file");
+    if (!token) return token.error();
+    login.line = Secret(kBearer.size() + token->text().size());
+    login.line.append(kBearer);
+    login.line.append(token->text());
+    login.secret = std::move(*token);
+  }
+  return login;
+}
+
+void hide_secrets(std::string& text, const HttpOptions& options, const Login& login) {
+  const auto& line = login.line.text();
   if (const auto word = line.rfind(' '); word != std::string::npos) {
     hide(text, std::string_view(line).substr(word + 1));
   }
-  hide(text, config.password);
-  for (const auto& [name, value] : config.headers) hide(text, value);
+  hide(text, login.secret.text());
+  for (const auto& [name, value] : options.headers) hide(text, value);
+  for (const auto& value : query_values(options.url)) {
+    hide(text, value);
+    hide(text, percent_decoded(value));
+  }
+  if (options.proxy_url.find('@') == std::string::npos) return;
+  const auto proxy = login_of(options.proxy_url);
+  hide(text, proxy.password);
+  Secret shown_to_proxy(base64_size(proxy.user.size() + 1 + proxy.password.size()));
+  append_base64(shown_to_proxy, cat(proxy.user, ":", proxy.password));
+  hide(text, shown_to_proxy.text());
 }
 
 }  // namespace msp

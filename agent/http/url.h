@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "agent/base/text.h"
 #include "agent/http/redirect.h"
@@ -16,9 +17,20 @@ struct Url {
   bool usable = false;  // http or https, and nobody's password inside
 
   std::string host_and_port() const { return cat(place.host, ":", place.port); }
+  std::string origin() const { return cat(place.https ? "https://" : "http://", host_and_port()); }
 };
 
 /// `text`, and what `reference` means in it (RFC 3986, section 5). Not usable where it is no URL.
 Url parse_url(const std::string& text, const std::string& reference = {});
+
+/// "me" and "secret" of "http://me:secret@proxy:3128", decoded.
+struct UrlLogin {
+  std::string user;
+  std::string password;
+};
+UrlLogin login_of(const std::string& url);
+
+/// "a b" of "a%20b".
+std::string percent_decoded(std::string_view text);
 
 }  // namespace msp

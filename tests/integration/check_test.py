@@ -100,7 +100,7 @@ def a_receiver_of_snappy_alone_is_written_to_as_the_agent_would() -> None:
 def a_name_that_does_not_exist_fails_at_dns() -> None:
     with temporary_folder() as folder:
         checked = Checked(config_of(folder, "http://monitor.exmaple.invalid/api/v1/write"))
-        checked.fails_at("dns", "monitor.exmaple.invalid", "correct url, or mend this host's DNS", "/etc/resolv.conf")
+        checked.fails_at("dns", "monitor.exmaple.invalid", "correct url, or fix this host's DNS", "/etc/resolv.conf")
 
 
 def a_port_that_nobody_listens_on_fails_at_tcp() -> None:
