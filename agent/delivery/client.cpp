@@ -20,6 +20,8 @@ std::string problem_text(const HttpAnswer& answer) {
     words.remove_prefix(number.size());
   }
   if (!words.empty()) text += cat(": ", words);
+  const bool is_redirect = answer.status >= 300 && answer.status < 400;
+  if (is_redirect && !answer.moved_to.empty()) text += cat(", a redirect to ", answer.moved_to);
   return text;
 }
 

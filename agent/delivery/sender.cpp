@@ -262,8 +262,7 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
   if (!told_.empty() && now_ns - told_at_ns_ < silence.count()) return;
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
-  auto advice = std::string(report.advice);
-  if (!answer.moved_to.empty()) advice += cat(": ", answer.moved_to);
+  const auto advice = report.advice;
   const auto text =
       cat(stats_.state == EndpointState::retrying && answer.status == 0 ? "cannot reach "
                                                                         : "cannot deliver to ",
