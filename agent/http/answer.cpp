@@ -116,6 +116,11 @@ std::string BodyReader::words() const {
   return one_line(content_.substr(0, HttpAnswer::kWordsMax));
 }
 
+bool is_html(std::string_view content_type) {
+  const auto type = lower_case(trim(content_type.substr(0, content_type.find(';'))));
+  return type == "text/html" || type == "application/xhtml+xml";
+}
+
 std::optional<std::int64_t> http_date(std::string_view text) {
   const auto seconds = date_of(text);
   constexpr auto kMax = std::numeric_limits<std::int64_t>::max() / kNsPerSecond;

@@ -25,6 +25,7 @@ struct HttpAnswer {
   std::string words;
   std::string error;          // "connection refused by monitor.example.com:443"
   bool is_own_fault = false;  // nothing was sent: what the request needs is not on this host
+  bool is_html = false;       // Content-Type: a page for people
   bool is_too_long = false;   // the body is longer than the request wants it
   std::vector<std::pair<std::string, std::string>> headers;
   // How long the server asks to be left alone (Retry-After), at most kRetryAfterMax; 0: it does
@@ -80,6 +81,9 @@ class BodyReader {
   std::unique_ptr<Gunzip> gunzip_;
   Problem problem_ = Problem::none;
 };
+
+/// Whether that Content-Type is a page for people.
+bool is_html(std::string_view content_type);
 
 /// What Date and its like say, seconds since 1970; nothing where that is no date, or one that no
 /// clock of ours can hold.

@@ -9,19 +9,16 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "agent/base/file.h"
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
-#include "agent/http/url.h"
 
 namespace msp {
 namespace {
 
 // Longer headers are refused by every server there is.
 constexpr std::size_t kSecretBytesMax = 16 * 1024;
-// What is shorter is a word of the language sooner than a secret.
-constexpr std::size_t kHiddenSizeMin = 4;
 
 Error unreadable(std::string_view key, const std::string& file, int error) {
   auto text = cat(key, " ", file, " cannot be read: ", errno_text(error));
@@ -72,10 +69,6 @@ Result<Secret> read_secret(const std::string& inline_secret, const std::string& 
   return trimmed;
 }
 
-std::size_t base64_size(std::size_t bytes) {
-  return (bytes + 2) / 3 * 4;
-}
-
 /// RFC 4648, section 4. Not libcurl's, which would keep the password as long as the connection.
 void append_base64(Secret& out, std::string_view bytes) {
   constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -92,27 +85,6 @@ void append_base64(Secret& out, std::string_view bytes) {
   }
 }
 
-void hide(std::string& text, std::string_view secret) {
-  if (secret.size() < kHiddenSizeMin) return;
-  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-    text.replace(at, secret.size(), "***");
-  }
-}
-
-/// What stands behind each '=' there: "a?token=x&y=z".
-std::vector<std::string> query_values(const std::string& url) {
-  std::vector<std::string> values;
-  const auto begin = url.find('?');
-  if (begin == std::string::npos) return values;
-  auto rest = std::string_view(url).substr(begin + 1);
-  while (!rest.empty()) {
-    const auto part = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
-    values.emplace_back(part.substr(part.find('=') + 1));  // all of it where it has none
-  }
-  return values;
-}
-
 }  // namespace
 
 Result<Login> log_in(const HttpOptions& options) {
@@ -126,7 +98,7 @@ Result<Login> log_in(const HttpOptions& options) {
     pair.append(options.username);
     pair.append(":");
     pair.append(password->text());
-    login.line = Secret(kBasic.size() + base64_size(pair.text().size()));
+    login.line = Secret(kBasic.size() + (pair.text().size() + 2) / 3 * 4);
     login.line.append(kBasic);
     append_base64(login.line, pair.text());
     login.secret = std::move(*password);
@@ -142,22 +114,17 @@ Result<Login> log_in(const HttpOptions& options) {
 }
 
 void hide_secrets(std::string& text, const HttpOptions& options, const Login& login) {
+  if (text.empty()) return;
+  Redactor secrets;
+  secrets.add(login.secret.text());
   const auto& line = login.line.text();
-  if (const auto word = line.rfind(' '); word != std::string::npos) {
-    hide(text, std::string_view(line).substr(word + 1));
-  }
-  hide(text, login.secret.text());
-  for (const auto& [name, value] : options.headers) hide(text, value);
-  for (const auto& value : query_values(options.url)) {
-    hide(text, value);
-    hide(text, percent_decoded(value));
-  }
-  if (options.proxy_url.find('@') == std::string::npos) return;
-  const auto proxy = login_of(options.proxy_url);
-  hide(text, proxy.password);
-  Secret shown_to_proxy(base64_size(proxy.user.size() + 1 + proxy.password.size()));
-  append_base64(shown_to_proxy, cat(proxy.user, ":", proxy.password));
-  hide(text, shown_to_proxy.text());
+  secrets.add(std::string_view(line).substr(line.rfind(' ') + 1));
+  secrets.add(options.password);
+  secrets.add(options.bearer_token);
+  secrets.add_url(options.url);
+  secrets.add_url(options.proxy_url);
+  for (const auto& [name, value] : options.headers) secrets.add(value);
+  secrets.hide_cut(text);
 }
 
 }  // namespace msp

@@ -19,8 +19,7 @@ struct Login {
 /// Any error names the file.
 Result<Login> log_in(const HttpOptions& options);
 
-/// Overwrites in `text`, which a server or a proxy wrote, what they may know and nobody else:
-/// `login` and the secrets of the options, those in the query of the URL and in proxy_url too.
+/// Overwrites in `text`, which a server or a proxy wrote, `login` and every secret of the options.
 void hide_secrets(std::string& text, const HttpOptions& options, const Login& login);
 
 }  // namespace msp

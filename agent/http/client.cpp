@@ -67,7 +67,6 @@ HttpAnswer HttpClient::send(const HttpRequest& request, HttpTrace* trace) {
     answer.is_own_fault = true;
     return answer;
   }
-  connection_->follow_tls_files();
   auto answer = follow(request, *login, trace);
   if (!is_success(answer.status)) connection_->start_over();
   return answer;

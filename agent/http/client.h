@@ -5,9 +5,10 @@
 // the server does. After an answer that is not 2xx, and after none, the next request looks the name
 // up anew and makes a connection of its own: the server may have moved. Who the agent is (password,
 // token, configured headers, client certificate) is told to the server of the options only, and
-// only to one that proved who it is where the URL is https. No secret is in an error, in an answer,
-// or left in memory that was freed. A certificate, key or secret that was replaced is in force at
-// the next request. The environment (http_proxy, no_proxy) changes nothing.
+// only to one that proved who it is where the URL is https. No secret is in an error, in what is
+// shown of an answer (words, moved_to), or left in memory that was freed. A certificate, key or
+// secret that was replaced is in force at the next request. The environment (http_proxy, no_proxy)
+// changes nothing.
 //
 // Does not: wipe what libcurl keeps of proxy_url, nor what the options themselves hold inline.
 #pragma once

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "agent/base/clock.h"
-#include "agent/base/file.h"
 #include "agent/base/text.h"
 #include "agent/http/failure.h"
 #include "agent/http/file_mark.h"
@@ -23,6 +22,13 @@ namespace {
 
 constexpr long kConnectionsMax = 2;  // one in use; one more for where a redirect leads
 constexpr std::size_t kHeaderBytesMax = 64 * 1024;
+
+/// Of the answer that `handle` has, or has begun to get; empty: there is none.
+std::string_view header_of(CURL* handle, const char* name) {
+  curl_header* header = nullptr;
+  const auto found = curl_easy_header(handle, name, 0, CURLH_HEADER, -1, &header);
+  return found == CURLHE_OK ? header->value : "";
+}
 
 /// An answer while it arrives.
 struct Received {
@@ -47,11 +53,7 @@ struct Received {
   }
 
   bool on_body(std::string_view part) {
-    if (!std::exchange(body_began, true)) {
-      curl_header* coding = nullptr;
-      const auto found = curl_easy_header(handle, "Content-Encoding", 0, CURLH_HEADER, -1, &coding);
-      body.set_coding(found == CURLHE_OK ? coding->value : "");
-    }
+    if (!std::exchange(body_began, true)) body.set_coding(header_of(handle, "Content-Encoding"));
     return body.add(part);
   }
 };
@@ -73,12 +75,6 @@ CURLcode on_tls(CURL*, void* ssl_ctx, void* user) {
   return CURLE_OK;
 }
 
-/// Whether this host makes sockets: errno, or 0.
-int socket_error_now() {
-  const Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return fd ? 0 : errno;
-}
-
 }  // namespace
 
 struct Connection::Curl {
@@ -89,6 +85,7 @@ struct Connection::Curl {
   curl_slist* headers = nullptr;
   curl_slist* connect_to = nullptr;
   std::array<FileMark, 3> tls_files{};
+  FileMark ca_store{};
   HttpTrace* trace = nullptr;  // of the request under way
   int socket_error = 0;        // of its last socket(2)
   char error[CURL_ERROR_SIZE] = {};
@@ -182,6 +179,10 @@ struct Connection::Curl {
     if (!verifies) return {};
     auto store = options.tls.ca_file.empty() ? find_ca_store() : CaStore{options.tls.ca_file, {}};
     if (!store) return store.error();
+    // The host may trust others by now, as after update-ca-certificates.
+    const auto mark = mark_of(store->file.empty() ? store->folder : store->file);
+    if (mark != ca_store) start_over();
+    ca_store = mark;
     certificates.trust(std::move(*store));
     return {};
   }
@@ -317,11 +318,7 @@ Failure Connection::Curl::failure(const Received& received, const Deadline& dead
   failure.is_proxy = is_by_proxy(parse_url(options.proxy_url), {});
   failure.proxy_status = static_cast<int>(get<long>(CURLINFO_HTTP_CONNECTCODE));
   failure.connect_error = static_cast<int>(get<long>(CURLINFO_OS_ERRNO));
-  // For a name server a socket is wanted as well; libcurl does not say that there was none.
-  failure.socket_error =
-      received.code == CURLE_COULDNT_RESOLVE_HOST || received.code == CURLE_COULDNT_RESOLVE_PROXY
-          ? socket_error_now()
-          : socket_error;
+  failure.socket_error = socket_error;
   failure.answer_began = get<curl_off_t>(CURLINFO_STARTTRANSFER_TIME_T) != 0;
   failure.headers_ended = received.headers_ended;
   failure.allowed = deadline.allowed;
@@ -339,9 +336,7 @@ HttpAnswer Connection::Curl::answer(const HttpRequest& request, Received& receiv
   const auto problem = received.body.problem();
   answer.is_too_long = wants_content && problem == BodyReader::Problem::too_long;
   if (received.headers_ended && wants_content && problem != BodyReader::Problem::none) {
-    curl_header* coding = nullptr;
-    curl_easy_header(handle, "Content-Encoding", 0, CURLH_HEADER, -1, &coding);
-    answer.error = body_text(problem, to.host_and_port(), coding != nullptr ? coding->value : "",
+    answer.error = body_text(problem, to.host_and_port(), header_of(handle, "Content-Encoding"),
                              request.content_max);
   } else if (!received.headers_ended || (wants_content && received.code != CURLE_OK) ||
              (status < 300 && !sent_all)) {
@@ -359,6 +354,7 @@ HttpAnswer Connection::Curl::answer(const HttpRequest& request, Received& receiv
   while ((header = curl_easy_nextheader(handle, CURLH_HEADER, -1, header)) != nullptr) {
     answer.headers.emplace_back(header->name, header->value);
   }
+  answer.is_html = is_html(answer.header("Content-Type"));
   answer.date_s = http_date(answer.header("Date"));
   answer.retry_after =
       retry_wait(answer.header("Retry-After"), answer.date_s.value_or(wall_ns() / kNsPerSecond));
@@ -373,8 +369,9 @@ Connection::~Connection() = default;
 HttpAnswer Connection::exchange(const HttpRequest& request, const Place& place, const Login& login,
                                 const Deadline& deadline, HttpTrace* trace) {
   auto& curl = *curl_;
-  HttpAnswer answer;
+  curl.follow_tls_files();
   if (const auto found = curl.set_ca_store(place.url); !found) {
+    HttpAnswer answer;
     answer.error = found.error().text;
     answer.is_own_fault = true;
     return answer;
@@ -382,13 +379,9 @@ HttpAnswer Connection::exchange(const HttpRequest& request, const Place& place, 
   Received received(request.content_max);
   curl.aim(place.url, place.is_home, request, login);
   curl.perform(request, deadline, received, trace);
-  answer = curl.answer(request, received, place.url, deadline);
+  auto answer = curl.answer(request, received, place.url, deadline);
   if (answer.status >= 300) answer.words = received.body.words();
   return answer;
-}
-
-void Connection::follow_tls_files() {
-  curl_->follow_tls_files();
 }
 
 void Connection::start_over() {

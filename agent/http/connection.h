@@ -38,9 +38,6 @@ class Connection {
   HttpAnswer exchange(const HttpRequest& request, const Place& place, const Login& login,
                       const Deadline& deadline, HttpTrace* trace);
 
-  /// A connection was made with the certificates and keys of its time: a new one, if they changed.
-  void follow_tls_files();
-
   /// Closes the connection and forgets what it has looked up: the next request begins anew.
   void start_over();
 

@@ -2,11 +2,13 @@
 
 #include <curl/curl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <string_view>
 
+#include "agent/base/file.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -49,15 +51,21 @@ std::string late_text(const Failure& failure, const std::string& server, const s
              within, ": it or what stands before it is slow; look at its load, or raise timeout");
 }
 
+/// Whether this host makes sockets: errno, or 0.
+int socket_error_now() {
+  const Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd ? 0 : errno;
+}
+
 /// Why this host makes no socket. Empty: it is not for want of one.
 std::string no_socket_text(int error) {
   switch (error) {
     case EMFILE: {
       rlimit limit{};
       getrlimit(RLIMIT_NOFILE, &limit);
-      return cat("the agent has as many files open as it may (",
-                 static_cast<std::uint64_t>(limit.rlim_cur),
-                 "); raise LimitNOFILE in the unit of the service");
+      return cat("all ", static_cast<std::uint64_t>(limit.rlim_cur),
+                 " files that the agent may open are open; raise LimitNOFILE in the unit of the "
+                 "service");
     }
     case ENFILE:
       return "this host has as many files open as it may; find what opens them, or raise "
@@ -147,7 +155,12 @@ std::string failure_text(const Failure& failure, const HttpOptions& options, con
                " when asked for a connection to ", server,
                failure.proxy_status == 407 ? "; its user and password belong into proxy_url" : "");
   }
-  if (const auto why = no_socket_text(failure.socket_error); !why.empty()) {
+  // For a question to a name server a socket is wanted as well; libcurl does not say that there was
+  // none.
+  const bool is_unresolved =
+      failure.code == CURLE_COULDNT_RESOLVE_HOST || failure.code == CURLE_COULDNT_RESOLVE_PROXY;
+  const int socket_error = is_unresolved ? socket_error_now() : failure.socket_error;
+  if (const auto why = no_socket_text(socket_error); !why.empty()) {
     return cat("no connection to ", peer, ": ", why);
   }
   switch (failure.code) {

@@ -58,13 +58,6 @@ Url parse_url(const std::string& text, const std::string& reference) {
   return url;
 }
 
-UrlLogin login_of(const std::string& url) {
-  ParsedUrl parsed;
-  if (!parsed.set(url)) return {};
-  return {parsed.get(CURLUPART_USER, CURLU_URLDECODE),
-          parsed.get(CURLUPART_PASSWORD, CURLU_URLDECODE)};
-}
-
 std::string percent_decoded(std::string_view text) {
   if (text.empty()) return {};  // 0 bytes are, for libcurl, all up to a NUL
   int size = 0;

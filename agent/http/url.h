@@ -23,13 +23,6 @@ struct Url {
 /// `text`, and what `reference` means in it (RFC 3986, section 5). Not usable where it is no URL.
 Url parse_url(const std::string& text, const std::string& reference = {});
 
-/// "me" and "secret" of "http://me:secret@proxy:3128", decoded.
-struct UrlLogin {
-  std::string user;
-  std::string password;
-};
-UrlLogin login_of(const std::string& url);
-
 /// "a b" of "a%20b".
 std::string percent_decoded(std::string_view text);
 

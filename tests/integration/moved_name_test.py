@@ -1,5 +1,5 @@
-"""The name of the endpoint moves to another server while the agent runs: after an answer that is not 2xx, and after none,
-the next try looks the name up anew and makes a connection of its own; while all goes well the connection is kept."""
+"""The name of the endpoint moves to another server while the agent runs: after an answer that is not 2xx the next try
+looks the name up anew and makes a connection of its own; while all goes well the connection is kept."""
 import contextlib
 import http.server
 import pathlib

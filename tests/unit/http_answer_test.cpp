@@ -55,6 +55,14 @@ TEST_CASE("a header is found in whatever letters, the first of its name") {
   CHECK(answer.header("X-Tw").empty());
 }
 
+TEST_CASE("a page for people is known by its type") {
+  CHECK(is_html("text/html"));
+  CHECK(is_html("Text/HTML; charset=utf-8"));
+  CHECK(is_html("application/xhtml+xml"));
+  CHECK_FALSE(is_html("text/plain; version=0.0.4"));
+  CHECK_FALSE(is_html(""));
+}
+
 TEST_CASE("a body that nobody wants leaves its first words, on one line") {
   const auto words_of = [](const std::string& body, const std::string& coding = {}) {
     BodyReader reader(0);

@@ -46,8 +46,9 @@ TEST_CASE("http: what keeps this host from making a connection is told", "[threa
   const auto error = post(client).error;
   const auto error_by_name = post(by_name).error;
   setrlimit(RLIMIT_NOFILE, &before);
-  const auto why = cat("the agent has as many files open as it may (", free_fd,
-                       "); raise LimitNOFILE in the unit of the service");
+  const auto why =
+      cat("all ", free_fd,
+          " files that the agent may open are open; raise LimitNOFILE in the unit of the service");
   CHECK(error == cat("no connection to 127.0.0.1:", server.port(), ": ", why));
   CHECK(error_by_name == cat("no connection to localhost:", server.port(), ": ", why));
   CHECK(post(client).status == 204);
