@@ -94,8 +94,8 @@ HttpAnswer HttpClient::follow(const HttpRequest& request, const Login& login, Ht
       answer.error = cat("redirected to ", shown, ": ", answer.error);
     }
     const auto next = redirect_of(answer, to.url);
-    if (!next.text.empty() || (redirects > 0 && answer.status != 0)) {
-      answer.moved_to = shown_without_secrets(next.text.empty() ? to.url : next, options_, login);
+    if (next.is_valid() || (redirects > 0 && answer.status != 0)) {
+      answer.moved_to = shown_without_secrets(next.is_valid() ? next : to.url, options_, login);
     }
     const bool is_followed = options_.follow_redirects && next.usable &&
                              redirects < kRedirectsMax &&

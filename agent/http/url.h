@@ -16,6 +16,7 @@ struct Url {
   std::string path_and_query;
   bool usable = false;  // http or https, and nobody's password inside
 
+  bool is_valid() const { return !text.empty(); }
   std::string host_and_port() const { return cat(place.host, ":", place.port); }
   std::string origin() const { return cat(place.https ? "https://" : "http://", host_and_port()); }
 };
