@@ -147,6 +147,11 @@ Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
     return step;
   }
   step.facts.emplace_back("version", seen.version);
+  step.facts.emplace_back("cipher", seen.cipher);
+  if (seen.chain_not_after_s != 0) {
+    step.facts.emplace_back("chain_days_left",
+                            (seen.chain_not_after_s - answered.wall_s) / kSecondsPerDay);
+  }
   step.text = cat(seen.version, ", the certificate of ", seen.subject, ", issued by ", seen.issuer,
                   ", ", days, days == 1 ? " day left" : " days left");
   if (days < kDaysLeftMin) {

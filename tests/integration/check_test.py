@@ -133,6 +133,7 @@ def a_good_certificate_is_told_with_its_days() -> None:
                 checked.is_well()
                 tls = checked.has("tls", result, "TLSv1.3", "CN = monitor", "issued by CN = own authority", words)
                 assert tls["days_left"] == int(days) and tls["milliseconds"] > 0, tls
+                assert tls["chain_days_left"] == int(days) and tls["cipher"].startswith("TLS_"), tls
 
 
 def bad_certificates_fail_at_tls_and_the_setting_is_named() -> None:
