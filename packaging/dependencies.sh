@@ -12,7 +12,7 @@ set -eu
 
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libssl-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
-  libfmt-dev'
+  libfmt-dev zlib1g-dev'
 cross='g++-aarch64-linux-gnu'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 victoria-metrics'

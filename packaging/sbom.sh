@@ -18,6 +18,7 @@ protobuf    -       libprotobuf-dev   BSD-3-Clause
 snappy      -       libsnappy-dev     BSD-3-Clause
 zstd        libzstd libzstd-dev       BSD-3-Clause
 yaml-cpp    -       libyaml-cpp-dev   MIT
+zlib        -       zlib1g-dev        Zlib
 spdlog      -       libspdlog-dev     MIT
 fmt         -       libfmt-dev        MIT
 CLI11       -       libcli11-dev      BSD-3-Clause

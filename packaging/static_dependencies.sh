@@ -29,7 +29,7 @@ newest=$cache/newest.lock
 sources=$cache/sources
 built_here='openssl c-ares curl libzstd'
 # What the sysroot is made of. Headers alone are all that is used of the last four.
-in_sysroot='libc6-dev libprotobuf-dev libre2-dev libsnappy-dev libyaml-cpp-dev
+in_sysroot='libc6-dev libprotobuf-dev libre2-dev libsnappy-dev libyaml-cpp-dev zlib1g-dev
   libcli11-dev libfmt-dev libspdlog-dev libxxhash-dev'
 . packaging/static_recipes.sh
 export LC_ALL=C

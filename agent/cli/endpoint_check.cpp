@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -37,11 +36,11 @@ Scrape sample_of(const Config& config) {
 
 EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config) {
   EndpointAnswer result;
-  const std::atomic<std::int64_t> give_up_at_ns = 0;
   // A client for each request, so that the last one tells of a connection of its own.
   const auto post = [&](std::string_view body, const std::vector<std::string>& headers) {
     result.trace = {};
-    return HttpClient(endpoint, give_up_at_ns).post(body, headers, &result.trace);
+    return HttpClient(endpoint).send({.method = "POST", .headers = headers, .body = body},
+                                     &result.trace);
   };
   EndpointStats stats(endpoint.name());
   RemoteWriteClient courier(endpoint.protocol, post, stats);
@@ -148,6 +147,11 @@ Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
     return step;
   }
   step.facts.emplace_back("version", seen.version);
+  step.facts.emplace_back("cipher", seen.cipher);
+  if (seen.chain_not_after_s != 0) {
+    step.facts.emplace_back("chain_days_left",
+                            (seen.chain_not_after_s - answered.wall_s) / kSecondsPerDay);
+  }
   step.text = cat(seen.version, ", the certificate of ", seen.subject, ", issued by ", seen.issuer,
                   ", ", days, days == 1 ? " day left" : " days left");
   if (days < kDaysLeftMin) {
@@ -261,7 +265,7 @@ std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointA
 
 void check_endpoint(const EndpointConfig& endpoint, const Config& config, CheckReport& report) {
   report.begin_endpoint(endpoint.name());
-  if (const auto login = authorization(endpoint); !login) {
+  if (const auto login = log_in(endpoint); !login) {
     return report.add({"login", Verdict::failed, login.error().text, {}});
   }
   const auto resolv_conf = read_file("/etc/resolv.conf", kResolvConfBytesMax);

@@ -11,6 +11,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/result.h"
+#include "agent/http/options.h"
 #include "agent/metrics/labels.h"
 #include "collectors/collector.h"
 
@@ -22,32 +23,11 @@ enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics
 /// What goes first after an outage. `automatic`: what the endpoint takes.
 enum class Order { automatic, fresh_first, oldest_first };
 
-/// Absolute paths; empty: the system's certificates, no client certificate, the URL's host name.
-struct TlsConfig {
-  std::string ca_file;
-  std::string cert_file;  // both or none
-  std::string key_file;
-  std::string server_name;
-  bool insecure_skip_verify = false;
-  friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
-};
-
-struct EndpointConfig {
+struct EndpointConfig : HttpOptions {
   std::string label;  // the key `name`: who it is when its url changes; empty: its url
-  std::string url;    // http or https, host, no user:password
   Protocol protocol = Protocol::automatic;
   Order order = Order::automatic;
-  std::uint64_t catch_up_rate = 100'000;  // samples a second of a backlog; 0: unlimited
-  std::string username;
-  std::string password;  // at most one of the two
-  std::string password_file;
-  std::string bearer_token;  // at most one of the two
-  std::string bearer_token_file;
-  std::map<std::string, std::string> headers;  // values may be secrets
-  TlsConfig tls;
-  std::string proxy_url;  // empty: none; may hold user:password, so never show it
-  std::string no_proxy;   // what goes past it: "internal.example,10.0.0.0/8"; "*": everything
-  std::chrono::milliseconds timeout{10'000};
+  std::uint64_t catch_up_rate = 100'000;    // samples a second of a backlog; 0: unlimited
   std::chrono::milliseconds send_every{0};  // of live samples; 0: the interval
 
   /// The order, where it is given or follows from the protocol: VictoriaMetrics takes samples in

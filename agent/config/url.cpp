@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "agent/base/text.h"
+#include "agent/http/url.h"
 
 namespace msp {
 namespace {
@@ -71,7 +73,12 @@ Result<void> check_url(std::string_view url, UrlUser user) {
     if (user == UrlUser::refused) return failed("a user before the '@'");
     authority.remove_prefix(at + 1);
   }
-  return check_host(authority);
+  const auto checked = check_host(authority);
+  // The client's parser has the last word: what it does not take never gets to a server.
+  if (checked && !parse_url(std::string(url)).is_valid()) {
+    return failed("a host that is neither a name nor an address");
+  }
+  return checked;
 }
 
 }  // namespace msp

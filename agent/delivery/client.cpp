@@ -14,12 +14,14 @@ namespace msp {
 std::string problem_text(const HttpAnswer& answer) {
   if (answer.status == 0) return answer.error;
   auto text = cat("HTTP ", answer.status);
-  auto words = std::string_view(answer.body);
+  auto words = std::string_view(answer.words);
   // "404 Not Found": a page has the status in its title.
   if (const auto number = cat(answer.status, " "); words.starts_with(number)) {
     words.remove_prefix(number.size());
   }
   if (!words.empty()) text += cat(": ", words);
+  const bool is_redirect = answer.status >= 300 && answer.status < 400;
+  if (is_redirect && !answer.moved_to.empty()) text += cat(", a redirect to ", answer.moved_to);
   return text;
 }
 
@@ -31,6 +33,14 @@ std::string why_not(Wire wire, const HttpAnswer& answer) {
   return cat("; it does not ", is_silent ? "confirm what it gets in " : "take ", wire_name(wire),
              is_silent ? "" : cat(" (", problem_text(answer), ")"),
              ". Nothing is lost, nothing is to be done");
+}
+
+/// The endpoint counted what it stored: a header X-Prometheus-Remote-Write-*-Written.
+bool has_counted(const HttpAnswer& answer) {
+  for (const std::string_view what : {"Samples", "Histograms", "Exemplars"}) {
+    if (!answer.header(cat("X-Prometheus-Remote-Write-", what, "-Written")).empty()) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -74,7 +84,7 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
   }
   auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
   // A server that does not know 2.0 may take its message for an empty one of 1.0.
-  const bool stored = wire != Wire::prometheus_2_0 || answer.written_header;
+  const bool stored = wire != Wire::prometheus_2_0 || has_counted(answer);
   if (action == Action::delivered && !stored) action = Action::not_understood;
   return {action, std::move(answer), part, wire};
 }

@@ -56,7 +56,16 @@ Sender::Sender(const Setup& setup, RemoteWriteClient::Post post, StopToken stop)
       consumer_(setup_.consumer),
       stats_(setup_.stats),
       clock_(setup_.clock),
-      client_(config_.protocol, std::move(post), stats_, clock_),
+      client_(
+          config_.protocol,
+          [this, post = std::move(post)](std::string_view body,
+                                         const std::vector<std::string>& headers) {
+            stats_.request_since_ns = clock_.monotonic_ns();
+            auto answer = post(body, headers);
+            stats_.request_since_ns = 0;
+            return answer;
+          },
+          stats_, clock_),
       flow_(config_.catch_up_rate),
       random_(setup_.seed) {
   stats_.timeout_ns = std::chrono::nanoseconds(config_.timeout).count();
@@ -321,8 +330,7 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
   if (!told_.empty() && now_ns - told_at_ns_ < silence.count()) return;
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
-  auto advice = std::string(report.advice);
-  if (!answer.moved_to.empty()) advice += cat(": ", answer.moved_to);
+  const auto advice = report.advice;
   const auto text =
       cat(stats_.state == EndpointState::retrying && answer.status == 0 ? "cannot reach "
                                                                         : "cannot deliver to ",

@@ -1,15 +1,17 @@
 #include "agent/http/answer.h"
 
+#include <curl/curl.h>
+
 #include <algorithm>
 #include <cctype>
-#include <ctime>
+#include <limits>
 
+#include "agent/base/clock.h"
 #include "agent/base/text.h"
 
 namespace msp {
 namespace {
 
-constexpr std::size_t kLocationBytesMax = 2048;
 constexpr std::size_t kTagBytesMax = 8;  // of its name
 
 std::string lower_case(std::string_view text) {
@@ -19,23 +21,16 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
-/// Of "HTTP/1.1 204 No Content".
-int status_of(std::string_view line) {
-  next_word(line);
-  return parse_number<std::uint16_t>(next_word(line)).value_or(0);
+bool is_same_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char one, unsigned char other) {
+                      return std::tolower(one) == std::tolower(other);
+                    });
 }
 
-std::chrono::seconds wait_of(std::string_view retry_after, std::int64_t now_s) {
-  constexpr auto kMax = static_cast<std::int64_t>(HttpAnswer::kRetryAfterMax.count());
-  std::int64_t wait_s = 0;
-  const bool is_number =
-      !retry_after.empty() && retry_after.find_first_not_of("0123456789") == std::string_view::npos;
-  if (is_number) {
-    wait_s = parse_number<std::int64_t>(retry_after).value_or(kMax);
-  } else if (const auto at_s = parse_http_date(retry_after)) {
-    wait_s = *at_s - now_s;
-  }
-  return std::chrono::seconds(std::clamp<std::int64_t>(wait_s, 0, kMax));
+std::optional<std::int64_t> date_of(std::string_view text) {
+  const auto seconds = curl_getdate(std::string(text).c_str(), nullptr);
+  return seconds < 0 ? std::nullopt : std::optional<std::int64_t>(seconds);
 }
 
 }  // namespace
@@ -67,78 +62,85 @@ std::string page_words(std::string_view text) {
   return words;
 }
 
-bool AnswerReader::on_header(std::string_view line) {
-  header_bytes_ += line.size();
-  if (header_bytes_ > kHeaderBytesMax) return false;
-  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
-  if (line.starts_with("HTTP/")) {
-    const auto bytes = header_bytes_;
-    *this = AnswerReader(now_s_);
-    header_bytes_ = bytes;
-    status_ = status_of(line);
-    return true;
+std::string_view HttpAnswer::header(std::string_view name) const {
+  for (const auto& [other, value] : headers) {
+    if (is_same_ignoring_case(name, other)) return value;
   }
-  if (line.empty()) {
-    complete_ = status_ >= 200;
-    return true;
-  }
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return true;
-  const auto name = lower_case(line.substr(0, colon));
-  const auto value = trim(line.substr(colon + 1));
-  if (name == "retry-after") {
-    retry_after_ = value;
-  } else if (name == "date") {
-    date_s_ = parse_http_date(value);
-  } else if (name == "location" && value.size() <= kLocationBytesMax) {
-    location_ = value;
-  } else if (name.starts_with("x-prometheus-remote-write-") && name.ends_with("-written")) {
-    written_header_ = true;
-  }
-  return true;
+  return {};
 }
 
-bool AnswerReader::on_body(std::string_view part) {
-  body_bytes_ += part.size();
-  if (body_bytes_ > kBodyBytesMax) return false;
-  if (status_ >= 300) body_ += part.substr(0, HttpAnswer::kBodyMax - body_.size());
-  return true;
-}
-
-HttpAnswer AnswerReader::answer() const {
-  HttpAnswer answer;
-  answer.status = status_;
-  answer.body = one_line(body_);
-  answer.retry_after = wait_of(retry_after_, date_s_.value_or(now_s_));
-  answer.date_s = date_s_;
-  answer.written_header = written_header_;
-  return answer;
-}
-
-std::optional<std::int64_t> parse_http_date(std::string_view text) {
-  constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  if (text.size() != 29 || text[3] != ',' || !text.ends_with(" GMT")) return std::nullopt;
-  const auto number = [&](std::size_t at, std::size_t size) {
-    return parse_number<std::uint16_t>(text.substr(at, size));
-  };
-  const auto day = number(5, 2), year = number(12, 4);
-  const auto hour = number(17, 2), minute = number(20, 2), second = number(23, 2);
-  const auto month = kMonths.find(text.substr(8, 3));
-  if (!day || !year || !hour || !minute || !second || month == std::string_view::npos ||
-      month % 3 != 0 || *year < 1970 || *day > 31 || *hour > 23 || *minute > 59 || *second > 60) {
-    return std::nullopt;
+void BodyReader::set_coding(std::string_view content_encoding) {
+  const auto coding = lower_case(trim(content_encoding));
+  if (coding == "gzip" || coding == "x-gzip") {
+    gunzip_ = std::make_unique<Gunzip>();
+  } else if (!coding.empty() && coding != "identity") {
+    problem_ = Problem::unknown_coding;
   }
-  tm parts{};
-  parts.tm_year = *year - 1900;
-  parts.tm_mon = static_cast<int>(month / 3);
-  parts.tm_mday = *day;
-  parts.tm_hour = *hour;
-  parts.tm_min = *minute;
-  parts.tm_sec = *second;
-  return timegm(&parts);
 }
 
-std::string connection_refusal(const HttpAnswer& answer) {
+bool BodyReader::add(std::string_view part) {
+  bytes_ += part.size();
+  if (!wants_content()) {
+    if (problem_ == Problem::none && content_.size() < HttpAnswer::kWordsMax) {
+      keep(part, HttpAnswer::kWordsMax);
+    }
+    return bytes_ <= kUnwantedBytesMax;
+  }
+  if (bytes_ > wanted_max_) problem_ = Problem::too_long;
+  if (problem_ == Problem::none && !keep(part, wanted_max_)) problem_ = Problem::too_long;
+  return problem_ == Problem::none;
+}
+
+/// False: there is more than `size_max`.
+bool BodyReader::keep(std::string_view part, std::size_t size_max) {
+  if (!gunzip_) {
+    const auto left = size_max - content_.size();
+    content_ += part.substr(0, left);
+    return part.size() <= left;
+  }
+  const auto outcome = gunzip_->unpack(part, size_max, content_);
+  if (outcome == Gunzip::Outcome::damaged) problem_ = Problem::damaged;
+  return outcome != Gunzip::Outcome::too_long;
+}
+
+BodyReader::Problem BodyReader::problem() const {
+  const bool ends_early = gunzip_ && bytes_ > 0 && !gunzip_->is_complete();
+  if (wants_content() && problem_ == Problem::none && ends_early) return Problem::damaged;
+  return problem_;
+}
+
+std::string BodyReader::words() const {
+  const bool is_readable =
+      problem_ != Problem::unknown_coding && !(problem_ == Problem::damaged && content_.empty());
+  if (!is_readable) return bytes_ > 0 ? "(a compressed body)" : "";
+  return one_line(content_.substr(0, HttpAnswer::kWordsMax));
+}
+
+bool is_html(std::string_view content_type) {
+  const auto type = lower_case(trim(content_type.substr(0, content_type.find(';'))));
+  return type == "text/html" || type == "application/xhtml+xml";
+}
+
+std::optional<std::int64_t> http_date(std::string_view text) {
+  const auto seconds = date_of(text);
+  constexpr auto kMax = std::numeric_limits<std::int64_t>::max() / kNsPerSecond;
+  return seconds && *seconds <= kMax ? seconds : std::nullopt;
+}
+
+std::chrono::seconds retry_wait(std::string_view retry_after, std::int64_t now_s) {
+  constexpr auto kMax = static_cast<std::int64_t>(HttpAnswer::kRetryAfterMax.count());
+  std::int64_t wait_s = 0;
+  const bool is_number =
+      !retry_after.empty() && retry_after.find_first_not_of("0123456789") == std::string_view::npos;
+  if (is_number) {
+    wait_s = parse_number<std::int64_t>(retry_after).value_or(kMax);
+  } else if (const auto at_s = date_of(retry_after)) {
+    wait_s = *at_s - now_s;
+  }
+  return std::chrono::seconds(std::clamp<std::int64_t>(wait_s, 0, kMax));
+}
+
+std::string connection_refusal(int status, std::string_view said) {
   constexpr std::string_view kSpeaksTls = "it speaks TLS there: the url must begin with https://";
   constexpr std::string_view kWords[][2] = {
       {"plain HTTP request was sent to HTTPS port", kSpeaksTls},  // nginx
@@ -149,9 +151,9 @@ std::string connection_refusal(const HttpAnswer& answer) {
       {"The SSL certificate error",  // nginx
        "it does not accept the client certificate of tls.cert_file"},
   };
-  if (answer.status != 400) return {};
+  if (status != 400) return {};
   for (const auto& [words, advice] : kWords) {
-    if (answer.body.find(words) != std::string::npos) return std::string(advice);
+    if (said.find(words) != std::string_view::npos) return std::string(advice);
   }
   return {};
 }

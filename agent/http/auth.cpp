@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "agent/base/file.h"
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -18,8 +19,6 @@ namespace {
 
 // Longer headers are refused by every server there is.
 constexpr std::size_t kSecretBytesMax = 16 * 1024;
-// What is shorter is a word of the language sooner than a secret.
-constexpr std::size_t kHiddenSizeMin = 4;
 
 Error unreadable(std::string_view key, const std::string& file, int error) {
   auto text = cat(key, " ", file, " cannot be read: ", errno_text(error));
@@ -70,7 +69,7 @@ Result<Secret> read_secret(const std::string& inline_secret, const std::string& 
   return trimmed;
 }
 
-/// RFC 4648, section 4.
+/// RFC 4648, section 4. Not libcurl's, which would keep the password as long as the connection.
 void append_base64(Secret& out, std::string_view bytes) {
   constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (std::size_t at = 0; at < bytes.size(); at += 3) {
@@ -86,47 +85,46 @@ void append_base64(Secret& out, std::string_view bytes) {
   }
 }
 
-void hide(std::string& text, std::string_view secret) {
-  if (secret.size() < kHiddenSizeMin) return;
-  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-    text.replace(at, secret.size(), "***");
-  }
-}
-
 }  // namespace
 
-Result<Secret> authorization(const EndpointConfig& config) {
+Result<Login> log_in(const HttpOptions& options) {
   constexpr std::string_view kBasic = "Authorization: Basic ", kBearer = "Authorization: Bearer ";
-  if (!config.username.empty()) {
-    const auto password =
-        read_secret(config.password, config.password_file, "basic_auth.password_file");
+  Login login;
+  if (!options.username.empty()) {
+    auto password =
+        read_secret(options.password, options.password_file, "basic_auth.password_file");
     if (!password) return password.error();
-    Secret pair(config.username.size() + 1 + password->text().size());
-    pair.append(config.username);
+    Secret pair(options.username.size() + 1 + password->text().size());
+    pair.append(options.username);
     pair.append(":");
     pair.append(password->text());
-    Secret line(kBasic.size() + (pair.text().size() + 2) / 3 * 4);
-    line.append(kBasic);
-    append_base64(line, pair.text());
-    return line;
+    login.line = Secret(kBasic.size() + (pair.text().size() + 2) / 3 * 4);
+    login.line.append(kBasic);
+    append_base64(login.line, pair.text());
+    login.secret = std::move(*password);
+  } else if (!options.bearer_token.empty() || !options.bearer_token_file.empty()) {
+    auto token = read_secret(options.bearer_token, options.bearer_token_file, "bearer_token_file");
+    if (!token) return token.error();
+    login.line = Secret(kBearer.size() + token->text().size());
+    login.line.append(kBearer);
+    login.line.append(token->text());
+    login.secret = std::move(*token);
   }
-  if (config.bearer_token.empty() && config.bearer_token_file.empty()) return Secret(0);
-  const auto token =
-      read_secret(config.bearer_token, config.bearer_token_file, "bearer_token_file");
-  if (!token) return token.error();
-  Secret line(kBearer.size() + token->text().size());
-  line.append(kBearer);
-  line.append(token->text());
-  return line;
+  return login;
 }
 
-void hide_secrets(std::string& text, const EndpointConfig& config, const Secret& authorization) {
-  const auto& line = authorization.text();
-  if (const auto word = line.rfind(' '); word != std::string::npos) {
-    hide(text, std::string_view(line).substr(word + 1));
-  }
-  hide(text, config.password);
-  for (const auto& [name, value] : config.headers) hide(text, value);
+void hide_secrets(std::string& text, const HttpOptions& options, const Login& login) {
+  if (text.empty()) return;
+  Redactor secrets;
+  secrets.add(login.secret.text());
+  const auto& line = login.line.text();
+  secrets.add(std::string_view(line).substr(line.rfind(' ') + 1));
+  secrets.add(options.password);
+  secrets.add(options.bearer_token);
+  secrets.add_url(options.url);
+  secrets.add_url(options.proxy_url);
+  for (const auto& [name, value] : options.headers) secrets.add(value);
+  secrets.hide_cut(text);
 }
 
 }  // namespace msp

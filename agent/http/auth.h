@@ -1,22 +1,25 @@
-// Who the agent says it is: the Authorization header of one request, made from the configuration
-// and the files that it names. The files are read for every request, so that a rotated secret is in
+// Who the agent says it is: the Authorization header of one request, made from the options and the
+// files that they name. The files are read for every request, so that a rotated secret is in
 // force at once, and what was read is wiped when the request is over.
 #pragma once
 
 #include <string>
 
 #include "agent/base/result.h"
-#include "agent/config/config.h"
+#include "agent/http/options.h"
 #include "agent/http/wiped_memory.h"
 
 namespace msp {
 
-/// The whole line, "Authorization: Bearer ..", or nothing where nobody is to log in. Any error
-/// names the file.
-Result<Secret> authorization(const EndpointConfig& config);
+struct Login {
+  Secret line{0};    // "Authorization: Bearer .."; empty: nobody is to log in
+  Secret secret{0};  // the password or token in it
+};
 
-/// Overwrites in `text`, which a server wrote, what the server may know and nobody else: `secret`
-/// and the configuration's.
-void hide_secrets(std::string& text, const EndpointConfig& config, const Secret& authorization);
+/// Any error names the file.
+Result<Login> log_in(const HttpOptions& options);
+
+/// Overwrites in `text`, which a server or a proxy wrote, `login` and every secret of the options.
+void hide_secrets(std::string& text, const HttpOptions& options, const Login& login);
 
 }  // namespace msp

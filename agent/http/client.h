@@ -1,47 +1,63 @@
-// POST over HTTP with libcurl: one endpoint, one connection kept alive. Nothing is retried and
-// nothing of an answer interpreted here, but that redirects are followed as redirect.h says.
+// HTTP with libcurl: one server, one connection kept alive while all goes well. Nothing is retried,
+// and nothing of an answer interpreted here, but that redirects are followed as redirect.h says.
 //
-// Promises: a request ends within the endpoint's timeout, redirects and all, and costs bounded
-// memory whatever the server does. Who the agent is (password, token, configured headers, client
-// certificate) learns only the server of the configuration, and only one that proved who it is
-// where the URL is https. No secret is in an error, in an answer, or left in memory that was freed.
-// A certificate, key or secret that was replaced is in force at the next request. The environment
-// (http_proxy, no_proxy) changes nothing.
+// Promises: a request ends by its deadline, redirects and all, and costs bounded memory whatever
+// the server does. After an answer that is not 2xx, and after none, the next request looks the name
+// up anew and makes a connection of its own: the server may have moved. Who the agent is (password,
+// token, configured headers, client certificate) is told to the server of the options only, and
+// only to one that proved who it is where the URL is https. No secret is in an error, in what is
+// shown of an answer (words, moved_to), or left in memory that was freed. A certificate, key or
+// secret that was replaced is in force at the next request. The environment (http_proxy, no_proxy)
+// changes nothing.
 //
-// Does not: wipe what libcurl keeps of proxy_url, nor what the configuration itself holds inline.
+// Does not: wipe what libcurl keeps of proxy_url, nor what the options themselves hold inline.
 #pragma once
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "agent/config/config.h"
+#include "agent/base/stop_token.h"
 #include "agent/http/answer.h"
+#include "agent/http/options.h"
 #include "agent/http/trace.h"
+#include "agent/http/url.h"
 
 namespace msp {
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::vector<std::string> headers = {};  // "Name: value"
+  std::string_view body = {};
+  // How long the answer's body may be, packed and unpacked: what is longer, or not whole, is an
+  // error. Then the answer may come in gzip. 0: nobody wants it.
+  std::size_t content_max = 0;
+  std::int64_t deadline_ns = 0;  // monotonic clock; 0: after the timeout of the options
+};
+
+class Connection;
+struct Login;
 
 /// Used by one thread.
 class HttpClient {
  public:
-  /// `config` outlives the client. `give_up_at_ns` (monotonic clock; 0: not yet) ends a request
-  /// that is under way at that time; it may be set from any thread.
-  HttpClient(const EndpointConfig& config, const std::atomic<std::int64_t>& give_up_at_ns);
+  /// `options` outlive the client. A request that is under way ends at the deadline of `stop`.
+  explicit HttpClient(const HttpOptions& options, StopToken stop = {});
   ~HttpClient();
 
-  /// Takes at most the endpoint's timeout. `headers` are "Name: value". With a `trace`, which is
-  /// empty, the first request of a client tells there how it went; of redirects, the last one.
-  HttpAnswer post(std::string_view body, const std::vector<std::string>& headers,
-                  HttpTrace* trace = nullptr);
+  /// To the URL of the options. With a `trace`, which is empty, the first request of a client tells
+  /// there how it went; of redirects, the last one.
+  HttpAnswer send(const HttpRequest& request, HttpTrace* trace = nullptr);
 
  private:
-  struct Curl;
+  HttpAnswer follow(const HttpRequest& request, const Login& login, HttpTrace* trace);
 
-  const EndpointConfig& config_;
-  std::unique_ptr<Curl> curl_;
+  const HttpOptions& options_;
+  const Url home_;
+  std::unique_ptr<Connection> connection_;
 };
 
 /// Once, before there are threads.

@@ -2,8 +2,12 @@
 
 namespace msp {
 
-bool follows(int status, const Origin& from, const Origin& to) {
+bool follows(std::string_view method, int status, const Origin& from, const Origin& to) {
   if (from.https && !to.https) return false;
+  if (method == "GET" || method == "HEAD") {
+    const bool is_redirect = (status >= 301 && status <= 303) || status == 307 || status == 308;
+    return is_redirect && from.host == to.host;
+  }
   if (status == 307 || status == 308) return true;
   const bool only_asks_for_tls = !from.https && to.https && from.host == to.host;
   return (status == 301 || status == 302) && only_asks_for_tls;

@@ -1,10 +1,11 @@
-// Which redirects are followed, and what goes along. A redirect is advice from whoever answered: it
-// is taken where the answer promises that a POST stays a POST (307, 308), or where all it asks for
-// is TLS (301 or 302 to https on the same host); never from https to http. Who the agent is learns
-// only the server of the configuration.
+// Which redirects are followed, and what goes along. A redirect is advice from whoever answered.
+// Never from https to http. A GET or HEAD follows one that stays on its host. Any other request
+// follows one that promises that it stays what it is (307, 308), or that only asks for TLS (301 or
+// 302 to https on the same host). Who the agent is is told to the server of the options only.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace msp {
 
@@ -17,9 +18,9 @@ struct Origin {
   bool operator==(const Origin&) const = default;
 };
 
-bool follows(int status, const Origin& from, const Origin& to);
+bool follows(std::string_view method, int status, const Origin& from, const Origin& to);
 
-/// Whether `to` may see what the server of the configuration, `home`, is shown: it is the same
+/// Whether `to` may see what the server of the options, `home`, is shown: it is the same
 /// server; or its other half, where plain http on port 80 sends people to https on port 443.
 bool is_same_server(const Origin& home, const Origin& to);
 

@@ -1,12 +1,10 @@
-// What one request went through on its way, for who asks how far it came and what took its time.
+// What one request went through on its way: how far it came, and what took its time.
 #pragma once
 
 #include <sys/socket.h>
 
-#include <chrono>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "agent/http/tls/certificate.h"
@@ -29,7 +27,10 @@ struct HttpTrace {
   std::int64_t connected_us = 0;
   std::int64_t tls_begun_us = 0;
   std::int64_t tls_us = 0;
+  std::int64_t first_byte_us = 0;  // of the answer
   std::int64_t total_us = 0;
+  int http_version = 0;  // of the answer: 10, 11; 0: there was none
+  int redirects = 0;     // that were followed
   std::vector<std::string> addresses =
       {};                  // tried, "192.0.2.7:443"; the last one answered, if any did
   std::string proxy = {};  // "proxy:3128"; empty: none was asked
@@ -39,10 +40,5 @@ struct HttpTrace {
   /// An address that is about to be tried.
   void add_address(const sockaddr* address);
 };
-
-/// Why there is no answer after `timeout`. `peer` is who was connected to: the server or a proxy;
-/// `way` is what to look at where there is no way to it.
-std::string late_text(Reached reached, std::chrono::milliseconds timeout, const std::string& server,
-                      const std::string& peer, std::string_view way);
 
 }  // namespace msp

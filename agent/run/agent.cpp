@@ -4,12 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -217,19 +215,9 @@ class Agent {
   }
 
   static RemoteWriteClient::Post connect(const EndpointConfig& endpoint, const StopToken& stop) {
-    struct Connection {
-      std::atomic<std::int64_t> give_up_at_ns = 0;
-      StopToken stop;
-      std::optional<StopCallback> on_stop;
-      std::optional<HttpClient> client;
-    };
-    auto connection = std::make_shared<Connection>();
-    connection->stop = stop;
-    connection->on_stop.emplace(
-        stop, [raw = connection.get()] { raw->give_up_at_ns = raw->stop.deadline_ns(); });
-    connection->client.emplace(endpoint, connection->give_up_at_ns);
-    return [connection](std::string_view body, const std::vector<std::string>& headers) {
-      return connection->client->post(body, headers);
+    const auto client = std::make_shared<HttpClient>(endpoint, stop);
+    return [client](std::string_view body, const std::vector<std::string>& headers) {
+      return client->send({.method = "POST", .headers = headers, .body = body});
     };
   }
 

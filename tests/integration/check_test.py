@@ -100,7 +100,7 @@ def a_receiver_of_snappy_alone_is_written_to_as_the_agent_would() -> None:
 def a_name_that_does_not_exist_fails_at_dns() -> None:
     with temporary_folder() as folder:
         checked = Checked(config_of(folder, "http://monitor.exmaple.invalid/api/v1/write"))
-        checked.fails_at("dns", "monitor.exmaple.invalid", "correct url, or mend this host's DNS", "/etc/resolv.conf")
+        checked.fails_at("dns", "monitor.exmaple.invalid", "correct url, or fix this host's DNS", "/etc/resolv.conf")
 
 
 def a_port_that_nobody_listens_on_fails_at_tcp() -> None:
@@ -133,6 +133,7 @@ def a_good_certificate_is_told_with_its_days() -> None:
                 checked.is_well()
                 tls = checked.has("tls", result, "TLSv1.3", "CN = monitor", "issued by CN = own authority", words)
                 assert tls["days_left"] == int(days) and tls["milliseconds"] > 0, tls
+                assert tls["chain_days_left"] == int(days) and tls["cipher"].startswith("TLS_"), tls
 
 
 def bad_certificates_fail_at_tls_and_the_setting_is_named() -> None:

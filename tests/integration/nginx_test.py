@@ -133,7 +133,9 @@ def redirects_307_and_308_keep_the_method_the_body_and_the_login() -> None:
             seen = server.requests()
         assert {request["request_method"] for request in seen} == {"POST"}, seen
         assert {request["http_authorization"] for request in seen} == {f"Bearer {TOKEN}"}, seen
-        assert len({request["connection"] for request in seen}) == 1, f"not one connection: {seen}"
+        refusals = sum(request["status"] >= "400" for request in seen)  # of zstd: after each a new connection
+        connections = {request["connection"] for request in seen}
+        assert len(connections) == 1 + refusals, f"not one connection while all goes well: {seen}"
 
 
 def redirects_301_and_302_are_followed_from_http_to_https_on_the_same_host() -> None:

@@ -49,7 +49,7 @@ RPM = {
 # What is found in the build and is no library: the C library's headers of the kernel, the compiler's own.
 NO_LIBRARY = {"linux-libc-dev"}
 LIBRARY_OF = {"libgcc-dev": "libstdc++", "libstdc++-dev": "libstdc++", "libc6-dev": "glibc", "libcrypto": "openssl",
-              "libssl": "openssl"}
+              "libssl": "openssl", "zlib1g-dev": "zlib"}
 
 
 def version() -> str:

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <stdexcept>
@@ -18,12 +19,27 @@ ScriptedServer::ScriptedServer(std::vector<Answer> answers)
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
   auto* const any = reinterpret_cast<sockaddr*>(&address);
+  listen_on(any, size);
+  getsockname(listener_.get(), any, &size);
+  port_ = ntohs(address.sin_port);
+}
+
+ScriptedServer::ScriptedServer(std::vector<Answer> answers, const std::string& unix_path)
+    : unix_path_(unix_path),
+      listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+      answers_(std::move(answers)) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  unix_path.copy(address.sun_path, sizeof address.sun_path - 1);
+  listen_on(reinterpret_cast<const sockaddr*>(&address), sizeof address);
+}
+
+void ScriptedServer::listen_on(const sockaddr* address, std::size_t size) {
   int stop[2];
-  if (bind(listener_.get(), any, size) != 0 || listen(listener_.get(), 16) != 0 ||
-      getsockname(listener_.get(), any, &size) != 0 || pipe(stop) != 0) {
+  if (bind(listener_.get(), address, static_cast<socklen_t>(size)) != 0 ||
+      listen(listener_.get(), 16) != 0 || pipe(stop) != 0) {
     throw std::runtime_error("scripted server: " + errno_text(errno));
   }
-  port_ = ntohs(address.sin_port);
   stop_read_ = Fd(stop[0]);
   stop_write_ = Fd(stop[1]);
   thread_ = std::thread([this] { serve(); });
@@ -32,6 +48,7 @@ ScriptedServer::ScriptedServer(std::vector<Answer> answers)
 ScriptedServer::~ScriptedServer() {
   stop_write_.reset();  // every wait() ends
   thread_.join();
+  if (!unix_path_.empty()) unlink(unix_path_.c_str());
 }
 
 void ScriptedServer::add(Answer answer) {

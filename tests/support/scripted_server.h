@@ -1,5 +1,7 @@
-// A server on 127.0.0.1 that reads requests and answers with bytes from a script, right or wrong.
+// A server on 127.0.0.1, or on a Unix socket, that reads requests and answers with bytes from a script, right or wrong.
 #pragma once
+
+#include <sys/socket.h>
 
 #include <chrono>
 #include <cstdint>
@@ -30,6 +32,8 @@ inline Answer answer(const std::string& line, const std::string& headers = {}) {
 class ScriptedServer {
  public:
   explicit ScriptedServer(std::vector<Answer> answers = {});
+  /// On a socket of that path, which is removed with the server.
+  ScriptedServer(std::vector<Answer> answers, const std::string& unix_path);
   ~ScriptedServer();
 
   void add(Answer answer);
@@ -46,12 +50,14 @@ class ScriptedServer {
   int port() const { return port_; }
 
  private:
+  void listen_on(const sockaddr* address, std::size_t size);
   void serve();
   void talk(int client, int connection);
   bool read_request(int client, int connection);
   bool write(int client, const Answer& answer);
   bool wait(int client, short events, int timeout_ms = -1);
 
+  std::string unix_path_;
   Fd listener_;
   Fd stop_read_;
   Fd stop_write_;

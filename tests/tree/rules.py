@@ -14,11 +14,12 @@ NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "helper", "helpe
 
 # A library's headers -> where they may be included. Paths are prefixes.
 OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (r"curl/", "libcurl", ("agent/http/client.cpp", "agent/http/url.cpp")),
+    (r"curl/", "libcurl", ("agent/http/",)),
     (r"openssl/", "OpenSSL", ("agent/http/tls/certificate.cpp", "agent/http/tls/ca_file.cpp")),
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/delivery/encode/protobuf.h",)),
+    (r"zlib", "zlib", ("agent/http/gunzip.cpp",)),
     (r"snappy", "snappy", ("agent/delivery/encode/encode.cpp",)),
     (r"zstd", "zstd", ("agent/queue/dictionary.cpp", "agent/delivery/encode/encode.cpp")),
     (r"xxhash", "xxhash", ("agent/queue/format.cpp",)),
@@ -30,7 +31,7 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 ARROWS: dict[str, tuple[str, ...]] = {
     "agent/base": (),
     "agent/metrics": ("agent/base",),
-    "agent/http": ("agent/base", "agent/config"),
+    "agent/http": ("agent/base",),
     "agent/queue": ("agent/base", "agent/metrics"),
     "collectors": ("agent/base", "agent/metrics"),
     "agent/sources": ("agent/base", "agent/metrics", "agent/http", "collectors"),

@@ -126,6 +126,16 @@ TEST_CASE("a certificate has 14 days or is warned about") {
   CHECK(step_of(endpoint_steps(endpoint(), answered, ""), "tls").verdict == Verdict::warning);
 }
 
+TEST_CASE("a redirect that is not followed is named with where it points") {
+  auto answered = accepted();
+  answered.accepted = false;
+  answered.answer.status = 302;
+  answered.answer.moved_to = "https://new.example.com/api/v1/write";
+  CHECK(step_of(endpoint_steps(endpoint(), answered, ""), "write").text ==
+        "HTTP 302, a redirect to https://new.example.com/api/v1/write; set url to the address that "
+        "the redirect points to");
+}
+
 TEST_CASE("what is refused over TLS 1.3 for a client certificate is a failure of TLS") {
   auto answered = accepted();
   answered.accepted = false;

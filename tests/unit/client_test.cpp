@@ -49,7 +49,7 @@ struct Server {
   HttpAnswer take(std::string_view body, const std::vector<std::string>& headers) {
     HttpAnswer answer;
     answer.status = status_for(body, headers);
-    answer.body = answer.status == 204 ? "" : "these are my words";
+    answer.words = answer.status == 204 ? "" : "these are my words";
     answers.push_back(answer.status);
     return answer;
   }

@@ -11,23 +11,41 @@ TEST_CASE("redirects: which are followed") {
   const Origin elsewhere{true, "other", "443"};
   for (const int status : {307, 308}) {
     INFO(status);
-    CHECK(follows(status, kPlain, kPlain));
-    CHECK(follows(status, kPlain, kTls));
-    CHECK(follows(status, kTls, elsewhere));
-    CHECK_FALSE(follows(status, kTls, kPlain));
+    CHECK(follows("POST", status, kPlain, kPlain));
+    CHECK(follows("POST", status, kPlain, kTls));
+    CHECK(follows("POST", status, kTls, elsewhere));
+    CHECK_FALSE(follows("POST", status, kTls, kPlain));
   }
   for (const int status : {301, 302}) {
     INFO(status);
-    CHECK(follows(status, kPlain, kTls));
-    CHECK(follows(status, {false, "h", "8080"}, {true, "h", "8443"}));
-    CHECK_FALSE(follows(status, kPlain, kPlain));
-    CHECK_FALSE(follows(status, kTls, kTls));
-    CHECK_FALSE(follows(status, kPlain, elsewhere));
-    CHECK_FALSE(follows(status, kTls, kPlain));
+    CHECK(follows("POST", status, kPlain, kTls));
+    CHECK(follows("POST", status, {false, "h", "8080"}, {true, "h", "8443"}));
+    CHECK_FALSE(follows("POST", status, kPlain, kPlain));
+    CHECK_FALSE(follows("POST", status, kTls, kTls));
+    CHECK_FALSE(follows("POST", status, kPlain, elsewhere));
+    CHECK_FALSE(follows("POST", status, kTls, kPlain));
   }
   for (const int status : {300, 303, 304, 305, 306, 309, 200}) {
     INFO(status);
-    CHECK_FALSE(follows(status, kPlain, kTls));
+    CHECK_FALSE(follows("POST", status, kPlain, kTls));
+  }
+}
+
+TEST_CASE("redirects: a GET stays on its host") {
+  for (const std::string method : {"GET", "HEAD"}) {
+    for (const int status : {301, 302, 303, 307, 308}) {
+      INFO(method << " " << status);
+      CHECK(follows(method, status, kPlain, kPlain));
+      CHECK(follows(method, status, kPlain, kTls));
+      CHECK(follows(method, status, kPlain, {false, "h", "8080"}));
+      CHECK_FALSE(follows(method, status, kPlain, {false, "other", "80"}));
+      CHECK_FALSE(follows(method, status, kTls, {true, "other", "443"}));
+      CHECK_FALSE(follows(method, status, kTls, kPlain));
+    }
+    for (const int status : {200, 300, 304, 305, 306, 309, 404}) {
+      INFO(method << " " << status);
+      CHECK_FALSE(follows(method, status, kPlain, kPlain));
+    }
   }
 }
 

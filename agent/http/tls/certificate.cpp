@@ -87,12 +87,27 @@ std::string names_of(const X509* certificate) {
   return text;
 }
 
+/// Its last second, since 1970; 0: it is not known.
+std::int64_t end_of(const X509* certificate) {
+  tm parts{};
+  const bool is_known = ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) == 1;
+  return is_known ? timegm(&parts) : 0;
+}
+
 void read_certificate(const X509* certificate, Handshake& out) {
   out.subject = name_text(X509_get_subject_name(certificate));
   out.issuer = name_text(X509_get_issuer_name(certificate));
-  tm parts{};
-  const bool is_known = ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) == 1;
-  out.not_after_s = is_known ? timegm(&parts) : 0;
+  out.not_after_s = end_of(certificate);
+}
+
+/// The first end of all of them; 0: there are none.
+std::int64_t end_of_chain(const STACK_OF(X509) * chain) {
+  std::int64_t first_s = 0;
+  for (int i = 0; i < sk_X509_num(chain); ++i) {  // -1 of none
+    const auto end_s = end_of(sk_X509_value(chain, i));
+    if (i == 0 || end_s < first_s) first_s = end_s;
+  }
+  return first_s;
 }
 
 std::string describe(int error, const X509* certificate, bool is_servers_own) {
@@ -152,6 +167,9 @@ struct CertificateWatch::Callbacks {
     if ((where & SSL_CB_HANDSHAKE_DONE) == 0) return;
     auto& watch = *static_cast<CertificateWatch*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     watch.handshake_.version = SSL_get_version(ssl);
+    const auto* const cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl));
+    watch.handshake_.cipher = cipher != nullptr ? cipher : "";
+    watch.handshake_.chain_not_after_s = end_of_chain(SSL_get_peer_cert_chain(ssl));
   }
 };
 

@@ -19,6 +19,10 @@ struct Handshake {
   std::string subject;        // of the server's own certificate, "CN = monitor.example.com"
   std::string issuer;
   std::int64_t not_after_s = 0;  // its last second, since 1970
+  std::string cipher = {};       // "TLS_AES_256_GCM_SHA384"
+  // The last second of what ends first of the certificates that the server sent; 0: it sent none,
+  // as where a session goes on.
+  std::int64_t chain_not_after_s = 0;
 };
 
 /// Looks on while OpenSSL verifies certificates with what it was told to trust. One thread.

@@ -1,0 +1,45 @@
+// A client's options, its POST and a file with a secret, for the tests of agent/http.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "agent/base/text.h"
+#include "agent/http/client.h"
+
+namespace msp::test {
+
+inline const std::string kBody("a\0body\r\n", 8);
+
+inline HttpOptions options_for(const std::string& url) {
+  static const bool once = (init_http(), true);
+  HttpOptions options;
+  options.url = url;
+  options.timeout = std::chrono::seconds(once ? 5 : 0);
+  return options;
+}
+
+inline HttpAnswer post(HttpClient& client, const std::string& body = kBody) {
+  return client.send({.method = "POST", .headers = {"X-Ours: 1"}, .body = body});
+}
+
+inline HttpAnswer post(const HttpOptions& options, const std::string& body = kBody) {
+  HttpClient client(options);
+  return post(client, body);
+}
+
+class SecretFile {
+ public:
+  explicit SecretFile(const std::string& text) { write(text); }
+  ~SecretFile() { std::filesystem::remove(path_); }
+  void write(const std::string& text) const { std::ofstream(path_) << text; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = cat("/tmp/msp-agent-secret-", getpid());
+};
+
+}  // namespace msp::test
