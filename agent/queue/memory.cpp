@@ -82,7 +82,8 @@ void Head::copy_newest() {
 
 Result<void> Head::rewrite_file() {
   std::vector<ScrapeDecoder::Decoded> scrapes;
-  for (const auto& waiting : scrapes_) scrapes.push_back({waiting.sequence, waiting.sequence, waiting.scrape, nullptr});
+  for (const auto& waiting : scrapes_)
+    scrapes.push_back({waiting.sequence, waiting.sequence, waiting.scrape, nullptr});
   return file_.rewrite(scrapes);
 }
 

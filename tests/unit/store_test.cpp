@@ -37,10 +37,10 @@ struct Fixture {
     Sequences sequences;
     std::uint64_t next = 1;
     while (const auto stored = reader.next(store, next)) {
-      CHECK(stored->scrape->timestamp_ms == static_cast<std::int64_t>(stored->sequence));
-      REQUIRE(stored->sequence >= next);
-      sequences.push_back(stored->sequence);
-      next = stored->sequence + 1;
+      CHECK(stored->scrape->timestamp_ms == static_cast<std::int64_t>(stored->first_sequence));
+      REQUIRE(stored->first_sequence >= next);
+      sequences.push_back(stored->first_sequence);
+      next = stored->first_sequence + 1;
     }
     return sequences;
   }

@@ -84,14 +84,14 @@ TEST_CASE_METHOD(Fixture, "a rewrite replaces all or, where it fails, nothing") 
   append(2);
   const auto two = std::make_shared<const Scrape>(scrape(2));
   SECTION("all") {
-    REQUIRE(head.rewrite({{2, two}}));
+    REQUIRE(head.rewrite({{2, 2, two, nullptr}}));
     append(3);
     CHECK(kept() == Sequences{2, 3});
   }
   for (int call = 0; call < 5; ++call) {
     DYNAMIC_SECTION("fails at call " << call) {
       files.stop_after(static_cast<std::uint64_t>(call));
-      CHECK_FALSE(head.rewrite({{2, two}}));
+      CHECK_FALSE(head.rewrite({{2, 2, two, nullptr}}));
       CHECK_FALSE(head.is_open());
       files.go_on();
       CHECK(kept() == Sequences{1, 2});
