@@ -1,5 +1,5 @@
-// Bits in bytes, low ones first: written forwards, read backwards from the end of what was turned
-// round. value_codec has the two meet in the middle of a payload.
+// Bits in bytes, low ones first. They are written forwards and, once the bytes were reversed, read
+// backwards from the end: so that they share a payload with bytes that are read from its beginning.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ class BitWriter {
     count_ += count;
     std::memcpy(at_, &bits_, sizeof bits_);
     at_ += count_ / 8;
-    bits_ = count_ < 64 ? bits_ >> (count_ & ~7u) : 0;
+    bits_ >>= count_ & ~7u;
     count_ &= 7;
   }
 

@@ -85,11 +85,20 @@ Result<void> ScrapeEncoder::encode(std::uint64_t sequence, const Scrape& scrape,
     chain->stream = scrape.stream;
   }
   const auto begin = out.size();
+  Chain before;
+  before.stream = chain->stream;
+  before.series = chain->series;
+  before.hash = chain->hash;
+  before.label_bytes = chain->label_bytes;
   bool is_keyframe = keyframes_only_ || chain->keyframe_is_due(sequence, scrape.timestamp_ms);
   const auto appended = append_dictionaries(*chain, scrape, is_keyframe, out);
   if (appended != Appended::done) {
     out.resize(begin);
-    chains_.pop_back();
+    // What the reader has of this stream, and lets go of others for, is what it had before.
+    *chain = std::move(before);
+    chain->states.assign(chain->series ? chain->series->size() : 0, {});
+    chain->number = 0;
+    chain->has_link = false;
     out_of_memory_ = appended == Appended::no_memory;
     if (out_of_memory_) {
       return failed(cat("buffer: no memory to compress the labels of scrape ", sequence,
@@ -152,6 +161,7 @@ Result<void> ScrapeEncoder::encode_dictionaries(std::string& out) {
   restart();
   const auto begin = out.size();
   for (const auto& chain : chains_) {
+    if (chain->series == nullptr) continue;
     if (append_dictionary_of(*chain, out) == Appended::done) continue;
     out.resize(begin);
     restart();

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "agent/queue/compression.h"
 #include "tests/support/codec.h"
 #include "tests/support/random_scrapes.h"
 
@@ -92,6 +93,42 @@ TEST_CASE("codec: the labels of all live streams together are bounded") {
     REQUIRE(decoded.scrape->values[0] == static_cast<double>(sequence));
     // Two fit.
     CHECK((types(bytes) == kDelta) == (sequence == 3 || sequence == 5));
+  }
+}
+
+TEST_CASE("codec: a scrape that cannot be written does not let the two sides differ") {
+  static bool has_memory = true;
+  ScrapeEncoder encoder([](std::string_view content, std::string_view prefix, std::string& block) {
+    return has_memory && compress_block(content, prefix, block);
+  });
+  std::vector<std::string> names;
+  for (int i = 0; i < 400; ++i) names.push_back(std::string(60'000, 'x') + std::to_string(i));
+  const auto large = series_set(names);  // 24 MB: two fit
+  names.back() = std::string(60'000, 'y');
+  const auto changed = series_set(names);
+  ScrapeDecoder decoder;
+  std::uint64_t sequence = 0;
+  std::string bytes;
+  const auto put = [&](const char* stream, const std::shared_ptr<const SeriesSet>& set) {
+    ++sequence;
+    bytes.clear();
+    return encoder.encode(sequence,
+                          Scrape{static_cast<std::int64_t>(sequence), set,
+                                 std::vector<double>(400, static_cast<double>(sequence)),
+                                 std::make_shared<const Stream>(Stream{stream})},
+                          bytes);
+  };
+  for (const auto* const stream : {"a", "b"}) {
+    REQUIRE(put(stream, large));
+    REQUIRE(feed(decoder, bytes, nullptr) == Outcome::scrape);
+  }
+  has_memory = false;
+  CHECK_FALSE(put("b", changed));
+  has_memory = true;
+  // The reader has "b" still when "c" comes, and so lets go of "a".
+  for (const auto* const stream : {"c", "a", "b", "c", "b"}) {
+    REQUIRE(put(stream, large));
+    REQUIRE(feed(decoder, bytes, nullptr) == Outcome::scrape);
   }
 }
 
