@@ -138,7 +138,7 @@ TEST_CASE_METHOD(Fixture, "a segment of a newer version is set aside, whole") {
   auto newer = files.content(path("01"));
   newer = [&] {
     auto header = newer.substr(0, kSegmentHeaderSize);
-    header[8] = 2;
+    header[8] = 3;
     std::string record_bytes = header.substr(0, 20);
     ContentHash hash;
     hash.add(record_bytes);
