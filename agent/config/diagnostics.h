@@ -32,8 +32,8 @@ class Diagnostics {
   std::vector<ConfigError> errors_;
 };
 
-/// `text` as it may stand in a one-line message: cut where it is long, control characters and bytes
-/// that are not UTF-8 replaced.
+/// `text` as it may stand in a one-line message: cut where it is long, what is not printable escaped,
+/// no URL's login.
 std::string printable(std::string_view text);
 
 /// The same in single quotes.

@@ -104,8 +104,11 @@ class EndpointReader {
     auto section = section_.section("basic_auth");
     constexpr std::string_view kUserAccepted = "a user name without ':'";
     const auto username = section.text("username", kUserAccepted);
-    if (username && (username->text.empty() || username->text.find(':') != std::string::npos)) {
-      section.reject("username", shown(username->text), kUserAccepted);
+    if (username && username->text.empty()) {
+      section.reject("username", "nothing", kUserAccepted);
+    } else if (username && username->text.find(':') != std::string::npos) {
+      section.reject("username", "a ':', behind which a password may stand (not shown)",
+                     kUserAccepted);
     } else if (username) {
       out_.username = username->text;
     }
@@ -154,7 +157,7 @@ class EndpointReader {
         return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
       });
       if (!is_token) {
-        findings_.reject(at, key, "a name that no header can have",
+        findings_.reject(at, section.path("(not shown)"), "a name that no header can have",
                          "letters, digits and '-', such as X-Scope-OrgID");
       } else if (is_reserved(lower)) {
         findings_.reject(at, key, "a header that the agent sets itself",

@@ -22,7 +22,8 @@ constexpr seconds kBackoffMax{60};
 constexpr seconds kHold{60};
 // Added to what a server asks for in Retry-After, so that not all come back in that second.
 constexpr double kRetryAfterJitter = 0.1;
-// Problems that take turns are not told at every turn; one that stays is told for who looks late.
+// Problems that take turns are not told at every turn; one that lasts is told again, so that the
+// end of a log shows it.
 constexpr nanoseconds kTellOtherAfter = seconds{60};
 constexpr nanoseconds kTellAgainAfter = seconds{3600};
 
@@ -88,12 +89,15 @@ void Sender::run() {
 void Sender::take_over_earlier_run() {
   const auto waiting = buffer_.state(endpoint_);
   if (waiting.samples == 0) return;
-  const auto age_ns = wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
-  flow_.after_outage(age_ns, random(), monotonic_ns());
+  // In milliseconds: a timestamp from a disk may be too far away for nanoseconds.
+  const auto age_ms = std::clamp<std::int64_t>(
+      wall_ns() / kNsPerMs - std::max<std::int64_t>(waiting.oldest_timestamp_ms, 0), 0,
+      FlowControl::kWaitMaxNs / kNsPerMs);
+  flow_.after_outage(age_ms * kNsPerMs, random(), monotonic_ns());
 }
 
-/// `automatic`: not known yet. To send the newest sample first to who wants them in order is to
-/// lose all older ones.
+/// `automatic`: not known yet. An endpoint that wants samples in order would refuse all older ones
+/// once it has the newest.
 Order Sender::order() const {
   if (config_.known_order() != Order::automatic) return config_.known_order();
   const auto any = client_.takes_any_order();
@@ -173,6 +177,7 @@ bool Sender::send(Splitter& shipment) {
 void Sender::finish(Splitter& shipment) {
   buffer_.ack(endpoint_, shipment.batch());
   if (shipment.refused_samples() > 0) {
+    if (!shipment.accepted_any()) stats_.state = EndpointState::refusing;
     on_dropped(shipment);
   } else {
     told_rejection_ = false;
@@ -182,6 +187,7 @@ void Sender::finish(Splitter& shipment) {
 
 void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   stats_.state = EndpointState::delivering;
+  tell_doubt(doubt_about(answer));
   stats_.last_success_ms = wall_ns() / kNsPerMs;
   if (failing_since_ns_ != 0) caught_up_ += samples;
   if (std::exchange(failures_, 0) > 0) {
@@ -190,28 +196,36 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   }
   if (answer.moved_to == told_moved_to_) return;
   told_moved_to_ = answer.moved_to;
-  if (told_moved_to_.empty()) return;
+  if (told_moved_to_.empty() || !moved_lines_.pass(monotonic_ns())) return;
   log_warning(cat(stats_.name, " has moved: set url to ", told_moved_to_));
+}
+
+void Sender::tell_doubt(const std::string& doubt) {
+  stats_.set_answer_problem(doubt);
+  const bool is_new = !std::exchange(told_doubt_, !doubt.empty());
+  if (doubt.empty() || !is_new || !doubt_lines_.pass(monotonic_ns())) return;
+  log_warning(cat(stats_.name, ": ", doubt));
 }
 
 /// An answer that took long was dated long ago.
 void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
   if (!answer.date_s || took_ns > FlowControl::kSlowNs) return;
-  const auto ahead_s = wall_ns() / kNsPerSecond - *answer.date_s;
+  const auto host_s = wall_ns() / kNsPerSecond;
+  const auto ahead_s = host_s - *answer.date_s;
   const bool agree = std::abs(ahead_s) <= kSkewSecondsMax;
-  const auto text = agree ? std::string() : skew_text(ahead_s, is_clock_kept());
+  const auto text = agree ? std::string() : skew_text(host_s, *answer.date_s, is_clock_kept());
   stats_.set_clock_problem(text);
   // A clock at the limit is told once, not each time it crosses it.
   if (std::abs(ahead_s) <= kSkewSecondsMax / 2) told_skew_ = false;
-  if (text.empty() || std::exchange(told_skew_, true)) return;
+  if (text.empty() || std::exchange(told_skew_, true) || !skew_lines_.pass(monotonic_ns())) return;
   log_warning(cat(stats_.name, ": ", text,
-                  "; samples carry this host's time, and a centre may drop them without a word"));
+                  "; samples carry this host's time, and a centre may drop them without an error"));
 }
 
 void Sender::on_dropped(const Splitter& shipment) {
   stats_.samples_rejected += shipment.refused_samples();
   stats_.set_last_error(client_.refusal());
-  if (std::exchange(told_rejection_, true)) return;
+  if (std::exchange(told_rejection_, true) || !rejection_lines_.pass(monotonic_ns())) return;
   log_error(cat(stats_.name, " refuses samples: ", client_.refusal(), "; ",
                 grouped(shipment.refused_samples()), " dropped, the first of ",
                 shipment.refused_series(),
@@ -225,10 +239,13 @@ void Sender::on_nothing_left() {
   client_.release();
   backlog_turn_ = false;
   malloc_trim(0);
-  if (failing_since_ns_ == 0) return;
-  log_info(cat("delivered again to ", stats_.name, " after ",
-               duration_text(monotonic_ns() - failing_since_ns_), ", ", grouped(caught_up_),
-               " samples caught up"));
+  // Nothing waits because all of it was refused or dropped: that is no delivery.
+  if (failing_since_ns_ == 0 || caught_up_ == 0) return;
+  if (!told_.empty()) {
+    log_info(cat("delivered again to ", stats_.name, " after ",
+                 duration_text(monotonic_ns() - failing_since_ns_), ", ", grouped(caught_up_),
+                 " samples caught up"));
+  }
   failing_since_ns_ = 0;
   caught_up_ = 0;
   told_.clear();
@@ -260,10 +277,11 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
   const auto now_ns = monotonic_ns();
   const auto silence = kind == told_ ? kTellAgainAfter : kTellOtherAfter;
   if (!told_.empty() && now_ns - told_at_ns_ < silence.count()) return;
+  const bool lasts = now_ns - failing_since_ns_ >= kTellOtherAfter.count();
+  if (told_.empty() && !lasts && !failure_lines_.pass(now_ns)) return;
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
-  auto advice = std::string(report.advice);
-  if (!answer.moved_to.empty()) advice += cat(": ", answer.moved_to);
+  const auto advice = report.advice;
   const auto text =
       cat(stats_.state == EndpointState::retrying && answer.status == 0 ? "cannot reach "
                                                                         : "cannot deliver to ",

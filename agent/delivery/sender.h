@@ -6,8 +6,8 @@
 // an endpoint that is slower than the ticks, in turns with it; after a failure the newest scrape
 // alone is the next try. oldest_first: everything in its order. Where the configuration leaves it
 // open and the endpoint's protocol does not tell, the oldest scrape goes first, and the endpoint is
-// asked which it takes. In both a backlog is sent at FlowControl's pace. Tells people when delivery
-// begins to fail and when it works again, not in between.
+// asked which it takes. In both orders FlowControl decides how fast a backlog is sent. The log has a
+// line when delivery begins to fail and one when it works again, not in between.
 #pragma once
 
 #include <atomic>
@@ -18,6 +18,7 @@
 #include <string>
 
 #include "agent/base/clock.h"
+#include "agent/base/throttle.h"
 #include "agent/config/config.h"
 #include "agent/delivery/client.h"
 #include "agent/delivery/flow_control.h"
@@ -32,7 +33,7 @@ namespace msp {
 /// 1).
 std::chrono::nanoseconds backoff(int failures, double random);
 
-/// What only an operator can mend is tried once a minute, more or less.
+/// What only an operator can correct is tried once a minute, more or less.
 std::chrono::nanoseconds hold_time(double random);
 
 class Sender {
@@ -58,6 +59,7 @@ class Sender {
   bool send(Splitter& shipment);
   void finish(Splitter& shipment);
   void on_delivered(std::size_t samples, const HttpAnswer& answer);
+  void tell_doubt(const std::string& doubt);
   void on_dropped(const Splitter& shipment);
   void on_nothing_left();
   void compare_clocks(const HttpAnswer& answer, std::int64_t took_ns);
@@ -87,6 +89,13 @@ class Sender {
   std::string told_moved_to_;
   bool told_rejection_ = false;
   bool told_skew_ = false;
+  bool told_doubt_ = false;
+  // For those that come and go from request to request.
+  Throttle failure_lines_;
+  Throttle moved_lines_;
+  Throttle rejection_lines_;
+  Throttle skew_lines_;
+  Throttle doubt_lines_;
 };
 
 }  // namespace msp

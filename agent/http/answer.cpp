@@ -94,6 +94,12 @@ bool AnswerReader::on_header(std::string_view line) {
     location_ = value;
   } else if (name.starts_with("x-prometheus-remote-write-") && name.ends_with("-written")) {
     written_header_ = true;
+    if (name == "x-prometheus-remote-write-samples-written") {
+      samples_written_ = parse_number<std::uint64_t>(value);
+    }
+  } else if (name == "content-type") {
+    const auto type = lower_case(trim(value.substr(0, value.find(';'))));
+    is_html_ = type == "text/html" || type == "application/xhtml+xml";
   }
   return true;
 }
@@ -112,6 +118,8 @@ HttpAnswer AnswerReader::answer() const {
   answer.retry_after = wait_of(retry_after_, date_s_.value_or(now_s_));
   answer.date_s = date_s_;
   answer.written_header = written_header_;
+  answer.samples_written = samples_written_;
+  answer.is_html = is_html_;
   return answer;
 }
 

@@ -22,6 +22,8 @@ struct HttpAnswer {
   std::optional<std::int64_t> date_s;  // the server's clock (Date), seconds since 1970
   // A header X-Prometheus-Remote-Write-*-Written was there: the server counted what it stored.
   bool written_header = false;
+  std::optional<std::uint64_t> samples_written;  // the number in the one for samples
+  bool is_html = false;                          // Content-Type: a page for people
   // A redirect was followed and this URL answered; or, with a 3xx status, where the redirect that
   // was not followed points to. Without its query: it may be shown.
   std::string moved_to;
@@ -58,6 +60,8 @@ class AnswerReader {
   bool complete_ = false;
   int status_ = 0;
   bool written_header_ = false;
+  std::optional<std::uint64_t> samples_written_;
+  bool is_html_ = false;
   std::string body_;
   std::string location_;
   std::string retry_after_;

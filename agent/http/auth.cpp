@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "agent/base/file.h"
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -18,8 +19,8 @@ namespace {
 
 // Longer headers are refused by every server there is.
 constexpr std::size_t kSecretBytesMax = 16 * 1024;
-// What is shorter is a word of the language sooner than a secret.
-constexpr std::size_t kHiddenSizeMin = 4;
+constexpr std::string_view kBasic = "Authorization: Basic ";
+constexpr std::string_view kBearer = "Authorization: Bearer ";
 
 Error unreadable(std::string_view key, const std::string& file, int error) {
   auto text = cat(key, " ", file, " cannot be read: ", errno_text(error));
@@ -86,17 +87,9 @@ void append_base64(Secret& out, std::string_view bytes) {
   }
 }
 
-void hide(std::string& text, std::string_view secret) {
-  if (secret.size() < kHiddenSizeMin) return;
-  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-    text.replace(at, secret.size(), "***");
-  }
-}
-
 }  // namespace
 
 Result<Secret> authorization(const EndpointConfig& config) {
-  constexpr std::string_view kBasic = "Authorization: Basic ", kBearer = "Authorization: Bearer ";
   if (!config.username.empty()) {
     const auto password =
         read_secret(config.password, config.password_file, "basic_auth.password_file");
@@ -121,12 +114,22 @@ Result<Secret> authorization(const EndpointConfig& config) {
 }
 
 void hide_secrets(std::string& text, const EndpointConfig& config, const Secret& authorization) {
-  const auto& line = authorization.text();
-  if (const auto word = line.rfind(' '); word != std::string::npos) {
-    hide(text, std::string_view(line).substr(word + 1));
+  if (text.empty()) return;
+  Redactor secrets;
+  secrets.add(config.password);
+  secrets.add(config.bearer_token);
+  secrets.add_url(config.url);
+  secrets.add_url(config.proxy_url);
+  for (const auto& [name, value] : config.headers) secrets.add(value);
+  // What came from a file is known from the line that was made of it.
+  const std::string_view line = authorization.text();
+  if (line.starts_with(kBasic)) {
+    secrets.add(line.substr(kBasic.size()));
+    secrets.add_basic_login(line.substr(kBasic.size()));
+  } else if (line.starts_with(kBearer)) {
+    secrets.add(line.substr(kBearer.size()));
   }
-  hide(text, config.password);
-  for (const auto& [name, value] : config.headers) hide(text, value);
+  secrets.hide_cut(text);
 }
 
 }  // namespace msp

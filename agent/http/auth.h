@@ -15,8 +15,7 @@ namespace msp {
 /// names the file.
 Result<Secret> authorization(const EndpointConfig& config);
 
-/// Overwrites in `text`, which a server wrote, what the server may know and nobody else: `secret`
-/// and the configuration's.
+/// Overwrites in `text`, which a server wrote, every secret of the endpoint, also those in files.
 void hide_secrets(std::string& text, const EndpointConfig& config, const Secret& authorization);
 
 }  // namespace msp

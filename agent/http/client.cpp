@@ -358,6 +358,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
       answer = {};
       answer.error = curl.failure(code, to);
       if (redirects > 0) answer.error = cat("redirected to ", to.shown, ": ", answer.error);
+      hide_secrets(answer.error, config_, *login);
       curl.start_over();
       return answer;
     }
@@ -371,6 +372,7 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
     const bool is_redirect =
         answer.status >= 300 && answer.status < 400 && !reader.location().empty();
     answer.moved_to = is_redirect ? next.shown : redirects > 0 ? to.shown : "";
+    hide_secrets(answer.moved_to, config_, *login);
     if (!is_redirect || !next.usable || redirects == kRedirectsMax ||
         !follows(answer.status, to.place, next.place)) {
       return answer;

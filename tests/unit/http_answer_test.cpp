@@ -62,6 +62,21 @@ TEST_CASE("an answer's headers are read, those of interim answers are not") {
   CHECK_FALSE(
       read({"HTTP/1.1 204 No Content", "X-Prometheus-Remote-Write-Version: 2.0.0"}).written_header);
 
+  CHECK(answer.samples_written == 0);
+  CHECK(
+      read({"HTTP/1.1 200 OK", "X-Prometheus-Remote-Write-Samples-Written: 240"}).samples_written ==
+      240);
+  for (const std::string number : {"-1", "many", "", "99999999999999999999999"}) {
+    const auto odd =
+        read({"HTTP/1.1 200 OK", "X-Prometheus-Remote-Write-Samples-Written: " + number});
+    CHECK(odd.written_header);
+    CHECK_FALSE(odd.samples_written);
+  }
+  CHECK(read({"HTTP/1.1 200 OK", "content-type: Text/HTML; charset=utf-8"}).is_html);
+  CHECK(read({"HTTP/1.1 200 OK", "Content-Type: application/xhtml+xml"}).is_html);
+  CHECK_FALSE(read({"HTTP/1.1 200 OK", "Content-Type: text/plain"}).is_html);
+  CHECK_FALSE(read({"HTTP/1.1 100 x", "Content-Type: text/html", "", "HTTP/1.1 204 x"}).is_html);
+
   AnswerReader interim(kNow);
   for (const std::string line : {"HTTP/1.1 103 Early Hints\r\n", "\r\n"}) interim.on_header(line);
   CHECK_FALSE(interim.complete());

@@ -93,8 +93,8 @@ TEST_CASE("only a request that outlasts its time-out by far is stuck") {
   CHECK(report.stuck(kNow).empty());
   report.endpoints[0].request_since_ns = kNow - 71 * kSecond;
   CHECK(report.stuck(kNow) ==
-        "a request to " + kUrl + " has not ended for 1 m 11 s, its time-out is 10 s");
-  // An endpoint that is away, and a disk that hangs, are nothing that a restart mends.
+        "a request to " + kUrl + " has not ended for 1 m 11 s; its timeout is 10 s");
+  // An endpoint that is away, and a disk that hangs, are nothing that a restart fixes.
   report.endpoints = {endpoint(5'000'000)};
   report.endpoints[0].state = EndpointState::retrying;
   report.memory_only = true;
