@@ -1,13 +1,13 @@
 #include "agent/base/redact.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace msp {
 namespace {
@@ -19,12 +19,6 @@ constexpr std::string_view kDigits =
 
 bool is_base64(char c) {
   return kDigits.find(c) != std::string_view::npos || c == '-' || c == '_' || c == '=';
-}
-
-/// RFC 3986, section 2.3.
-bool is_unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("-._~").find(c) != std::string_view::npos;
 }
 
 int hex_digit(char c) {
@@ -42,24 +36,103 @@ std::optional<char> percent_decoded(std::string_view text) {
   return static_cast<char>(high * 16 + low);
 }
 
-/// What stands for `c` in HTML or in a JSON string; empty: itself.
-std::string_view escape_of(char c, bool for_html) {
-  switch (c) {
-    case '"':
-      return for_html ? "&quot;" : "\\\"";
-    case '\\':
-      return for_html ? "" : "\\\\";
-    case '&':
-      return for_html ? "&amp;" : "";
-    case '<':
-      return for_html ? "&lt;" : "";
-    case '>':
-      return for_html ? "&gt;" : "";
-    case '\'':
-      return for_html ? "&#39;" : "";
-    default:
-      return "";
+/// What a reference or an escape at the front of a text stands for.
+struct Escape {
+  std::size_t bytes;
+  unsigned code;
+};
+
+/// The number in `digits` and what ends it, as in "27;".
+std::optional<Escape> numeric(std::string_view digits, int base, std::size_t digits_max) {
+  unsigned code = 0;
+  std::size_t count = 0;
+  for (; count < std::min(digits.size(), digits_max); ++count) {
+    const int digit = hex_digit(digits[count]);
+    if (digit < 0 || digit >= base) break;
+    code = code * static_cast<unsigned>(base) + static_cast<unsigned>(digit);
   }
+  return count == 0 ? std::nullopt : std::optional(Escape{count, code});
+}
+
+std::optional<Escape> html_reference(std::string_view text) {
+  constexpr std::pair<std::string_view, char> kNamed[] = {
+      {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+  for (const auto& [name, c] : kNamed) {
+    if (text.starts_with(name)) return Escape{name.size(), static_cast<unsigned char>(c)};
+  }
+  if (!text.starts_with("&#")) return std::nullopt;
+  const bool is_hex = text.size() > 2 && (text[2] == 'x' || text[2] == 'X');
+  const std::size_t begin = is_hex ? 3 : 2;
+  const auto number = numeric(text.substr(begin), is_hex ? 16 : 10, 4);
+  if (!number || !text.substr(begin + number->bytes).starts_with(';')) return std::nullopt;
+  return Escape{begin + number->bytes + 1, number->code};
+}
+
+std::optional<Escape> json_escape(std::string_view text) {
+  if (text.size() < 2) return std::nullopt;
+  if (text[1] != 'u') return Escape{2, static_cast<unsigned char>(text[1])};
+  const auto number = numeric(text.substr(2), 16, 4);
+  if (!number || number->bytes != 4) return std::nullopt;
+  return Escape{6, number->code};
+}
+
+std::optional<Escape> escape_at(std::string_view text) {
+  switch (text[0]) {
+    case '%':
+      if (const auto byte = percent_decoded(text)) {
+        return Escape{3, static_cast<unsigned char>(*byte)};
+      }
+      return std::nullopt;
+    case '+':  // of a form
+      return Escape{1, ' '};
+    case '&':
+      return html_reference(text);
+    case '\\':
+      return json_escape(text);
+    default:
+      return std::nullopt;
+  }
+}
+
+constexpr std::size_t kEscapeBytesMax = 7;  // "&#x27a;"
+
+bool is_escape_begin(char c) {
+  return c == '%' || c == '&' || c == '\\';
+}
+
+/// How far a text goes along with a secret.
+struct Match {
+  std::size_t bytes = 0;  // of the text
+  bool is_whole = false;
+  std::size_t cut_after = 0;  // bytes of the secret that stand where the text ends; 0: elsewhere
+};
+
+/// Each byte of `secret` may stand in `text`, whose front is compared, as itself or escaped.
+Match match(std::string_view text, std::string_view secret) {
+  std::vector<std::size_t> ends = {0};  // of what is compared: more than one where it is ambiguous
+  std::vector<std::size_t> next;
+  std::size_t cut_after = 0;
+  for (std::size_t i = 0; i < secret.size(); ++i) {
+    next.clear();
+    for (const auto end : ends) {
+      const auto rest = text.substr(end);
+      if (rest.empty()) {
+        cut_after = i;
+        continue;
+      }
+      if (rest[0] == secret[i]) next.push_back(end + 1);
+      const auto escape = escape_at(rest);
+      if (!escape && rest.size() < kEscapeBytesMax && is_escape_begin(rest[0])) cut_after = i;
+      if (escape && escape->code == static_cast<unsigned char>(secret[i])) {
+        next.push_back(end + escape->bytes);
+      }
+    }
+    if (next.empty()) return {.bytes = text.size(), .is_whole = false, .cut_after = cut_after};
+    std::sort(next.begin(), next.end());
+    next.erase(std::unique(next.begin(), next.end()), next.end());
+    ends.swap(next);
+  }
+  return {.bytes = ends.back(), .is_whole = true};
 }
 
 /// Writes kHidden over what stands between "://" and '@' in each URL.
@@ -82,12 +155,6 @@ Redactor::Form::~Form() {
 
 Redactor::Form& Redactor::form(std::size_t capacity) {
   return forms_.emplace_back(capacity);
-}
-
-/// A form that is too short, or says no more than `secret` itself.
-void Redactor::drop_last_if_useless(std::string_view secret) {
-  const auto& text = forms_.back().text;
-  if (text.size() < kSecretBytesMin || text == secret) forms_.pop_back();
 }
 
 void Redactor::add_with_forms(std::string_view secret) {
@@ -115,37 +182,8 @@ void Redactor::add(std::string_view secret) {
 }
 
 void Redactor::add_forms(std::string_view secret) {
-  for (const std::string_view hex : {"0123456789ABCDEF", "0123456789abcdef"}) {
-    add_percent_encoded(secret, hex);
-    drop_last_if_useless(secret);
-  }
-  for (const bool for_html : {true, false}) {
-    add_escaped(secret, for_html);
-    drop_last_if_useless(secret);
-  }
   for (std::size_t bytes_before = 0; bytes_before < 3; ++bytes_before) {
     add_base64(secret, bytes_before);
-  }
-}
-
-void Redactor::add_percent_encoded(std::string_view secret, std::string_view hex) {
-  auto& out = form(secret.size() * 3).text;
-  for (const char c : secret) {
-    if (is_unreserved(c)) {
-      out += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    for (const char part : {'%', hex[byte >> 4], hex[byte & 0xf]}) out += part;
-  }
-}
-
-void Redactor::add_escaped(std::string_view secret, bool for_html) {
-  constexpr std::size_t kEscapeBytesMax = 6;
-  auto& out = form(secret.size() * kEscapeBytesMax).text;
-  for (const char c : secret) {
-    const auto escape = escape_of(c, for_html);
-    escape.empty() ? out += c : out += escape;
   }
 }
 
@@ -206,34 +244,31 @@ void Redactor::add_basic_login(std::string_view base64) {
   if (colon != std::string_view::npos) add(login.substr(colon + 1));
 }
 
-void Redactor::hide(std::string& text, const Form& form) const {
-  const auto& secret = form.text;
-  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-    auto end = at + secret.size();
+void Redactor::hide(std::string& text, const Form& form, bool may_be_cut) const {
+  const std::string_view secret = form.text;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != secret[0] && text[at] != '+' && !is_escape_begin(text[at])) continue;
+    const auto found = match(std::string_view(text).substr(at), secret);
+    if (!found.is_whole && (!may_be_cut || found.cut_after < kSecretBytesMin)) continue;
+    auto begin = at;
+    auto end = at + found.bytes;
     if (form.is_base64) {
-      while (at > 0 && is_base64(text[at - 1])) --at;
+      while (begin > 0 && is_base64(text[begin - 1])) --begin;
       while (end < text.size() && is_base64(text[end])) ++end;
     }
-    text.replace(at, end - at, kHidden);
-    at += kHidden.size();
+    text.replace(begin, end - begin, kHidden);
+    at = begin + kHidden.size() - 1;
   }
 }
 
 void Redactor::hide(std::string& text) const {
-  for (const auto& form : forms_) hide(text, form);
+  for (const auto& form : forms_) hide(text, form, false);
   hide_logins(text);
 }
 
 void Redactor::hide_cut(std::string& text) const {
-  hide(text);
-  for (const auto& form : forms_) {
-    const std::string_view secret = form.text;
-    for (auto size = std::min(secret.size() - 1, text.size()); size >= kSecretBytesMin; --size) {
-      if (!text.ends_with(secret.substr(0, size))) continue;
-      text.replace(text.size() - size, size, kHidden);
-      break;
-    }
-  }
+  for (const auto& form : forms_) hide(text, form, true);
+  hide_logins(text);
 }
 
 namespace {

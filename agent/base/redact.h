@@ -1,6 +1,6 @@
 // Keeps secrets out of what people read. A secret is hidden in every form in which a server, a proxy
-// or a library is likely to repeat it: as it is, percent-encoded and -decoded, in base64 whatever
-// stands before it, and escaped for HTML or JSON.
+// or a library is likely to repeat it: as it is, any of its bytes percent-encoded or escaped for HTML
+// or JSON, percent-decoded, and in base64 whatever stands before it.
 //
 // Does not: hide secrets of fewer than kSecretBytesMin bytes, which are a word of the language sooner
 // than a secret, nor what was encrypted, compressed or written in another encoding.
@@ -49,11 +49,8 @@ class Redactor {
   Form& form(std::size_t capacity);
   void add_with_forms(std::string_view secret);
   void add_forms(std::string_view secret);
-  void add_percent_encoded(std::string_view secret, std::string_view hex);
   void add_base64(std::string_view secret, std::size_t bytes_before);
-  void add_escaped(std::string_view secret, bool for_html);
-  void drop_last_if_useless(std::string_view secret);
-  void hide(std::string& text, const Form& form) const;
+  void hide(std::string& text, const Form& form, bool may_be_cut) const;
 
   std::list<Form> forms_;
 };
