@@ -17,10 +17,6 @@ constexpr std::string_view kHidden = "***";
 constexpr std::string_view kDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-bool is_base64(char c) {
-  return kDigits.find(c) != std::string_view::npos || c == '-' || c == '_' || c == '=';
-}
-
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -34,6 +30,46 @@ std::optional<char> percent_decoded(std::string_view text) {
   const int high = hex_digit(text[1]), low = hex_digit(text[2]);
   if (high < 0 || low < 0) return std::nullopt;
   return static_cast<char>(high * 16 + low);
+}
+
+/// The value of a digit of base64 in either alphabet; negative: it is none.
+int base64_digit(char c) {
+  if (c == '-') return 62;
+  if (c == '_') return 63;
+  const auto digit = kDigits.find(c);
+  return digit == std::string_view::npos ? -1 : static_cast<int>(digit);
+}
+
+std::string base64_decoded(std::string_view digits) {
+  std::string bytes;
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : digits) {
+    bits = bits << 6 | static_cast<std::uint32_t>(base64_digit(c));
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes += static_cast<char>(bits >> count & 0xff);
+  }
+  return bytes;
+}
+
+/// Digits of base64 that stand one after the other in a text, some of them perhaps percent-encoded.
+struct Base64Run {
+  std::string digits;
+  std::size_t end;  // in the text
+};
+
+Base64Run base64_run(std::string_view text, std::size_t begin) {
+  Base64Run run{{}, begin};
+  while (run.end < text.size()) {
+    const auto encoded = percent_decoded(text.substr(run.end));
+    const char c = encoded.value_or(text[run.end]);
+    if (base64_digit(c) < 0) break;
+    run.digits += c;
+    run.end += encoded ? 3 : 1;
+  }
+  return run;
 }
 
 /// What a reference or an escape at the front of a text stands for.
@@ -94,6 +130,14 @@ std::optional<Escape> escape_at(std::string_view text) {
   }
 }
 
+/// "%2526": what was encoded was encoded again.
+std::optional<Escape> twice_encoded(std::string_view text) {
+  if (percent_decoded(text) != '%' || text.size() < 5) return std::nullopt;
+  const int high = hex_digit(text[3]), low = hex_digit(text[4]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return Escape{5, static_cast<unsigned>(high * 16 + low)};
+}
+
 constexpr std::size_t kEscapeBytesMax = 7;  // "&#x27a;"
 
 bool is_escape_begin(char c) {
@@ -123,8 +167,10 @@ Match match(std::string_view text, std::string_view secret) {
       if (rest[0] == secret[i]) next.push_back(end + 1);
       const auto escape = escape_at(rest);
       if (!escape && rest.size() < kEscapeBytesMax && is_escape_begin(rest[0])) cut_after = i;
-      if (escape && escape->code == static_cast<unsigned char>(secret[i])) {
-        next.push_back(end + escape->bytes);
+      for (const auto& other : {escape, twice_encoded(rest)}) {
+        if (other && other->code == static_cast<unsigned char>(secret[i])) {
+          next.push_back(end + other->bytes);
+        }
       }
     }
     if (next.empty()) return {.bytes = text.size(), .is_whole = false, .cut_after = cut_after};
@@ -153,59 +199,18 @@ Redactor::Form::~Form() {
   explicit_bzero(text.data(), text.capacity());
 }
 
-Redactor::Form& Redactor::form(std::size_t capacity) {
-  return forms_.emplace_back(capacity);
-}
-
-void Redactor::add_with_forms(std::string_view secret) {
+void Redactor::add(std::string_view secret) {
+  if (secret.size() < kSecretBytesMin) return;
   form(secret.size()).text = secret;
-  add_forms(secret);
-  if (secret.find('%') == std::string_view::npos) return;
   auto& decoded = form(secret.size());
   for (auto rest = secret; !rest.empty();) {
     const auto byte = percent_decoded(rest);
     decoded.text += byte.value_or(rest[0]);
     rest.remove_prefix(byte ? 3 : 1);
   }
-  if (decoded.text.size() < kSecretBytesMin || decoded.text == secret) {
-    forms_.pop_back();
-  } else {
-    add_forms(decoded.text);
-  }
-}
-
-void Redactor::add(std::string_view secret) {
-  if (secret.size() < kSecretBytesMin) return;
-  add_with_forms(secret);
+  if (decoded.text.size() < kSecretBytesMin || decoded.text == secret) forms_.pop_back();
   // A secret that begins with another one is hidden whole.
   forms_.sort([](const Form& a, const Form& b) { return a.text.size() > b.text.size(); });
-}
-
-void Redactor::add_forms(std::string_view secret) {
-  for (std::size_t bytes_before = 0; bytes_before < 3; ++bytes_before) {
-    add_base64(secret, bytes_before);
-  }
-}
-
-/// The digits that `secret` alone decides, where `bytes_before` bytes (modulo 3) come before it.
-void Redactor::add_base64(std::string_view secret, std::size_t bytes_before) {
-  const auto bit_begin = bytes_before * 8;
-  const auto bit_end = bit_begin + secret.size() * 8;
-  const auto capacity = secret.size() * 8 / 6 + 1;
-  auto& out = form(capacity);
-  out.is_base64 = true;
-  for (auto digit = (bit_begin + 5) / 6; (digit + 1) * 6 <= bit_end; ++digit) {
-    unsigned value = 0;
-    for (auto bit = digit * 6 - bit_begin; bit < digit * 6 + 6 - bit_begin; ++bit) {
-      const auto byte = static_cast<unsigned char>(secret[bit / 8]);
-      value = value << 1 | (byte >> (7 - bit % 8) & 1U);
-    }
-    out.text += kDigits[value];
-  }
-  if (out.text.find_first_of("+/") == std::string::npos) return;
-  auto& of_url = form(capacity);  // RFC 4648, section 5
-  of_url.is_base64 = true;
-  for (const char c : out.text) of_url.text += c == '+' ? '-' : c == '/' ? '_' : c;
 }
 
 void Redactor::add_url(std::string_view url) {
@@ -227,48 +232,68 @@ void Redactor::add_url(std::string_view url) {
 }
 
 void Redactor::add_basic_login(std::string_view base64) {
-  Form decoded(base64.size());
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : base64) {
-    const auto digit = kDigits.find(c);
-    if (digit == std::string_view::npos) break;
-    bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    decoded.text += static_cast<char>(bits >> count & 0xff);
+  auto login = base64_decoded(base64_run(base64, 0).digits);
+  if (const auto colon = login.find(':'); colon != std::string::npos) {
+    add(std::string_view(login).substr(colon + 1));
   }
-  const std::string_view login = decoded.text;
-  const auto colon = login.find(':');
-  if (colon != std::string_view::npos) add(login.substr(colon + 1));
+  explicit_bzero(login.data(), login.size());
 }
 
-void Redactor::hide(std::string& text, const Form& form, bool may_be_cut) const {
+/// Where a secret begins in `text`, from `begin` on.
+std::optional<Redactor::Place> Redactor::find(std::string_view text, const Form& form,
+                                              std::size_t begin, bool may_be_cut) {
   const std::string_view secret = form.text;
-  for (std::size_t at = 0; at < text.size(); ++at) {
+  for (auto at = begin; at < text.size(); ++at) {
     if (text[at] != secret[0] && text[at] != '+' && !is_escape_begin(text[at])) continue;
-    const auto found = match(std::string_view(text).substr(at), secret);
-    if (!found.is_whole && (!may_be_cut || found.cut_after < kSecretBytesMin)) continue;
-    auto begin = at;
-    auto end = at + found.bytes;
-    if (form.is_base64) {
-      while (begin > 0 && is_base64(text[begin - 1])) --begin;
-      while (end < text.size() && is_base64(text[end])) ++end;
-    }
-    text.replace(begin, end - begin, kHidden);
-    at = begin + kHidden.size() - 1;
+    const auto found = match(text.substr(at), secret);
+    const bool is_cut = may_be_cut && found.cut_after >= kSecretBytesMin;
+    if (found.is_whole || is_cut) return Place{at, at + found.bytes};
   }
+  return std::nullopt;
+}
+
+/// Whether a secret stands in what `digits` encode, wherever the groups of four begin.
+bool Redactor::is_in_base64(std::string_view digits, bool may_be_cut) const {
+  for (std::size_t skipped = 0; skipped < std::min<std::size_t>(4, digits.size()); ++skipped) {
+    const auto bytes = base64_decoded(digits.substr(skipped));
+    for (const auto& form : forms_) {
+      if (find(bytes, form, 0, may_be_cut)) return true;
+    }
+  }
+  return false;
+}
+
+void Redactor::hide_base64(std::string& text, bool may_be_cut) const {
+  for (std::size_t begin = 0; begin < text.size(); ++begin) {
+    auto [digits, end] = base64_run(text, begin);
+    if (end == begin) continue;
+    if (is_in_base64(digits, may_be_cut && end == text.size())) {
+      while (end < text.size() && text[end] == '=') ++end;
+      text.replace(begin, end - begin, kHidden);
+      end = begin + kHidden.size();
+    }
+    begin = end - 1;
+  }
+}
+
+void Redactor::hide(std::string& text, bool may_be_cut) const {
+  for (const auto& form : forms_) {
+    std::size_t begin = 0;
+    while (const auto place = find(text, form, begin, may_be_cut)) {
+      text.replace(place->begin, place->end - place->begin, kHidden);
+      begin = place->begin + kHidden.size();
+    }
+  }
+  if (!forms_.empty()) hide_base64(text, may_be_cut);
+  hide_logins(text);
 }
 
 void Redactor::hide(std::string& text) const {
-  for (const auto& form : forms_) hide(text, form, false);
-  hide_logins(text);
+  hide(text, false);
 }
 
 void Redactor::hide_cut(std::string& text) const {
-  for (const auto& form : forms_) hide(text, form, true);
-  hide_logins(text);
+  hide(text, true);
 }
 
 namespace {

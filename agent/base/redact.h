@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,14 +44,18 @@ class Redactor {
     Form& operator=(const Form&) = delete;
     ~Form();
     std::string text;
-    bool is_base64 = false;  // then the whole run of base64 digits around it is hidden
+  };
+  struct Place {
+    std::size_t begin;
+    std::size_t end;
   };
 
-  Form& form(std::size_t capacity);
-  void add_with_forms(std::string_view secret);
-  void add_forms(std::string_view secret);
-  void add_base64(std::string_view secret, std::size_t bytes_before);
-  void hide(std::string& text, const Form& form, bool may_be_cut) const;
+  Form& form(std::size_t capacity) { return forms_.emplace_back(capacity); }
+  static std::optional<Place> find(std::string_view text, const Form& form, std::size_t begin,
+                                   bool may_be_cut);
+  bool is_in_base64(std::string_view digits, bool may_be_cut) const;
+  void hide_base64(std::string& text, bool may_be_cut) const;
+  void hide(std::string& text, bool may_be_cut) const;
 
   std::list<Form> forms_;
 };

@@ -368,11 +368,11 @@ HttpAnswer HttpClient::post(std::string_view body, const std::vector<std::string
       answer.error = refusal;
       answer.status = 0;
     }
-    const auto next = parse_url(to.text, reader.location());
+    auto next = parse_url(to.text, reader.location());
+    hide_secrets(next.shown, config_, *login);
     const bool is_redirect =
         answer.status >= 300 && answer.status < 400 && !reader.location().empty();
     answer.moved_to = is_redirect ? next.shown : redirects > 0 ? to.shown : "";
-    hide_secrets(answer.moved_to, config_, *login);
     if (!is_redirect || !next.usable || redirects == kRedirectsMax ||
         !follows(answer.status, to.place, next.place)) {
       return answer;
