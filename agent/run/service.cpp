@@ -107,7 +107,7 @@ void Service::report(std::int64_t now_ns, const ServiceReport& report) {
   }
   told_stuck_ = !stuck.empty();
 
-  auto status = report.status(wall_ns() / kNsPerMs);
+  auto status = visible(report.status(wall_ns() / kNsPerMs));  // `systemctl status` shows it
   const bool is_first = !told_up_;
   const bool told = notify_.send({.ready = is_first,
                                   .alive = notify_.watchdog_ns() != 0 && stuck.empty(),

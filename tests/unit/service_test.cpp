@@ -77,6 +77,12 @@ TEST_CASE("a status says what is delivered where, and why not") {
   report.endpoints[0].last_success_ms = kNowMs + 1;  // the clock was set back
   CHECK(report.status(kNowMs).starts_with("cannot deliver to " + kUrl + ": HTTP 401"));
 
+  report.endpoints[0].state = EndpointState::refusing;
+  report.endpoints[0].error = "HTTP 409: conflict";
+  CHECK(report.status(kNowMs) ==
+        kUrl + " refuses what it gets: HTTP 409: conflict; it is dropped, 3,420 behind");
+  report.endpoints[0].state = EndpointState::misconfigured;
+
   report.endpoints.push_back(
       {.name = "http://second", .waiting = 7, .state = EndpointState::delivering});
   report.memory_only = true;

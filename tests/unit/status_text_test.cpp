@@ -80,6 +80,15 @@ TEST_CASE("what is wrong comes first, with what to do") {
   CHECK(no_data.is_well);
 }
 
+TEST_CASE("an endpoint that refuses what it gets, or may be no receiver, is not well") {
+  const auto refusing = text_for(endpoint("refusing", ""));
+  CHECK_FALSE(refusing.is_well);
+  CHECK(refusing.headline.find("Look at the limits of the centre") != std::string::npos);
+  const auto page = text_for(endpoint("delivering", R"(, "answer_problem": "it is a page")"));
+  CHECK_FALSE(page.is_well);
+  CHECK(page.headline == "https://c/w: it is a page\n");
+}
+
 TEST_CASE("an endpoint that has not answered yet is a start, and after a minute a problem") {
   CHECK(text_for(endpoint("starting", "")).headline.starts_with("no answer yet from https://c/w"));
 }
