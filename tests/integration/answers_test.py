@@ -212,6 +212,19 @@ def a_page_for_people_is_warned_about_once_and_counts_as_delivered() -> None:
     assert times == sorted(set(times)), "something was sent again"
 
 
+def an_endpoint_that_fails_at_every_tick_for_a_moment_is_told_a_few_times() -> None:
+    with receiving() as good, receiving() as flapping:
+        flapping.judge = lambda request: 503 if len(flapping.requests) % 2 == 0 else 204
+        with agent_with([(good, ""), (flapping, "")]) as agent:
+            poll_until("many ticks", lambda: len(good.timestamps()) >= 14, 60, agent)
+            agent.stop()
+            log = agent.log()
+    failures = len([request for request in flapping.requests if not request.accepted])
+    assert failures > 5, f"{failures} failures: this proves nothing"
+    assert 1 <= log.count("cannot deliver to") <= 3, log
+    assert log.count("delivered again") <= 3, log
+
+
 def a_server_that_says_1970_is_the_one_that_is_wrong() -> None:
     def old(handler: answers.Handler) -> None:
         handler.date_time_string = lambda *_: "Thu, 01 Jan 1970 00:00:09 GMT"
@@ -359,6 +372,7 @@ run_checks(every_answer_costs_nothing_or_what_is_counted, the_readme_shows_the_s
            an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests,
            a_conflict_with_everything_is_not_believed, what_is_dropped_for_a_conflict_is_not_told_as_delivered,
            a_page_for_people_is_warned_about_once_and_counts_as_delivered,
+           an_endpoint_that_fails_at_every_tick_for_a_moment_is_told_a_few_times,
            a_server_that_says_1970_is_the_one_that_is_wrong, version_2_that_says_it_stored_nothing_falls_back_to_1,
            version_2_that_stores_a_part_is_counted_and_told_once, a_size_limit_is_learned,
            auto_falls_back_to_snappy_and_says_so_once, version_2_that_nobody_confirms_falls_back_to_1,

@@ -168,10 +168,12 @@ def logins(folder: pathlib.Path, canaries: Canaries, proxy_port: int) -> dict[st
         return "'" + text.replace("'", "''") + "'"
     odd = "&<\"+/%?"
     proxy = urllib.parse.quote(canaries.new("proxy_url", "@/&"), safe="")
+    twice = canaries.new("password in the user name")
     return {
         "password": f"basic_auth: {{username: carol, password: {quoted(canaries.new('password', odd))}}}",
         "password_file": "basic_auth: {username: carol, password_file: "
                          f"{in_file(folder, 'password', canaries.new('password_file', odd))}}}",
+        "user": f"basic_auth: {{username: carol-{twice}, password: {twice}}}",
         "token": f"bearer_token: {quoted(canaries.new('bearer_token', '+/='))}",
         "token_file": f"bearer_token_file: {in_file(folder, 'token', canaries.new('bearer_token_file', '+/='))}",
         "header": f"headers: {{X-Api-Key: {quoted(canaries.new('header', odd))}, X-Scope-OrgID: alpha}}",
