@@ -226,9 +226,12 @@ void Sender::on_dropped(const Splitter& shipment) {
   stats_.samples_rejected += shipment.refused_samples();
   stats_.set_last_error(client_.refusal());
   if (std::exchange(told_rejection_, true) || !rejection_lines_.pass(monotonic_ns())) return;
+  // Thanos answers 409 to a request of which it has stored a part.
+  const auto* const fate = client_.refusal().starts_with("HTTP 409")
+                               ? " dropped (some of them may be stored), the first of "
+                               : " dropped, the first of ";
   log_error(cat(stats_.name, " refuses samples: ", client_.refusal(), "; ",
-                grouped(shipment.refused_samples()), " dropped, the first of ",
-                shipment.refused_series(),
+                grouped(shipment.refused_samples()), fate, shipment.refused_series(),
                 "; look at the centre's limits; msp_agent_samples_dropped_total counts them"));
 }
 
