@@ -6,7 +6,7 @@
 namespace msp {
 namespace {
 
-void append_escape(std::string& out, unsigned code) {
+void append_escape(std::string& out, std::uint32_t code) {
   constexpr char kHex[] = "0123456789abcdef";
   out += "\\u";
   for (int shift = 12; shift >= 0; shift -= 4) out += kHex[code >> shift & 0xf];
@@ -18,20 +18,15 @@ std::string json_string(std::string_view text) {
   std::string valid(text);
   make_utf8(valid);
   std::string out = "\"";
-  for (std::size_t i = 0; i < valid.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(valid[i]);
-    const auto next = i + 1 < valid.size() ? static_cast<unsigned char>(valid[i + 1]) : 0U;
-    if (byte == '"' || byte == '\\') {
-      out += '\\';
-      out += valid[i];
-    } else if (byte < 0x20 || byte == 0x7f) {
-      append_escape(out, byte);
-    } else if (byte == 0xc2 && next < 0xa0) {  // U+0080 to U+009F
-      append_escape(out, next);
-      ++i;
+  for (std::string_view rest = valid; !rest.empty();) {
+    const auto character = first_character(rest);
+    if (character.is_printable) {
+      if (character.code == '"' || character.code == '\\') out += '\\';
+      out += rest.substr(0, character.bytes);
     } else {
-      out += valid[i];
+      append_escape(out, character.code);
     }
+    rest.remove_prefix(character.bytes);
   }
   return out + '"';
 }
@@ -40,11 +35,16 @@ std::string json_number(double value) {
   return std::isfinite(value) ? cat(value) : "null";
 }
 
-void JsonWriter::begin(std::string_view key) {
-  if (!std::exchange(is_empty_, false)) text_ += ',';
+void JsonWriter::break_line() {
+  if (layout_ == Layout::one_line) return;
   text_ += '\n';
   text_.append(2 * closing_.size(), ' ');
-  if (!key.empty()) text_ += cat(json_string(key), ": ");
+}
+
+void JsonWriter::begin(std::string_view key) {
+  if (!std::exchange(is_empty_, false)) text_ += ',';
+  break_line();
+  if (!key.empty()) text_ += cat(json_string(key), layout_ == Layout::one_line ? ":" : ": ");
 }
 
 void JsonWriter::open(std::string_view key, char opening, char closing) {
@@ -57,10 +57,7 @@ void JsonWriter::open(std::string_view key, char opening, char closing) {
 void JsonWriter::close() {
   const char closing = closing_.back();
   closing_.pop_back();
-  if (!std::exchange(is_empty_, false)) {
-    text_ += '\n';
-    text_.append(2 * closing_.size(), ' ');
-  }
+  if (!std::exchange(is_empty_, false)) break_line();
   text_ += closing;
 }
 

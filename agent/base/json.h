@@ -1,6 +1,6 @@
-// Writes JSON (RFC 8259), a member per line. What it writes is valid whatever it is given: bytes
-// that are not UTF-8 become U+FFFD, control characters of either kind are escaped, so that no
-// terminal obeys them, and NaN and the infinities are null. It reads nothing: agent/config/document
+// Writes JSON (RFC 8259), a member per line or all on one. What it writes is valid whatever it is
+// given: bytes that are not UTF-8 become U+FFFD, what is not printable is escaped, so that no
+// terminal obeys it, and NaN and the infinities are null. It reads nothing: agent/config/document
 // does, for JSON without raw control characters is YAML.
 #pragma once
 
@@ -21,6 +21,10 @@ std::string json_number(double value);
 /// One object, which is open from the start. Keys are the caller's own and not checked.
 class JsonWriter {
  public:
+  enum class Layout { lines, one_line };
+
+  explicit JsonWriter(Layout layout = Layout::lines) : layout_(layout) {}
+
   template <typename Value>
   void add(std::string_view key, const Value& value) {
     begin(key);
@@ -46,8 +50,10 @@ class JsonWriter {
 
  private:
   void begin(std::string_view key);
+  void break_line();
   void open(std::string_view key, char opening, char closing);
 
+  const Layout layout_;
   std::string text_ = "{";
   std::string closing_ = "}";
   bool is_empty_ = true;  // what was opened last

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -80,17 +81,25 @@ void init_log(LogLevel level) {
   logger().set_level(to_spdlog(level));
 }
 
+std::string log_text(std::string_view text) {
+  return visible(redact(text), kLogLineBytesMax);
+}
+
+void log_line(LogLevel level, std::string_view text) {
+  if (logger().should_log(to_spdlog(level))) logger().log(to_spdlog(level), log_text(text));
+}
+
 void log_debug(std::string_view text) {
-  logger().debug(text);
+  log_line(LogLevel::debug, text);
 }
 void log_info(std::string_view text) {
-  logger().info(text);
+  log_line(LogLevel::info, text);
 }
 void log_warning(std::string_view text) {
-  logger().warn(text);
+  log_line(LogLevel::warning, text);
 }
 void log_error(std::string_view text) {
-  logger().error(text);
+  log_line(LogLevel::error, text);
 }
 
 }  // namespace msp

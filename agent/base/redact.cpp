@@ -1,13 +1,13 @@
 #include "agent/base/redact.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace msp {
 namespace {
@@ -16,16 +16,6 @@ constexpr std::string_view kHidden = "***";
 // RFC 4648, section 4.
 constexpr std::string_view kDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-bool is_base64(char c) {
-  return kDigits.find(c) != std::string_view::npos || c == '-' || c == '_' || c == '=';
-}
-
-/// RFC 3986, section 2.3.
-bool is_unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("-._~").find(c) != std::string_view::npos;
-}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -42,24 +32,153 @@ std::optional<char> percent_decoded(std::string_view text) {
   return static_cast<char>(high * 16 + low);
 }
 
-/// What stands for `c` in HTML or in a JSON string; empty: itself.
-std::string_view escape_of(char c, bool for_html) {
-  switch (c) {
-    case '"':
-      return for_html ? "&quot;" : "\\\"";
-    case '\\':
-      return for_html ? "" : "\\\\";
-    case '&':
-      return for_html ? "&amp;" : "";
-    case '<':
-      return for_html ? "&lt;" : "";
-    case '>':
-      return for_html ? "&gt;" : "";
-    case '\'':
-      return for_html ? "&#39;" : "";
-    default:
-      return "";
+/// The value of a digit of base64 in either alphabet; negative: it is none.
+int base64_digit(char c) {
+  if (c == '-') return 62;
+  if (c == '_') return 63;
+  const auto digit = kDigits.find(c);
+  return digit == std::string_view::npos ? -1 : static_cast<int>(digit);
+}
+
+std::string base64_decoded(std::string_view digits) {
+  std::string bytes;
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : digits) {
+    bits = bits << 6 | static_cast<std::uint32_t>(base64_digit(c));
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes += static_cast<char>(bits >> count & 0xff);
   }
+  return bytes;
+}
+
+/// Digits of base64 that stand one after the other in a text, some of them perhaps percent-encoded.
+struct Base64Run {
+  std::string digits;
+  std::size_t end;  // in the text
+};
+
+Base64Run base64_run(std::string_view text, std::size_t begin) {
+  Base64Run run{{}, begin};
+  while (run.end < text.size()) {
+    const auto encoded = percent_decoded(text.substr(run.end));
+    const char c = encoded.value_or(text[run.end]);
+    if (base64_digit(c) < 0) break;
+    run.digits += c;
+    run.end += encoded ? 3 : 1;
+  }
+  return run;
+}
+
+/// What a reference or an escape at the front of a text stands for.
+struct Escape {
+  std::size_t bytes;
+  unsigned code;
+};
+
+/// The number in `digits` and what ends it, as in "27;".
+std::optional<Escape> numeric(std::string_view digits, int base, std::size_t digits_max) {
+  unsigned code = 0;
+  std::size_t count = 0;
+  for (; count < std::min(digits.size(), digits_max); ++count) {
+    const int digit = hex_digit(digits[count]);
+    if (digit < 0 || digit >= base) break;
+    code = code * static_cast<unsigned>(base) + static_cast<unsigned>(digit);
+  }
+  return count == 0 ? std::nullopt : std::optional(Escape{count, code});
+}
+
+std::optional<Escape> html_reference(std::string_view text) {
+  constexpr std::pair<std::string_view, char> kNamed[] = {
+      {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+  for (const auto& [name, c] : kNamed) {
+    if (text.starts_with(name)) return Escape{name.size(), static_cast<unsigned char>(c)};
+  }
+  if (!text.starts_with("&#")) return std::nullopt;
+  const bool is_hex = text.size() > 2 && (text[2] == 'x' || text[2] == 'X');
+  const std::size_t begin = is_hex ? 3 : 2;
+  const auto number = numeric(text.substr(begin), is_hex ? 16 : 10, 4);
+  if (!number || !text.substr(begin + number->bytes).starts_with(';')) return std::nullopt;
+  return Escape{begin + number->bytes + 1, number->code};
+}
+
+std::optional<Escape> json_escape(std::string_view text) {
+  if (text.size() < 2) return std::nullopt;
+  if (text[1] != 'u') return Escape{2, static_cast<unsigned char>(text[1])};
+  const auto number = numeric(text.substr(2), 16, 4);
+  if (!number || number->bytes != 4) return std::nullopt;
+  return Escape{6, number->code};
+}
+
+std::optional<Escape> escape_at(std::string_view text) {
+  switch (text[0]) {
+    case '%':
+      if (const auto byte = percent_decoded(text)) {
+        return Escape{3, static_cast<unsigned char>(*byte)};
+      }
+      return std::nullopt;
+    case '+':  // of a form
+      return Escape{1, ' '};
+    case '&':
+      return html_reference(text);
+    case '\\':
+      return json_escape(text);
+    default:
+      return std::nullopt;
+  }
+}
+
+/// "%2526": what was encoded was encoded again.
+std::optional<Escape> twice_encoded(std::string_view text) {
+  if (percent_decoded(text) != '%' || text.size() < 5) return std::nullopt;
+  const int high = hex_digit(text[3]), low = hex_digit(text[4]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return Escape{5, static_cast<unsigned>(high * 16 + low)};
+}
+
+constexpr std::size_t kEscapeBytesMax = 7;  // "&#x27a;"
+
+bool is_escape_begin(char c) {
+  return c == '%' || c == '&' || c == '\\';
+}
+
+/// How far a text goes along with a secret.
+struct Match {
+  std::size_t bytes = 0;  // of the text
+  bool is_whole = false;
+  std::size_t cut_after = 0;  // bytes of the secret that stand where the text ends; 0: elsewhere
+};
+
+/// Each byte of `secret` may stand in `text`, whose front is compared, as itself or escaped.
+Match match(std::string_view text, std::string_view secret) {
+  std::vector<std::size_t> ends = {0};  // of what is compared: more than one where it is ambiguous
+  std::vector<std::size_t> next;
+  std::size_t cut_after = 0;
+  for (std::size_t i = 0; i < secret.size(); ++i) {
+    next.clear();
+    for (const auto end : ends) {
+      const auto rest = text.substr(end);
+      if (rest.empty()) {
+        cut_after = i;
+        continue;
+      }
+      if (rest[0] == secret[i]) next.push_back(end + 1);
+      const auto escape = escape_at(rest);
+      if (!escape && rest.size() < kEscapeBytesMax && is_escape_begin(rest[0])) cut_after = i;
+      for (const auto& other : {escape, twice_encoded(rest)}) {
+        if (other && other->code == static_cast<unsigned char>(secret[i])) {
+          next.push_back(end + other->bytes);
+        }
+      }
+    }
+    if (next.empty()) return {.bytes = text.size(), .is_whole = false, .cut_after = cut_after};
+    std::sort(next.begin(), next.end());
+    next.erase(std::unique(next.begin(), next.end()), next.end());
+    ends.swap(next);
+  }
+  return {.bytes = ends.back(), .is_whole = true};
 }
 
 /// Writes kHidden over what stands between "://" and '@' in each URL.
@@ -80,94 +199,18 @@ Redactor::Form::~Form() {
   explicit_bzero(text.data(), text.capacity());
 }
 
-Redactor::Form& Redactor::form(std::size_t capacity) {
-  return forms_.emplace_back(capacity);
-}
-
-/// A form that is too short, or says no more than `secret` itself.
-void Redactor::drop_last_if_useless(std::string_view secret) {
-  const auto& text = forms_.back().text;
-  if (text.size() < kSecretBytesMin || text == secret) forms_.pop_back();
-}
-
-void Redactor::add_with_forms(std::string_view secret) {
+void Redactor::add(std::string_view secret) {
+  if (secret.size() < kSecretBytesMin) return;
   form(secret.size()).text = secret;
-  add_forms(secret);
-  if (secret.find('%') == std::string_view::npos) return;
   auto& decoded = form(secret.size());
   for (auto rest = secret; !rest.empty();) {
     const auto byte = percent_decoded(rest);
     decoded.text += byte.value_or(rest[0]);
     rest.remove_prefix(byte ? 3 : 1);
   }
-  if (decoded.text.size() < kSecretBytesMin || decoded.text == secret) {
-    forms_.pop_back();
-  } else {
-    add_forms(decoded.text);
-  }
-}
-
-void Redactor::add(std::string_view secret) {
-  if (secret.size() < kSecretBytesMin) return;
-  add_with_forms(secret);
+  if (decoded.text.size() < kSecretBytesMin || decoded.text == secret) forms_.pop_back();
   // A secret that begins with another one is hidden whole.
   forms_.sort([](const Form& a, const Form& b) { return a.text.size() > b.text.size(); });
-}
-
-void Redactor::add_forms(std::string_view secret) {
-  for (const std::string_view hex : {"0123456789ABCDEF", "0123456789abcdef"}) {
-    add_percent_encoded(secret, hex);
-    drop_last_if_useless(secret);
-  }
-  for (const bool for_html : {true, false}) {
-    add_escaped(secret, for_html);
-    drop_last_if_useless(secret);
-  }
-  for (std::size_t bytes_before = 0; bytes_before < 3; ++bytes_before) {
-    add_base64(secret, bytes_before);
-  }
-}
-
-void Redactor::add_percent_encoded(std::string_view secret, std::string_view hex) {
-  auto& out = form(secret.size() * 3).text;
-  for (const char c : secret) {
-    if (is_unreserved(c)) {
-      out += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    for (const char part : {'%', hex[byte >> 4], hex[byte & 0xf]}) out += part;
-  }
-}
-
-void Redactor::add_escaped(std::string_view secret, bool for_html) {
-  constexpr std::size_t kEscapeBytesMax = 6;
-  auto& out = form(secret.size() * kEscapeBytesMax).text;
-  for (const char c : secret) {
-    const auto escape = escape_of(c, for_html);
-    escape.empty() ? out += c : out += escape;
-  }
-}
-
-/// The digits that `secret` alone decides, where `bytes_before` bytes (modulo 3) come before it.
-void Redactor::add_base64(std::string_view secret, std::size_t bytes_before) {
-  const auto bit_begin = bytes_before * 8;
-  const auto bit_end = bit_begin + secret.size() * 8;
-  const auto capacity = secret.size() * 8 / 6 + 1;
-  auto& out = form(capacity);
-  out.is_base64 = true;
-  for (auto digit = (bit_begin + 5) / 6; (digit + 1) * 6 <= bit_end; ++digit) {
-    unsigned value = 0;
-    for (auto bit = digit * 6 - bit_begin; bit < digit * 6 + 6 - bit_begin; ++bit) {
-      const auto byte = static_cast<unsigned char>(secret[bit / 8]);
-      value = value << 1 | (byte >> (7 - bit % 8) & 1U);
-    }
-    out.text += kDigits[value];
-  }
-  if (out.text.find_first_of("+/") == std::string::npos) return;
-  auto& of_url = form(capacity);  // RFC 4648, section 5
-  of_url.is_base64 = true;
-  for (const char c : out.text) of_url.text += c == '+' ? '-' : c == '/' ? '_' : c;
 }
 
 void Redactor::add_url(std::string_view url) {
@@ -189,51 +232,68 @@ void Redactor::add_url(std::string_view url) {
 }
 
 void Redactor::add_basic_login(std::string_view base64) {
-  Form decoded(base64.size());
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : base64) {
-    const auto digit = kDigits.find(c);
-    if (digit == std::string_view::npos) break;
-    bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    decoded.text += static_cast<char>(bits >> count & 0xff);
+  auto login = base64_decoded(base64_run(base64, 0).digits);
+  if (const auto colon = login.find(':'); colon != std::string::npos) {
+    add(std::string_view(login).substr(colon + 1));
   }
-  const std::string_view login = decoded.text;
-  const auto colon = login.find(':');
-  if (colon != std::string_view::npos) add(login.substr(colon + 1));
+  explicit_bzero(login.data(), login.size());
 }
 
-void Redactor::hide(std::string& text, const Form& form) const {
-  const auto& secret = form.text;
-  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-    auto end = at + secret.size();
-    if (form.is_base64) {
-      while (at > 0 && is_base64(text[at - 1])) --at;
-      while (end < text.size() && is_base64(text[end])) ++end;
+/// Where a secret begins in `text`, from `begin` on.
+std::optional<Redactor::Place> Redactor::find(std::string_view text, const Form& form,
+                                              std::size_t begin, bool may_be_cut) {
+  const std::string_view secret = form.text;
+  for (auto at = begin; at < text.size(); ++at) {
+    if (text[at] != secret[0] && text[at] != '+' && !is_escape_begin(text[at])) continue;
+    const auto found = match(text.substr(at), secret);
+    const bool is_cut = may_be_cut && found.cut_after >= kSecretBytesMin;
+    if (found.is_whole || is_cut) return Place{at, at + found.bytes};
+  }
+  return std::nullopt;
+}
+
+/// Whether a secret stands in what `digits` encode, wherever the groups of four begin.
+bool Redactor::is_in_base64(std::string_view digits, bool may_be_cut) const {
+  for (std::size_t skipped = 0; skipped < std::min<std::size_t>(4, digits.size()); ++skipped) {
+    const auto bytes = base64_decoded(digits.substr(skipped));
+    for (const auto& form : forms_) {
+      if (find(bytes, form, 0, may_be_cut)) return true;
     }
-    text.replace(at, end - at, kHidden);
-    at += kHidden.size();
+  }
+  return false;
+}
+
+void Redactor::hide_base64(std::string& text, bool may_be_cut) const {
+  for (std::size_t begin = 0; begin < text.size(); ++begin) {
+    auto [digits, end] = base64_run(text, begin);
+    if (end == begin) continue;
+    if (is_in_base64(digits, may_be_cut && end == text.size())) {
+      while (end < text.size() && text[end] == '=') ++end;
+      text.replace(begin, end - begin, kHidden);
+      end = begin + kHidden.size();
+    }
+    begin = end - 1;
   }
 }
 
-void Redactor::hide(std::string& text) const {
-  for (const auto& form : forms_) hide(text, form);
+void Redactor::hide(std::string& text, bool may_be_cut) const {
+  for (const auto& form : forms_) {
+    std::size_t begin = 0;
+    while (const auto place = find(text, form, begin, may_be_cut)) {
+      text.replace(place->begin, place->end - place->begin, kHidden);
+      begin = place->begin + kHidden.size();
+    }
+  }
+  if (!forms_.empty()) hide_base64(text, may_be_cut);
   hide_logins(text);
 }
 
+void Redactor::hide(std::string& text) const {
+  hide(text, false);
+}
+
 void Redactor::hide_cut(std::string& text) const {
-  hide(text);
-  for (const auto& form : forms_) {
-    const std::string_view secret = form.text;
-    for (auto size = std::min(secret.size() - 1, text.size()); size >= kSecretBytesMin; --size) {
-      if (!text.ends_with(secret.substr(0, size))) continue;
-      text.replace(text.size() - size, size, kHidden);
-      break;
-    }
-  }
+  hide(text, true);
 }
 
 namespace {

@@ -1,6 +1,6 @@
 // Keeps secrets out of what people read. A secret is hidden in every form in which a server, a proxy
-// or a library is likely to repeat it: as it is, percent-encoded and -decoded, in base64 whatever
-// stands before it, and escaped for HTML or JSON.
+// or a library is likely to repeat it: as it is, any of its bytes percent-encoded or escaped for HTML
+// or JSON, percent-decoded, and in base64 whatever stands before it.
 //
 // Does not: hide secrets of fewer than kSecretBytesMin bytes, which are a word of the language sooner
 // than a secret, nor what was encrypted, compressed or written in another encoding.
@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,17 +44,18 @@ class Redactor {
     Form& operator=(const Form&) = delete;
     ~Form();
     std::string text;
-    bool is_base64 = false;  // then the whole run of base64 digits around it is hidden
+  };
+  struct Place {
+    std::size_t begin;
+    std::size_t end;
   };
 
-  Form& form(std::size_t capacity);
-  void add_with_forms(std::string_view secret);
-  void add_forms(std::string_view secret);
-  void add_percent_encoded(std::string_view secret, std::string_view hex);
-  void add_base64(std::string_view secret, std::size_t bytes_before);
-  void add_escaped(std::string_view secret, bool for_html);
-  void drop_last_if_useless(std::string_view secret);
-  void hide(std::string& text, const Form& form) const;
+  Form& form(std::size_t capacity) { return forms_.emplace_back(capacity); }
+  static std::optional<Place> find(std::string_view text, const Form& form, std::size_t begin,
+                                   bool may_be_cut);
+  bool is_in_base64(std::string_view digits, bool may_be_cut) const;
+  void hide_base64(std::string& text, bool may_be_cut) const;
+  void hide(std::string& text, bool may_be_cut) const;
 
   std::list<Form> forms_;
 };

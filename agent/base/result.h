@@ -1,5 +1,5 @@
-// Errors are values. An Error says what was tried and on what, in words an operator can act on; who
-// caught it adds where it happened, never what it means. Result is a struct of its own because g++
+// Errors are values. An Error says what was tried and on what, in words an operator can act on; the
+// caller adds where it happened, never what it means. Result is a struct of its own because g++
 // 12 lets an ignored alias of std::expected pass in silence.
 #pragma once
 

@@ -30,6 +30,38 @@ std::size_t utf8_length(std::string_view text) {
   return 0;
 }
 
+/// The code point of a whole UTF-8 character.
+std::uint32_t code_point(std::string_view character) {
+  const auto lead = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return lead;
+  std::uint32_t code = lead & (0x7fU >> character.size());
+  for (const char next : character.substr(1)) {
+    code = code << 6 | (static_cast<unsigned char>(next) & 0x3fU);
+  }
+  return code;
+}
+
+bool is_code_printable(std::uint32_t code) {
+  const auto is_between = [&](std::uint32_t first, std::uint32_t last) {
+    return code >= first && code <= last;
+  };
+  return code >= 0x20 && !is_between(0x7f, 0x9f) && !is_between(0x2028, 0x202e) &&
+         !is_between(0x2066, 0x2069);
+}
+
+void append_escaped(std::string& out, const Character& character) {
+  constexpr char kHex[] = "0123456789abcdef";
+  if (character.code == '\n' || character.code == '\r' || character.code == '\t') {
+    out += character.code == '\n' ? "\\n" : character.code == '\r' ? "\\r" : "\\t";
+    return;
+  }
+  const bool is_byte = character.bytes == 1;
+  out += is_byte ? "\\x" : "\\u";
+  for (int shift = is_byte ? 4 : 12; shift >= 0; shift -= 4) {
+    out += kHex[character.code >> shift & 0xf];
+  }
+}
+
 }  // namespace
 
 std::optional<std::string_view> next_line(std::string_view& rest) {
@@ -119,9 +151,53 @@ void make_utf8(std::string& text) {
   text = std::move(valid);
 }
 
+Character first_character(std::string_view text) {
+  const auto bytes = utf8_length(text);
+  if (bytes == 0) return {1, false, static_cast<unsigned char>(text[0]), false};
+  const auto code = code_point(text.substr(0, bytes));
+  return {bytes, true, code, is_code_printable(code)};
+}
+
+bool is_printable(std::string_view text) {
+  while (!text.empty()) {
+    const auto character = first_character(text);
+    if (!character.is_printable) return false;
+    text.remove_prefix(character.bytes);
+  }
+  return true;
+}
+
+std::string visible(std::string_view text, std::size_t bytes_max) {
+  std::string out;
+  while (!text.empty()) {
+    const auto character = first_character(text);
+    const auto size_before = out.size();
+    if (character.is_printable) {
+      out += text.substr(0, character.bytes);
+    } else {
+      append_escaped(out, character);
+    }
+    if (out.size() > bytes_max) {
+      out.resize(size_before);
+      return out + "...";
+    }
+    text.remove_prefix(character.bytes);
+  }
+  return out;
+}
+
+std::string visible_lines(std::string_view text) {
+  std::string lines;
+  while (const auto line = next_line(text)) lines += visible(*line) + '\n';
+  return lines;
+}
+
 std::string duration_text(std::int64_t ns) {
-  const auto seconds = ns / 1'000'000'000;
-  if (seconds < 1) return cat(ns / 1'000'000, " ms");
+  if (ns < 1'000'000'000) return cat(ns / 1'000'000, " ms");
+  return seconds_text(ns / 1'000'000'000);
+}
+
+std::string seconds_text(std::int64_t seconds) {
   const auto minutes = seconds / 60;
   const auto hours = minutes / 60;
   if (minutes == 0) return cat(seconds, " s");

@@ -48,6 +48,29 @@ bool is_utf8(std::string_view text);
 /// run of them.
 void make_utf8(std::string& text);
 
+struct Character {
+  std::size_t bytes;   // 1 where they are not valid UTF-8
+  bool is_valid;       // UTF-8
+  std::uint32_t code;  // its code point, or the byte
+  /// Whether a line that a person sees may hold it. Not: control characters (C0, DEL, C1), what ends
+  /// a line or changes the direction of writing (U+2028 to U+202E, U+2066 to U+2069), and bytes that
+  /// are not UTF-8.
+  bool is_printable;
+};
+
+/// The character that `text`, which is not empty, begins with.
+Character first_character(std::string_view text);
+
+/// Whether all of `text` is printable.
+bool is_printable(std::string_view text);
+
+/// `text` as one line that may go to a terminal, a log and a comment: what is not printable is
+/// written as "\n", "\x1b", "\u009b". Where that is longer than `bytes_max`, its beginning and "...".
+std::string visible(std::string_view text, std::size_t bytes_max = std::string_view::npos);
+
+/// The same of each line of `text`; each ends with a newline.
+std::string visible_lines(std::string_view text);
+
 /// The parts one after the other, numbers in decimal: cat("line ", 3, ": no value").
 template <typename... Parts>
 std::string cat(const Parts&... parts) {
@@ -69,6 +92,9 @@ std::string cat(const Parts&... parts) {
 
 /// "8 s", "3 m 10 s", "2 h 5 m", "6 d 4 h": the two largest units of a duration in nanoseconds.
 std::string duration_text(std::int64_t ns);
+
+/// The same of seconds, however many: nanoseconds end at 292 years.
+std::string seconds_text(std::int64_t seconds);
 
 /// A count for people: "4,180".
 std::string grouped(std::uint64_t count);

@@ -5,20 +5,23 @@
 #include <cstdio>
 
 #include "agent/base/log.h"
+#include "agent/base/redact.h"
 #include "agent/cli/check_report.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/endpoint_check.h"
 #include "agent/cli/host_check.h"
+#include "agent/config/secrets.h"
 #include "agent/http/client.h"
 
 namespace msp {
 
 int check(const GlobalOptions& options, const CheckOptions& wanted) {
   auto outcome = load_config(options.config);
+  set_secrets(secrets_of(outcome.config));
   for (const auto& warning : outcome.warnings) log_warning(warning);
   for (const auto& error : outcome.errors) {
     log_error(error.to_string());
-    if (!error.excerpt.empty()) std::fprintf(stderr, "%s\n", error.excerpt.c_str());
+    if (!error.excerpt.empty()) std::fprintf(stderr, "%s\n", redact(error.excerpt).c_str());
   }
   CheckReport report(wanted.json ? CheckReport::Form::json : CheckReport::Form::text,
                      options.config);

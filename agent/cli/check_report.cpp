@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -34,60 +37,24 @@ std::string line_of(const Step& step) {
              padded(step.took_us ? milliseconds(*step.took_us) : "", 9), step.text);
 }
 
-std::string json_bool(bool value) {
-  return value ? "true" : "false";
-}
-
-std::string json_of(const Step& step) {
-  auto text =
-      cat("{\"step\":", json_text(step.name), ",\"result\":", json_text(verdict_name(step.verdict)),
-          ",\"text\":", json_text(step.text));
-  if (step.took_us) {
-    const auto us = *step.took_us % 1000;
-    text += cat(",\"milliseconds\":", *step.took_us / 1000, ".", us < 100 ? "0" : "",
-                us < 10 ? "0" : "", us);
-  }
-  for (const auto& [name, value] : step.facts) {
-    text += cat(",", json_text(name), ":");
-    if (const auto* const number = std::get_if<std::int64_t>(&value)) {
-      text += cat(*number);
-    } else {
-      text += json_text(std::get<std::string>(value));
+void add_steps(const std::vector<Step>& steps, JsonWriter& out) {
+  out.add("ok", !any_failed(steps));
+  out.open_list("steps");
+  for (const auto& step : steps) {
+    out.open_object();
+    out.add("step", step.name);
+    out.add("result", verdict_name(step.verdict));
+    out.add("text", step.text);
+    if (step.took_us) out.add("milliseconds", static_cast<double>(*step.took_us) / 1000);
+    for (const auto& [name, value] : step.facts) {
+      std::visit([&](const auto& fact) { out.add(name, fact); }, value);
     }
+    out.close();
   }
-  return text + "}";
-}
-
-std::string json_of(const std::vector<Step>& steps) {
-  std::string text;
-  for (const auto& step : steps) text += cat(text.empty() ? "" : ",", json_of(step));
-  return cat("\"ok\":", json_bool(!any_failed(steps)), ",\"steps\":[", text, "]");
-}
-
-std::string json_of(const ConfigError& error) {
-  return cat("{\"line\":", error.line, ",\"column\":", error.column,
-             ",\"text\":", json_text(error.text), "}");
+  out.close();
 }
 
 }  // namespace
-
-std::string json_text(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string utf8(text);
-  make_utf8(utf8);
-  std::string quoted = "\"";
-  for (const char c : utf8) {
-    if (c == '"' || c == '\\') {
-      quoted += cat('\\', c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      quoted += cat("\\u00", kHex[static_cast<unsigned char>(c) / 16],
-                    kHex[static_cast<unsigned char>(c) % 16]);
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + '"';
-}
 
 void CheckReport::add_config(const Config& config, std::vector<ConfigError> errors) {
   errors_ = std::move(errors);
@@ -95,12 +62,12 @@ void CheckReport::add_config(const Config& config, std::vector<ConfigError> erro
   customer_id_ = config.customer_id;
   server_name_ = config.server_name;
   if (form_ == Form::json) return;
-  std::puts(cat("OK: ", file_, ": ", customer_id_, "/", server_name_).c_str());
+  std::puts(log_text(cat("OK: ", file_, ": ", customer_id_, "/", server_name_)).c_str());
 }
 
 void CheckReport::begin_endpoint(const std::string& url) {
   parts_.push_back({url, {}});
-  if (form_ == Form::text) std::puts(url.c_str());
+  if (form_ == Form::text) std::puts(log_text(url).c_str());
   std::fflush(stdout);
 }
 
@@ -110,7 +77,11 @@ void CheckReport::begin_host() {
 }
 
 void CheckReport::add(Step step) {
-  if (form_ == Form::text) std::puts(line_of(step).c_str());
+  step.text = redact(step.text);
+  for (auto& [name, value] : step.facts) {
+    if (auto* const text = std::get_if<std::string>(&value)) *text = redact(*text);
+  }
+  if (form_ == Form::text) std::puts(visible(line_of(step)).c_str());
   std::fflush(stdout);
   parts_.back().steps.push_back(std::move(step));
 }
@@ -121,23 +92,40 @@ bool CheckReport::failed() const {
 }
 
 std::string CheckReport::json() const {
-  std::string errors;
-  for (const auto& error : errors_) errors += cat(errors.empty() ? "" : ",", json_of(error));
-  std::string endpoints;
-  std::string host = json_of(std::vector<Step>{});
+  JsonWriter out(JsonWriter::Layout::one_line);
+  out.add("ok", errors_.empty() && !failed());
+  out.add("version", MSP_AGENT_VERSION);
+  out.open_object("config");
+  out.add("file", file_);
+  out.add("ok", errors_.empty());
+  out.add("customer_id", customer_id_);
+  out.add("server_name", server_name_);
+  out.open_list("errors");
+  for (const auto& error : errors_) {
+    out.open_object();
+    out.add("line", error.line);
+    out.add("column", error.column);
+    out.add("text", redact(error.text));
+    out.close();
+  }
+  out.close();
+  out.close();
+  out.open_list("endpoints");
+  std::vector<Step> host;
   for (const auto& part : parts_) {
     if (part.url.empty()) {
-      host = json_of(part.steps);
-    } else {
-      endpoints += cat(endpoints.empty() ? "" : ",", "{\"url\":", json_text(part.url), ",",
-                       json_of(part.steps), "}");
+      host = part.steps;
+      continue;
     }
+    out.open_object();
+    out.add("url", redact(part.url));
+    add_steps(part.steps, out);
+    out.close();
   }
-  return cat("{\"ok\":", json_bool(errors_.empty() && !failed()), ",\"version\":\"",
-             MSP_AGENT_VERSION, "\",\"config\":{\"file\":", json_text(file_),
-             ",\"ok\":", json_bool(errors_.empty()), ",\"customer_id\":", json_text(customer_id_),
-             ",\"server_name\":", json_text(server_name_), ",\"errors\":[", errors,
-             "]},\"endpoints\":[", endpoints, "],\"host\":{", host, "}}");
+  out.close();
+  out.open_object("host");
+  add_steps(host, out);
+  return out.finish();
 }
 
 bool CheckReport::finish() {
@@ -146,11 +134,11 @@ bool CheckReport::finish() {
     for (const auto& step : part.steps) ++counts[static_cast<std::size_t>(step.verdict)];
   }
   if (form_ == Form::json) {
-    std::puts(json().c_str());
+    std::fputs(json().c_str(), stdout);
   } else if (!parts_.empty()) {
-    std::puts(
-        cat(counts[3], " failed, ", counts[2], " to look at, ", counts[0] + counts[1], " fine")
-            .c_str());
+    std::puts(cat(counts[3], " failed, ", counts[2], counts[2] == 1 ? " warning, " : " warnings, ",
+                  counts[0] + counts[1], " ok")
+                  .c_str());
   }
   return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
 }

@@ -1,6 +1,7 @@
 // What `msp-agent check` found: steps, of each endpoint and of the host. As text each step is a
-// line on stdout as soon as it is known; as JSON all of it is one object at the end, whose keys
-// stay.
+// line on stdout as soon as it is known; as JSON all of it is one object, on one line at the end,
+// whose keys stay. Neither shows a secret of the configuration or an unprintable character,
+// whatever a step quotes.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ enum class Verdict { ok, note, warning, failed };
 struct Step {
   std::string name;  // "dns"
   Verdict verdict = Verdict::ok;
-  std::string text = {};                     // one line, what to do included; never a secret
+  std::string text = {};                     // one line, what to do included
   std::optional<std::int64_t> took_us = {};  // where it makes sense to say
   // For programs, beside the text: {"days_left", 61}.
   using Fact = std::pair<std::string, std::variant<std::int64_t, std::string>>;
@@ -61,8 +62,5 @@ class CheckReport {
   std::vector<ConfigError> errors_;
   std::vector<Part> parts_;
 };
-
-/// In quotes, as JSON wants it; bytes that are not UTF-8 replaced.
-std::string json_text(std::string_view text);
 
 }  // namespace msp

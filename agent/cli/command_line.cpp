@@ -2,9 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
 #include <functional>
+#include <iostream>
 #include <map>
+#include <sstream>
 
+#include "agent/base/text.h"
 #include "agent/cli/commands.h"
 
 namespace msp {
@@ -32,9 +36,10 @@ CLI::App* add_convert_alloy(CLI::App& app, ConvertOptions& options) {
 }
 
 CLI::App* add_status(CLI::App& app, StatusOptions& options) {
-  auto* command = app.add_subcommand("status", "Say what the running agent does, and how it fares");
-  auto* json = command->add_flag("--json", options.json, "As JSON");
-  command->add_flag("--watch", options.watch, "Show it every 2 s, until q")->excludes(json);
+  auto* command =
+      app.add_subcommand("status", "Show what the running agent does and whether all is well");
+  auto* json = command->add_flag("--json", options.json, "Print JSON");
+  command->add_flag("--watch", options.watch, "Refresh every 2 s; q ends")->excludes(json);
   return command;
 }
 
@@ -47,18 +52,20 @@ void add_init_options(CLI::App& command, InitOptions& out) {
   const auto add = [&](const char* flag, std::string& value, const char* type, const char* text) {
     command.add_option(flag, value, text)->type_name(type);
   };
-  add("--customer-id", out.draft.customer_id, "ID", "Who the server belongs to");
+  add("--customer-id", out.draft.customer_id, "ID", "The customer that the server belongs to");
   add("--server-name", out.draft.server_name, "NAME", "Default: the host name");
   add("--environment", out.draft.environment, "NAME", "Such as production");
   add("--url", out.draft.url, "URL", "Such as https://monitor.example.com/api/v1/write");
   add("--username", out.draft.username, "NAME", "For basic authentication");
   add("--password-file", out.draft.password_file, "FILE", "For basic authentication");
   add("--bearer-token-file", out.draft.bearer_token_file, "FILE", "For a bearer token");
-  add("--ca-file", out.draft.ca_file, "FILE", "The centre's CA, if this host does not know it");
+  add("--ca-file", out.draft.ca_file, "FILE",
+      "The CA of the centre's certificate, where this host does not trust it");
   command.add_option("--label", out.labels, "On every sample; may be given more than once")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command.add_flag("--force", out.force, "Replace a configuration, and keep it as FILE.bak");
+  command.add_flag("--force", out.force,
+                   "Replace an existing configuration, which is kept as FILE.bak");
 }
 
 /// main() holds it back for the agent, which reloads then; any other command ends with its terminal.
@@ -72,7 +79,8 @@ void let_sighup_through() {
 /// What was asked for. The parser is gone before that begins: the agent is to run for years, and
 /// has no use for it.
 std::function<int()> parse_command_line(int argc, char** argv) {
-  CLI::App app("Reads this host's metrics and remote-writes them to VictoriaMetrics.", "msp-agent");
+  CLI::App app("Collects this host's metrics and sends them to VictoriaMetrics by remote write.",
+               "msp-agent");
   GlobalOptions options;
   bool is_dry_run = false;
   std::string log_level;
@@ -107,14 +115,15 @@ std::function<int()> parse_command_line(int argc, char** argv) {
   const auto* running =
       app.add_subcommand("run", "Run in the foreground (the default; what systemd starts)");
   auto* checking = app.add_subcommand(
-      "check", "Try the configuration, its endpoints with a real sample, and this host");
+      "check", "Test the configuration, each endpoint with a real sample, and this host");
   CheckOptions check_options;
-  checking->add_flag("--offline", check_options.offline, "Only read the configuration");
-  checking->add_flag("--json", check_options.json, "One object, for programs");
+  checking->add_flag("--offline", check_options.offline, "Test the configuration only");
+  checking->add_flag("--json", check_options.json, "Print one JSON object, for programs");
   StatusOptions status_options;
   auto* showing = add_status(app, status_options);
   InitOptions init_options;
-  auto* initializing = app.add_subcommand("init", "Write the configuration, from flags or answers");
+  auto* initializing =
+      app.add_subcommand("init", "Write the configuration from flags, or ask for it");
   add_init_options(*initializing, init_options);
   auto* collectors = app.add_subcommand("collectors", "List the collectors");
   ConvertOptions convert_options;
@@ -124,7 +133,9 @@ std::function<int()> parse_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error) == 0 ? kExitDone : kExitBadUsage;
+    std::ostringstream complaint;
+    const int code = app.exit(error, std::cout, complaint) == 0 ? kExitDone : kExitBadUsage;
+    std::fputs(visible_lines(complaint.str()).c_str(), stderr);
     return [code] { return code; };
   }
   for (auto* path : {&options.paths.procfs, &options.paths.sysfs, &options.paths.rootfs}) {

@@ -46,7 +46,7 @@ struct ConvertOptions {
 
 struct StatusOptions {
   bool json = false;
-  bool watch = false;  // on a terminal, until somebody has seen enough
+  bool watch = false;  // on a terminal, until q
 };
 
 int run(const GlobalOptions& options);

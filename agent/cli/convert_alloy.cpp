@@ -17,7 +17,7 @@ namespace msp {
 namespace {
 
 void tell(std::string_view text) {
-  std::fprintf(stderr, "msp-agent: %.*s\n", static_cast<int>(text.size()), text.data());
+  std::fputs(cat("msp-agent: ", visible_lines(text)).c_str(), stderr);
 }
 
 Result<ForeignFile> read_stdin() {

@@ -2,6 +2,12 @@
 // or, with --diff, what changed between two. Comments at its end say what is not there, and why:
 // collectors without data, what they leave out as garbled, what filters leave out, what is more than
 // the buffer keeps.
+//
+// The text format lets a label's value hold any character but a line break, and a mount point may be
+// named by a user. Into a file or a pipe the samples go as they would be sent, byte for byte. On a
+// terminal, and always in comments and with --diff, what is not printable is escaped.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -17,7 +23,6 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/cli/commands.h"
-#include "agent/config/diagnostics.h"
 #include "agent/metrics/exposition.h"
 #include "agent/queue/scrape_codec.h"
 #include "agent/run/agent.h"
@@ -80,11 +85,9 @@ std::string diff(const Scrape& before, const Scrape& now) {
              " stayed the same\n");
 }
 
-/// Without line breaks.
-std::string one_comment(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
-  return text;
+/// A line for a person to read.
+std::string comment(std::string_view text) {
+  return cat("# ", log_text(text), "\n");
 }
 
 /// Notes what the filters of `options` refuse.
@@ -99,6 +102,7 @@ class LeftOut {
 
   std::string comments() const {
     constexpr std::size_t kShownMax = 10;
+    constexpr std::size_t kNameBytesMax = 60;
     std::string text;
     for (const auto& [keys, names] : names_) {
       if (names.empty()) continue;
@@ -106,10 +110,10 @@ class LeftOut {
       std::size_t count = 0;
       for (const auto& name : names) {
         if (count++ == kShownMax) break;
-        shown += cat(shown.empty() ? "" : ", ", printable(name));
+        shown += cat(shown.empty() ? "" : ", ", visible(name, kNameBytesMax));
       }
       if (names.size() > kShownMax) shown += cat(" and ", names.size() - kShownMax, " more");
-      text += cat("# left out by collectors.", keys, ": ", shown, "\n");
+      text += comment(cat("left out by collectors.", keys, ": ", shown));
     }
     return text;
   }
@@ -132,8 +136,8 @@ std::string limit_comment(const Scrape& scrape) {
   std::string records;
   const auto encoded = ScrapeEncoder().encode(1, scrape, records);
   if (encoded) return {};
-  return cat("# dropped where it cannot be sent at once: all ", grouped(scrape.values.size()),
-             " samples: ", encoded.error().text, "; leave out devices or mount points\n");
+  return comment(cat("dropped where it cannot be sent at once: all ", grouped(scrape.values.size()),
+                     " samples: ", encoded.error().text, "; leave out devices or mount points"));
 }
 
 }  // namespace
@@ -152,15 +156,15 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
         const bool is_missing = error->kind == Error::Kind::no_data;
         if (!is_missing) log_warning(cat(collector, ": ", error->text));
         failures +=
-            cat("# ", collector,
-                is_missing ? ": no data here: " : ": failed: ", one_comment(error->text), "\n");
+            comment(cat(collector, is_missing ? ": no data here: " : ": failed: ", error->text));
       },
       [&](std::string_view collector, std::string_view text, bool is_over) {
         if (!is_over) log_warning(cat(collector, ": ", text));
-        failures += cat("# ", collector, ": ", one_comment(std::string(text)), "\n");
+        failures += comment(cat(collector, ": ", text));
       });
-  const auto text = cat(wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]),
-                        failures, left_out.comments(), limit_comment(scrapes.back()));
+  auto samples = wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]);
+  if (wanted.diff || ::isatty(STDOUT_FILENO) != 0) samples = visible_lines(samples);
+  const auto text = cat(samples, failures, left_out.comments(), limit_comment(scrapes.back()));
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return kExitDone;

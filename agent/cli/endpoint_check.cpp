@@ -43,11 +43,11 @@ EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config
                                      &result.trace);
   };
   EndpointStats stats(endpoint.name());
-  RemoteWriteClient courier(endpoint.protocol, post, stats);
+  RemoteWriteClient client(endpoint.protocol, post, stats);
   Splitter shipment;
   shipment.batch().add(0, std::make_shared<const Scrape>(sample_of(config)));
   shipment.start();
-  auto report = courier.send_next(shipment);
+  auto report = client.send_next(shipment);
   result.wall_s = wall_ns() / kNsPerSecond;
   result.answer = std::move(report.answer);
   result.accepted = report.delivered > 0;
@@ -83,7 +83,7 @@ Step dns_step(const EndpointConfig& endpoint, const EndpointAnswer& answered,
     step.text = cat(answered.answer.error, "; ", servers);
   } else if (is_address(asked.place.host)) {
     step.took_us.reset();
-    step.text = cat(asked.place.host, " is an address: nobody is asked");
+    step.text = cat(asked.place.host, " is an address: no name server is asked");
   } else {
     std::string addresses;
     for (const auto& address : trace.addresses) {
@@ -121,7 +121,7 @@ Step proxy_step(const EndpointAnswer& answered) {
             .text = answered.answer.error,
             .took_us = between(trace.resolved_us, trace.total_us)};
   }
-  Step step{.name = "proxy", .text = cat("the proxy ", trace.proxy, " passes it on")};
+  Step step{.name = "proxy", .text = cat("the proxy ", trace.proxy, " connects to the server")};
   if (trace.connected_us > 0) step.took_us = between(trace.connected_us, trace.tls_begun_us);
   return step;
 }
@@ -160,7 +160,7 @@ Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
   }
   if (endpoint.tls.insecure_skip_verify) {
     step.verdict = Verdict::warning;
-    step.text += "; nobody verifies it: tls.insecure_skip_verify is true";
+    step.text += "; it is not verified: tls.insecure_skip_verify is true";
   }
   return step;
 }
@@ -175,6 +175,13 @@ std::string login_of(const EndpointConfig& endpoint) {
   return text;
 }
 
+/// What the endpoint was shown, where its answer may be about that. Some answer 400 to a bad login.
+std::string shown_text(const EndpointAnswer& answered, const std::string& login) {
+  const auto status = answered.answer.status;
+  if (status != 400 && status != 401 && status != 403) return {};
+  return cat("; the login was: ", login.empty() ? "none" : login);
+}
+
 std::string refusal_text(const EndpointAnswer& answered) {
   auto text = problem_text(answered.answer);
   auto advice = answered.advice.empty() ? rule_for(answered.answer.status).advice : answered.advice;
@@ -182,9 +189,10 @@ std::string refusal_text(const EndpointAnswer& answered) {
   if (advice.empty() && action == Action::refused) {
     advice =
         "it refuses a plain sample: check the path in url (VictoriaMetrics and Prometheus: "
-        "/api/v1/write, Mimir: /api/v1/push), and protocol";
+        "/api/v1/write, Mimir: /api/v1/push), the login and protocol";
   } else if (advice.empty() && action == Action::try_again && answered.answer.status != 0) {
-    advice = "it is there and takes nothing now; the agent keeps its samples and tries again";
+    advice =
+        "the server answers and takes nothing now; the agent keeps its samples and tries again";
   }
   return advice.empty() ? text : cat(text, "; ", advice);
 }
@@ -197,9 +205,10 @@ Step clock_step(const EndpointAnswer& answered) {
   }
   const auto ahead_s = answered.wall_s - *answered.answer.date_s;
   Step step{.name = "clock",
-            .text = "this host's and the server's agree",
+            .text = "this host's clock and the server's agree",
             .facts = {{"ahead_seconds", ahead_s}}};
-  if (auto text = skew_text(ahead_s, answered.is_clock_kept); !text.empty()) {
+  if (auto text = skew_text(answered.wall_s, *answered.answer.date_s, answered.is_clock_kept);
+      !text.empty()) {
     step.verdict = Verdict::warning;
     step.text = std::move(text);
   }
@@ -240,22 +249,28 @@ std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointA
   if (answer.status == 401 || answer.status == 403) {
     add({.name = "login",
          .verdict = Verdict::failed,
-         .text = cat(refusal_text(answered), "; it was shown ", login.empty() ? "nothing" : login),
+         .text = cat(refusal_text(answered), shown_text(answered, login)),
          .took_us = waited_us,
          .facts = {{"status", answer.status}}});
   } else {
     if (answered.accepted && !login.empty()) add({"login", Verdict::ok, login, {}});
-    Step step{.name = "write", .text = refusal_text(answered), .took_us = waited_us};
+    Step step{.name = "write",
+              .text = cat(refusal_text(answered), shown_text(answered, login)),
+              .took_us = waited_us};
     if (answer.status != 0) step.facts.emplace_back("status", answer.status);
     step.verdict = answered.accepted ? Verdict::ok : Verdict::failed;
     if (answered.accepted) {
       step.facts.emplace_back("protocol", answered.protocol);
       step.text =
           cat("HTTP ", answer.status, ": it took ", kCheck.name, " 1, in ", answered.protocol);
+      if (const auto doubt = doubt_about(answer); !doubt.empty()) {
+        step.verdict = Verdict::warning;
+        step.text += cat("; ", doubt);
+      }
     }
     if (answered.accepted && !answer.moved_to.empty()) {
       step.verdict = Verdict::warning;
-      step.text += cat("; it is redirected: set url to ", answer.moved_to);
+      step.text += cat("; the request was redirected: set url to ", answer.moved_to);
     }
     add(std::move(step));
   }

@@ -1,5 +1,5 @@
-// msp-agent check, for one endpoint: a real request, with one harmless sample, and what it went
-// through, step by step. A step that was not come to is not told.
+// msp-agent check, for one endpoint: a real request, with one harmless sample, step by step. Steps
+// behind the one that failed are left out.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,8 @@ namespace msp {
 inline constexpr Family kCheck{"msp_agent_check",
                                "1 whenever msp-agent check wrote to this endpoint.", "the agent"};
 
-/// Writes msp_agent_check to the endpoint, in what it is configured to be spoken to, and reports.
-/// Takes the endpoint's timeout; twice that where a first protocol was not understood. After
-/// init_http().
+/// Writes msp_agent_check to the endpoint, in the configured protocol, and reports. Takes the
+/// endpoint's timeout; twice that where a first protocol was not understood. After init_http().
 void check_endpoint(const EndpointConfig& endpoint, const Config& config, CheckReport& report);
 
 /// The last request of a check and what came of it.
@@ -30,7 +29,7 @@ struct EndpointAnswer {
   HttpAnswer answer;
   bool accepted = false;
   std::string_view advice;  // to an operator, where it was not
-  std::string protocol;     // that it was spoken to in
+  std::string protocol;     // of the request
   std::int64_t wall_s = 0;  // this host's clock when it was there
   std::optional<bool> is_clock_kept =
       {};  // this host's, by NTP; nothing where the kernel does not say

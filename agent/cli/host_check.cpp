@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,11 +15,11 @@
 #include "agent/cli/other_agents.h"
 #include "agent/run/agent.h"
 #include "agent/run/open_files.h"
+#include "agent/run/outage.h"
 
 namespace msp {
 namespace {
 
-constexpr double kBytesPerSample = 1.1;  // on disk, an outage long
 constexpr std::int64_t kOutageSecondsMin = 3600;
 // Of the systemd unit.
 constexpr const char* kAgentUser = "msp-agent";
@@ -118,33 +117,34 @@ Step folder_step(const BufferConfig& buffer) {
 
 Step room_step(const Config& config, std::size_t samples) {
   Step step{.name = "room"};
-  struct statvfs status {};
   const auto there = existing_part(config.buffer.path);
-  if (::statvfs(there.c_str(), &status) != 0) {
+  const auto disk = disk_space(there);
+  if (!disk) {
     return {.name = "room",
             .verdict = Verdict::failed,
             .text = cat("cannot ask how much room there is in ", there, ": ", errno_text(errno),
-                        "; mend that mount, or set another buffer.path")};
+                        "; repair that mount, or set another buffer.path")};
   }
-  const std::uint64_t free_bytes = status.f_bavail * status.f_frsize;
-  const auto room = buffer_room(config.buffer, free_bytes, status.f_blocks * status.f_frsize);
-  const auto outage_s = outage_seconds(room, samples, config);
-  step.facts = {{"free_bytes", static_cast<std::int64_t>(free_bytes)},
+  const auto room = buffer_room(config.buffer, 0, disk);
+  const auto interval_s = static_cast<double>(config.interval.count()) / 1000;
+  const auto outage_s = static_cast<std::int64_t>(outage_seconds(
+      config.buffer, room, static_cast<double>(samples) / interval_s, bytes_per_sample(0, 0), 0));
+  step.facts = {{"free_bytes", static_cast<std::int64_t>(disk->free_bytes)},
                 {"room_bytes", static_cast<std::int64_t>(room)},
                 {"outage_seconds", outage_s},
                 {"samples_per_tick", static_cast<std::int64_t>(samples)}};
-  const auto free_text = cat(gibibytes(free_bytes), " free of ", there);
+  const auto free_text = cat(gibibytes(disk->free_bytes), " free in ", there);
   if (room == 0) {
     step.verdict = Verdict::warning;
-    step.text = cat(free_text, ": nothing of that is for the buffer, for min_free is to stay; an ",
-                    "outage of minutes loses samples: make room, or lower buffer.min_free");
+    step.text = cat(free_text, ": the buffer gets none of it, because buffer.min_free stays free; ",
+                    "an outage of minutes loses samples: make room, or lower buffer.min_free");
     return step;
   }
   const bool by_age = outage_s * 1000 >= config.buffer.age_max.count();
   step.text = cat(free_text, ", ", gibibytes(room), " for the buffer: an outage of about ",
                   about(outage_s), " at ", grouped(samples), " samples every ",
                   duration_text(std::chrono::nanoseconds(config.interval).count()),
-                  by_age ? " (buffer.max_age says so)" : "");
+                  by_age ? " (the limit is buffer.max_age)" : "");
   if (outage_s < kOutageSecondsMin) {
     step.verdict = Verdict::warning;
     step.text += "; raise buffer.max_size, or make room";
@@ -165,7 +165,8 @@ Step agents_step(const Config& config, const HostPaths& paths) {
   step.text = ours.empty() ? "no agent uses this buffer" : cat(ours, " uses this buffer");
   if (!others.empty()) {
     step.verdict = Verdict::note;
-    step.text += cat("; also running: ", others, ": is this host sent twice?");
+    step.text += cat("; also running: ", others,
+                     "; if it sends this host's metrics too, stop one of the two");
   } else {
     step.text += ", no other is running";
   }
@@ -173,22 +174,6 @@ Step agents_step(const Config& config, const HostPaths& paths) {
 }
 
 }  // namespace
-
-std::uint64_t buffer_room(const BufferConfig& buffer, std::uint64_t free_bytes,
-                          std::uint64_t total_bytes) {
-  const auto stays = std::min(buffer.free_bytes_min, total_bytes / 20);
-  return std::min(buffer.bytes_max, free_bytes - std::min(free_bytes, stays));
-}
-
-std::int64_t outage_seconds(std::uint64_t room_bytes, std::size_t samples_per_tick,
-                            const Config& config) {
-  const auto bytes_per_tick =
-      static_cast<double>(std::max<std::size_t>(samples_per_tick, 1)) * kBytesPerSample;
-  const auto ticks = static_cast<double>(room_bytes) / bytes_per_tick;
-  const auto seconds = ticks * static_cast<double>(config.interval.count()) / 1000;
-  return static_cast<std::int64_t>(
-      std::min(seconds, static_cast<double>(config.buffer.age_max.count()) / 1000));
-}
 
 std::string about(std::int64_t seconds) {
   const auto count = [](std::int64_t number, const char* unit) {

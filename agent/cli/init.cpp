@@ -1,6 +1,5 @@
 // msp-agent init: writes the configuration from flags or, on a terminal, from answers, and checks
-// it. Never replaces a configuration that somebody made, unless told to, and keeps what it
-// replaces.
+// it. Replaces a configuration that was filled in only with --force, and keeps what it replaces.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -12,6 +11,7 @@
 #include <optional>
 
 #include "agent/base/file.h"
+#include "agent/base/log.h"
 #include "agent/base/result.h"
 #include "agent/base/text.h"
 #include "agent/cli/cloud.h"
@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kGroupsBytesMax = 4 << 20;
 
 void tell(const std::string& text) {
-  std::fprintf(stderr, "msp-agent init: %s\n", text.c_str());
+  std::fprintf(stderr, "msp-agent init: %s\n", log_text(text).c_str());
 }
 
 bool is_terminal() {
@@ -49,14 +49,14 @@ bool ask(std::string_view question, ConfigDraft& draft, std::string& value, std:
     if (value.empty() && is_required) continue;
     const auto problem = draft.problem_with(key);
     if (problem.empty()) return true;
-    std::fprintf(stderr, "  %s\n", problem.c_str());
+    std::fprintf(stderr, "  %s\n", log_text(problem).c_str());
   }
 }
 
 bool ask_for_the_rest(ConfigDraft& draft) {
   std::fputs("Enter takes what is in brackets; Ctrl-C writes nothing.\n", stderr);
-  return ask("customer_id, who the server belongs to", draft, draft.customer_id, "customer_id",
-             true) &&
+  return ask("customer_id, the customer that the server belongs to", draft, draft.customer_id,
+             "customer_id", true) &&
          ask("server_name", draft, draft.server_name, "server_name", true) &&
          ask("environment, such as production (may stay empty)", draft, draft.environment,
              "environment", false) &&
@@ -96,7 +96,7 @@ Result<std::vector<Label>> split_labels(const std::vector<std::string>& pairs) {
   return labels;
 }
 
-/// Nothing of anybody's is in it: no customer_id and no url, as in the file that packages bring.
+/// Not filled in: no customer_id and no url, as in the file that packages bring.
 bool is_template(const std::string& path) {
   const auto config = load_config(path).config;
   return config.customer_id.empty() &&

@@ -9,6 +9,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/log.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -60,12 +61,7 @@ std::string last_journal_error() {
   ::kill(pid, SIGKILL);  // it has ended, or is to
   ::waitpid(pid, nullptr, 0);
   auto rest = std::string_view(text);
-  std::string line(trim(next_line(rest).value_or("")));
-  make_utf8(line);
-  for (auto& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return line;
+  return log_text(trim(next_line(rest).value_or("")));
 }
 
 }  // namespace msp

@@ -2,13 +2,16 @@
 #include <cstdio>
 
 #include "agent/base/log.h"
+#include "agent/base/redact.h"
 #include "agent/cli/commands.h"
+#include "agent/config/secrets.h"
 #include "agent/run/agent.h"
 
 namespace msp {
 
 std::optional<Config> load_config_or_tell(const GlobalOptions& options) {
   auto outcome = load_config(options.config);
+  set_secrets(secrets_of(outcome.config));
   for (const auto& warning : outcome.warnings) log_warning(warning);
   for (const auto& error : outcome.errors) log_error(error.to_string());
   if (!outcome.errors.empty()) return std::nullopt;

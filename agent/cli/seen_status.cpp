@@ -108,16 +108,7 @@ const Node* find_value(const Node* mapping, std::string_view key) {
 
 std::string text_of(const Node* mapping, std::string_view key) {
   const auto* value = find_value(mapping, key);
-  auto text = value != nullptr ? value->text : std::string();
-  for (auto& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  // U+0080 to U+009F are commands to a terminal as well.
-  for (std::size_t i = 0; i + 1 < text.size(); ++i) {
-    const auto next = static_cast<unsigned char>(text[i + 1]);
-    if (text[i] == '\xc2' && next < 0xa0) text.replace(i, 2, "  ");
-  }
-  return text;
+  return value != nullptr ? visible(value->text) : std::string();
 }
 
 double number_of(const Node* mapping, std::string_view key) {

@@ -9,12 +9,14 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/journal.h"
 #include "agent/cli/seen_status.h"
 #include "agent/cli/status_text.h"
 #include "agent/cli/watch.h"
+#include "agent/config/secrets.h"
 #include "agent/run/status_file.h"
 
 namespace msp {
@@ -26,6 +28,7 @@ std::vector<std::string> places(const GlobalOptions& options) {
   if (options.config == GlobalOptions{}.config) folders.emplace_back("/run/msp-agent");
   if (::access(options.config.c_str(), R_OK) == 0) {
     const auto outcome = load_config(options.config);  // whatever is wrong with the rest of it
+    set_secrets(secrets_of(outcome.config));
     folders.push_back(outcome.config.buffer.head_path);
     folders.push_back(outcome.config.buffer.path);
   }

@@ -90,14 +90,20 @@ std::string endpoint_problem(const Node* endpoint, const Node* root) {
   if (state == "misconfigured") {
     return cat(
         text_of(endpoint, "summary"),
-        "\n  Somebody must mend it: the url and the credentials in /etc/msp-agent.yaml, then "
+        "\n  It needs a correction: the url and the credentials in /etc/msp-agent.yaml, then "
         "`systemctl reload msp-agent`; or the centre.");
+  }
+  if (state == "refusing") {
+    return cat(
+        text_of(endpoint, "summary"),
+        "\n  Look at the limits of the centre; the log names one of the series: journalctl -u "
+        "msp-agent");
   }
   if (state == "retrying") {
     const auto holds = number_of(find_value(root, "buffer"), "holds_outage_seconds");
     const auto room =
         std::isfinite(holds) ? cat("; the buffer has room for about ", seconds_text(holds)) : "";
-    return cat(text_of(endpoint, "summary"), "\n  It is tried again by itself", room,
+    return cat(text_of(endpoint, "summary"), "\n  The agent tries again by itself", room,
                ". Look at the network, the proxy and the centre.");
   }
   const auto running = number_of(root, "updated") - number_of(root, "started");
@@ -126,6 +132,8 @@ std::vector<std::string> problems_of(const Node* root) {
     if (!problem.empty()) problems.push_back(std::move(problem));
     const auto clock = text_of(endpoint, "clock_problem");
     if (!clock.empty()) problems.push_back(cat(text_of(endpoint, "name"), ": ", clock));
+    const auto answer = text_of(endpoint, "answer_problem");
+    if (!answer.empty()) problems.push_back(cat(text_of(endpoint, "name"), ": ", answer));
   }
   const auto* buffer = find_value(root, "buffer");
   const auto path = text_of(buffer, "path");
@@ -239,10 +247,10 @@ std::string running_headline(const Node* root, bool& is_well) {
 
 std::string hang_text(const SeenStatus& seen) {
   const auto pid = text_of(seen.root.get(), "pid");
-  auto text = cat("msp-agent hangs: process ", pid, " is there, but has said nothing for ",
+  auto text = cat("msp-agent hangs: process ", pid, " is there, but has written no status for ",
                   seconds_text(std::floor(seen.age_seconds)), "\n");
   if (seen.process_state == 'T' || seen.process_state == 't') {
-    return text + cat("  Somebody has stopped it with a signal: kill -CONT ", pid, "\n");
+    return text + cat("  It was stopped by a signal; let it continue: kill -CONT ", pid, "\n");
   }
   if (seen.process_state == 'D') {
     text += "  It waits for a disk or a mount: look at dmesg.\n";
@@ -254,10 +262,11 @@ std::string gone_text(const SeenStatus& seen) {
   const auto* root = seen.root.get();
   const bool in_order = seen.life == Life::stopped;
   const auto at = moment_text(number_of(root, "updated"));
-  auto text = cat("msp-agent is not running: process ", text_of(root, "pid"),
-                  in_order ? cat(" was stopped at ", at) : cat(" is gone, last heard of at ", at),
-                  "\n  Start it: systemctl start msp-agent; its log: journalctl -u msp-agent\n");
-  return text + "  The rest is from then.\n";
+  auto text =
+      cat("msp-agent is not running: process ", text_of(root, "pid"),
+          in_order ? cat(" was stopped at ", at) : cat(" is gone; its last status is of ", at),
+          "\n  Start it: systemctl start msp-agent; its log: journalctl -u msp-agent\n");
+  return text + "  The tables below are of that time.\n";
 }
 
 }  // namespace
@@ -278,11 +287,11 @@ StatusText status_text(const SeenStatus& seen, double wall_seconds,
       text.headline = gone_text(seen);
       break;
     case Life::unreadable:
-      text.headline = seen.problem + "\n";
+      text.headline = visible(seen.problem) + "\n";
       break;
     case Life::absent:
       text.headline =
-          cat("msp-agent is not running, or began just now: ", seen.problem,
+          cat("msp-agent is not running, or began just now: ", visible(seen.problem),
               "\n  Start it: systemctl start msp-agent; its log: journalctl -u msp-agent\n");
       break;
   }

@@ -1,4 +1,4 @@
-// A text that is drawn anew on a terminal until somebody has seen enough of it.
+// A text that is drawn again and again on a terminal, until a key ends it.
 #pragma once
 
 #include <functional>

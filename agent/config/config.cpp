@@ -109,11 +109,12 @@ void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& o
   const auto most = 1 + target.forced.size() + target.defaults.size() + kFamilyLabelsMax;
   if (most <= kUsualLimit) return;
   const auto at = top.at("labels");
-  out.warnings.push_back(cat(
-      file, ":", at.line, ":", at.column, ": labels: found ", out.config.labels.size(),
-      ", with which a series has up to ", most, " labels; VictoriaMetrics and Mimir take ",
-      kUsualLimit, " unless told otherwise, and the first drops labels without a word: leave out ",
-      most - kUsualLimit, ", or raise its -maxLabelsPerTimeseries"));
+  out.warnings.push_back(
+      cat(file, ":", at.line, ":", at.column, ": labels: found ", out.config.labels.size(),
+          ", with which a series has up to ", most, " labels; VictoriaMetrics and Mimir take ",
+          kUsualLimit,
+          " by default, and VictoriaMetrics drops labels beyond that without an error: leave out ",
+          most - kUsualLimit, ", or raise its -maxLabelsPerTimeseries"));
 }
 
 /// In the place of all errors, where they are those of a file that nobody has filled in yet.

@@ -17,7 +17,7 @@
 
 namespace msp {
 
-/// What an endpoint is spoken to in. `automatic` takes the best that it understands.
+/// The wire format of requests. `automatic` takes the best that the endpoint understands.
 enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics };
 
 /// What goes first after an outage. `automatic`: what the endpoint takes.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -36,16 +37,7 @@ std::vector<ConfigError> Diagnostics::take() {
 
 std::string printable(std::string_view text) {
   constexpr std::size_t kBytesMax = 60;
-  std::string cut(text.substr(0, kBytesMax));
-  if (cut.size() < text.size()) {
-    // Three bytes at most belong to a character whose end is cut off.
-    for (int i = 0; i < 3 && !is_utf8(cut); ++i) cut.pop_back();
-    cut += "...";
-  }
-  make_utf8(cut);
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  std::replace_if(cut.begin(), cut.end(), is_control, '?');
-  return cut;
+  return visible(redact(text), kBytesMax);  // before it is cut: a URL's login ends with its '@'
 }
 
 std::string shown(std::string_view text) {

@@ -35,8 +35,8 @@ class Diagnostics {
   std::size_t left_out_ = 0;
 };
 
-/// `text` as it may stand in a one-line message: cut where it is long, control characters and bytes
-/// that are not UTF-8 replaced.
+/// `text` as it may stand in a one-line message: cut where it is long, what is not printable escaped,
+/// no URL's login.
 std::string printable(std::string_view text);
 
 /// The same in single quotes.

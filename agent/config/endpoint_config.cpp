@@ -123,8 +123,11 @@ class EndpointReader {
     auto section = section_.section("basic_auth");
     constexpr std::string_view kUserAccepted = "a user name without ':'";
     const auto username = section.text("username", kUserAccepted);
-    if (username && !is_user_name(username->text)) {
-      section.reject("username", shown(username->text), kUserAccepted);
+    if (username && username->text.empty()) {
+      section.reject("username", "nothing", kUserAccepted);
+    } else if (username && username->text.find(':') != std::string::npos) {
+      section.reject("username", "a ':', behind which a password may stand (not shown)",
+                     kUserAccepted);
     } else if (username) {
       out_.username = username->text;
     }

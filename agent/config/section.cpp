@@ -25,10 +25,6 @@ std::string_view kind_name(Node::Kind kind) {
   return "a mapping";
 }
 
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-
 std::string one_of(std::span<const std::string_view> words) {
   std::string text;
   for (const auto word : words) text += cat(text.empty() ? "" : ", ", word);
@@ -105,12 +101,12 @@ std::optional<Value> Section::scalar(const Node& node, std::string key, std::str
     findings_.add(node.at, cat(key, ": ", expanded.error().text));
     return std::nullopt;
   }
-  if (std::any_of(expanded->begin(), expanded->end(), is_control)) {
-    findings_.reject(node.at, key, "a line break or another control character", accepted);
-    return std::nullopt;
-  }
   if (!is_utf8(*expanded)) {
     findings_.reject(node.at, key, "bytes that are not UTF-8", accepted);
+    return std::nullopt;
+  }
+  if (!is_printable(*expanded)) {
+    findings_.reject(node.at, key, "a line break or another control character", accepted);
     return std::nullopt;
   }
   const bool from_environment = node.text.find("${") != std::string::npos;

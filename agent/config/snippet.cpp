@@ -75,6 +75,17 @@ bool is_open(const std::vector<std::string_view>& lines, std::size_t index) {
   return true;
 }
 
+/// `text` with a space for each character that is not printable: the caret counts characters.
+std::string in_columns(std::string_view text) {
+  std::string columns;
+  while (!text.empty()) {
+    const auto character = first_character(text);
+    columns += character.is_printable ? text.substr(0, character.bytes) : " ";
+    text.remove_prefix(character.bytes);
+  }
+  return columns;
+}
+
 /// Where the value of a URL's line may be shown: no login and no query in it.
 bool is_plain_url(const Parts& parts, std::string_view line) {
   return parts.key == "url" && line.find_first_of("@?", parts.value_begin) == line.npos;
@@ -102,10 +113,7 @@ std::string excerpt(std::string_view text, int line, int column) {
     caret = std::min(caret, begin);
   }
   if (shown.size() > kColumnsMax) shown = cat(shown.substr(0, kColumnsMax), "...");
-  make_utf8(shown);
-  std::replace_if(
-      shown.begin(), shown.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  shown = in_columns(shown);
   const auto number = cat(line);
   const std::string margin(number.size(), ' ');
   auto both = cat("  ", number, " | ", shown);

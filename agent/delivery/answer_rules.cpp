@@ -1,5 +1,7 @@
 #include "agent/delivery/answer_rules.h"
 
+#include "agent/base/text.h"
+
 namespace msp {
 namespace {
 
@@ -40,6 +42,14 @@ constexpr AnswerRule kRules[] = {
 
 std::span<const AnswerRule> answer_rules() {
   return kRules;
+}
+
+std::string doubt_about(const HttpAnswer& answer) {
+  if (!answer.is_html || rule_for(answer.status).action != Action::delivered) return {};
+  return cat(
+      "the answer HTTP ", answer.status,
+      " is an HTML page, and a remote write receiver sends none: what counts as delivered may "
+      "be lost; check host and path of url: a login page, a portal or a proxy may answer there");
 }
 
 const AnswerRule& rule_for(int status) {

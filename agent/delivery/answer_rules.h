@@ -3,7 +3,10 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+
+#include "agent/http/answer.h"
 
 namespace msp {
 
@@ -12,7 +15,8 @@ enum class Action {
   try_again,          // after a back-off, or when Retry-After says
   fix_configuration,  // it will not pass by itself: kept, tried once a minute, told loudly
   refused,            // something in it: another encoding, then smaller parts, then what is refused
-  conflict,           // the endpoint has other samples in that place: dropped and counted
+  conflict,           // the endpoint has other samples in that place: dropped and counted, once it
+                      // has taken anything else
   too_large,          // smaller parts, and the size is remembered
   not_understood,     // another encoding
 };
@@ -28,5 +32,14 @@ std::span<const AnswerRule> answer_rules();
 
 /// The one rule for a status. What no server may send is tried again.
 const AnswerRule& rule_for(int status);
+
+/// To an operator, where an endpoint refuses whatever it gets, a sample made for the question too.
+inline constexpr std::string_view kRefusesEverything =
+    "it refuses everything: check the path in url (VictoriaMetrics and Prometheus: /api/v1/write, "
+    "Mimir: /api/v1/push), the login and protocol";
+
+/// Why an answer that says "delivered" may not come from a receiver, and what to do; empty: nothing
+/// speaks against it. The rule stands: the specification has 2xx for delivered.
+std::string doubt_about(const HttpAnswer& answer);
 
 }  // namespace msp

@@ -14,25 +14,24 @@ namespace msp {
 std::string problem_text(const HttpAnswer& answer) {
   if (answer.status == 0) return answer.error;
   auto text = cat("HTTP ", answer.status);
+  if (!answer.moved_to.empty()) {
+    if (answer.status < 400) return cat(text, " to ", answer.moved_to);
+    text += cat(" after a redirect to ", answer.moved_to);
+  }
   auto words = std::string_view(answer.words);
   // "404 Not Found": a page has the status in its title.
   if (const auto number = cat(answer.status, " "); words.starts_with(number)) {
     words.remove_prefix(number.size());
   }
   if (!words.empty()) text += cat(": ", words);
-  const bool is_redirect = answer.status >= 300 && answer.status < 400;
-  if (is_redirect && !answer.moved_to.empty()) text += cat(", a redirect to ", answer.moved_to);
   return text;
 }
 
 namespace {
 
-/// Why another protocol than `wire` is spoken: no mistake of anybody's, so it says so.
-std::string why_not(Wire wire, const HttpAnswer& answer) {
-  const bool is_silent = rule_for(answer.status).action == Action::delivered;
-  return cat("; it does not ", is_silent ? "confirm what it gets in " : "take ", wire_name(wire),
-             is_silent ? "" : cat(" (", problem_text(answer), ")"),
-             ". Nothing is lost, nothing is to be done");
+/// What the endpoint says that it stored, where it says so.
+std::optional<std::uint64_t> samples_written(const HttpAnswer& answer) {
+  return parse_number<std::uint64_t>(answer.header("X-Prometheus-Remote-Write-Samples-Written"));
 }
 
 /// The endpoint counted what it stored: a header X-Prometheus-Remote-Write-*-Written.
@@ -41,6 +40,23 @@ bool has_counted(const HttpAnswer& answer) {
     if (!answer.header(cat("X-Prometheus-Remote-Write-", what, "-Written")).empty()) return true;
   }
   return false;
+}
+
+/// A server that does not know 2.0 may take its message for an empty one of 1.0, and answer 2xx.
+bool is_confirmed(const HttpAnswer& answer, const Encoder::Part& part) {
+  const bool stored_nothing = samples_written(answer) == 0 && part.samples > 0;
+  return has_counted(answer) && !stored_nothing;
+}
+
+/// Why the endpoint gets another protocol than `wire`. Nobody made a mistake, and it says so.
+std::string why_not(Wire wire, const HttpAnswer& answer) {
+  const auto* const name = wire_name(wire);
+  std::string why = cat("it does not take ", name, " (", problem_text(answer), ")");
+  if (rule_for(answer.status).action == Action::delivered) {
+    why = samples_written(answer) == 0 ? cat("it says that it stored none of the samples in ", name)
+                                       : cat("it does not confirm what it gets in ", name);
+  }
+  return cat("; ", why, ". Nothing is lost, nothing has to be done");
 }
 
 }  // namespace
@@ -52,7 +68,7 @@ RemoteWriteClient::RemoteWriteClient(Protocol protocol, Post post, EndpointStats
       clock_(clock),
       protocol_(protocol),
       samples_max_(FlowControl::kSamplesMax) {
-  stats_.protocol = wire_name(protocol_.in_use()).data();
+  stats_.protocol = wire_name(protocol_.in_use());
 }
 
 RemoteWriteClient::Report RemoteWriteClient::send_next(Splitter& shipment) {
@@ -83,9 +99,8 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
                   "the memory and the disk of this host"));
   }
   auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
-  // A server that does not know 2.0 may take its message for an empty one of 1.0.
-  const bool stored = wire != Wire::prometheus_2_0 || has_counted(answer);
-  if (action == Action::delivered && !stored) action = Action::not_understood;
+  const bool is_stored = wire != Wire::prometheus_2_0 || is_confirmed(answer, part);
+  if (action == Action::delivered && !is_stored) action = Action::not_understood;
   return {action, std::move(answer), part, wire};
 }
 
@@ -106,7 +121,7 @@ RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_
   }
   if (protocol_.accepted(result.wire, clock_.monotonic_ns())) {
     takes_any_order_.reset();
-    stats_.protocol = wire_name(result.wire).data();
+    stats_.protocol = wire_name(result.wire);
     log_info(cat(stats_.name, " gets ", wire_name(result.wire), " from now on",
                  other ? why_not(first.wire, first.answer) : ", which it takes now"));
   }
@@ -126,8 +141,7 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
   switch (sent.action) {
     case Action::delivered:
       shipment.accepted(rows_end);
-      report.delivered = sent.part.samples;
-      stats_.samples_sent += sent.part.samples;
+      report.delivered = count_written(sent);
       break;
     case Action::conflict:
       shipment.conflicted(rows_end);
@@ -156,6 +170,28 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
   return report;
 }
 
+/// Of what was answered with 2xx, the samples that were stored.
+std::size_t RemoteWriteClient::count_written(const Exchange& sent) {
+  const auto samples = sent.part.samples;
+  auto written = samples;
+  const auto said = samples_written(sent.answer);
+  if (sent.wire == Wire::prometheus_2_0 && said) {
+    written = static_cast<std::size_t>(std::min<std::uint64_t>(samples, *said));
+  }
+  stats_.samples_sent += written;
+  stats_.samples_rejected += samples - written;
+  if (written < samples) tell_unwritten(samples - written, samples);
+  return written;
+}
+
+void RemoteWriteClient::tell_unwritten(std::size_t unwritten, std::size_t samples) {
+  if (!unwritten_lines_.pass(clock_.monotonic_ns())) return;
+  log_error(cat(stats_.name, " accepts a request of ", grouped(samples),
+                " samples and says that it ", "did not store ", grouped(unwritten),
+                " of them, which are lost; look at the log and the limits of the centre; "
+                "msp_agent_samples_dropped_total counts them"));
+}
+
 /// An answer that says nothing about order (a 503, a time-out) leaves the question open.
 void RemoteWriteClient::ask_for_order(Batch& batch) {
   const auto now_ms = clock_.wall_ns() / kNsPerMs;
@@ -165,9 +201,10 @@ void RemoteWriteClient::ask_for_order(Batch& batch) {
     if (action == Action::delivered) continue;
     if (action == Action::try_again || action == Action::fix_configuration) return;
     takes_any_order_ = false;
-    log_info(cat(stats_.name,
-                 " takes no sample that is older than one it has: what was kept in an outage goes "
-                 "there before what is new"));
+    log_info(
+        cat(stats_.name,
+            " takes no sample that is older than one it has: after an outage the oldest samples "
+            "are sent first"));
     return;
   }
   takes_any_order_ = true;
@@ -202,9 +239,7 @@ RemoteWriteClient::Report RemoteWriteClient::probe(Splitter& shipment) {
       shipment.probe_refused();
       size_.reset();
       report.outcome = Outcome::hold;
-      report.advice =
-          "it refuses everything: check the path in url (VictoriaMetrics and Prometheus: "
-          "/api/v1/write, Mimir: /api/v1/push), and protocol";
+      report.advice = kRefusesEverything;
       break;
     case Action::not_understood:
     case Action::fix_configuration:

@@ -1,5 +1,8 @@
 // Takes a shipment to its endpoint, request by request: in the encoding and the size that the
 // endpoint takes, by the rule for each answer. It does not wait, and it does not acknowledge.
+//
+// In remote write 2.0 an answer says how many samples were stored, and that number is believed: none
+// means that the samples go in 1.0, fewer than were sent means that the rest is lost, and counted.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +13,7 @@
 #include <vector>
 
 #include "agent/base/clock.h"
+#include "agent/base/throttle.h"
 #include "agent/delivery/answer_rules.h"
 #include "agent/delivery/encode/encode.h"
 #include "agent/delivery/protocol.h"
@@ -20,7 +24,7 @@
 
 namespace msp {
 
-/// "HTTP 503: the server's own words", or why there was no answer.
+/// "HTTP 503: the server's own words", "HTTP 302 to https://other/write", or why there was no answer.
 std::string problem_text(const HttpAnswer& answer);
 
 /// Used by one thread.
@@ -29,10 +33,10 @@ class RemoteWriteClient {
   using Post = std::function<HttpAnswer(std::string_view body, const std::vector<std::string>&)>;
 
   enum class Outcome {
-    progress,       // the shipment is not where it was
+    progress,       // a part of the shipment was answered
     fewer_scrapes,  // all of it is refused: take fewer scrapes, samples_max() of samples
     try_again,      // after a back-off
-    hold,           // until somebody mends something
+    hold,           // until somebody corrects something
   };
   struct Report {
     Outcome outcome = Outcome::progress;
@@ -52,7 +56,7 @@ class RemoteWriteClient {
   std::size_t samples_max() const { return samples_max_; }
 
   /// Whether the endpoint takes a sample that is older than one it has of the same series; empty:
-  /// it is not known. Who takes zstd does: that is VictoriaMetrics.
+  /// it is not known. One that takes zstd does: it is VictoriaMetrics.
   std::optional<bool> takes_any_order() const { return takes_any_order_; }
 
   /// Finds out, with two samples of msp_agent_probe, of which the older one comes last. `batch` was
@@ -82,6 +86,8 @@ class RemoteWriteClient {
   Exchange exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
   Report send_front(Splitter& shipment);
   Report probe(Splitter& shipment);
+  std::size_t count_written(const Exchange& sent);
+  void tell_unwritten(std::size_t unwritten, std::size_t samples);
   void on_refused(Splitter& shipment, Report& report);
 
   const Post post_;
@@ -94,6 +100,7 @@ class RemoteWriteClient {
   std::size_t samples_max_;
   std::optional<bool> takes_any_order_;
   bool refused_whole_ = false;  // the last shipment that was done
+  Throttle unwritten_lines_;
 };
 
 }  // namespace msp

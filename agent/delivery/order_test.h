@@ -13,7 +13,7 @@ namespace msp {
 
 inline constexpr Family kProbe{
     "msp_agent_probe",
-    "1 whenever an endpoint was asked whether it takes anything at all, or samples in any order.",
+    "1 whenever the agent tested whether an endpoint accepts samples at all, or in any order.",
     "the agent"};
 
 /// With the labels that all series of `batch` share. `batch` is not empty.

@@ -4,7 +4,7 @@
 
 namespace msp {
 
-std::string_view wire_name(Wire wire) {
+const char* wire_name(Wire wire) {
   switch (wire) {
     case Wire::prometheus_1_0:
       return "prometheus-1.0";

@@ -1,7 +1,7 @@
-// Which of the wire formats an endpoint is spoken to in. Two of the configured protocols have a
-// second choice, which counts only once the endpoint has accepted it: `auto` begins with zstd, the
-// smallest, and falls back to snappy, which everybody understands; `prometheus-2.0` falls back to
-// 1.0. A fall-back is for a day: servers are upgraded.
+// Which of the wire formats an endpoint gets. Two of the configured protocols have a second choice,
+// which counts only once the endpoint has accepted it: `auto` begins with zstd, the smallest, and
+// falls back to snappy, which every receiver understands; `prometheus-2.0` falls back to 1.0. A
+// fall-back is for a day: servers are upgraded.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace msp {
 
-/// As the configuration calls it.
-std::string_view wire_name(Wire wire);
+/// As the configuration calls it; a literal.
+const char* wire_name(Wire wire);
 
 class ProtocolChoice {
  public:

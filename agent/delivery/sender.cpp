@@ -24,7 +24,8 @@ constexpr seconds kHold{60};
 constexpr std::int64_t kRequestWaitNs = 250 * kNsPerMs;
 // Added to what a server asks for in Retry-After, so that not all come back in that second.
 constexpr double kRetryAfterJitter = 0.1;
-// Problems that take turns are not told at every turn; one that stays is told for who looks late.
+// Problems that take turns are not told at every turn; one that lasts is told again, so that the
+// end of a log shows it.
 constexpr nanoseconds kTellOtherAfter = seconds{60};
 constexpr nanoseconds kTellAgainAfter = seconds{3600};
 
@@ -87,8 +88,11 @@ void Sender::take_over_earlier_run() {
   const auto waiting = queue_.state(consumer_);
   if (waiting.samples == 0) return;
   has_backlog_ = true;
-  const auto age_ns = clock_.wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
-  flow_.after_outage(age_ns, random(), clock_.monotonic_ns());
+  // In milliseconds: a timestamp from a disk may be too far away for nanoseconds.
+  const auto age_ms = std::clamp<std::int64_t>(
+      clock_.wall_ns() / kNsPerMs - std::max<std::int64_t>(waiting.oldest_timestamp_ms, 0), 0,
+      FlowControl::kWaitMaxNs / kNsPerMs);
+  flow_.after_outage(age_ms * kNsPerMs, random(), clock_.monotonic_ns());
 }
 
 Sender::Next Sender::step() {
@@ -106,8 +110,8 @@ Sender::Next Sender::step() {
   return {.due_ns = sent ? now_ns : std::max(resume_ns_, now_ns), .made_progress = sent};
 }
 
-/// `automatic`: not known yet. To send the newest sample first to a receiver that wants them in
-/// order is to lose all older ones.
+/// `automatic`: not known yet. An endpoint that wants samples in order would refuse all older ones
+/// once it has the newest.
 Order Sender::order() const {
   if (config_.known_order() != Order::automatic) return config_.known_order();
   const auto any = client_.takes_any_order();
@@ -231,6 +235,7 @@ void Sender::finish(Splitter& sent) {
   queue_.ack(consumer_, sent.batch());
   if (duplicates > 0) on_duplicates(duplicates);
   if (sent.refused_samples() > 0) {
+    if (!sent.accepted_any()) stats_.state = EndpointState::refusing;
     on_dropped(sent);
   } else {
     told_rejection_ = false;
@@ -240,6 +245,7 @@ void Sender::finish(Splitter& sent) {
 
 void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   stats_.state = EndpointState::delivering;
+  tell_doubt(doubt_about(answer));
   stats_.last_success_ms = clock_.wall_ns() / kNsPerMs;
   if (failing_since_ns_ != 0) caught_up_ += samples;
   if (std::exchange(failures_, 0) > 0) {
@@ -248,30 +254,43 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   }
   if (answer.moved_to == told_moved_to_) return;
   told_moved_to_ = answer.moved_to;
-  if (told_moved_to_.empty()) return;
+  if (told_moved_to_.empty() || !moved_lines_.pass(clock_.monotonic_ns())) return;
   log_warning(cat(stats_.name, " has moved: set url to ", told_moved_to_));
+}
+
+void Sender::tell_doubt(const std::string& doubt) {
+  stats_.set_answer_problem(doubt);
+  const bool is_new = !std::exchange(told_doubt_, !doubt.empty());
+  if (doubt.empty() || !is_new || !doubt_lines_.pass(clock_.monotonic_ns())) return;
+  log_warning(cat(stats_.name, ": ", doubt));
 }
 
 /// An answer that took long was dated long ago.
 void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
   if (!answer.date_s || took_ns > FlowControl::kSlowNs) return;
-  const auto ahead_s = clock_.wall_ns() / kNsPerSecond - *answer.date_s;
+  const auto host_s = clock_.wall_ns() / kNsPerSecond;
+  const auto ahead_s = host_s - *answer.date_s;
   const bool agree = std::abs(ahead_s) <= kSkewSecondsMax;
-  const auto text = agree ? std::string() : skew_text(ahead_s, is_clock_kept());
+  const auto text = agree ? std::string() : skew_text(host_s, *answer.date_s, is_clock_kept());
   stats_.set_clock_problem(text);
   // A clock at the limit is told once, not each time it crosses it.
   if (std::abs(ahead_s) <= kSkewSecondsMax / 2) told_skew_ = false;
-  if (text.empty() || std::exchange(told_skew_, true)) return;
+  if (text.empty() || std::exchange(told_skew_, true) || !skew_lines_.pass(clock_.monotonic_ns()))
+    return;
   log_warning(cat(stats_.name, ": ", text,
-                  "; samples carry this host's time, and a centre may drop them without a word"));
+                  "; samples carry this host's time, and a centre may drop them without an error"));
 }
 
 void Sender::on_dropped(const Splitter& sent) {
   stats_.samples_rejected += sent.refused_samples();
   stats_.set_last_error(client_.refusal());
-  if (std::exchange(told_rejection_, true)) return;
+  if (std::exchange(told_rejection_, true) || !rejection_lines_.pass(clock_.monotonic_ns())) return;
+  // Thanos answers 409 to a request of which it has stored a part.
+  const auto* const fate = client_.refusal().starts_with("HTTP 409")
+                               ? " dropped (some of them may be stored), the first of "
+                               : " dropped, the first of ";
   log_error(cat(stats_.name, " refuses samples: ", client_.refusal(), "; ",
-                grouped(sent.refused_samples()), " dropped, the first of ", sent.refused_series(),
+                grouped(sent.refused_samples()), fate, sent.refused_series(),
                 "; look at the centre's limits; msp_agent_samples_dropped_total counts them"));
 }
 
@@ -292,10 +311,13 @@ void Sender::on_nothing_left() {
   backlog_turn_ = false;
   has_backlog_ = false;
   malloc_trim(0);
-  if (failing_since_ns_ == 0) return;
-  log_info(cat("delivered again to ", stats_.name, " after ",
-               duration_text(clock_.monotonic_ns() - failing_since_ns_), ", ", grouped(caught_up_),
-               " samples caught up"));
+  // Nothing waits because all of it was refused or dropped: that is no delivery.
+  if (failing_since_ns_ == 0 || caught_up_ == 0) return;
+  if (!told_.empty()) {
+    log_info(cat("delivered again to ", stats_.name, " after ",
+                 duration_text(clock_.monotonic_ns() - failing_since_ns_), ", ",
+                 grouped(caught_up_), " samples caught up"));
+  }
   failing_since_ns_ = 0;
   caught_up_ = 0;
   told_.clear();
@@ -328,6 +350,8 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
   const auto now_ns = clock_.monotonic_ns();
   const auto silence = kind == told_ ? kTellAgainAfter : kTellOtherAfter;
   if (!told_.empty() && now_ns - told_at_ns_ < silence.count()) return;
+  const bool lasts = now_ns - failing_since_ns_ >= kTellOtherAfter.count();
+  if (told_.empty() && !lasts && !failure_lines_.pass(now_ns)) return;
   told_ = std::move(kind);
   told_at_ns_ = now_ns;
   const auto advice = report.advice;

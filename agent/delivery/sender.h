@@ -5,8 +5,8 @@
 // is slower than the ticks, in turns with it; after a failure the newest entries alone are the next
 // try. oldest_first: everything in its order. Where the configuration leaves the order open and the
 // endpoint's protocol does not tell, the oldest goes first, and the endpoint is asked which it takes.
-// In both a backlog is sent as FlowControl says. The log gets a line when delivery begins to fail
-// and when it works again, not in between.
+// In both orders FlowControl decides how fast a backlog is sent. The log has a line when delivery
+// begins to fail and one when it works again, not in between.
 //
 // Live: a request carries what all streams have produced since the last one. It goes when the lead
 // stream, the host's, has a new scrape; with send_every, when the first such scrape is due after
@@ -24,6 +24,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/stop_token.h"
+#include "agent/base/throttle.h"
 #include "agent/config/config.h"
 #include "agent/delivery/client.h"
 #include "agent/delivery/flow_control.h"
@@ -37,7 +38,7 @@ namespace msp {
 /// 1).
 std::chrono::nanoseconds backoff(int failures, double random);
 
-/// What only an operator can fix is tried once a minute, more or less.
+/// What only an operator can correct is tried once a minute, more or less.
 std::chrono::nanoseconds hold_time(double random);
 
 /// The name of the host's stream.
@@ -81,6 +82,7 @@ class Sender {
   void finish(Splitter& sent);
   void put_back(Splitter& splitter);
   void on_delivered(std::size_t samples, const HttpAnswer& answer);
+  void tell_doubt(const std::string& doubt);
   void on_dropped(const Splitter& sent);
   void on_duplicates(std::size_t duplicates);
   void on_nothing_left();
@@ -116,6 +118,13 @@ class Sender {
   bool told_rejection_ = false;
   bool told_duplicates_ = false;
   bool told_skew_ = false;
+  bool told_doubt_ = false;
+  // For those that come and go from request to request.
+  Throttle failure_lines_;
+  Throttle moved_lines_;
+  Throttle rejection_lines_;
+  Throttle skew_lines_;
+  Throttle doubt_lines_;
 };
 
 }  // namespace msp

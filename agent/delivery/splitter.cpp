@@ -37,6 +37,7 @@ void Splitter::release() {
 void Splitter::start() {
   queue_all();
   doubtful_.clear();
+  conflicting_.clear();
   accepted_any_ = false;
   halved_ = false;
   server_takes_something_ = false;
@@ -111,8 +112,12 @@ void Splitter::accepted(std::size_t rows_end) {
 void Splitter::conflicted(std::size_t rows_end) {
   const auto piece = take(rows_end);
   halved_ = true;
-  refused_samples_ += points_of(piece);
-  if (refused_series_.empty()) refused_series_ = row_text(batch_.rows()[piece.rows_begin]);
+  name_refused(piece);
+  if (server_takes_something_) {
+    refused_samples_ += points_of(piece);
+  } else {
+    conflicting_.push_back(piece);
+  }
 }
 
 void Splitter::refused(std::size_t rows_end) {
@@ -156,7 +161,12 @@ std::size_t Splitter::points_of(const Piece& piece) {
 
 void Splitter::doubt(const Piece& piece) {
   doubtful_.push_back(piece);
-  if (refused_series_.empty()) refused_series_ = row_text(batch_.rows()[piece.rows_begin]);
+  name_refused(piece);
+}
+
+void Splitter::name_refused(const Piece& piece) {
+  if (!refused_series_.empty()) return;
+  refused_series_ = row_text(batch_.rows()[piece.rows_begin]);
 }
 
 void Splitter::refuse_rest() {
@@ -170,6 +180,8 @@ void Splitter::refuse_rest() {
 /// The server took something: what it refused before that is tried again, or believed.
 void Splitter::on_evidence() {
   server_takes_something_ = true;
+  for (const auto& piece : conflicting_) refused_samples_ += points_of(piece);
+  conflicting_.clear();
   for (auto& piece : doubtful_) {
     if (std::exchange(piece.refused_before, true)) {
       refused_samples_ += points_of(piece);
@@ -182,8 +194,8 @@ void Splitter::on_evidence() {
 }
 
 bool Splitter::wants_probe() const {
-  if (queue_.empty()) return !doubtful_.empty();
-  return refusals_ > 0 && !server_takes_something_;
+  if (queue_.empty()) return !done();
+  return (refusals_ > 0 || !conflicting_.empty()) && !server_takes_something_;
 }
 
 void Splitter::probe_accepted() {
@@ -194,8 +206,10 @@ void Splitter::probe_refused() {
   server_takes_something_ = false;
   refusals_ = 0;
   if (!accepted_any_ && refused_samples_ == 0) return start();
-  queue_.insert(queue_.begin(), doubtful_.begin(), doubtful_.end());
-  doubtful_.clear();
+  for (auto* const pieces : {&doubtful_, &conflicting_}) {
+    queue_.insert(queue_.begin(), pieces->begin(), pieces->end());
+    pieces->clear();
+  }
   for (auto& piece : queue_) piece.refused_before = false;
 }
 

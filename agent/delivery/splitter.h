@@ -6,7 +6,8 @@
 // in time order, until the bad samples do. Nothing is given up on the word of a server that refuses
 // everything for a while: a sample counts as refused when it was refused alone, then the server
 // took something, then it was refused again, and the server took something again. Until then it is
-// a doubt, for which the owner may have to send a probe.
+// a doubt, for which the owner may have to send a probe. A conflict needs less: that the server took
+// something, before it or after it.
 //
 // Knows no network, no clock and no log.
 #pragma once
@@ -36,7 +37,7 @@ class Splitter {
   void release();
 
   /// Nothing is left to send or to doubt: it may be acknowledged.
-  bool done() const { return queue_.empty() && doubtful_.empty(); }
+  bool done() const { return queue_.empty() && doubtful_.empty() && conflicting_.empty(); }
   /// Some of it was accepted or is known to be refused: it should not be begun anew.
   bool in_progress() const { return !done() && (accepted_any_ || halved_); }
   bool is_whole() const { return !accepted_any_ && !halved_; }
@@ -47,7 +48,7 @@ class Splitter {
   // The answer to the front's rows up to `rows_end`.
   void accepted(std::size_t rows_end);
   void refused(std::size_t rows_end);
-  /// Dropped at once: the endpoint has other samples in that place.
+  /// Dropped as soon as the server takes anything: it has other samples in that place.
   void conflicted(std::size_t rows_end);
   /// The front's rows are too large for one request, although they are one row.
   void row_too_large() { refused(front().rows_begin + 1); }
@@ -88,12 +89,14 @@ class Splitter {
   void halve(const Piece& piece);
   std::size_t points_of(const Piece& piece);
   void doubt(const Piece& piece);
+  void name_refused(const Piece& piece);
   void on_evidence();
 
   Batch batch_;
   Batch points_;  // the front's, where it is a part of a row
   std::deque<Piece> queue_;
-  std::vector<Piece> doubtful_;  // refused since the server took something
+  std::vector<Piece> doubtful_;     // refused since the server took something
+  std::vector<Piece> conflicting_;  // while it has taken nothing
   bool accepted_any_ = false;
   bool halved_ = false;
   bool server_takes_something_ = false;

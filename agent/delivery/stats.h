@@ -15,7 +15,8 @@ enum class EndpointState : std::uint8_t {
   starting,       // there was none yet
   delivering,     // accepted
   retrying,       // no answer, or one that passes by itself
-  misconfigured,  // somebody must mend the configuration, here or there
+  misconfigured,  // somebody must correct the configuration, here or at the endpoint
+  refusing,       // the endpoint works, and refused for good all that was in it
 };
 
 struct EndpointStats {
@@ -37,7 +38,7 @@ struct EndpointStats {
   std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
   std::atomic<const char*> protocol = "";          // the one in use, as the configuration calls it
 
-  /// The server's words, or why there was no answer, on one line; empty: nothing went wrong yet.
+  /// The server's words, or why there was no answer; empty: nothing went wrong yet.
   std::string last_error() const {
     const std::lock_guard lock(mutex_);
     return last_error_;
@@ -55,11 +56,21 @@ struct EndpointStats {
     const std::lock_guard lock(mutex_);
     clock_problem_ = std::move(text);
   }
+  /// Why the last 2xx may not mean what it says, see doubt_about(); empty: it does.
+  std::string answer_problem() const {
+    const std::lock_guard lock(mutex_);
+    return answer_problem_;
+  }
+  void set_answer_problem(std::string text) {
+    const std::lock_guard lock(mutex_);
+    answer_problem_ = std::move(text);
+  }
 
  private:
   mutable std::mutex mutex_;
   std::string last_error_;
   std::string clock_problem_;
+  std::string answer_problem_;
 };
 
 struct AgentStats {

@@ -48,12 +48,12 @@ std::string text_format(const Scrape& scrape) {
   std::map<std::string_view, std::string> families;
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& series = *(*scrape.series)[i];
-    const auto& family = *series.family;
-    auto& text = families[family.name];
-    if (text.empty()) {
-      text.append("# HELP ").append(family.name).append(" ");
-      text.append(escape(family.help, false)).append("\n# TYPE ").append(family.name);
-      text += family.type == MetricType::counter ? " counter\n" : " gauge\n";
+    const auto* const family = series.family;
+    auto& text = families[family != nullptr ? family->name : series.labels.get(kMetricName)];
+    if (text.empty() && family != nullptr) {
+      text.append("# HELP ").append(family->name).append(" ");
+      text.append(escape(family->help, false)).append("\n# TYPE ").append(family->name);
+      text += family->type == MetricType::counter ? " counter\n" : " gauge\n";
     }
     text.append(series_text(series)).append(" ").append(text_value(scrape.values[i])).append("\n");
   }

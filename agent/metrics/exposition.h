@@ -9,7 +9,7 @@
 namespace msp {
 
 /// The scrape as text: families by name, each with HELP and TYPE, series in the scrape's order, no
-/// timestamps.
+/// timestamps. A series without a family, as one that was read back from disk, has neither.
 std::string text_format(const Scrape& scrape);
 
 /// The series as a sample begins: name{label="value",..}.

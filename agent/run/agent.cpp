@@ -23,7 +23,9 @@
 #include "agent/http/client.h"
 #include "agent/queue/queue.h"
 #include "agent/queue/spiller.h"
+#include "agent/run/health_log.h"
 #include "agent/run/open_files.h"
+#include "agent/run/outage.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
 #include "agent/run/status_file.h"
@@ -33,14 +35,11 @@
 namespace msp {
 namespace {
 
-void tell_health(std::string_view collector, const Error* error) {
-  if (error == nullptr) {
-    log_info(cat(collector, ": works again"));
-  } else if (error->kind == Error::Kind::no_data) {
-    log_debug(cat(collector, ": no data: ", error->text));
-  } else {
-    log_warning(cat(collector, ": ", error->text));
-  }
+OnHealthChange tell_health() {
+  return [log = std::make_shared<HealthLog>()](std::string_view collector, const Error* error) {
+    if (const auto line = log->line(collector, error, monotonic_ns()))
+      log_line(line->level, line->text);
+  };
 }
 
 void tell_complaint(std::string_view collector, std::string_view text, bool is_over) {
@@ -70,7 +69,7 @@ Queue::Options queue_options(const Config& config) {
 struct Source {
   /// `queue` may be null: a dry run.
   Source(const Config& config, const HostPaths& paths, const AgentStats& stats, const Queue* queue,
-         OnHealthChange on_health_change = tell_health, OnComplaint on_complaint = tell_complaint)
+         OnHealthChange on_health_change = tell_health(), OnComplaint on_complaint = tell_complaint)
       : self_metrics(stats, queue),
         scraper({.collectors = config.collectors,
                  .paths = paths,
@@ -245,6 +244,9 @@ class Agent {
   }
 
   void write_status(std::int64_t now_ns, bool stopped = false) {
+    // Asked only where the status itself is written to that disk: this thread waits for no other.
+    const auto& buffer = config_.buffer;
+    const auto disk = buffer.head_path == buffer.path ? disk_space(buffer.path) : std::nullopt;
     status_file_.write(now_ns, {.config = config_,
                                 .service = make_report(stats_, queue_),
                                 .buffer = queue_.state(),
@@ -252,6 +254,7 @@ class Agent {
                                 .samples_per_tick = last_series_ ? last_series_->size() : 0,
                                 .ticks_skipped = stats_.ticks_skipped,
                                 .resident_bytes = source_->self_metrics.resident_bytes(),
+                                .disk = disk,
                                 .stopped = stopped});
   }
 
@@ -365,7 +368,7 @@ std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ti
                             OnComplaint on_complaint) {
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
-  if (!on_health_change) on_health_change = tell_health;
+  if (!on_health_change) on_health_change = tell_health();
   if (!on_complaint) on_complaint = tell_complaint;
   Source source(config, paths, stats, nullptr, std::move(on_health_change),
                 std::move(on_complaint));

@@ -27,20 +27,20 @@ constexpr Family kResidentMemory{"msp_agent_resident_memory_bytes",
                                  "Resident memory of the agent in bytes.", "/proc/self/statm",
                                  kGauge};
 constexpr Family kSamplesSent{"msp_agent_samples_sent_total",
-                              "Samples that the endpoint has acknowledged.", kSelf, kCounter,
+                              "Samples that the endpoint has accepted.", kSelf, kCounter,
                               kEndpoint};
 constexpr Family kSamplesDropped{
     "msp_agent_samples_dropped_total",
-    "Samples that will never reach the endpoint, by reason: rejected by it; taken from the buffer "
-    "by max_size, max_age, free_space, memory (the disk cannot be used), damage or too_large (a "
-    "scrape of more than 262144 series fits into no segment).",
+    "Samples that will never reach the endpoint, by reason: rejected by the endpoint; dropped from "
+    "the buffer because of max_size, max_age, free_space, memory (the disk cannot be used), damage "
+    "or too_large (a scrape of more than 262144 series fits into no segment).",
     kSelf, kCounter, "endpoint,reason"};
 constexpr Family kRequests{"msp_agent_requests_total",
-                           "Requests made to the endpoint, whatever the answer was.", kSelf,
-                           kCounter, kEndpoint};
+                           "Requests to the endpoint, whatever the answer was.", kSelf, kCounter,
+                           kEndpoint};
 constexpr Family kRetries{"msp_agent_retries_total",
-                          "Requests that failed in a way that is tried again.", kSelf, kCounter,
-                          kEndpoint};
+                          "Requests to the endpoint that failed and are sent again.", kSelf,
+                          kCounter, kEndpoint};
 constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
                             "Bytes of request bodies, compressed, whatever the answer was.", kSelf,
                             kCounter, kEndpoint};
@@ -52,26 +52,25 @@ constexpr Family kLastSuccess{
     "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
     kSelf, kGauge, kEndpoint};
 constexpr Family kProtocol{"msp_agent_endpoint_protocol_info",
-                           "A constant 1 with the protocol that the endpoint is spoken to in.",
-                           kSelf, kGauge, "endpoint,protocol"};
-constexpr Family kBufferSamples{"msp_agent_queue_samples", "Samples that wait for the endpoint.",
+                           "A constant 1 with the protocol of the requests to the endpoint.", kSelf,
+                           kGauge, "endpoint,protocol"};
+constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
                                 kSelf, kGauge, kEndpoint};
 constexpr Family kBufferOldest{
-    "msp_agent_queue_oldest_sample_age_seconds",
-    "Age of the oldest sample that waits for the endpoint, 0: none does.", kSelf, kGauge,
-    kEndpoint};
-constexpr Family kBufferBytes{"msp_agent_queue_bytes", "Bytes of the buffer's segments on disk.",
+    "msp_agent_buffer_oldest_sample_age_seconds",
+    "Age in seconds of the oldest sample that waits for the endpoint, 0: none waits.", kSelf,
+    kGauge, kEndpoint};
+constexpr Family kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
                               kSelf, kGauge};
-constexpr Family kBufferSegments{"msp_agent_queue_segments", "Files that the buffer has on disk.",
+constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
                                  kSelf, kGauge};
-constexpr Family kBufferDamage{"msp_agent_queue_corrupt_records_total",
-                               "Places in the buffer's files that could not be read.", kSelf,
-                               kCounter};
+constexpr Family kBufferDamage{"msp_agent_buffer_corrupt_records_total",
+                               "Damaged places found in the buffer's files.", kSelf, kCounter};
 constexpr Family kBufferMemoryOnly{
-    "msp_agent_queue_memory_fallback",
+    "msp_agent_buffer_memory_fallback",
     "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};
 constexpr Family kBufferGuard{
-    "msp_agent_queue_free_space_guard",
+    "msp_agent_buffer_free_space_guard",
     "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
     kGauge};
 
@@ -131,8 +130,12 @@ void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SampleWriter& out)
   out.add(kLastSuccess, {endpoint.name}, static_cast<double>(endpoint.last_success_ms) / 1000);
   out.add(kProtocol, {endpoint.name, endpoint.protocol.load()}, 1);
   out.add(kBufferSamples, {endpoint.name}, number(waiting.samples));
-  const auto age_ns = waiting.samples == 0 ? 0 : wall_ns() - waiting.oldest_timestamp_ms * kNsPerMs;
-  out.add(kBufferOldest, {endpoint.name}, static_cast<double>(age_ns) / kNsPerSecond);
+  // In seconds: a timestamp from a disk may be too far away for nanoseconds.
+  const auto age_seconds = waiting.samples == 0
+                               ? 0
+                               : static_cast<double>(wall_ns()) / kNsPerSecond -
+                                     static_cast<double>(waiting.oldest_timestamp_ms) / 1000;
+  out.add(kBufferOldest, {endpoint.name}, age_seconds);
 }
 
 }  // namespace msp

@@ -4,6 +4,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/redact.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -25,6 +26,8 @@ std::string EndpointReport::sentence(std::int64_t now_ms) const {
       return cat("connecting to ", name, ", ", behind, " behind");
     case EndpointState::delivering:
       return cat("delivering to ", name, ", ", behind, " behind");
+    case EndpointState::refusing:
+      return cat(name, " refuses what it gets: ", error, "; it is dropped, ", behind, " behind");
     case EndpointState::retrying:
     case EndpointState::misconfigured:
       break;
@@ -33,7 +36,7 @@ std::string EndpointReport::sentence(std::int64_t now_ms) const {
   auto text = cat(answered ? "cannot deliver to " : "cannot reach ", name);
   // After a clock that was set back, nothing is better than something wrong.
   if (last_success_ms != 0 && now_ms > last_success_ms) {
-    text += cat(" for ", duration_text((now_ms - last_success_ms) * kNsPerMs));
+    text += cat(" for ", seconds_text((now_ms - last_success_ms) / 1000));
   }
   return cat(text, ": ", error, "; ", behind, " samples kept");
 }
@@ -54,7 +57,7 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
     const auto took_ns = now_ns - endpoint.request_since_ns;
     if (took_ns <= endpoint.timeout_ns + kStuckAfterNs) continue;
     return cat("a request to ", endpoint.name, " has not ended for ", duration_text(took_ns),
-               ", its time-out is ", duration_text(endpoint.timeout_ns));
+               "; its timeout is ", duration_text(endpoint.timeout_ns));
   }
   return {};
 }
@@ -63,16 +66,17 @@ ServiceReport make_report(const AgentStats& stats, const Queue& queue) {
   ServiceReport report;
   for (const auto& endpoint : stats.endpoints) {
     const auto kept = queue.state(endpoint.number);
-    report.endpoints.push_back({.name = endpoint.name,
+    report.endpoints.push_back({.name = redact(endpoint.name),
                                 .waiting = kept.samples,
                                 .state = endpoint.state,
-                                .error = endpoint.last_error(),
+                                .error = redact(endpoint.last_error()),
                                 .last_success_ms = endpoint.last_success_ms,
                                 .timeout_ns = endpoint.timeout_ns,
                                 .request_since_ns = endpoint.request_since_ns,
                                 .removed = endpoint.removed,
                                 .protocol = endpoint.protocol.load(),
                                 .clock_problem = endpoint.clock_problem(),
+                                .answer_problem = redact(endpoint.answer_problem()),
                                 .oldest_ms = kept.samples == 0 ? 0 : kept.oldest_timestamp_ms,
                                 .sent = endpoint.samples_sent,
                                 .rejected = endpoint.samples_rejected,
@@ -99,11 +103,11 @@ void Service::report(std::int64_t now_ns, const ServiceReport& report) {
   if (!stuck.empty() && !told_stuck_) {
     log_error(cat(stuck, notify_.watchdog_ns() == 0
                              ? ""
-                             : "; the service manager is going to start the agent anew"));
+                             : "; the service manager is going to restart the agent"));
   }
   told_stuck_ = !stuck.empty();
 
-  auto status = report.status(wall_ns() / kNsPerMs);
+  auto status = visible(report.status(wall_ns() / kNsPerMs));  // `systemctl status` shows it
   const bool is_first = !told_up_;
   const bool told = notify_.send({.ready = is_first,
                                   .alive = notify_.watchdog_ns() != 0 && stuck.empty(),

@@ -22,7 +22,7 @@
 
 namespace msp {
 
-/// An endpoint as people are told of it.
+/// An endpoint as people are told of it: no text holds a secret of the configuration.
 struct EndpointReport {
   std::string name;
   std::size_t waiting = 0;  // samples
@@ -36,6 +36,7 @@ struct EndpointReport {
   bool removed = false;  // from the configuration
   std::string protocol = {};
   std::string clock_problem = {};
+  std::string answer_problem = {};
   std::int64_t oldest_ms = 0;  // timestamp of the oldest sample that waits; 0: none does
   std::uint64_t sent = 0;      // samples
   std::uint64_t rejected = 0;  // samples

@@ -12,6 +12,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/base/redact.h"
 #include "agent/base/result.h"
 #include "agent/run/process.h"
 
@@ -25,8 +26,6 @@ constexpr std::int64_t kOnDiskEveryNs = 60 * kNsPerSecond;
 constexpr std::int64_t kTrendNs = 60 * kNsPerSecond;
 // Less than that and one request more or less is all there is to see.
 constexpr std::int64_t kTrendAtLeastNs = 2 * kNsPerSecond;
-// What a sample costs in the buffer (README, "The buffer").
-constexpr double kBytesPerSample = 1;
 
 double seconds(std::int64_t ns) {
   return static_cast<double>(ns) / kNsPerSecond;
@@ -37,7 +36,8 @@ double seconds_of_ms(std::int64_t ms) {
 }
 
 double age_seconds(std::int64_t oldest_ms) {
-  return oldest_ms == 0 ? 0 : std::max(0.0, seconds(wall_ns() - oldest_ms * kNsPerMs));
+  // In seconds: a timestamp from a disk may be too far away for nanoseconds.
+  return oldest_ms == 0 ? 0 : std::max(0.0, seconds(wall_ns()) - seconds_of_ms(oldest_ms));
 }
 
 Result<void> replace_file(const std::string& path, std::string_view content) {
@@ -59,6 +59,22 @@ Result<void> replace_file(const std::string& path, std::string_view content) {
   return {};
 }
 
+/// From now on; NAN where the disk cannot be used.
+double holds_outage_seconds(const StatusReport& report) {
+  if (report.buffer.memory_only || report.buffer.free_space_guard) return NAN;
+  double oldest = 0;
+  std::uint64_t waiting = 0;
+  for (const auto& endpoint : report.service.endpoints) {
+    oldest = std::max(oldest, age_seconds(endpoint.oldest_ms));
+    waiting = std::max<std::uint64_t>(waiting, endpoint.waiting);
+  }
+  const auto interval = seconds(std::chrono::nanoseconds(report.config.interval).count());
+  return outage_seconds(report.config.buffer,
+                        buffer_room(report.config.buffer, report.buffer.bytes, report.disk),
+                        static_cast<double>(report.samples_per_tick) / interval,
+                        bytes_per_sample(report.buffer.bytes, waiting), oldest);
+}
+
 void add_buffer(const StatusReport& report, JsonWriter& out) {
   const auto& limits = report.config.buffer;
   out.open_object("buffer");
@@ -71,15 +87,7 @@ void add_buffer(const StatusReport& report, JsonWriter& out) {
   out.add("max_size_bytes", limits.bytes_max);
   out.add("max_age_seconds", seconds_of_ms(limits.age_max.count()));
   out.add("min_free_bytes", limits.free_bytes_min);
-  double oldest = 0;
-  for (const auto& endpoint : report.service.endpoints) {
-    oldest = std::max(oldest, age_seconds(endpoint.oldest_ms));
-  }
-  const auto interval = seconds(std::chrono::nanoseconds(report.config.interval).count());
-  const auto rate = static_cast<double>(report.samples_per_tick) * kBytesPerSample / interval;
-  const bool is_known = !report.buffer.memory_only && !report.buffer.free_space_guard;
-  out.add("holds_outage_seconds",
-          is_known ? outage_seconds(limits, report.buffer.bytes, rate, oldest) : NAN);
+  out.add("holds_outage_seconds", holds_outage_seconds(report));
   out.close();
 }
 
@@ -92,7 +100,7 @@ void add_collectors(const StatusReport& report, JsonWriter& out) {
     out.add("has_data", collector.has_data);
     out.add("duration_seconds", collector.duration_seconds);
     out.add("series", collector.series);
-    out.add("last_error", collector.error);
+    out.add("last_error", redact(collector.error));
     out.close();
   }
   out.close();
@@ -101,16 +109,9 @@ void add_collectors(const StatusReport& report, JsonWriter& out) {
 }  // namespace
 
 std::string_view endpoint_state_name(EndpointState state) {
-  constexpr std::string_view kNames[] = {"starting", "delivering", "retrying", "misconfigured"};
+  constexpr std::string_view kNames[] = {"starting", "delivering", "retrying", "misconfigured",
+                                         "refusing"};
   return kNames[static_cast<std::size_t>(state)];
-}
-
-double outage_seconds(const BufferConfig& limits, std::uint64_t bytes, double bytes_per_second,
-                      double oldest_seconds) {
-  const auto by_age = std::max(0.0, seconds_of_ms(limits.age_max.count()) - oldest_seconds);
-  if (bytes_per_second <= 0) return by_age;
-  const auto room = static_cast<double>(limits.bytes_max - std::min(bytes, limits.bytes_max));
-  return std::min(by_age, room / bytes_per_second);
 }
 
 void Trend::add(std::int64_t now_ns, std::uint64_t waiting, std::uint64_t lost) {
@@ -218,6 +219,7 @@ void StatusFile::add_endpoint(std::int64_t now_ns, const EndpointReport& endpoin
   out.add("retries", endpoint.retries);
   out.add("last_error", endpoint.error);
   out.add("clock_problem", endpoint.clock_problem);
+  out.add("answer_problem", endpoint.answer_problem);
   out.close();
 }
 

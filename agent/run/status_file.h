@@ -2,8 +2,8 @@
 //
 // status.json is beside the head's file: in $RUNTIME_DIRECTORY, which is memory, or else in
 // buffer.path, on a disk, and then written at most once a minute. It is replaced as a whole, for
-// its owner and group only (0640), and holds no secret. It stays when the agent ends: who reads it
-// looks for the process that it names.
+// its owner and group only (0640), and holds no secret. It stays when the agent ends: a
+// reader looks for the process that it names.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 
 #include "agent/config/config.h"
 #include "agent/queue/queue.h"
+#include "agent/run/outage.h"
 #include "agent/run/service.h"
 #include "agent/sources/scraper.h"
 
@@ -33,7 +34,8 @@ struct StatusReport {
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;
   std::optional<double> resident_bytes = {};
-  bool stopped = false;  // in an orderly way: the last report
+  std::optional<DiskSpace> disk = {};  // of the buffer; nothing: not known
+  bool stopped = false;                // in an orderly way: the last report
 };
 
 /// Where an endpoint's backlog goes, from what was seen of it in the last minute.
@@ -83,11 +85,6 @@ class StatusFile {
   std::map<std::string, Trend> trends_;  // by the endpoint's name
   std::string told_error_;
 };
-
-/// For how long the buffer takes what no endpoint takes: until a limit takes the oldest.
-/// `bytes_per_second` 0: only age counts.
-double outage_seconds(const BufferConfig& limits, std::uint64_t bytes, double bytes_per_second,
-                      double oldest_seconds);
 
 std::string_view endpoint_state_name(EndpointState state);
 

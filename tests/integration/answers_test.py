@@ -165,6 +165,108 @@ def an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests() -> No
     assert accepted_samples(good) <= accepted_samples(wrong), "samples were lost"
 
 
+def a_conflict_with_everything_is_not_believed() -> None:
+    with receiving() as good, receiving() as wrong:
+        wrong.judge = lambda request: answers.status(409, "conflict")
+        with agent_with([(good, ""), (wrong, "")]) as agent:
+            poll_until("some ticks", lambda: len(good.timestamps()) >= 6, process=agent)
+            assert len(wrong.requests) <= 4, f"{len(wrong.requests)} requests to one that refuses all of them"
+            assert dropped(good, wrong) == 0
+            assert "HTTP 409: conflict; it refuses everything" in agent.log(), agent.log()
+            wrong.judge = None
+            agent.stop()
+    assert accepted_samples(good) <= accepted_samples(wrong), "samples were lost"
+
+
+def what_is_dropped_for_a_conflict_is_not_told_as_delivered() -> None:
+    """After an outage: the endpoint takes nothing of a tick, and a sample of another series."""
+    def judge(request: Request) -> int:
+        return 204 if all(is_probe((series.labels, 0)) for series in request.series) else 409
+    with receiving() as good, receiving([answers.reset]) as receiver:
+        receiver.judge = judge
+        with agent_with([(good, ""), (receiver, "")]) as agent:
+            poll_until("drops in its own metrics", lambda: dropped(good, receiver) > 0, process=agent)
+            poll_until("some ticks", lambda: len(good.timestamps()) >= 6, process=agent)
+            log = agent.log()
+            assert "delivered again" not in log and log.count("refuses samples: HTTP 409") == 1, log
+            receiver.judge = None
+            poll_until("the end of it", lambda: f"delivered again to {receiver.url}" in agent.log(), process=agent)
+
+
+def a_page_for_people_is_warned_about_once_and_counts_as_delivered() -> None:
+    def page(handler: answers.Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html; charset=utf-8")
+        handler.send_header("Content-Length", "15")
+        handler.end_headers()
+        handler.wfile.write(b"<h1>Log in</h1>")
+    page.accepts = True
+    with receiving() as receiver:
+        receiver.judge = lambda request: page
+        with agent_with([(receiver, "")]) as agent:
+            poll_until("some ticks", lambda: len(receiver.timestamps()) >= 3, process=agent)
+            agent.stop()
+            warnings = [line for line in agent.log().splitlines() if "HTML page" in line]
+    assert len(warnings) == 1 and "check host and path of url" in warnings[0], warnings
+    times = receiver.timestamps()
+    assert times == sorted(set(times)), "something was sent again"
+
+
+def an_endpoint_that_fails_at_every_tick_for_a_moment_is_told_a_few_times() -> None:
+    with receiving() as good, receiving() as flapping:
+        flapping.judge = lambda request: 503 if len(flapping.requests) % 2 == 0 else 204
+        with agent_with([(good, ""), (flapping, "")]) as agent:
+            poll_until("many ticks", lambda: len(good.timestamps()) >= 14, 60, agent)
+            agent.stop()
+            log = agent.log()
+    failures = len([request for request in flapping.requests if not request.accepted])
+    assert failures > 5, f"{failures} failures: this proves nothing"
+    assert 1 <= log.count("cannot deliver to") <= 3, log
+    assert log.count("delivered again") <= 3, log
+
+
+def a_server_that_says_1970_is_the_one_that_is_wrong() -> None:
+    def old(handler: answers.Handler) -> None:
+        handler.date_time_string = lambda *_: "Thu, 01 Jan 1970 00:00:09 GMT"
+        answers.status(204)(handler)
+        del handler.date_time_string
+    old.accepts = True
+    with receiving([old] * 9) as receiver:
+        with agent_with([(receiver, "")]) as agent:
+            poll_until("the clock", lambda: "this host's clock is " in agent.log(), process=agent)
+            agent.stop()
+            assert "the server's says 1970-01-01: correct it, or its proxy's" in agent.log(), agent.log()
+
+
+def version_2_that_says_it_stored_nothing_falls_back_to_1() -> None:
+    def nothing(handler: answers.Handler) -> None:
+        answers.status(204, X_Prometheus_Remote_Write_Samples_Written="0")(handler)
+    with receiving() as old:
+        old.judge = lambda request: nothing if request.wire is Wire.PROMETHEUS_2_0 else 204
+        with agent_with([(old, "    protocol: prometheus-2.0\n")]) as agent:
+            poll_until("ticks", lambda: len(old.timestamps()) >= 3, process=agent)
+            agent.stop()
+            log = agent.log()
+    assert [request.wire for request in old.requests].count(Wire.PROMETHEUS_2_0) == 1
+    assert {sample for request in old.requests for sample in request.samples()} == {
+        sample for request in old.accepted() for sample in request.samples()}, "samples were lost"
+    assert log.count("it says that it stored none of the samples in prometheus-2.0") == 1, log
+
+
+def version_2_that_stores_a_part_is_counted_and_told_once() -> None:
+    def part(handler: answers.Handler) -> None:
+        answers.status(204, X_Prometheus_Remote_Write_Samples_Written="5")(handler)
+    part.accepts = True
+    with receiving() as good, receiving() as half:
+        half.judge = lambda request: part
+        with agent_with([(good, ""), (half, "    protocol: prometheus-2.0\n")]) as agent:
+            poll_until("ticks", lambda: len(half.timestamps()) >= 4, process=agent)
+            poll_until("the count", lambda: dropped(good, half) > 10, process=agent)
+            agent.stop()
+            log = agent.log()
+    assert 1 <= log.count(" and says that it did not store ") <= 3, log
+
+
 def a_size_limit_is_learned() -> None:
     limit = 600
     with receiving() as good, receiving() as small:
@@ -267,7 +369,12 @@ def a_clock_that_goes_wrong_again_is_told_again() -> None:
 
 run_checks(every_answer_costs_nothing_or_what_is_counted, the_readme_shows_the_same_table,
            retry_after_is_waited_for_in_both_its_forms, a_refused_series_is_dropped_counted_and_told_once,
-           an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests, a_size_limit_is_learned,
+           an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests,
+           a_conflict_with_everything_is_not_believed, what_is_dropped_for_a_conflict_is_not_told_as_delivered,
+           a_page_for_people_is_warned_about_once_and_counts_as_delivered,
+           an_endpoint_that_fails_at_every_tick_for_a_moment_is_told_a_few_times,
+           a_server_that_says_1970_is_the_one_that_is_wrong, version_2_that_says_it_stored_nothing_falls_back_to_1,
+           version_2_that_stores_a_part_is_counted_and_told_once, a_size_limit_is_learned,
            auto_falls_back_to_snappy_and_says_so_once, version_2_that_nobody_confirms_falls_back_to_1,
            after_an_outage_the_newest_is_first_or_last_as_configured,
            a_poisoned_scrape_of_a_backlog_is_dropped_alone_and_in_order,

@@ -108,7 +108,7 @@ def a_port_that_nobody_listens_on_fails_at_tcp() -> None:
         port = free_port()
         checked = Checked(config_of(folder, f"http://127.0.0.1:{port}/api/v1/write"))
         checked.fails_at("tcp", f"connection refused by 127.0.0.1:{port}")
-        checked.has("dns", "ok", "nobody is asked")
+        checked.has("dns", "ok", "no name server is asked")
 
 
 def plain_http_and_tls_are_told_from_each_other() -> None:
@@ -148,7 +148,7 @@ def bad_certificates_fail_at_tls_and_the_setting_is_named() -> None:
                 Checked(config_of(inner, url, f"  tls: {{ca_file: {authority.ca}}}\n")).fails_at("tls", *words)
                 checked = Checked(config_of(inner, url, "  tls: {insecure_skip_verify: true}\n"))
                 checked.is_well()
-                checked.has("tls", "warning", "nobody verifies it")
+                checked.has("tls", "warning", "it is not verified")
 
 
 def a_login_that_is_refused_names_it_and_shows_no_secret() -> None:
@@ -177,7 +177,7 @@ def a_proxy_is_a_step_of_its_own() -> None:
             checked = Checked(config_of(folder, url, more.replace("SECRET", "hunter2")))
             checked.is_well()
             checked.has("tcp", "ok", f"connected to the proxy 127.0.0.1:{proxy.port}")
-            checked.has("proxy", "ok", f"the proxy 127.0.0.1:{proxy.port} passes it on")
+            checked.has("proxy", "ok", f"the proxy 127.0.0.1:{proxy.port} connects to the server")
             assert "hunter2" not in checked.text + checked.json.stdout
             checked = Checked(config_of(folder, url, more.replace("SECRET", "wrong")))
             checked.fails_at("proxy", "answers HTTP 407", "its user and password belong into proxy_url")
@@ -187,7 +187,7 @@ def a_clock_that_is_off_is_told() -> None:
     with temporary_folder() as folder, receiving([of_yesterday] * 2) as receiver:
         checked = Checked(config_of(folder, receiver.url))
     checked.is_well()
-    clock = checked.has("clock", "warning", "this host's clock is 1 d 0 h ahead of the server's", "mend ")
+    clock = checked.has("clock", "warning", "this host's clock is 1 d 0 h ahead of the server's; ")
     assert abs(clock["ahead_seconds"] - 86400) < 5, clock
 
 

@@ -1,12 +1,15 @@
 """--dry-run: text that promtool accepts, with the labels that would be sent, from a process without a network."""
 import os
+import pathlib
 import re
 import socket
 import subprocess
+import unicodedata
 
-from support.agent import CUSTOMER, ROOT, SERVER, dry_run, run_once, temporary_folder, write_config
+from support.agent import BINARY, CUSTOMER, ROOT, SERVER, dry_run, run_once, temporary_folder, write_config
 from support.check import run_checks
 from support.exposition import parse_exposition
+from support.terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:9/api/v1/write"
 
@@ -126,6 +129,53 @@ def what_is_not_there_is_told_in_comments() -> None:
     assert diff.stdout.splitlines()[-3:] == wanted, diff.stdout[-2000:]
 
 
+HOSTILE = b"/mnt/\x1b[2J\xc2\x9b31m\xe2\x80\xae"  # as a user may name a mount point of FUSE
+
+
+def hostile_host(folder: pathlib.Path) -> pathlib.Path:
+    """A /proc with a mount point that talks to terminals, and a file that does."""
+    proc = folder / "proc"
+    (proc / "1").mkdir(parents=True)
+    line = b"31 1 0:30 / %s rw - %s /dev/fuse rw\n"
+    mounts = line % (HOSTILE, b"fuse") + line % (b"/run/" + HOSTILE[5:], b"tmpfs")
+    (proc / "1/mountinfo").write_bytes(mounts)
+    (proc / "1/mounts").write_bytes(b"/dev/fuse %s fuse rw 0 0\n" % HOSTILE)
+    (proc / "loadavg").write_bytes(b"\x1b[2J \xff\xc2\x9b " + bytes(30_000) + b"\n")
+    return proc
+
+
+def unprintable_in(text: str) -> list[str]:
+    return sorted({character for character in text if character != "\n" and (
+        unicodedata.category(character) == "Cc" or character in "\u2028\u2029\u202e")})
+
+
+def what_a_user_named_goes_as_it_is_into_a_file_and_escaped_to_a_person() -> None:
+    with temporary_folder() as folder:
+        proc = hostile_host(folder)
+        config = write_config(folder, NOWHERE, more="collectors: {enabled: [loadavg, filesystem], "
+                                                    "filesystem: {mount_points_exclude: '^/run'}}\n")
+        arguments = ("--config", str(config), "--dry-run", "--path.procfs", str(proc))
+        piped = subprocess.run([BINARY, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                               check=False)
+        diff = run_once(*arguments, "--diff")
+        terminal = Terminal(*arguments)
+        terminal.end()
+    text = piped.stdout.decode()
+    samples = "\n".join(line for line in text.split("\n") if not line.startswith("# "))
+    assert f'mountpoint="{HOSTILE.decode()}"' in samples, f"not as it is sent: {text!r}"
+    comments = comments_of(text)
+    escaped = "\\x1b[2J\\u009b31m\\u202e"
+    assert any("left out by collectors.filesystem.mount_points" in line and escaped in line
+               for line in comments), comments
+    assert any(line.startswith("# loadavg: failed: ") and "\\x00" in line for line in comments), comments
+    for name, said in (("comments", "\n".join(comments)), ("stderr", piped.stderr.decode()), ("diff", diff.stdout),
+                       # The log's own colours are no part of what it quotes.
+                       ("a terminal", re.sub(r"\x1b\[[\d;]*m", "", terminal.said.replace("\r\n", "\n")))):
+        assert not unprintable_in(said), f"{name}: {unprintable_in(said)}: {said!r}"
+        assert max(map(len, said.splitlines()), default=0) < 9_000, f"{name}: a line without end"
+    assert f'mountpoint="/mnt/{escaped}"' in terminal.said, terminal.said
+
+
 def more_than_the_buffer_keeps_is_told() -> None:
     """Its labels are the larger part of a scrape: here 40 kB a series."""
     with temporary_folder() as folder:
@@ -143,5 +193,6 @@ def more_than_the_buffer_keeps_is_told() -> None:
 run_checks(promtool_accepts_it, every_sample_carries_the_labels_of_its_server,
            every_family_has_help_and_type_and_every_collector_succeeds, it_needs_no_network,
            it_reads_the_host_where_it_is_told_to, it_shows_chosen_collectors_only,
+           what_a_user_named_goes_as_it_is_into_a_file_and_escaped_to_a_person,
            diff_shows_what_changed_between_two_passes, what_is_not_there_is_told_in_comments,
            more_than_the_buffer_keeps_is_told)

@@ -7,10 +7,11 @@ import select
 import signal
 import subprocess
 import time
+import unicodedata
 
 from support.agent import BINARY, temporary_folder, write_config
 from support.check import run_checks
-from support.process import STOP_SECONDS_MAX, free_port, poll_until
+from support.process import STOP_SECONDS_MAX, Process, free_port, poll_until, started
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 
@@ -55,6 +56,24 @@ def a_file_gets_time_and_level() -> None:
     assert not any("\033" in line for line in lines), lines
 
 
+def a_line_is_one_printable_line_whatever_it_quotes() -> None:
+    with temporary_folder() as folder:
+        proc = folder / "proc"
+        proc.mkdir()
+        (proc / "loadavg").write_bytes(b"\x1b[31m\xff\xc2\x9b" + bytes(60_000) + b"\n")
+        config = write_config(folder, f"http://127.0.0.1:{free_port()}/api/v1/write",
+                              more="collectors: {enabled: [loadavg]}\n")
+        process = Process([BINARY, "--config", str(config), "--path.procfs", str(proc)], folder / "log")
+        with started(process):
+            poll_until("the failure", lambda: "loadavg: " in process.log(), process=process)
+        said = (folder / "log").read_bytes().decode()  # raises where it is not UTF-8
+    lines = [line for line in said.splitlines() if "loadavg: " in line]
+    assert len(lines) == 1 and "\\x1b[31m\\xff\\u009b\\x00" in lines[0], said[:500]
+    assert lines[0].endswith("...") and len(lines[0]) < 9_000, lines[0][-200:]
+    odd = {character for character in said if character != "\n" and unicodedata.category(character) == "Cc"}
+    assert not odd, odd
+
+
 def a_terminal_gets_colour_and_a_short_time() -> None:
     ours, theirs = pty.openpty()
     with temporary_folder() as folder:
@@ -75,4 +94,4 @@ def a_terminal_gets_colour_and_a_short_time() -> None:
 
 
 run_checks(the_journal_gets_priorities_and_no_time_of_its_own, a_file_gets_time_and_level,
-           a_terminal_gets_colour_and_a_short_time)
+           a_line_is_one_printable_line_whatever_it_quotes, a_terminal_gets_colour_and_a_short_time)

@@ -33,7 +33,7 @@ ANYBODY = 65534  # a user without rights
 
 # What a text must name, and how it says what to do.
 THING = r"\.yaml:\d+:\d+: |https?://\S+|monitor\.\S+:PORT|/FOLDER/\S+|/etc/\S+"
-TO_DO = r"\b(accepted|set|check|correct|run|renew|make|stop|must|mend|leave|use|write)\b"
+TO_DO = r"\b(accepted|set|check|correct|run|renew|make|stop|must|fix|mend|leave|use|write)\b"
 
 
 @dataclasses.dataclass
@@ -167,7 +167,7 @@ def clock_off_by_a_day(server: Server) -> str:
     with receiving([of_yesterday] * 9) as receiver:
         said = both(server.config(receiver.url.replace("127.0.0.1", HOST)), "clock")
     # What this machine's kernel knows of its clock.
-    return re.sub(r"(see which|NTP keeps|nothing keeps) [^;\n]*", "(which of the two to mend)", said)
+    return re.sub(r"(find out which|this host's is (not )?synchronized)[^;\n]*", "(which of the two to correct)", said)
 
 
 def disk_full(server: Server) -> str:
@@ -274,7 +274,7 @@ def held(mistake: Callable[[Server], str], said: concurrent.futures.Future[str])
             assert re.search(THING, part), f"nothing is named:\n{part}"
             wrong = [line for line in part.splitlines() if re.match(r" *(error|warning|failed) ", line)]
             assert any(re.search(TO_DO, line) for line in wrong), f"nobody says what to do:\n{part}"
-    check.__name__ = f"{mistake.__name__} is told so that one can mend it"
+    check.__name__ = f"{mistake.__name__} is told with what to do about it"
     return check
 
 

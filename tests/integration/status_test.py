@@ -86,7 +86,7 @@ def an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept() -> None:
             "remote_write:\n  url: ", f"remote_write:\n- url: {down}\n- url: "))
         with running(config) as agent:
             text = poll_until("trouble", lambda: said(
-                config, 1, f"cannot reach http://127.0.0.1:{port}/api/v1/write: ", " samples kept", "tried again",
+                config, 1, f"cannot reach http://127.0.0.1:{port}/api/v1/write: ", " samples kept", "tries again",
                 "delivering", "retrying"), process=agent)
             assert text.startswith("cannot reach "), text
             json_text = status(config, "--json").stdout
@@ -109,7 +109,7 @@ def the_words_of_the_centre_are_shown() -> None:
         config = write_config(folder, receiver.url)
         with running(config) as agent:
             poll_until("the refusal", lambda: said(config, 1, "cannot deliver to ", "tenant alpha is unknown",
-                                                   "Somebody must mend it", "misconfigured"), process=agent)
+                                                   "It needs a correction", "misconfigured"), process=agent)
 
 
 def an_agent_that_was_killed_is_not_running() -> None:

@@ -33,6 +33,17 @@ TEST_CASE("the rules are those of the README") {
   check(Action::not_understood, {415});
 }
 
+TEST_CASE("a page for people is no proof of a delivery, and no reason against one") {
+  HttpAnswer answer;
+  answer.status = 200;
+  CHECK(doubt_about(answer).empty());
+  answer.is_html = true;
+  CHECK(doubt_about(answer).starts_with("the answer HTTP 200 is an HTML page, "));
+  CHECK(doubt_about(answer).find("check host and path of url") != std::string::npos);
+  answer.status = 404;
+  CHECK(doubt_about(answer).empty());
+}
+
 TEST_CASE("what is no status is tried again") {
   for (const int status : {-1, 1, 99, 600, 999})
     CHECK(rule_for(status).action == Action::try_again);

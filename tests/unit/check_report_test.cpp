@@ -5,21 +5,12 @@
 #include <string>
 
 #include "agent/cli/endpoint_check.h"
-#include "agent/cli/host_check.h"
 #include "agent/cli/other_agents.h"
 
 namespace msp {
 namespace {
 
 using namespace std::string_literals;
-
-TEST_CASE("json_text escapes what JSON does not take as it is") {
-  CHECK(json_text("a \"b\" \\ \n\x1f \xc3\xa4") == "\"a \\\"b\\\" \\\\ \\u000a\\u001f \xc3\xa4\"");
-}
-
-TEST_CASE("json_text gives UTF-8 whatever it gets") {
-  CHECK(json_text("a\xff") == "\"a\xef\xbf\xbd\"");
-}
 
 TEST_CASE("agent_name knows the agents by the program, and none of what only looks like one") {
   CHECK(agent_name("/usr/bin/alloy\0run\0"s) == "alloy");
@@ -37,25 +28,6 @@ TEST_CASE("name_servers_of finds the name servers of a resolv.conf") {
   CHECK(name_servers_of("# nameserver 1.1.1.1\nsearch a.example\nnameserver 10.0.0.2\n"
                         "nameserver\tfe80::1\n") == "10.0.0.2, fe80::1");
   CHECK(name_servers_of("").empty());
-}
-
-TEST_CASE("the buffer has what max_size and min_free leave it") {
-  const BufferConfig buffer{.path = "/b", .bytes_max = 256 << 20, .free_bytes_min = 512 << 20};
-  CHECK(buffer_room(buffer, 100ull << 30, 200ull << 30) == 256u << 20);
-  CHECK(buffer_room(buffer, 600u << 20, 200ull << 30) == 88u << 20);
-  CHECK(buffer_room(buffer, 100u << 20, 200ull << 30) == 0);
-  CHECK(buffer_room(buffer, 100u << 20, 1u << 30) == (100u << 20) - (1u << 30) / 20);
-}
-
-TEST_CASE("an outage lasts as long as the room does, or max_age") {
-  Config config;
-  config.buffer.age_max = std::chrono::hours(24 * 365);
-  // 256 MiB at 450 samples of 1.1 bytes every 15 s.
-  CHECK(about(outage_seconds(256 << 20, 450, config)) == "94 days");
-  config.buffer.age_max = std::chrono::hours(24 * 7);
-  CHECK(about(outage_seconds(256 << 20, 450, config)) == "7 days");
-  CHECK(about(47 * 3600) == "47 hours");
-  CHECK(about(60) == "1 minute");
 }
 
 EndpointAnswer accepted() {
@@ -103,19 +75,55 @@ TEST_CASE("each step of a request has its own time") {
   CHECK(step_of(steps, "tcp").text == "connected to 192.0.2.7:443");
 }
 
-TEST_CASE("the clock to mend is the one that nothing keeps right") {
+TEST_CASE("the clock to correct is the one that is not synchronized") {
   auto answered = accepted();
-  answered.wall_s = 1060;
+  answered.answer.date_s = 1'800'000'000;
+  answered.wall_s = 1'800'000'060;
   CHECK(endpoint_steps(endpoint(), answered, "").back().verdict == Verdict::ok);
-  answered.wall_s = 939;
+  answered.wall_s = 1'799'999'939;
   answered.is_clock_kept = false;
   auto clock = endpoint_steps(endpoint(), answered, "").back();
   CHECK(clock.verdict == Verdict::warning);
-  CHECK(clock.text.find("1 m 1 s behind the server's; nothing keeps this host's right") !=
+  CHECK(clock.text.find("1 m 1 s behind the server's; this host's is not synchronized") !=
         std::string::npos);
   answered.is_clock_kept = true;
   clock = endpoint_steps(endpoint(), answered, "").back();
-  CHECK(clock.text.find("mend the server's") != std::string::npos);
+  CHECK(clock.text.find("correct the server's") != std::string::npos);
+}
+
+TEST_CASE("a 2xx with an HTML page is a warning") {
+  auto answered = accepted();
+  answered.answer.is_html = true;
+  const auto steps = endpoint_steps(endpoint(), answered, "");
+  CHECK(step_of(steps, "write").verdict == Verdict::warning);
+  CHECK(step_of(steps, "write").text.find("is an HTML page") != std::string::npos);
+}
+
+TEST_CASE("a redirect that is not followed is told with where it leads") {
+  auto answered = accepted();
+  answered.accepted = false;
+  answered.answer.status = 302;
+  answered.answer.moved_to = "https://other.example.com/write";
+  const auto steps = endpoint_steps(endpoint(), answered, "");
+  CHECK(step_of(steps, "write").text ==
+        "HTTP 302 to https://other.example.com/write; set url to the address that the redirect "
+        "points to");
+}
+
+TEST_CASE("what is refused with 400 may be the login, which is named") {
+  auto answered = accepted();
+  answered.accepted = false;
+  answered.answer.status = 400;
+  auto config = endpoint();
+  config.username = "carol";
+  config.password = "hunter2";
+  const auto text = step_of(endpoint_steps(config, answered, ""), "write").text;
+  CHECK(text.ends_with("; the login was: basic_auth as carol"));
+  CHECK(step_of(endpoint_steps(endpoint(), answered, ""), "write")
+            .text.ends_with("; the login was: none"));
+  answered.answer.status = 422;
+  CHECK(step_of(endpoint_steps(config, answered, ""), "write").text.find("carol") ==
+        std::string::npos);
 }
 
 TEST_CASE("a certificate has 14 days or is warned about") {

@@ -219,7 +219,7 @@ TEST_CASE_METHOD(CourierFixture, "2.0 that nobody confirms is sent again as 1.0"
 
 TEST_CASE_METHOD(CourierFixture,
                  "a server that refuses everything costs four requests and nothing") {
-  const int status = GENERATE(400, 402, 415, 422);
+  const int status = GENERATE(400, 402, 409, 415, 422);
   server.always = status;
   auto courier = this->courier(Protocol::automatic);
   fill(200, 1, 30);
@@ -293,14 +293,16 @@ TEST_CASE_METHOD(CourierFixture, "413 for everything is held, and the small size
   CHECK(stored_once().size() == 40);
 }
 
-TEST_CASE_METHOD(CourierFixture, "409 drops what was in the request") {
-  server.judge = [](const Samples&) { return 409; };
+TEST_CASE_METHOD(CourierFixture, "409 drops what was in the request, where a probe is accepted") {
+  server.judge = [](const Samples& samples) {
+    return samples.front().first == kProbe.name ? 204 : 409;
+  };
   auto courier = this->courier();
   fill(10, 1, 2);
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(shipment.done());
   CHECK(shipment.refused_samples() == 20);
-  CHECK(server.answers == std::vector{409});
+  CHECK(server.answers == std::vector{409, 204});
 }
 
 TEST_CASE_METHOD(CourierFixture, "a poisoned scrape is dropped, its neighbours are delivered") {

@@ -73,7 +73,7 @@ TEST_CASE("config errors: keys") {
        {"f:3:1: intervall: unknown key, did you mean 'interval'?" + kTopKeys}},
       {with("colour: red\n"), {"f:3:1: colour: unknown key" + kTopKeys}},
       {with("<<: {interval: 15s}\n"), {"f:3:1: <<: unknown key" + kTopKeys}},
-      {with("\"in\\nside\": 1\n"), {"f:3:1: in?side: unknown key" + kTopKeys}},
+      {with("\"in\\nside\": 1\n"), {"f:3:1: in\\nside: unknown key" + kTopKeys}},
       {with("log: {levle: info}\n"),
        {"f:3:7: log.levle: unknown key, did you mean 'level'?; accepted: level"}},
       {with("interval: 15s\ninterval: 20s\n"),

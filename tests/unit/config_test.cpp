@@ -303,7 +303,7 @@ TEST_CASE("config: more labels than receivers take are warned about") {
   REQUIRE(warnings(17).size() == 1);
   CHECK(warnings(17)[0].starts_with(
       "f:4:3: labels: found 17, with which a series has up to 31 labels; VictoriaMetrics and Mimir "
-      "take 30 unless told otherwise"));
+      "take 30 by default"));
 }
 
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {

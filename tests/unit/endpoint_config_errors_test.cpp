@@ -100,7 +100,8 @@ TEST_CASE("config errors: how an endpoint is spoken to") {
        {"f:4:15: remote_write.basic_auth.username: found nothing beside a password; accepted: a "
         "user name without ':'"}},
       {with_endpoint("  basic_auth: {username: 'a:b', password: hunter2}\n"),
-       {"f:4:26: remote_write.basic_auth.username: found 'a:b'; accepted: a user name without "
+       {"f:4:26: remote_write.basic_auth.username: found a ':', behind which a password may stand "
+        "(not shown); accepted: a user name without "
         "':'"}},
       {with_endpoint("  basic_auth: {username: \"u\\r\\nHost: h\", password: hunter2}\n"),
        {"f:4:26: remote_write.basic_auth.username: found a line break or another control character"
@@ -140,7 +141,7 @@ TEST_CASE("config errors: headers and TLS") {
       {with_endpoint("  headers: {X-Key: ''}\n"),
        {"f:4:20: remote_write.headers.X-Key: found nothing" + line}},
       {with_endpoint("  headers: {'X Y': hunter2}\n"),
-       {"f:4:13: remote_write.headers.X Y: found a name that no header can have; accepted: "
+       {"f:4:13: remote_write.headers.(not shown): found a name that no header can have; accepted: "
         "letters, digits and '-', such as X-Scope-OrgID"}},
       {with_endpoint("  headers: {authorization: hunter2}\n"),
        {"f:4:13: remote_write.headers.authorization: found a header that the agent sets itself; "

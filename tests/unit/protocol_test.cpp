@@ -1,6 +1,7 @@
 #include "agent/delivery/protocol.h"
 
 #include <catch2/catch.hpp>
+#include <string_view>
 
 namespace msp {
 
@@ -55,9 +56,9 @@ TEST_CASE("2.0 falls back to 1.0") {
 }
 
 TEST_CASE("a protocol is called what the configuration calls it") {
-  CHECK(wire_name(Wire::prometheus_1_0) == "prometheus-1.0");
-  CHECK(wire_name(Wire::prometheus_2_0) == "prometheus-2.0");
-  CHECK(wire_name(Wire::victoriametrics) == "victoriametrics");
+  CHECK(std::string_view(wire_name(Wire::prometheus_1_0)) == "prometheus-1.0");
+  CHECK(std::string_view(wire_name(Wire::prometheus_2_0)) == "prometheus-2.0");
+  CHECK(std::string_view(wire_name(Wire::victoriametrics)) == "victoriametrics");
 }
 
 }  // namespace msp

@@ -90,6 +90,23 @@ TEST_CASE("a secret is hidden percent-encoded, decoded, and as HTML and JSON hav
   CHECK(hidden(of_proxy, base64("carol:h@nter/x")) == "***");
 }
 
+TEST_CASE("a secret is hidden where only some of its bytes are escaped, also inside base64") {
+  Redactor redactor;
+  redactor.add("q%20ab%2Fu%261meWb0");  // as a URL of the configuration has it
+  CHECK(hidden(redactor, "/q%20ab/u%261meWb0/404") == "/***/404");
+  CHECK(hidden(redactor, "/q%2520ab/u&#38;1meWb0") == "/***");
+  CHECK(hidden(redactor, cat("x ", base64("/q%20ab/u&1meWb0/404"), " y")) == "x *** y");
+  Redactor other;
+  other.add("s3cr3t?>~");
+  std::string encoded;
+  for (const char c : base64("u:s3cr3t?>~s3cr3t?>~"))
+    encoded += c == '+' ? "%2B" : c == '/' ? "%2f" : cat(c);
+  CHECK(encoded.find('%') != std::string::npos);
+  CHECK(hidden(other, cat("[", encoded, "]")) == "[***]");
+  CHECK(hidden(other, "100%, %, %4, &, &#;, &#x, \\, \\u12, +") ==
+        "100%, %, %4, &, &#;, &#x, \\, \\u12, +");
+}
+
 TEST_CASE("of a URL the user's password and the values of its query are secrets") {
   Redactor redactor;
   redactor.add_url("https://carol:s3cr3t@h/write?token=t0ken-1&key=k3y-2#fr4gment");
@@ -124,6 +141,12 @@ TEST_CASE("a secret that was cut off is hidden as far as it is there") {
   Redactor redactor;
   redactor.add("s3cr3t-of-mine");
   std::string text = "you sent s3cr3t-o";
+  redactor.hide_cut(text);
+  CHECK(text == "you sent ***");
+  text = cat("you sent ", base64("user:s3cr3t-of-mine").substr(0, 16));
+  redactor.hide_cut(text);
+  CHECK(text == "you sent ***");
+  text = "you sent s3cr3t%2dof%2";
   redactor.hide_cut(text);
   CHECK(text == "you sent ***");
   text = "you sent s3c";

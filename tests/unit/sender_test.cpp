@@ -60,7 +60,7 @@ TEST_CASE("the back-off doubles from a second to a minute, with full jitter", "[
   CHECK(backoff(1'000'000, 0.5) == 30s);
 }
 
-TEST_CASE("what an operator must mend is tried about once a minute", "[threads]") {
+TEST_CASE("what an operator must correct is tried about once a minute", "[threads]") {
   CHECK(hold_time(0.0) == 45s);
   CHECK(hold_time(0.5) == 60s);
 }

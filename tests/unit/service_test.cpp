@@ -77,6 +77,12 @@ TEST_CASE("a status says what is delivered where, and why not") {
   report.endpoints[0].last_success_ms = kNowMs + 1;  // the clock was set back
   CHECK(report.status(kNowMs).starts_with("cannot deliver to " + kUrl + ": HTTP 401"));
 
+  report.endpoints[0].state = EndpointState::refusing;
+  report.endpoints[0].error = "HTTP 409: conflict";
+  CHECK(report.status(kNowMs) ==
+        kUrl + " refuses what it gets: HTTP 409: conflict; it is dropped, 3,420 behind");
+  report.endpoints[0].state = EndpointState::misconfigured;
+
   report.endpoints.push_back(
       {.name = "http://second", .waiting = 7, .state = EndpointState::delivering});
   report.memory_only = true;
@@ -93,8 +99,8 @@ TEST_CASE("only a request that outlasts its time-out by far is stuck") {
   CHECK(report.stuck(kNow).empty());
   report.endpoints[0].request_since_ns = kNow - 71 * kSecond;
   CHECK(report.stuck(kNow) ==
-        "a request to " + kUrl + " has not ended for 1 m 11 s, its time-out is 10 s");
-  // An endpoint that is away, and a disk that hangs, are nothing that a restart mends.
+        "a request to " + kUrl + " has not ended for 1 m 11 s; its timeout is 10 s");
+  // An endpoint that is away, and a disk that hangs, are nothing that a restart fixes.
   report.endpoints = {endpoint(5'000'000)};
   report.endpoints[0].state = EndpointState::retrying;
   report.memory_only = true;

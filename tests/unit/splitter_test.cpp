@@ -101,6 +101,43 @@ TEST_CASE("a series that is refused at every tick costs a few requests, until it
   CHECK(requests_of_a_tick() == 1);
 }
 
+TEST_CASE("a conflict is believed as soon as the server takes something, before or after it") {
+  Splitter shipment;
+  fill(shipment.batch(), 4, 1);
+  shipment.start();
+  SECTION("after it") {
+    shipment.conflicted(1);
+    CHECK(shipment.wants_probe());
+    shipment.accepted(4);
+    CHECK(shipment.done());
+    CHECK(shipment.refused_samples() == 1);
+  }
+  SECTION("before it") {
+    shipment.accepted(3);
+    shipment.conflicted(4);
+    CHECK(shipment.done());
+    CHECK(shipment.refused_samples() == 1);
+  }
+  SECTION("or the probe") {
+    shipment.conflicted(4);
+    CHECK_FALSE(shipment.done());
+    CHECK(shipment.wants_probe());
+    shipment.probe_accepted();
+    CHECK(shipment.done());
+    CHECK(shipment.refused_samples() == 4);
+  }
+  SECTION("where that is refused all of it is sent again") {
+    shipment.conflicted(2);
+    shipment.probe_refused();
+    CHECK_FALSE(shipment.wants_probe());
+    CHECK(shipment.is_whole());
+    CHECK(samples_of(shipment.front()).size() == 4);
+    shipment.accepted(4);
+    CHECK(shipment.done());
+    CHECK(shipment.refused_samples() == 0);
+  }
+}
+
 TEST_CASE("a shipment may go in several requests") {
   Splitter shipment;
   fill(shipment.batch(), 5, 1);

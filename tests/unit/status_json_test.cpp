@@ -51,6 +51,21 @@ TEST_CASE("what the JSON writer writes, the YAML reader reads back") {
   }
 }
 
+TEST_CASE("JSON escapes what does not belong on a terminal, and is valid whatever it is given") {
+  CHECK(json_string("a \"b\" \\ \n\x1f\x7f \xc3\xa4") ==
+        "\"a \\\"b\\\" \\\\ \\u000a\\u001f\\u007f \xc3\xa4\"");
+  CHECK(json_string("a\xff\xc2\x9b\xe2\x80\xae") == "\"a\xef\xbf\xbd\\u009b\\u202e\"");
+}
+
+TEST_CASE("JSON on one line has the same members") {
+  JsonWriter writer(JsonWriter::Layout::one_line);
+  writer.add("a", 1);
+  writer.open_list("b");
+  writer.open_object();
+  writer.add("c", "d");
+  CHECK(writer.finish() == "{\"a\":1,\"b\":[{\"c\":\"d\"}]}\n");
+}
+
 TEST_CASE("JSON has no NaN, and an empty list is one") {
   JsonWriter writer;
   writer.add("a", NAN);
@@ -63,9 +78,9 @@ TEST_CASE("JSON has no NaN, and an empty list is one") {
         "  \"e\": []\n}\n");
 }
 
-TEST_CASE("what is shown to a person holds no command to his terminal") {
+TEST_CASE("what is shown to a person holds no command to a terminal") {
   const auto document = parse_document(R"({"a": "x\u001b[2Jy\u009bz"})");
-  CHECK(text_of(document.root.get(), "a") == "x [2Jy  z");
+  CHECK(text_of(document.root.get(), "a") == "x\\x1b[2Jy\\u009bz");
 }
 
 }  // namespace

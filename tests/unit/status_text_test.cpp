@@ -63,11 +63,11 @@ TEST_CASE("what is wrong comes first, with what to do") {
   CHECK_FALSE(down.is_well);
   CHECK(down.headline ==
         "cannot reach https://c/w: no route; 7 samples kept\n"
-        "  It is tried again by itself; the buffer has room for about 2 h 0 m. Look at the "
+        "  The agent tries again by itself; the buffer has room for about 2 h 0 m. Look at the "
         "network, the "
         "proxy and the centre.\n");
   const auto refused = text_for(endpoint("misconfigured", ""));
-  CHECK(refused.headline.find("Somebody must mend it") != std::string::npos);
+  CHECK(refused.headline.find("It needs a correction") != std::string::npos);
   const auto disk = text_for(endpoint("delivering", ""), R"(, "memory_only": true)");
   CHECK(disk.headline.starts_with("the disk of /b cannot be used"));
   const auto collector =
@@ -80,6 +80,15 @@ TEST_CASE("what is wrong comes first, with what to do") {
   CHECK(no_data.is_well);
 }
 
+TEST_CASE("an endpoint that refuses what it gets, or may be no receiver, is not well") {
+  const auto refusing = text_for(endpoint("refusing", ""));
+  CHECK_FALSE(refusing.is_well);
+  CHECK(refusing.headline.find("Look at the limits of the centre") != std::string::npos);
+  const auto page = text_for(endpoint("delivering", R"(, "answer_problem": "it is a page")"));
+  CHECK_FALSE(page.is_well);
+  CHECK(page.headline == "https://c/w: it is a page\n");
+}
+
 TEST_CASE("an endpoint that has not answered yet is a start, and after a minute a problem") {
   CHECK(text_for(endpoint("starting", "")).headline.starts_with("no answer yet from https://c/w"));
 }
@@ -87,7 +96,8 @@ TEST_CASE("an endpoint that has not answered yet is a start, and after a minute 
 TEST_CASE("of an agent that is gone the tables are shown as they were") {
   const auto text = text_for(endpoint("delivering", ""), "", "", SeenStatus::Life::gone);
   CHECK_FALSE(text.is_well);
-  CHECK(text.headline.starts_with("msp-agent is not running: process 12 is gone, last heard of "));
+  CHECK(text.headline.starts_with(
+      "msp-agent is not running: process 12 is gone; its last status is of "));
   CHECK(text.tables.find("https://c/w") != std::string::npos);
 }
 
@@ -119,16 +129,6 @@ TEST_CASE("losses count for about a minute") {
   trend.add(80 * kSecond, 0, 5);
   trend.add(100 * kSecond, 0, 5);
   CHECK(trend.lost_lately() == 0);
-}
-
-TEST_CASE("the outage that the buffer holds ends with its size or its age") {
-  BufferConfig limits;
-  limits.bytes_max = 1000;
-  limits.age_max = std::chrono::seconds(500);
-  CHECK(outage_seconds(limits, 200, 10, 0) == Approx(80));
-  CHECK(outage_seconds(limits, 0, 1, 100) == Approx(400));
-  CHECK(outage_seconds(limits, 5000, 1, 100) == 0);
-  CHECK(outage_seconds(limits, 0, 0, 0) == Approx(500));
 }
 
 }  // namespace

@@ -136,6 +136,64 @@ TEST_CASE("text: each run of bytes that are not UTF-8 becomes one U+FFFD") {
     CHECK(is_utf8(made(std::string(3, static_cast<char>(byte)))));
 }
 
+TEST_CASE("text: what is printable is decided by the character") {
+  for (const std::string_view text :
+       {"a~ ", "\xc2\xa0", "\xc3\xa4", "\xe2\x80\xa7", "\xe2\x80\xaf", "\xf0\x9f\x98\x80"}) {
+    CHECK(is_printable(text));
+    CHECK(visible(text) == text);
+  }
+  const std::pair<std::string_view, std::string_view> kEscaped[] = {
+      {std::string_view("\0", 1), "\\x00"},
+      {"\n", "\\n"},
+      {"\r", "\\r"},
+      {"\t", "\\t"},
+      {"\x1b", "\\x1b"},
+      {"\x7f", "\\x7f"},
+      {"\x80", "\\x80"},
+      {"\xff", "\\xff"},
+      {"\xc2\x80", "\\u0080"},
+      {"\xc2\x9b", "\\u009b"},
+      {"\xe2\x80\xa8", "\\u2028"},
+      {"\xe2\x80\xae", "\\u202e"},
+      {"\xe2\x81\xa6", "\\u2066"},
+      {"\xe2\x81\xa9", "\\u2069"},
+      {"\xe2\x82", "\\xe2\\x82"},
+  };
+  for (const auto& [text, escaped] : kEscaped) {
+    CHECK_FALSE(is_printable(text));
+    CHECK(visible(cat("a", text, "b")) == cat("a", escaped, "b"));
+  }
+}
+
+TEST_CASE("text: whatever it is given, what is visible is one printable line, once and again") {
+  std::string bytes;
+  for (unsigned code = 0; code < 0x3000; ++code) {
+    bytes += static_cast<char>(code & 0xff);
+    bytes += static_cast<char>(0xe0 | code >> 12);
+    bytes += static_cast<char>(0x80 | (code >> 6 & 0x3f));
+    bytes += static_cast<char>(0x80 | (code & 0x3f));
+  }
+  const auto line = visible(bytes);
+  CHECK(is_printable(line));
+  CHECK(visible(line) == line);
+}
+
+TEST_CASE("text: what is visible is cut between characters") {
+  CHECK(visible("abcdef", 6) == "abcdef");
+  CHECK(visible("abcdef", 5) == "abcde...");
+  CHECK(visible("ab\xc3\xa4", 3) == "ab...");
+  CHECK(visible(std::string(1000, '\0'), 9) == "\\x00\\x00...");
+}
+
+TEST_CASE("text: a duration in its two largest units, however long it is") {
+  CHECK(duration_text(999'999'999) == "999 ms");
+  CHECK(duration_text(8'000'000'000) == "8 s");
+  CHECK(duration_text(INT64_MAX) == "106751 d 23 h");
+  CHECK(seconds_text(190) == "3 m 10 s");
+  CHECK(seconds_text(2 * 3600 + 300) == "2 h 5 m");
+  CHECK(seconds_text(INT64_MAX) == "106751991167300 d 15 h");
+}
+
 TEST_CASE("text: cat writes strings, characters and numbers") {
   CHECK(cat("line ", 3, ':', std::string(" x"), std::string_view("y"), -1, 2.5, UINT64_MAX) ==
         "line 3: xy-12.518446744073709551615");
