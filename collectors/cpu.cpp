@@ -332,11 +332,11 @@ class Cpu : public Collector {
 
   void report(SampleWriter& out) {
     for (const auto& [cpu, columns, garbled] : times_) {
-      for (std::size_t i = 0; i < columns.size(); ++i) {
-        if (garbled[i]) continue;
-        const auto mode = mode_of(i);
-        out.add(mode.family, {cpu, mode.name}, seconds(columns[i]));
+      for (std::size_t i = 0; i < std::size(kModes); ++i) {
+        if (!garbled[i]) out.add(kSeconds, {cpu, kModes[i]}, seconds(columns[i]));
       }
+      if (!garbled[kGuestUser]) out.add(kGuestSeconds, {cpu, "user"}, seconds(columns[kGuestUser]));
+      if (!garbled[kGuestNice]) out.add(kGuestSeconds, {cpu, "nice"}, seconds(columns[kGuestNice]));
     }
     for (const auto& cpu : isolated_) out.add(kIsolated, {cpu}, 1);
     report_throttles(out);

@@ -84,15 +84,8 @@ void check_defaults(const Config& config) {
   CHECK_FALSE(options.diskstats_devices("nvme0n1p2"));
   CHECK_FALSE(options.diskstats_devices("zram0"));
   CHECK(options.netdev_devices("eth0"));
-  for (const auto* container : {"veth257015d", "veth1a2b3c4d", "cali0123456789a", "lxc1f2e3",
-                                "lxc0123456789ab", "lxc_health"}) {
-    INFO(container);
-    CHECK_FALSE(options.netdev_devices(container));
-  }
-  for (const auto* own :
-       {"lxcbr0", "lxdbr0", "calico0", "veth-wan", "vethernet", "veth0", "xveth257015d", "lxc0",
-        "lxc_health2", "cali0123456789", "veth257015dx", "veth257015D", "eth0", "vxlan.calico"}) {
-    INFO(own);
+  CHECK_FALSE(options.netdev_devices("veth257015d"));
+  for (const auto* own : {"lxcbr0", "lxdbr0", "calico0", "veth-wan", "vethernet", "veth0"}) {
     CHECK(options.netdev_devices(own));
   }
 
