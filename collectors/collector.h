@@ -1,5 +1,5 @@
-// The contract of a collector: one class per source of metrics, made by a factory in registry.cpp,
-// asked once a tick.
+// The contract of a collector: a part of the source `host`, one class each, made by a factory in
+// registry.cpp, asked once a tick.
 //
 // A collector reads the host through the paths and the Host it was given, never through fixed ones;
 // keeps its files open between ticks; allocates nothing while nothing changes; logs nothing. It is
@@ -7,8 +7,8 @@
 // the runner reports node_scrape_collector_success 0. What the kernel does not have is
 // Error::Kind::no_data, not a failure.
 //
-// Main thread only, one call at a time; a collector may own threads for calls that can hang, and
-// must not wait for them without a limit.
+// Main thread only, one call at a time, and none of them may wait: a collector that is late delays
+// all others. What can hang or is slow runs in a thread of the collector's own, from begin() on.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -23,7 +23,9 @@
 #include "agent/base/file.h"
 #include "agent/base/filter.h"
 #include "agent/base/result.h"
-#include "agent/metrics/scrape.h"
+#include "agent/base/wakeup.h"
+#include "agent/metrics/series_writer.h"
+#include "agent/metrics/tick.h"
 
 namespace msp {
 
@@ -69,17 +71,26 @@ struct CollectorContext {
   const Host& host;
   const CollectorOptions& options;
   FileTable& files;
-};
-
-struct Tick {
-  std::uint64_t number = 0;  // counts from 1, for KeptFile::read(tick)
-  std::int64_t wall_ns = 0;  // the timestamp of this tick's samples, nanoseconds since 1970
+  std::shared_ptr<const Wakeup> wakeup = nullptr;  // null: nobody is woken
 };
 
 class Collector {
  public:
   virtual ~Collector() = default;
 
+  /// Starts what can hang or is slow, without waiting for it. True: it has started something, and
+  /// collect() comes when wait_ns() is 0 or the tick must end; false: collect() comes at once. An
+  /// error is one of the whole tick.
+  virtual Result<bool> begin(const Tick& tick) {
+    static_cast<void>(tick);
+    return false;
+  }
+
+  /// 0: collect() has all that it could wait for. Else in how many nanoseconds to ask again, at the
+  /// latest; earlier, when the collector uses CollectorContext::wakeup.
+  virtual std::int64_t wait_ns() { return 0; }
+
+  /// Never waits.
   virtual Result<void> collect(const Tick& tick, SampleWriter& out) = 0;
 };
 

@@ -142,8 +142,10 @@ class Filesystem : public Collector {
         options_(context.options.filesystem),
         init_mounts_(context.files.open(paths_.proc("1/mountinfo"))),
         own_mounts_(context.files.open(paths_.proc("self/mountinfo"))),
-        mount_stat_(context.host.statvfs, deadline(context.options)) {}
+        mount_stat_(context.host.statvfs, timeout(context.options), context.wakeup) {}
 
+  Result<bool> begin(const Tick& tick) override;
+  std::int64_t wait_ns() override { return mount_stat_.wait_ns(); }
   Result<void> collect(const Tick& tick, SampleWriter& out) override;
 
  private:
@@ -157,8 +159,8 @@ class Filesystem : public Collector {
     std::string error_text;  // kept, so that a lasting error costs no allocation
   };
 
-  /// Half a tick at most: the other collectors want to run, too, before the next one.
-  static std::chrono::milliseconds deadline(const CollectorOptions& options) {
+  /// Half a tick at most: the scrape waits for it, and is to be delivered before the next one.
+  static std::chrono::milliseconds timeout(const CollectorOptions& options) {
     const auto timeout = options.filesystem.mount_timeout;
     return options.interval.count() > 0 ? std::min(timeout, options.interval / 2) : timeout;
   }
@@ -176,7 +178,7 @@ class Filesystem : public Collector {
   MountStat mount_stat_;
 };
 
-Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
+Result<bool> Filesystem::begin(const Tick& tick) {
   // With hidepid, pid 1 is not there for an agent that is not root.
   auto* file = init_mounts_.get();
   auto content = file->read(tick.number);
@@ -188,12 +190,17 @@ Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
   if (content->empty()) return failed(cat(file->path(), ": empty"));
   if (const bool has_changed = *content != parsed_; has_changed || look_again_) {
     parsed_.clear();
-    if (auto parsed = parse(*content, *file); !parsed) return parsed;
+    if (auto parsed = parse(*content, *file); !parsed) return parsed.error();
     parsed_ = *content;
     look_again_ = has_changed && std::any_of(mounts_.begin(), mounts_.end(),
                                              [](const Mount& mount) { return mount.is_hidden; });
   }
-  if (auto asked = mount_stat_.ask(); !asked) return asked;
+  if (auto begun = mount_stat_.begin(); !begun) return begun.error();
+  return true;
+}
+
+Result<void> Filesystem::collect(const Tick&, SampleWriter& out) {
+  if (auto finished = mount_stat_.finish(); !finished) return finished;
   for (auto& mount : mounts_) {
     report(mount, mount.is_hidden ? kNotAsked : mount_stat_.answer(mount.asked), out);
   }

@@ -212,7 +212,9 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
              .facts = {{"collector", std::string(collector)}}});
       });
   report.add(folder_step(config.buffer));
-  report.add(room_step(config, scrapes.front().values.size()));
+  std::size_t samples = 0;
+  for (const auto& scrape : scrapes.front()) samples += scrape.values.size();
+  report.add(room_step(config, samples));
   report.add(agents_step(config, paths));
   for (auto& step : without_data) report.add(std::move(step));
   if (without_data.empty()) {

@@ -26,10 +26,10 @@ Result<void> run_agent(const Config& config, const HostPaths& paths, const ReadC
 /// Told when a collector begins to fail, fails in another way, or works again (null).
 using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
 
-/// The first ticks of run_agent(), `apart` of one another, without network and buffer. Without
-/// `on_health_change` what a collector complains of is logged.
-std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart = {},
-                            OnHealthChange on_health_change = nullptr);
+/// The first ticks of run_agent(), `apart` of one another, without network and buffer: for each tick
+/// a scrape of each source. Without `on_health_change` what a collector complains of is logged.
+std::vector<std::vector<Scrape>> collect(const Config& config, const HostPaths& paths, int ticks,
+                                         std::chrono::nanoseconds apart = {},
+                                         OnHealthChange on_health_change = nullptr);
 
 }  // namespace msp

@@ -6,7 +6,7 @@
 
 #include "agent/base/file.h"
 #include "agent/delivery/stats.h"
-#include "agent/metrics/scrape.h"
+#include "agent/metrics/series_writer.h"
 #include "agent/queue/queue.h"
 
 namespace msp {

@@ -16,7 +16,7 @@
 #include "agent/config/config.h"
 #include "agent/queue/queue.h"
 #include "agent/run/service.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 
 namespace msp {
 
@@ -29,7 +29,7 @@ struct StatusReport {
   const Config& config;
   ServiceReport service;
   Buffer::State buffer;
-  std::vector<Scraper::Outcome> collectors;
+  std::vector<HostSource::Outcome> collectors;
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;
   std::optional<double> resident_bytes = {};

@@ -20,7 +20,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
@@ -102,7 +102,7 @@ struct Fixture {
   }
 
   ~Fixture() {
-    scraper.reset();
+    source.reset();
     hung.clear();
     ::umount2(folder.c_str(), MNT_DETACH);
     std::error_code ignored;
@@ -115,7 +115,8 @@ struct Fixture {
   }
 
   void start() {
-    Scraper::Setup setup;
+    HostSource::Setup setup;
+    setup.wakeup = wakeup;
     setup.collectors = {"filesystem"};
     setup.paths.procfs = folder / "proc";
     setup.options.filesystem.mount_timeout = kTimeout;
@@ -123,12 +124,12 @@ struct Fixture {
     setup.options.filesystem.mount_points = [prefix = folder.string()](std::string_view point) {
       return point.starts_with(prefix);
     };
-    scraper = std::make_unique<Scraper>(std::move(setup));
+    source = std::make_unique<HostSource>(std::move(setup));
   }
 
   Scrape tick() {
     const auto begin = monotonic_ns();
-    auto scrape = scraper->scrape(0);
+    auto scrape = scrape_now(*source, {++number, 0}, *wakeup);
     seconds = static_cast<double>(monotonic_ns() - begin) / kNsPerSecond;
     return scrape;
   }
@@ -177,7 +178,9 @@ struct Fixture {
 
   fs::path folder;  // a tmpfs: the mount that always answers
   std::vector<std::unique_ptr<HungFs>> hung;
-  std::unique_ptr<Scraper> scraper;
+  const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
+  std::uint64_t number = 0;
+  std::unique_ptr<HostSource> source;
   double seconds = 0;  // the last tick took
 };
 
@@ -249,7 +252,7 @@ TEST_CASE_METHOD(Fixture, "the agent ends at once while a mount is stuck", "[thr
   start();
   check_stuck(tick(), mount.point());
   const auto begin = monotonic_ns();
-  scraper.reset();
+  source.reset();
   CHECK(monotonic_ns() - begin < kNsPerSecond / 5);
 }
 

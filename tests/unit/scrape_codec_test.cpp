@@ -185,7 +185,7 @@ TEST_CASE("codec: scrapes of one dictionary share its series, across segments to
   feed(decoder, encoded(encoder, 2, scrape(2, kSet, {1, 2, 3})), &second);
   REQUIRE((first.scrape && second.scrape));
   CHECK(first.scrape->series == second.scrape->series);
-  CHECK(first.scrape->series->front()->family == nullptr);
+  CHECK(first.scrape->series->front()->desc == nullptr);
 }
 
 TEST_CASE("codec: the full dictionary comes again, so that damage to it is bounded") {

@@ -23,8 +23,11 @@ constexpr auto kMetadataType = varint_tag(1);
 constexpr auto kMetadataHelpRef = varint_tag(3);
 constexpr auto kMetadataUnitRef = varint_tag(4);
 
-constexpr std::int64_t kTypeCounter = 1;
-constexpr std::int64_t kTypeGauge = 2;
+/// As request_v2.proto has it.
+std::int64_t type_number(MetricType type) {
+  constexpr std::int64_t kNumbers[] = {1, 2, 3, 5, 0};
+  return kNumbers[static_cast<std::size_t>(type)];
+}
 
 constexpr std::string_view kBootTime = "node_boot_time_seconds";
 /// Those of /proc/stat. A disk or a network device may have come later.
@@ -103,15 +106,15 @@ RequestV2::RowLayout RequestV2::lay_out(const Batch& batch, const Batch::Row& ro
   layout.refs_end = refs_.size();
 
   const auto name = row.series->labels.get(kMetricName);
-  if (const auto* family = row.series->family) {
-    layout.type = family->type == MetricType::counter ? kTypeCounter : kTypeGauge;
-    layout.help_ref = symbols_.number_of(family->help);
-    layout.unit_ref = symbols_.number_of(unit_of(name));
+  if (const auto* desc = row.series->desc.get()) {
+    layout.type = type_number(desc->type);
+    layout.help_ref = symbols_.number_of(desc->help);
+    layout.unit_ref = symbols_.number_of(unit_of(desc->name));
   }
   layout.since_boot = std::find(kSinceBoot.begin(), kSinceBoot.end(), name) != kSinceBoot.end();
 
   layout.size = bytes_size(layout.refs_size);
-  if (layout.type != 0) layout.size += bytes_size(layout.metadata_size());
+  if (layout.metadata_size() != 0) layout.size += bytes_size(layout.metadata_size());
   std::size_t boot = 0;
   for (const auto& point : batch.points(row)) {
     layout.size +=
@@ -137,7 +140,7 @@ std::uint8_t* RequestV2::write_row(const Batch& batch, const Batch::Row& row,
     at = write_number(kSampleTimestamp, point.timestamp_ms, at);
     at = write_number(kSampleStartTimestamp, start_ms, at);
   }
-  if (layout.type != 0) {
+  if (layout.metadata_size() != 0) {
     at = write_length(kSeriesMetadata, layout.metadata_size(), at);
     at = write_number(kMetadataType, layout.type, at);
     at = write_number(kMetadataHelpRef, layout.help_ref, at);

@@ -1,4 +1,4 @@
-#include "agent/metrics/scrape.h"
+#include "agent/metrics/series_writer.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,0 +1,27 @@
+// The signals that the agent is told by, SIGTERM, SIGINT and SIGHUP, as something to wait for
+// together with other things.
+#pragma once
+
+#include <cstdint>
+
+#include "agent/base/file.h"
+#include "agent/base/result.h"
+#include "agent/base/wakeup.h"
+
+namespace msp {
+
+class Signals {
+ public:
+  /// Blocks them in this thread, and in those that it starts from now on.
+  static Result<Signals> open();
+
+  /// Sleeps until a signal, `wakeup`, or `due_ns` (CLOCK_BOOTTIME). The signal; 0: none.
+  int wait(const Wakeup& wakeup, std::int64_t due_ns) const;
+
+ private:
+  explicit Signals(Fd fd) : fd_(std::move(fd)) {}
+
+  Fd fd_;  // signalfd(2)
+};
+
+}  // namespace msp
