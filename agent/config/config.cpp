@@ -141,6 +141,18 @@ void shorten(std::vector<ConfigError>& errors, const Config& config) {
   errors.pop_back();
 }
 
+void read_series_max(Section& top, std::size_t& out) {
+  constexpr std::string_view kAccepted = "a number from 1000 to 130000, such as 50000";
+  const auto value = top.text("series_max", kAccepted);
+  if (!value) return;
+  const auto number = parse_number<std::size_t>(value->text);
+  if (number && *number >= 1'000 && *number <= kSeriesMaxEnd) {
+    out = *number;
+  } else {
+    top.reject("series_max", shown(value->text), kAccepted);
+  }
+}
+
 void read_buffer(Section& top, BufferConfig& out) {
   auto section = top.section("buffer");
   section.read_path("path", out.path);
@@ -230,6 +242,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
     read_identity(top, config);
     read_labels(top, findings, config);
     top.read("interval", {1s, 1h, "a duration from 1s to 1h, such as 15s"}, config.interval);
+    read_series_max(top, config.series_max);
     read_collectors(top, findings, config);
     config.collector_options.interval = config.interval;
     config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);

@@ -60,8 +60,10 @@ std::string_view group_of(const Series& series) {
 
 std::string head_of(const Series& series, std::string_view group) {
   if (!series.desc) return {};
+  const bool is_renamed = !group.starts_with(series.desc->name);
+  const auto type = is_renamed ? MetricType::untyped : series.desc->type;
   return cat("# HELP ", group, " ", escape(series.desc->help, false), "\n# TYPE ", group, " ",
-             metric_type_name(series.desc->type), "\n");
+             metric_type_name(type), "\n");
 }
 
 }  // namespace

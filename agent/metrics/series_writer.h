@@ -41,6 +41,9 @@ struct TargetLabels {
 using Relabel = std::function<bool(std::vector<Label>& labels)>;
 
 inline constexpr std::size_t kSeriesMaxDefault = 50'000;
+/// With more, a scrape in which every series ends and another one begins would be more than a record
+/// on disk holds.
+inline constexpr std::size_t kSeriesMaxEnd = 130'000;
 
 /// What holds for all series of one source.
 struct SeriesRules {

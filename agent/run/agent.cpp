@@ -19,6 +19,7 @@
 #include "agent/delivery/stats.h"
 #include "agent/http/client.h"
 #include "agent/queue/queue.h"
+#include "agent/run/memory_limit.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
 #include "agent/run/signals.h"
@@ -54,6 +55,7 @@ Buffer::Options buffer_options(const Config& config) {
 struct Ground {
   const HostPaths& paths;
   SelfMetrics& self_metrics;
+  std::size_t series_max = kSeriesMaxDefault;
   std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   OnHealthChange on_health_change = tell_health;
 };
@@ -64,6 +66,7 @@ std::unique_ptr<HostSource> make_host(const Config& config, const Ground& ground
       .paths = ground.paths,
       .options = config.collector_options,
       .labels = config.target_labels(),
+      .series_max = ground.series_max,
       .wakeup = ground.wakeup,
       .on_health_change = ground.on_health_change,
       .self_samples = [&self = ground.self_metrics](SeriesWriter& out) { self.add_to(out); }});
@@ -71,7 +74,7 @@ std::unique_ptr<HostSource> make_host(const Config& config, const Ground& ground
 
 /// Whether two configurations make the same scrapes at the same moments.
 bool scrape_alike(const Config& a, const Config& b) {
-  return a.interval == b.interval && a.collectors == b.collectors &&
+  return a.interval == b.interval && a.series_max == b.series_max && a.collectors == b.collectors &&
          a.collector_options == b.collector_options && a.target_labels() == b.target_labels();
 }
 
@@ -151,6 +154,9 @@ class Agent {
 
  private:
   void set_host() {
+    const auto limit = series_limit(config_.series_max, memory_limit());
+    if (!limit.warning.empty()) log_warning(limit.warning);
+    ground_.series_max = limit.series_max;
     auto host = make_host(config_, ground_);
     host_ = host.get();
     scheduler_.add(std::move(host));
@@ -232,7 +238,7 @@ class Agent {
   Buffer& buffer_;
   AgentStats stats_;
   SelfMetrics self_metrics_;
-  const Ground ground_;
+  Ground ground_;
   std::map<std::string, std::size_t, std::less<>> samples_per_tick_;  // by source
   Scheduler scheduler_;
   const HostSource* host_ = nullptr;  // the scheduler's
@@ -269,7 +275,7 @@ std::vector<std::vector<Scrape>> collect(const Config& config, const HostPaths& 
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   SelfMetrics self_metrics(stats, nullptr);
-  Ground ground{.paths = paths, .self_metrics = self_metrics};
+  Ground ground{.paths = paths, .self_metrics = self_metrics, .series_max = config.series_max};
   if (on_health_change) ground.on_health_change = std::move(on_health_change);
   const auto host = make_host(config, ground);
   std::vector<std::vector<Scrape>> scrapes;

@@ -51,8 +51,7 @@ struct Fixture {
       }
     }
     builder.begin(writer);
-    if (const auto outcome = test::collect(*part, {++number, 0}, *wakeup, writer);
-        !outcome) {
+    if (const auto outcome = test::collect(*part, {++number, 0}, *wakeup, writer); !outcome) {
       builder.rollback(writer);
       return outcome.error().text;
     }

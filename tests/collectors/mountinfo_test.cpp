@@ -44,7 +44,8 @@ struct TwoTables {
   std::string tick() {
     if (!collector) {
       for (const auto& entry : collector_registry()) {
-        if (entry.name == "filesystem") collector = entry.make({paths, host, options, files, wakeup});
+        if (entry.name == "filesystem")
+          collector = entry.make({paths, host, options, files, wakeup});
       }
     }
     g_asked.clear();

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -114,10 +115,10 @@ struct Fixture {
     return *hung.back();
   }
 
-  void start() {
+  void start(std::vector<std::string> collectors = {"filesystem"}) {
     HostSource::Setup setup;
     setup.wakeup = wakeup;
-    setup.collectors = {"filesystem"};
+    setup.collectors = std::move(collectors);
     setup.paths.procfs = folder / "proc";
     setup.options.filesystem.mount_timeout = kTimeout;
     setup.options.filesystem.fs_types = [](std::string_view) { return true; };
@@ -265,6 +266,48 @@ TEST_CASE_METHOD(Fixture, "a dead server that is unmounted and mounted anew is r
   auto& alive = add_hung("nfs");
   alive.tell('a');
   check_good(tick(), alive.point());
+}
+
+TEST_CASE_METHOD(Fixture, "the others are read at the scrape's timestamp while a mount hangs",
+                 "[threads]") {
+  auto& mount = add_hung("nfs");
+  const auto set_load = [&](int load) {
+    std::ofstream(folder / "proc/loadavg", std::ios::trunc) << load << " 0 0 1/80 11206\n";
+  };
+  start({"filesystem", "loadavg"});
+  for (int tick = 1; tick <= 2; ++tick) {
+    INFO("tick " << tick << ", in which the mount " << (tick == 1 ? "begins to hang" : "hangs"));
+    set_load(tick);
+    const auto before_ms = wall_ns() / kNsPerMs;
+    source->begin({++number, wall_ns()});
+    const auto after_ms = wall_ns() / kNsPerMs;
+    set_load(100);  // too late for this tick
+    const auto deadline = monotonic_ns() + 20 * kNsPerSecond;
+    while (const auto wait_ns = source->wait_ns()) {
+      REQUIRE(monotonic_ns() < deadline);
+      wakeup->wait(wait_ns);
+    }
+    const auto scrape = source->finish({number, 0});
+    CHECK(value(scrape, "node_load1", "") == tick);
+    CHECK(scrape.timestamp_ms >= before_ms);
+    CHECK(scrape.timestamp_ms <= after_ms);
+    check_stuck(scrape, mount.point());
+    check_good(scrape, folder);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a tick that is ended while a mount hangs keeps what the others read",
+                 "[threads]") {
+  auto& mount = add_hung("nfs");
+  fs::create_symlink("/proc/loadavg", folder / "proc/loadavg");
+  start({"filesystem", "loadavg"});
+  source->begin({++number, wall_ns()});
+  const auto begin = monotonic_ns();
+  const auto scrape = source->finish({number, 0});  // as at a stop
+  CHECK(monotonic_ns() - begin < kTimeout / 1ns);
+  CHECK(value(scrape, "node_load1", "") >= 0);
+  CHECK(value(scrape, "node_filesystem_device_error", mount.point(), "mountpoint timeout") == -1);
+  CHECK(source->outcomes()[0].error == "the tick was ended before all mounts had answered");
 }
 
 }  // namespace msp

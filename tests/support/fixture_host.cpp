@@ -205,8 +205,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
     set_tick(ticks[i]);
     if (ticks.size() > 1) text += cat(i == 0 ? "" : "\n", "# tick ", i + 1, "\n");
     builder.begin(writer);
-    auto outcome =
-        collect(*collector, {i + 1, 1'700'000'000'250'000'000}, *wakeup, writer);
+    auto outcome = collect(*collector, {i + 1, 1'700'000'000'250'000'000}, *wakeup, writer);
     if (outcome) {
       outcome = builder.commit(writer);
     } else {
