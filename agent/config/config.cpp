@@ -142,7 +142,7 @@ void shorten(std::vector<ConfigError>& errors, const Config& config) {
 }
 
 void read_series_max(Section& top, std::size_t& out) {
-  constexpr std::string_view kAccepted = "a number from 1000 to 130000, such as 50000";
+  constexpr std::string_view kAccepted = "a number from 1000 to 130000, such as 25000";
   const auto value = top.text("series_max", kAccepted);
   if (!value) return;
   const auto number = parse_number<std::size_t>(value->text);

@@ -81,7 +81,7 @@ struct Config {
   std::vector<Label> labels;
   std::chrono::milliseconds interval{15'000};
   std::size_t series_max = kSeriesMaxDefault;  // of one source
-  std::vector<std::string> collectors;  // enabled ones, in the registry's order
+  std::vector<std::string> collectors;         // enabled ones, in the registry's order
   CollectorOptions collector_options;
   std::vector<EndpointConfig> endpoints;  // at least one
   BufferConfig buffer;

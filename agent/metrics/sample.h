@@ -30,7 +30,7 @@ struct MetricDesc {
   MetricType type = MetricType::gauge;
   std::string_view label_names = {};  // comma-separated, in the order of the values: "cpu,mode"
 };
-using Family = MetricDesc;
+using Family = MetricDesc;  // as collectors call it
 
 /// The most label names that a collector's metric has; a test holds it to them.
 inline constexpr std::size_t kFamilyLabelsMax = 9;

@@ -40,7 +40,7 @@ struct TargetLabels {
 /// series is not sent. What was forced by TargetLabels is forced again afterwards.
 using Relabel = std::function<bool(std::vector<Label>& labels)>;
 
-inline constexpr std::size_t kSeriesMaxDefault = 50'000;
+inline constexpr std::size_t kSeriesMaxDefault = 25'000;
 /// With more, a scrape in which every series ends and another one begins would be more than a record
 /// on disk holds.
 inline constexpr std::size_t kSeriesMaxEnd = 130'000;
@@ -154,7 +154,7 @@ class SeriesWriter {
   bool in_last_scrape_ = false;
   bool changed_ = false;  // other series, or in another order, than in the last good tick
 };
-using SampleWriter = SeriesWriter;
+using SampleWriter = SeriesWriter;  // as collectors call it
 
 /// Ends the series of `before` that `scrape` does not have: it gets a stale marker for each.
 void end_missing_series(const SeriesSet& before, Scrape& scrape);

@@ -164,6 +164,7 @@ class Agent {
 
   void take(const Source& source, Scrape scrape) {
     samples_per_tick_[source.name()] = scrape.values.size();
+    stats_.duplicate_samples += source.health().duplicates;
     buffer_.append(std::move(scrape));
     const auto now_ns = clock_ns(CLOCK_BOOTTIME);
     service_.ticked(now_ns);
@@ -187,8 +188,10 @@ class Agent {
                                 .service = make_report(stats_, buffer_),
                                 .buffer = buffer_.state(),
                                 .collectors = host_->outcomes(),
+                                .sources = scheduler_.sources(),
                                 .samples_per_tick = samples_per_tick(),
                                 .ticks_skipped = stats_.ticks_skipped,
+                                .timestamps_moved = scheduler_.moved(),
                                 .resident_bytes = self_metrics_.resident_bytes(),
                                 .stopped = stopped});
   }

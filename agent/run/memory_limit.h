@@ -16,8 +16,8 @@ std::optional<std::uint64_t> memory_limit(const std::string& procfs = "/proc",
 
 /// What an agent without series needs at its worst, and what each series adds while series change,
 /// an endpoint is down and a backlog is sent (tests/bench/series_memory.py).
-inline constexpr std::uint64_t kAgentBytes = 16 << 20;
-inline constexpr std::uint64_t kBytesPerSeries = 900;
+inline constexpr std::uint64_t kAgentBytes = 12 << 20;
+inline constexpr std::uint64_t kBytesPerSeries = 2'000;
 
 /// At least 1,000: with fewer the agent says nothing of use, and the limit is not what it fails on.
 std::size_t series_that_fit(std::uint64_t memory_bytes);

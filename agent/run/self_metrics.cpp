@@ -20,6 +20,10 @@ constexpr Family kBuildInfo{"msp_agent_build_info",
 constexpr Family kTicksSkipped{
     "msp_agent_ticks_skipped_total",
     "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
+constexpr Family kDuplicates{
+    "msp_agent_duplicate_samples_total",
+    "Samples that were left out because their scrape had one of the same series before them.",
+    kSelf, kCounter};
 constexpr Family kCpuSeconds{"msp_agent_cpu_seconds_total",
                              "User and system CPU time of the agent in seconds.",
                              "clock_gettime(2)", kCounter};
@@ -84,6 +88,7 @@ double number(std::uint64_t count) {
 void SelfMetrics::add_to(SampleWriter& out) {
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
   out.add(kTicksSkipped, number(stats_.ticks_skipped));
+  out.add(kDuplicates, number(stats_.duplicate_samples));
   add_process(out);
   add_buffer(out);
   for (const auto& endpoint : stats_.endpoints) add_endpoint(endpoint, out);

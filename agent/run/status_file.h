@@ -30,8 +30,10 @@ struct StatusReport {
   ServiceReport service;
   Buffer::State buffer;
   std::vector<HostSource::Outcome> collectors;
+  std::vector<const Source*> sources = {};
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;
+  std::uint64_t timestamps_moved = 0;
   std::optional<double> resident_bytes = {};
   bool stopped = false;  // in an orderly way: the last report
 };

@@ -53,7 +53,6 @@ void check_defaults(const Config& config) {
   CHECK(config.server_name == config.host_name);
   CHECK(config.labels.empty());
   CHECK(config.interval == 15s);
-  CHECK(config.series_max == 50'000);
   std::vector<std::string> default_on;
   for (const auto& entry : collector_registry()) {
     if (entry.default_on) default_on.emplace_back(entry.name);
@@ -134,7 +133,6 @@ server_name: "Web 01"
 environment: production
 labels: {csp: aws, region: "ap: \u00e9", job: integrations/unix, empty: ''}
 interval: 1m30s
-series_max: 1000
 collectors:
   enabled: [loadavg]
   filesystem: {mount_points_include: '^/srv', fs_types_exclude: '', mount_timeout: 500ms}
@@ -166,7 +164,6 @@ TEST_CASE("config: every key of the host") {
                                             {"region", "ap: \xc3\xa9"},
                                             {"job", "integrations/unix"}});
   CHECK(config.interval == 90s);
-  CHECK(config.series_max == 1'000);
   CHECK(config.collectors == std::vector<std::string>{"loadavg"});
   const auto& options = config.collector_options;
   CHECK(options.filesystem.mount_points("/srv/x"));

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "agent/config/config.h"
+
 namespace fs = std::filesystem;
 
 namespace msp {
@@ -58,16 +60,24 @@ TEST_CASE_METHOD(Fixture, "the memory limit of a container that sees the host's 
   CHECK(limit() == 128 << 20);
 }
 
+TEST_CASE("the limit on series is what the configuration says, or 25,000") {
+  const std::string yaml = "customer_id: a\nserver_name: b\nremote_write: {url: http://c/}\n";
+  CHECK(parse_config(yaml, "f").config.series_max == 25'000);
+  const auto outcome = parse_config(yaml + "series_max: 130000\n", "f");
+  CHECK(outcome.errors.empty());
+  CHECK(outcome.config.series_max == 130'000);
+}
+
 TEST_CASE("the limit on series follows the memory, and says so in one line") {
-  CHECK(series_limit(50'000, std::nullopt).series_max == 50'000);
-  CHECK(series_limit(50'000, std::nullopt).warning.empty());
-  CHECK(series_limit(50'000, 64 << 20).warning.empty());  // what the unit has
-  const auto small = series_limit(50'000, 32 << 20);
+  CHECK(series_limit(25'000, std::nullopt).series_max == 25'000);
+  CHECK(series_limit(25'000, std::nullopt).warning.empty());
+  CHECK(series_limit(25'000, 64 << 20).warning.empty());  // what the unit has
+  const auto small = series_limit(25'000, 32 << 20);
   CHECK(small.series_max == series_that_fit(32 << 20));
-  CHECK(small.series_max < 50'000);
+  CHECK(small.series_max < 25'000);
   CHECK(small.warning.find("32 MiB") != std::string::npos);
-  CHECK(small.warning.find("series_max: 50000") != std::string::npos);
-  CHECK(series_limit(50'000, 1 << 20).series_max == 1'000);
+  CHECK(small.warning.find("series_max: 25000") != std::string::npos);
+  CHECK(series_limit(25'000, 1 << 20).series_max == 1'000);
 }
 
 }  // namespace msp
