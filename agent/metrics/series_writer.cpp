@@ -175,6 +175,7 @@ Result<void> SeriesWriter::commit() {
   if (has_failed_) {
     const auto error = cat("reported twice: ", duplicate_);
     rollback();
+    refused_ticks_ = 0;
     return failed(error);
   }
   refused_ticks_ = 0;
