@@ -137,7 +137,7 @@ def more_than_the_buffer_keeps_is_told() -> None:
         outcome = run_once("--config", str(config), "--dry-run", "--path.procfs", str(folder / "proc"))
     assert outcome.returncode == 0, outcome.stderr
     last = outcome.stdout.splitlines()[-1]
-    assert re.match(r"# dropped where it cannot be sent at once: all [\d,]+ samples: .* more than ", last), last
+    assert re.match(r"# dropped where it cannot be sent at once: all [\d,]+ samples of host: .* more than ", last), last
 
 
 def a_collector_over_the_limit_of_series_is_left_out_and_says_so() -> None:
