@@ -19,9 +19,14 @@ class Signals {
   int wait(const Wakeup& wakeup, std::int64_t due_ns) const;
 
  private:
-  explicit Signals(Fd fd) : fd_(std::move(fd)) {}
+  Signals(Fd fd, Fd timer, bool has_boottime)
+      : fd_(std::move(fd)), timer_(std::move(timer)), has_boottime_(has_boottime) {}
 
   Fd fd_;  // signalfd(2)
+  // timerfd(2), for a time-out of poll(2) would be as long again after the process was stopped and
+  // continued, and knows nothing of the time that the host was suspended.
+  Fd timer_;
+  bool has_boottime_;
 };
 
 }  // namespace msp
