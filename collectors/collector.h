@@ -1,5 +1,5 @@
-// The contract of a collector: one class per source of metrics, made by a factory in registry.cpp,
-// asked once a tick.
+// The contract of a collector: a part of the source `host`, one class each, made by a factory in
+// registry.cpp, asked once a tick.
 //
 // A collector reads the host through the paths and the Host it was given, never through fixed ones;
 // keeps its files open between ticks, but no more than a fixed number of those of which there is
@@ -7,14 +7,14 @@
 //
 // It promises what it can know. A value that the kernel has garbled costs that value, a line that
 // is none costs that line, and a file beside the collector's own one costs what is read from it:
-// SampleWriter::complaints() is told, and the rest is reported. NaN, infinities, negative numbers
+// SeriesWriter::complaints() is told, and the rest is reported. NaN, infinities, negative numbers
 // and counters beyond 2^64 are garbled where the kernel cannot mean them. When the collector's own
 // file cannot be read, or nothing in it is what it should be, collect() returns an error: what it
 // had written in this tick is dropped, and the runner reports node_scrape_collector_success 0. What
 // the kernel does not have is Error::Kind::no_data, or left out in silence, not a failure.
 //
-// Main thread only, one call at a time; a collector may own threads for calls that can hang, and
-// must not wait for them without a limit.
+// Main thread only, one call at a time, and none of them may wait: a collector that is late delays
+// all others. What can hang or is slow runs in a thread of the collector's own, from begin() on.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -30,7 +30,10 @@
 #include "agent/base/filter.h"
 #include "agent/base/result.h"
 #include "agent/base/text.h"
-#include "agent/metrics/scrape.h"
+#include "agent/metrics/series_writer.h"
+#include "agent/base/wakeup.h"
+#include "agent/metrics/series_writer.h"
+#include "agent/metrics/tick.h"
 
 namespace msp {
 
@@ -76,18 +79,27 @@ struct CollectorContext {
   const Host& host;
   const CollectorOptions& options;
   FileTable& files;
-};
-
-struct Tick {
-  std::uint64_t number = 0;  // counts from 1, for KeptFile::read(tick)
-  std::int64_t wall_ns = 0;  // the timestamp of this tick's samples, nanoseconds since 1970
+  std::shared_ptr<const Wakeup> wakeup = nullptr;  // null: nobody is woken
 };
 
 class Collector {
  public:
   virtual ~Collector() = default;
 
-  virtual Result<void> collect(const Tick& tick, SampleWriter& out) = 0;
+  /// Starts what can hang or is slow, without waiting for it. True: it has started something, and
+  /// collect() comes when wait_ns() is 0 or the tick must end; false: collect() comes at once. An
+  /// error is one of the whole tick.
+  virtual Result<bool> begin(const Tick& tick) {
+    static_cast<void>(tick);
+    return false;
+  }
+
+  /// 0: collect() has all that it could wait for. Else in how many nanoseconds to ask again, at the
+  /// latest; earlier, when the collector uses CollectorContext::wakeup.
+  virtual std::int64_t wait_ns() { return 0; }
+
+  /// Never waits.
+  virtual Result<void> collect(const Tick& tick, SeriesWriter& out) = 0;
 };
 
 /// How the error ends of a file in which nothing is what it should be: ", got 'its first line'";

@@ -24,24 +24,24 @@
 namespace msp {
 namespace {
 
-constexpr Family kSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
+constexpr MetricDesc kSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
                           "/proc/stat", MetricType::counter, "cpu,mode"};
-constexpr Family kGuestSeconds{"node_cpu_guest_seconds_total",
+constexpr MetricDesc kGuestSeconds{"node_cpu_guest_seconds_total",
                                "Seconds the CPUs spent in guests (VMs) for each mode.",
                                "/proc/stat", MetricType::counter, "cpu,mode"};
-constexpr Family kCoreThrottles{"node_cpu_core_throttles_total",
+constexpr MetricDesc kCoreThrottles{"node_cpu_core_throttles_total",
                                 "Number of times this CPU core has been throttled.",
                                 "/sys/devices/system/cpu/cpuN/thermal_throttle/core_throttle_count",
                                 MetricType::counter, "package,core"};
-constexpr Family kPackageThrottles{
+constexpr MetricDesc kPackageThrottles{
     "node_cpu_package_throttles_total", "Number of times this CPU package has been throttled.",
     "/sys/devices/system/cpu/cpuN/thermal_throttle/package_throttle_count", MetricType::counter,
     "package"};
-constexpr Family kIsolated{
+constexpr MetricDesc kIsolated{
     "node_cpu_isolated",
     "Whether each core is isolated, information from /sys/devices/system/cpu/isolated.",
     "/sys/devices/system/cpu/isolated", MetricType::gauge, "cpu"};
-constexpr Family kOnline{"node_cpu_online", "CPUs that are online and being scheduled.",
+constexpr MetricDesc kOnline{"node_cpu_online", "CPUs that are online and being scheduled.",
                          "/sys/devices/system/cpu/cpuN/online", MetricType::gauge, "cpu"};
 
 // The columns of /proc/stat. Time in guests is also in user and nice, and has its own metric.
@@ -65,7 +65,7 @@ using Garbled = std::bitset<std::tuple_size_v<Columns>>;
 
 /// The metric of a column and its mode.
 struct Mode {
-  const Family& family;
+  const MetricDesc& family;
   std::string_view name;
 };
 
@@ -110,7 +110,7 @@ class Cpu : public Collector {
         sysfs_(context.paths.sys("devices/system/cpu")),
         isolated_file_(sysfs_ + "/isolated", KeptFile::End::short_read) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     const auto content = stat_->read(tick.number);
     if (!content) return content.error();
     parse(*content, out.complaints());
@@ -136,7 +136,7 @@ class Cpu : public Collector {
     Garbled garbled{};  // in this tick
   };
   struct Throttle {
-    const Family* family;
+    const MetricDesc* family;
     std::string package;
     std::string core;  // empty where the package is counted
     NumberFile file;
@@ -302,7 +302,7 @@ class Cpu : public Collector {
     return std::nullopt;
   }
 
-  void learn_throttle(const Family& family, std::string package, std::string core,
+  void learn_throttle(const MetricDesc& family, std::string package, std::string core,
                       std::string path) {
     for (const auto& known : throttles_) {
       if (known.family == &family && known.package == package && known.core == core) return;
@@ -330,7 +330,7 @@ class Cpu : public Collector {
     is_isolated_known_ = true;
   }
 
-  void report(SampleWriter& out) {
+  void report(SeriesWriter& out) {
     for (const auto& [cpu, columns, garbled] : times_) {
       for (std::size_t i = 0; i < std::size(kModes); ++i) {
         if (!garbled[i]) out.add(kSeconds, {cpu, kModes[i]}, seconds(columns[i]));
@@ -357,7 +357,7 @@ class Cpu : public Collector {
     }
   }
 
-  void report_throttles(SampleWriter& out) {
+  void report_throttles(SeriesWriter& out) {
     std::size_t files = 0;
     for (auto& [family, package, core, file] : throttles_) {
       const auto reading = file.read(files++ < NumberFile::kKeptMax);

@@ -24,7 +24,7 @@ constexpr double kMillisecond = 1.0 / 1000.0;
 constexpr std::string_view kTable = "/proc/diskstats";
 constexpr std::string_view kUdev = "/run/udev/data/bMAJOR:MINOR";
 struct Column {
-  Family family;
+  MetricDesc family;
   double unit = 1;
 };
 
@@ -65,19 +65,19 @@ constexpr Column kColumns[] = {
 };
 constexpr std::size_t kColumnsMin = 11;
 
-constexpr Family kInfo{
+constexpr MetricDesc kInfo{
     "node_disk_info", "Info of /sys/block/<block_device>.",
     "/proc/diskstats, /run/udev/data/bMAJOR:MINOR, /sys/block/DEVICE/queue/rotational",
     MetricType::gauge, "device,major,minor,path,wwn,model,serial,revision,rotational"};
-constexpr Family kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.", kUdev,
+constexpr MetricDesc kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.", kUdev,
                                  MetricType::gauge, "device,type,usage,uuid,version"};
-constexpr Family kDeviceMapperInfo{"node_disk_device_mapper_info", "Info about disk device mapper.",
+constexpr MetricDesc kDeviceMapperInfo{"node_disk_device_mapper_info", "Info about disk device mapper.",
                                    kUdev, MetricType::gauge,
                                    "device,name,uuid,vg_name,lv_name,lv_layer"};
 
 struct Ata {
   UdevProperty property;
-  Family family;
+  MetricDesc family;
 };
 constexpr Ata kAta[] = {
     {UdevProperty::id_ata_write_cache,
@@ -99,7 +99,7 @@ class Diskstats : public Collector {
         udev_folder_(paths_.root("/run/udev/data")),
         table_(context.files.open(paths_.proc("diskstats"))) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     const auto content = table_->read(tick.number);
     if (!content) return content.error();
     const auto folder = FileStamp::of(udev_folder_);
@@ -143,7 +143,7 @@ class Diskstats : public Collector {
   };
 
   /// False where the line is not that of a device.
-  bool collect_device(const Tick& tick, std::string_view line, SampleWriter& out) {
+  bool collect_device(const Tick& tick, std::string_view line, SeriesWriter& out) {
     auto rest = line;
     const auto major = next_word(rest);
     const auto minor = next_word(rest);
@@ -172,7 +172,7 @@ class Diskstats : public Collector {
     return true;
   }
 
-  void add_columns(const Device& device, std::string_view numbers, SampleWriter& out) const {
+  void add_columns(const Device& device, std::string_view numbers, SeriesWriter& out) const {
     const CountersLine<std::size(kColumns)> line(
         numbers, [&](std::size_t column, std::string_view word) {
           out.complaints().garbled(table_->path(), word, "a count",
@@ -228,7 +228,7 @@ class Diskstats : public Collector {
     if (device.serial.empty()) device.serial = device.udev[UdevProperty::id_serial];
   }
 
-  void add_info(const Device& device, SampleWriter& out) const {
+  void add_info(const Device& device, SeriesWriter& out) const {
     using enum UdevProperty;
     const auto& udev = device.udev;
     out.add(kInfo,
@@ -247,7 +247,7 @@ class Diskstats : public Collector {
     }
   }
 
-  void add_udev(const Device& device, SampleWriter& out) const {
+  void add_udev(const Device& device, SeriesWriter& out) const {
     using enum UdevProperty;
     const auto& udev = device.udev;
     if (!udev[id_fs_type].empty()) {

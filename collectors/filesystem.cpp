@@ -29,28 +29,28 @@ constexpr std::string_view kMountinfo = "/proc/1/mountinfo";
 constexpr std::string_view kStatvfs = "statvfs(2)";
 constexpr std::string_view kLabels = "device,mountpoint,fstype,device_error";
 
-constexpr Family gauge(std::string_view name, std::string_view help,
+constexpr MetricDesc gauge(std::string_view name, std::string_view help,
                        std::string_view source = kStatvfs) {
   return {name, help, source, MetricType::gauge, kLabels};
 }
 
-constexpr Family kDeviceError =
+constexpr MetricDesc kDeviceError =
     gauge("node_filesystem_device_error",
           "Whether an error occurred while getting statistics for the given device.",
           "/proc/1/mountinfo, statvfs(2)");
-constexpr Family kReadonly =
+constexpr MetricDesc kReadonly =
     gauge("node_filesystem_readonly", "Filesystem read-only status.", kMountinfo);
-constexpr Family kSize = gauge("node_filesystem_size_bytes", "Filesystem size in bytes.");
-constexpr Family kFree = gauge("node_filesystem_free_bytes", "Filesystem free space in bytes.");
-constexpr Family kAvail =
+constexpr MetricDesc kSize = gauge("node_filesystem_size_bytes", "Filesystem size in bytes.");
+constexpr MetricDesc kFree = gauge("node_filesystem_free_bytes", "Filesystem free space in bytes.");
+constexpr MetricDesc kAvail =
     gauge("node_filesystem_avail_bytes", "Filesystem space available to non-root users in bytes.");
-constexpr Family kFiles = gauge("node_filesystem_files", "Filesystem total file nodes.");
-constexpr Family kFilesFree =
+constexpr MetricDesc kFiles = gauge("node_filesystem_files", "Filesystem total file nodes.");
+constexpr MetricDesc kFilesFree =
     gauge("node_filesystem_files_free", "Filesystem total free file nodes.");
-constexpr Family kPurgeable =
+constexpr MetricDesc kPurgeable =
     gauge("node_filesystem_purgeable_bytes",
           "Filesystem space available including purgeable space (MacOS specific).");
-constexpr Family kMountInfo{"node_filesystem_mount_info", "Filesystem mount information.",
+constexpr MetricDesc kMountInfo{"node_filesystem_mount_info", "Filesystem mount information.",
                             kMountinfo, MetricType::gauge, "device,major,minor,mountpoint"};
 
 constexpr std::string_view kTimeout = "mountpoint timeout";
@@ -148,9 +148,11 @@ class Filesystem : public Collector {
         options_(context.options.filesystem),
         init_mounts_(context.files.open(paths_.proc("1/mountinfo"))),
         own_mounts_(context.files.open(paths_.proc("self/mountinfo"))),
-        mount_stat_(context.host.statvfs, deadline(context.options)) {}
+        mount_stat_(context.host.statvfs, timeout(context.options), context.wakeup) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override;
+  Result<bool> begin(const Tick& tick) override;
+  std::int64_t wait_ns() override { return mount_stat_.wait_ns(); }
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override;
 
  private:
   struct Mount {
@@ -163,14 +165,14 @@ class Filesystem : public Collector {
     std::string error_text;  // kept, so that a lasting error costs no allocation
   };
 
-  /// Half a tick at most: the other collectors want to run, too, before the next one.
-  static std::chrono::milliseconds deadline(const CollectorOptions& options) {
+  /// Half a tick at most: the scrape waits for it, and is to be delivered before the next one.
+  static std::chrono::milliseconds timeout(const CollectorOptions& options) {
     const auto timeout = options.filesystem.mount_timeout;
     return options.interval.count() > 0 ? std::min(timeout, options.interval / 2) : timeout;
   }
 
   Result<void> parse(std::string_view content, const KeptFile& file);
-  static void report(Mount& mount, const MountAnswer& answer, SampleWriter& out);
+  static void report(Mount& mount, const MountAnswer& answer, SeriesWriter& out);
 
   const HostPaths& paths_;
   const CollectorOptions::Filesystem& options_;
@@ -180,10 +182,11 @@ class Filesystem : public Collector {
   bool look_again_ = false;           // the two tables may have been of different moments
   std::vector<Mount> mounts_;         // those that are reported
   std::vector<std::string> garbled_;  // the beginnings of lines that are no mount's
+  std::string mounts_path_;           // of the file that they are in
   MountStat mount_stat_;
 };
 
-Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
+Result<bool> Filesystem::begin(const Tick& tick) {
   // With hidepid, pid 1 is not there for an agent that is not root.
   auto* file = init_mounts_.get();
   auto content = file->read(tick.number);
@@ -193,17 +196,23 @@ Result<void> Filesystem::collect(const Tick& tick, SampleWriter& out) {
   }
   if (!content) return content.error();
   if (content->empty()) return failed(cat(file->path(), ": empty"));
+  mounts_path_ = file->path();
   if (const bool has_changed = *content != parsed_; has_changed || look_again_) {
     parsed_.clear();
-    if (auto parsed = parse(*content, *file); !parsed) return parsed;
+    if (auto parsed = parse(*content, *file); !parsed) return parsed.error();
     parsed_ = *content;
     look_again_ = has_changed && std::any_of(mounts_.begin(), mounts_.end(),
                                              [](const Mount& mount) { return mount.is_hidden; });
   }
+  if (auto begun = mount_stat_.begin(); !begun) return begun.error();
+  return true;
+}
+
+Result<void> Filesystem::collect(const Tick&, SeriesWriter& out) {
   for (const auto& line : garbled_) {
-    out.complaints().garbled(file->path(), line, "a mount", {"a line"});
+    out.complaints().garbled(mounts_path_, line, "a mount", {"a line"});
   }
-  if (auto asked = mount_stat_.ask(); !asked) return asked;
+  if (auto finished = mount_stat_.finish(); !finished) return finished;
   for (auto& mount : mounts_) {
     report(mount, mount.is_hidden ? kNotAsked : mount_stat_.answer(mount.asked), out);
   }
@@ -283,7 +292,7 @@ Result<void> Filesystem::parse(std::string_view content, const KeptFile& file) {
   return {};
 }
 
-void Filesystem::report(Mount& mount, const MountAnswer& answer, SampleWriter& out) {
+void Filesystem::report(Mount& mount, const MountAnswer& answer, SeriesWriter& out) {
   std::string_view error;
   if (mount.is_hidden) {
     error = kHidden;
@@ -293,7 +302,7 @@ void Filesystem::report(Mount& mount, const MountAnswer& answer, SampleWriter& o
     if (mount.error != answer.error) mount.error_text = error_label(mount.error = answer.error);
     error = mount.error_text;
   }
-  const auto add = [&](const Family& family, double value) {
+  const auto add = [&](const MetricDesc& family, double value) {
     out.add(family, {mount.device, mount.mount_point, mount.fs_type, error}, value);
   };
   add(kDeviceError, error.empty() ? 0 : 1);
@@ -303,7 +312,7 @@ void Filesystem::report(Mount& mount, const MountAnswer& answer, SampleWriter& o
   // f_bsize and not f_frsize, which some FUSE file systems set otherwise: so that both agents
   // agree.
   const auto& stat = answer.stat;
-  const auto add_bytes = [&](const Family& family, std::uint64_t blocks) {
+  const auto add_bytes = [&](const MetricDesc& family, std::uint64_t blocks) {
     const auto bytes = static_cast<double>(blocks) * static_cast<double>(stat.f_bsize);
     if (bytes < kBytesEnd) {
       add(family, bytes);

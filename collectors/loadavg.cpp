@@ -6,7 +6,7 @@
 namespace msp {
 namespace {
 
-constexpr Family kLoads[] = {
+constexpr MetricDesc kLoads[] = {
     {"node_load1", "1m load average.", "/proc/loadavg"},
     {"node_load5", "5m load average.", "/proc/loadavg"},
     {"node_load15", "15m load average.", "/proc/loadavg"},
@@ -17,7 +17,7 @@ class Loadavg : public Collector {
   explicit Loadavg(const CollectorContext& context)
       : file_(context.files.open(context.paths.proc("loadavg"), KeptFile::End::short_read)) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     const auto content = file_->read(tick.number);
     if (!content) return content.error();
     auto rest = content->substr(0, content->find('\n'));

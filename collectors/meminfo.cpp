@@ -22,7 +22,7 @@ namespace {
 
 struct Field {
   std::string_view key;
-  Family family;
+  MetricDesc family;
   bool is_count = false;  // of pages, never of bytes
 };
 
@@ -94,7 +94,7 @@ class Meminfo : public Collector {
   explicit Meminfo(const CollectorContext& context)
       : file_(context.files.open(context.paths.proc("meminfo"), KeptFile::End::short_read)) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     const auto content = file_->read(tick.number);
     if (!content) return content.error();
     is_found_.reset();
@@ -143,7 +143,7 @@ class Meminfo : public Collector {
   }
 
   /// Takes the line off the front of `rest`, whose key is known.
-  void add_value(const Line& line, std::string_view& rest, SampleWriter& out) {
+  void add_value(const Line& line, std::string_view& rest, SeriesWriter& out) {
     rest.remove_prefix(line.key.size() + 1);
     const auto text = rest;
     const auto value = take_value(rest, *line.field);

@@ -1,47 +1,18 @@
 #include "collectors/mount_stat.h"
 
-#include <pthread.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <utility>
 
+#include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 
 namespace msp {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/// Enough for statvfs and a signal frame; 128 threads of the default 8 MiB would be 1 GiB of
-/// address space.
-std::size_t stack_bytes() {
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const auto least = static_cast<std::size_t>(::sysconf(_SC_THREAD_STACK_MIN));
-  return std::max<std::size_t>(least, 64 * 1024) +
-         page;  // glibc takes the guard page out of the stack
-}
-
-/// A detached thread that leaves all signals to the others. Returns an errno value.
-int start_thread(void* (*run)(void*), void* argument) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, stack_bytes());
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int error = pthread_create(&thread, &attributes, run, argument);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  return error;
-}
+using SteadyClock = std::chrono::steady_clock;
 
 }  // namespace
 
@@ -63,12 +34,13 @@ struct MountStat::State {
   using QuestionPtr = std::shared_ptr<Question>;
   using Phase = Question::Phase;
 
-  explicit State(Statvfs function) : statvfs(function) {}
+  State(Statvfs function, std::shared_ptr<const Wakeup> wanted)
+      : statvfs(function), wakeup(std::move(wanted)) {}
 
   const Statvfs statvfs;
+  const std::shared_ptr<const Wakeup> wakeup;
   std::mutex mutex;              // all below and in the questions
   std::condition_variable work;  // there are questions, or it is over
-  std::condition_variable done;  // all of the tick's are settled
   std::vector<QuestionPtr> questions;
   std::vector<QuestionPtr> stuck;
   std::size_t next = 0;     // questions before this one are not waiting
@@ -76,6 +48,7 @@ struct MountStat::State {
   std::size_t left = 0;     // how many are waiting or asked
   std::size_t live = 0;     // workers that are not stuck
   std::size_t idle = 0;     // of these, parked
+  bool is_awaited = false;  // somebody wants to know when all of the tick's are settled
   bool closing = false;
 
   bool is_hopeless(const Question& question) const {
@@ -132,14 +105,15 @@ struct MountStat::State {
       ++live;  // too late: the answer is of a tick that is over
     } else {
       question->answer = answer;
-      if (--left == 0) done.notify_one();
+      if (--left == 0 && is_awaited && wakeup) wakeup->wake();
     }
     question->phase = Phase::settled;
   }
 };
 
-MountStat::MountStat(Statvfs statvfs, std::chrono::milliseconds deadline)
-    : deadline_(deadline), state_(std::make_shared<State>(statvfs)) {}
+MountStat::MountStat(Statvfs statvfs, std::chrono::milliseconds timeout,
+                     std::shared_ptr<const Wakeup> wakeup)
+    : timeout_(timeout), state_(std::make_shared<State>(statvfs, std::move(wakeup))) {}
 
 MountStat::~MountStat() {
   const std::lock_guard lock(state_->mutex);
@@ -165,12 +139,14 @@ void MountStat::set_mounts(std::vector<MountToAsk> mounts) {
   state_->next = state_->questions.size();
 }
 
-Result<void> MountStat::ask() {
+Result<void> MountStat::begin() {
   auto& state = *state_;
-  std::unique_lock lock(state.mutex);
+  const std::lock_guard lock(state.mutex);
   state.open_tick();
+  deadline_ = SteadyClock::now() + timeout_;
+  help_at_ = deadline_ - timeout_ + kGrace;
+  left_then_ = state.left;
   if (state.left == 0) return {};
-
   if (state.live == 0) {
     if (auto started = start_worker(); !started) {
       state.close_tick();
@@ -179,17 +155,32 @@ Result<void> MountStat::ask() {
   } else if (state.idle > 0) {
     state.work.notify_one();
   }
+  return {};
+}
 
-  const auto deadline = Clock::now() + deadline_;
-  while (state.left > 0) {
-    const auto left = state.left;
-    const bool may_help = state.waiting > 0 && state.stuck.size() + state.live < kStuckMax;
-    const auto until = may_help ? std::min(deadline, Clock::now() + kGrace) : deadline;
-    if (state.done.wait_until(lock, until, [&] { return state.left == 0; })) break;
-    if (Clock::now() >= deadline) break;
-    if (state.left == left) start_helpers();
+std::int64_t MountStat::wait_ns() {
+  auto& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  const auto now = SteadyClock::now();
+  if (state.left == 0 || now >= deadline_) return 0;
+  if (now >= help_at_) {
+    if (state.left == left_then_) start_helpers();
+    left_then_ = state.left;
+    help_at_ = now + kGrace;
   }
+  const bool may_help = state.waiting > 0 && state.stuck.size() + state.live < kStuckMax;
+  state.is_awaited = true;
+  return std::chrono::nanoseconds((may_help ? std::min(deadline_, help_at_) : deadline_) - now)
+      .count();
+}
+
+Result<void> MountStat::finish() {
+  auto& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  const bool is_early = state.left > 0 && SteadyClock::now() < deadline_;
+  state.is_awaited = false;
   state.close_tick();
+  if (is_early) return no_data("the tick was ended before all mounts had answered");
   return {};
 }
 
@@ -209,20 +200,15 @@ const MountAnswer& MountStat::answer(std::size_t index) const {
 
 /// With the mutex held.
 Result<void> MountStat::start_worker() {
-  auto argument = std::make_unique<std::shared_ptr<State>>(state_);
-  if (const int error = start_thread(work, argument.get()); error != 0) {
-    return failed(cat("cannot start a thread for statvfs: ", errno_text(error),
-                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
+  if (auto started = start_detached([state = state_] { work(*state); }, kSmallStackBytes);
+      !started) {
+    return failed(cat("statvfs: ", started.error().text));
   }
-  static_cast<void>(argument.release());  // the worker's now
   ++state_->live;
   return {};
 }
 
-void* MountStat::work(void* argument) {
-  const std::unique_ptr<std::shared_ptr<State>> owned(
-      static_cast<std::shared_ptr<State>*>(argument));
-  auto& state = **owned;
+void MountStat::work(State& state) {
   std::unique_lock lock(state.mutex);
   for (;;) {
     if (const auto question = state.take()) {
@@ -239,8 +225,6 @@ void* MountStat::work(void* argument) {
     --state.idle;
   }
   --state.live;
-  lock.unlock();
-  return nullptr;
 }
 
 }  // namespace msp

@@ -6,10 +6,10 @@
 // at the tick's deadline is left alone with the worker that is stuck in it and is not asked again
 // until that call returns; then the worker joins the others, and the surplus ends.
 //
-// Promised: ask() takes one deadline at most, however many mounts hang; no mount has two threads
-// stuck in it; no more than kStuckMax threads are stuck because of file systems of one type; the
-// destructor waits for nobody. Not promised: that a mount was asked when it is reported as timed
-// out (its type may be past kStuckMax).
+// Promised: no call waits; a tick is over after one deadline at most, however many mounts hang; no
+// mount has two threads stuck in it; no more than kStuckMax threads are stuck because of file
+// systems of one type; the destructor waits for nobody. Not promised: that a mount was asked when it
+// is reported as timed out (its type may be past kStuckMax).
 #pragma once
 
 #include <sys/statvfs.h>
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/base/wakeup.h"
 
 namespace msp {
 
@@ -50,7 +51,9 @@ class MountStat {
 
   /// `statvfs` is called from any thread and must outlive the process's last call of it: a
   /// function, not a closure.
-  MountStat(Statvfs statvfs, std::chrono::milliseconds deadline);
+  /// `wakeup` is woken when all mounts have answered and wait_ns() was asked for before that.
+  MountStat(Statvfs statvfs, std::chrono::milliseconds timeout,
+            std::shared_ptr<const Wakeup> wakeup);
   ~MountStat();
   MountStat(const MountStat&) = delete;
   MountStat& operator=(const MountStat&) = delete;
@@ -59,10 +62,19 @@ class MountStat {
   /// not.
   void set_mounts(std::vector<MountToAsk> mounts);
 
-  /// Asks every mount once. An error means that no thread could be started and none was asked.
-  Result<void> ask();
+  /// Begins to ask every mount once. An error means that no thread could be started and none is
+  /// asked.
+  Result<void> begin();
 
-  /// What the mount at `index` of set_mounts() answered in the last ask().
+  /// 0: all have answered, or the deadline is over. Else in how many nanoseconds to call it again,
+  /// at the latest: that is when others go on for a worker that makes no progress.
+  std::int64_t wait_ns();
+
+  /// After begin(): ends the tick; what has not answered has timed out. No data where that is called
+  /// too early.
+  Result<void> finish();
+
+  /// What the mount at `index` of set_mounts() answered, after finish().
   const MountAnswer& answer(std::size_t index) const;
 
  private:
@@ -71,9 +83,12 @@ class MountStat {
 
   Result<void> start_worker();
   void start_helpers();
-  static void* work(void* state);
+  static void work(State& state);
 
-  const std::chrono::milliseconds deadline_;
+  const std::chrono::milliseconds timeout_;
+  std::chrono::steady_clock::time_point deadline_;  // of this tick
+  std::chrono::steady_clock::time_point help_at_;   // unless there is progress until then
+  std::size_t left_then_ = 0;                       // mounts, kGrace before help_at_
   const std::shared_ptr<State> state_;  // shared with every worker: the last one frees it
 };
 

@@ -26,7 +26,7 @@ constexpr std::string_view kTable = "/proc/net/dev";
         MetricType::counter, "device"                                                      \
   }
 // In the order of the table's columns.
-constexpr Family kColumns[] = {
+constexpr MetricDesc kColumns[] = {
     MSP_NETDEV_FAMILY("receive_bytes", kTable),
     MSP_NETDEV_FAMILY("receive_packets", kTable),
     MSP_NETDEV_FAMILY("receive_errs", kTable),
@@ -44,7 +44,7 @@ constexpr Family kColumns[] = {
     MSP_NETDEV_FAMILY("transmit_carrier", kTable),
     MSP_NETDEV_FAMILY("transmit_compressed", kTable),
 };
-constexpr Family kNohandler =
+constexpr MetricDesc kNohandler =
     MSP_NETDEV_FAMILY("receive_nohandler", "/sys/class/net/DEVICE/statistics/rx_nohandler");
 #undef MSP_NETDEV_FAMILY
 
@@ -55,7 +55,7 @@ class Netdev : public Collector {
         is_wanted_(context.options.netdev_devices),
         table_(context.files.open(paths_.proc("net/dev"))) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     const auto content = table_->read(tick.number);
     if (!content) return content.error();
     auto rest = *content;
@@ -85,7 +85,7 @@ class Netdev : public Collector {
   };
 
   /// False where the line is not that of a device.
-  bool collect_device(std::string_view line, SampleWriter& out) {
+  bool collect_device(std::string_view line, SeriesWriter& out) {
     // An alias of old kernels has a colon in its name, a number never.
     const auto colon = line.rfind(':');
     const auto name = trim(line.substr(0, colon));
@@ -109,7 +109,7 @@ class Netdev : public Collector {
   }
 
   /// False where there is not one number.
-  bool add_columns(const Device& device, std::string_view numbers, SampleWriter& out) const {
+  bool add_columns(const Device& device, std::string_view numbers, SeriesWriter& out) const {
     const CountersLine<std::size(kColumns)> line(
         numbers, [&](std::size_t column, std::string_view word) {
           out.complaints().garbled(table_->path(), word, "a count",
@@ -126,7 +126,7 @@ class Netdev : public Collector {
     return line.is_good.any();
   }
 
-  void add_nohandler(Device& device, SampleWriter& out) {
+  void add_nohandler(Device& device, SeriesWriter& out) {
     // An open file follows its device when that is renamed, and another device may have the name
     // now. The table is in the order of the devices and not of their names, so that a rename shows
     // as another order.

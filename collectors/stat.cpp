@@ -20,7 +20,7 @@ namespace {
 
 struct Key {
   std::string_view name;
-  Family family;
+  MetricDesc family;
 };
 
 // In the order of /proc/stat.
@@ -41,7 +41,7 @@ constexpr Key kKeys[] = {
       "/proc/stat"}},
 };
 
-constexpr Family kUptime{"node_uptime_seconds", "Time since the node booted, in seconds.",
+constexpr MetricDesc kUptime{"node_uptime_seconds", "Time since the node booted, in seconds.",
                          "/proc/uptime"};
 
 class Stat : public Collector {
@@ -50,14 +50,14 @@ class Stat : public Collector {
       : stat_(context.files.open(context.paths.proc("stat"), KeptFile::End::short_read)),
         uptime_(context.files.open(context.paths.proc("uptime"), KeptFile::End::short_read)) {}
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     if (auto collected = collect_stat(tick, out); !collected) return collected;
     collect_uptime(tick, out);
     return {};
   }
 
  private:
-  Result<void> collect_stat(const Tick& tick, SampleWriter& out) {
+  Result<void> collect_stat(const Tick& tick, SeriesWriter& out) {
     const auto content = stat_->read(tick.number);
     if (!content) return content.error();
     std::bitset<std::size(kKeys)> is_found;
@@ -92,7 +92,7 @@ class Stat : public Collector {
     return {};
   }
 
-  void collect_uptime(const Tick& tick, SampleWriter& out) {
+  void collect_uptime(const Tick& tick, SeriesWriter& out) {
     const auto content = uptime_->read(tick.number);
     if (!content && content.error().kind == Error::Kind::no_data) return;
     if (!content) {

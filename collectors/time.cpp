@@ -15,15 +15,15 @@
 namespace msp {
 namespace {
 
-constexpr Family kTime{"node_time_seconds", "System time in seconds since epoch (1970).",
+constexpr MetricDesc kTime{"node_time_seconds", "System time in seconds since epoch (1970).",
                        "clock_gettime(2)"};
-constexpr Family kZone{"node_time_zone_offset_seconds", "System time zone offset in seconds.",
+constexpr MetricDesc kZone{"node_time_zone_offset_seconds", "System time zone offset in seconds.",
                        "localtime(3)", MetricType::gauge, "time_zone"};
-constexpr Family kAvailable{"node_time_clocksource_available_info",
+constexpr MetricDesc kAvailable{"node_time_clocksource_available_info",
                             "Available clocksources read from '/sys/devices/system/clocksource'.",
                             "/sys/devices/system/clocksource/clocksourceN/available_clocksource",
                             MetricType::gauge, "device,clocksource"};
-constexpr Family kCurrent{"node_time_clocksource_current_info",
+constexpr MetricDesc kCurrent{"node_time_clocksource_current_info",
                           "Current clocksource read from '/sys/devices/system/clocksource'.",
                           "/sys/devices/system/clocksource/clocksourceN/current_clocksource",
                           MetricType::gauge, "device,clocksource"};
@@ -45,7 +45,7 @@ class Time : public Collector {
     }
   }
 
-  Result<void> collect(const Tick& tick, SampleWriter& out) override {
+  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     const auto second = static_cast<std::time_t>(tick.wall_ns / kNsPerSecond);
     const auto ns = static_cast<double>(tick.wall_ns % kNsPerSecond);
     // The whole as one number of nanoseconds does not fit into a double.
@@ -73,8 +73,8 @@ class Time : public Collector {
     KeptFile current;
   };
 
-  static void add_names(const Family& family, std::string_view device, KeptFile& file,
-                        SampleWriter& out) {
+  static void add_names(const MetricDesc& family, std::string_view device, KeptFile& file,
+                        SeriesWriter& out) {
     const auto content = file.read();
     if (!content && content.error().kind == Error::Kind::no_data) return;
     if (!content) {

@@ -8,7 +8,7 @@
 namespace msp {
 namespace {
 
-constexpr Family kInfo{
+constexpr MetricDesc kInfo{
     "node_uname_info", "Labeled system information as provided by the uname system call.",
     "uname(2)", MetricType::gauge, "sysname,release,version,machine,nodename,domainname"};
 
@@ -16,7 +16,7 @@ class Uname : public Collector {
  public:
   explicit Uname(const CollectorContext& context) : uname_(context.host.uname) {}
 
-  Result<void> collect(const Tick&, SampleWriter& out) override {
+  Result<void> collect(const Tick&, SeriesWriter& out) override {
     struct utsname name;
     if (uname_(&name) != 0) return failed(cat("uname: ", errno_text(errno)));
     const auto text = [](const auto& field) {

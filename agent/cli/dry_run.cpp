@@ -51,21 +51,28 @@ bool choose_collectors(const std::vector<std::string>& names, Config& config) {
 
 std::string change_text(const Series& series, double before, double now, double seconds) {
   const auto rate = [&] { return text_value(std::round((now - before) / seconds * 1e3) / 1e3); };
-  const bool is_counter = series.family != nullptr && series.family->type == MetricType::counter;
+  const bool is_counter = series.desc && series.desc->type == MetricType::counter;
   return cat("  ", series_text(series), " ", text_value(before), " -> ", text_value(now),
              is_counter ? cat(" (", rate(), " per second)") : "", "\n");
 }
 
-/// A line for each series that changed, came (+) or went (-), and a last one that counts.
-std::string diff(const Scrape& before, const Scrape& now) {
+struct Difference {
+  std::string text;  // a line for each series that changed, came (+) or went (-)
+  std::size_t changed = 0;
+  std::size_t same = 0;
+
+  void add(const Scrape& before, const Scrape& now);
+};
+
+double seconds_between(const Scrape& before, const Scrape& now) {
+  return static_cast<double>(now.timestamp_ms - before.timestamp_ms) / 1e3;
+}
+
+void Difference::add(const Scrape& before, const Scrape& now) {
   std::map<std::string_view, double> values;
   for (std::size_t i = 0; i < before.values.size(); ++i) {
     values.emplace((*before.series)[i]->labels.flat(), before.values[i]);
   }
-  const double seconds = static_cast<double>(now.timestamp_ms - before.timestamp_ms) / 1e3;
-  std::string text;
-  std::size_t changed = 0;
-  std::size_t same = 0;
   for (std::size_t i = 0; i < now.values.size(); ++i) {
     const auto& series = *(*now.series)[i];
     const auto value = now.values[i];
@@ -76,12 +83,19 @@ std::string diff(const Scrape& before, const Scrape& now) {
       text += cat("+ ", series_text(series), " ", text_value(value), "\n");
     } else if (found->second != value) {
       ++changed;
-      text += change_text(series, found->second, value, seconds);
+      text += change_text(series, found->second, value, seconds_between(before, now));
     } else {
       ++same;
     }
   }
-  return cat(text, "# ", changed, " changed in ", text_value(seconds), " s, ", same,
+}
+
+/// The scrapes of two ticks, source by source, and a last line that counts.
+std::string diff(const std::vector<Scrape>& before, const std::vector<Scrape>& now) {
+  Difference difference;
+  for (std::size_t i = 0; i < now.size(); ++i) difference.add(before[i], now[i]);
+  return cat(difference.text, "# ", difference.changed, " changed in ",
+             text_value(seconds_between(before.front(), now.front())), " s, ", difference.same,
              " stayed the same\n");
 }
 
@@ -132,12 +146,17 @@ class LeftOut {
 };
 
 /// Why a scrape like this one would not live through an outage; empty: it would.
-std::string limit_comment(const Scrape& scrape) {
-  std::string records;
-  const auto encoded = ScrapeEncoder().encode(1, scrape, records);
-  if (encoded) return {};
-  return comment(cat("dropped where it cannot be sent at once: all ", grouped(scrape.values.size()),
-                     " samples: ", encoded.error().text, "; leave out devices or mount points"));
+std::string limit_comments(const std::vector<Scrape>& scrapes) {
+  std::string text;
+  for (const auto& scrape : scrapes) {
+    std::string records;
+    const auto encoded = ScrapeEncoder().encode(1, scrape, records);
+    if (encoded) continue;
+    text += comment(cat("dropped where it cannot be sent at once: all ",
+                        grouped(scrape.values.size()), " samples of ", scrape.stream->name, ": ",
+                        encoded.error().text, "; leave out devices or mount points"));
+  }
+  return text;
 }
 
 }  // namespace
@@ -164,7 +183,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
       });
   auto samples = wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]);
   if (wanted.diff || ::isatty(STDOUT_FILENO) != 0) samples = visible_lines(samples);
-  const auto text = cat(samples, failures, left_out.comments(), limit_comment(scrapes.back()));
+  const auto text = cat(samples, failures, left_out.comments(), limit_comments(scrapes.back()));
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return kExitDone;

@@ -16,7 +16,7 @@
 
 namespace msp {
 
-inline constexpr Family kCheck{"msp_agent_check",
+inline constexpr MetricDesc kCheck{"msp_agent_check",
                                "1 whenever msp-agent check wrote to this endpoint.", "the agent"};
 
 /// Writes msp_agent_check to the endpoint, in the configured protocol, and reports. Takes the

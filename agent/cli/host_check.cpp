@@ -205,7 +205,9 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
         add_step(collector, Verdict::warning, cat(collector, ": ", text));
       });
   report.add(folder_step(config.buffer));
-  report.add(room_step(config, scrapes.front().values.size()));
+  std::size_t samples = 0;
+  for (const auto& scrape : scrapes.front()) samples += scrape.values.size();
+  report.add(room_step(config, samples));
   report.add(agents_step(config, paths));
   // Of this process, which has the limits of the shell; the unit sets its own.
   if (auto problem = raise_open_files(open_files_needed(config)); !problem.empty()) {

@@ -152,6 +152,18 @@ bool is_system_folder(const std::string& path) {
                      [&](std::string_view kernels) { return plain.starts_with(kernels); });
 }
 
+void read_series_max(Section& top, std::size_t& out) {
+  constexpr std::string_view kAccepted = "a number from 1000 to 130000, such as 25000";
+  const auto value = top.text("series_max", kAccepted);
+  if (!value) return;
+  const auto number = parse_number<std::size_t>(value->text);
+  if (number && *number >= 1'000 && *number <= kSeriesMaxEnd) {
+    out = *number;
+  } else {
+    top.reject("series_max", shown(value->text), kAccepted);
+  }
+}
+
 void read_buffer(Section& top, BufferConfig& out) {
   auto section = top.section("buffer");
   section.read_path("path", out.path);
@@ -266,6 +278,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
     top.read("interval",
              {kIntervalLimits.min, kIntervalLimits.max, "a duration from 1s to 1h, such as 15s"},
              config.interval);
+    read_series_max(top, config.series_max);
     read_collectors(top, findings, config);
     config.collector_options.interval = config.interval;
     config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);

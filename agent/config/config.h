@@ -62,7 +62,8 @@ struct Config {
   std::string host_name;    // the label instance
   std::vector<Label> labels;
   std::chrono::milliseconds interval{15'000};
-  std::vector<std::string> collectors;  // enabled ones, in the registry's order
+  std::size_t series_max = kSeriesMaxDefault;  // of one source
+  std::vector<std::string> collectors;         // enabled ones, in the registry's order
   CollectorOptions collector_options;
   std::vector<EndpointConfig> endpoints;  // at least one
   BufferConfig buffer;

@@ -22,7 +22,7 @@ constexpr std::string_view kSections[] = {"collectors", "filesystem",   "netdev"
 constexpr std::string_view kOpen[] = {
     "customer_id", "server_name", "environment", "interval", "enabled", "disabled", "device_exclude",
     "device_include", "mount_points_exclude", "mount_points_include", "fs_types_exclude",
-    "fs_types_include", "mount_timeout", "protocol", "order", "catch_up_rate", "timeout", "max_size",
+    "fs_types_include", "mount_timeout", "series_max", "protocol", "order", "catch_up_rate", "timeout", "max_size",
     "max_age", "min_free", "level", "insecure_skip_verify"};
 // clang-format on
 

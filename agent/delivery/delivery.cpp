@@ -22,7 +22,7 @@ constexpr std::int64_t kGraceNs = 500 * kNsPerMs;
 
 /// Ends a wait of one thread. Shared with the queue, which may call it for a moment longer than the
 /// thread is there.
-struct Wakeup {
+struct WakeFlag {
   std::mutex mutex;
   std::condition_variable changed;
   bool is_wanted = false;
@@ -43,7 +43,7 @@ struct Wakeup {
 class Delivery::Worker {
  public:
   Worker(const Setup& setup, Sender::Setup sender, std::string identity,
-         std::shared_ptr<Wakeup> wakeup)
+         std::shared_ptr<WakeFlag> wakeup)
       : setup_(setup),
         identity_(std::move(identity)),
         wakeup_(std::move(wakeup)),
@@ -138,7 +138,7 @@ class Delivery::Worker {
 
   const Setup& setup_;
   const std::string identity_;
-  const std::shared_ptr<Wakeup> wakeup_;
+  const std::shared_ptr<WakeFlag> wakeup_;
   std::mutex mutex_;
   bool is_stopping_ = false;
   Sender::Setup config_;
@@ -191,7 +191,7 @@ Result<void> Delivery::set_endpoints(const Config& config) {
       all_stats.remove_if([&](const auto& stats) { return &stats == &(*found)->stats(); });
       workers_.erase(found);
     }
-    const auto wakeup = std::make_shared<Wakeup>();
+    const auto wakeup = std::make_shared<WakeFlag>();
     const auto number = queue.add_consumer(identity, [wakeup] { wakeup->wake(); });
     auto& stats = all_stats.emplace_back(endpoint.name(), number);
     auto worker = std::make_unique<Worker>(

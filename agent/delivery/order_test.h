@@ -11,7 +11,7 @@
 
 namespace msp {
 
-inline constexpr Family kProbe{
+inline constexpr MetricDesc kProbe{
     "msp_agent_probe",
     "1 whenever the agent tested whether an endpoint accepts samples at all, or in any order.",
     "the agent"};

@@ -75,6 +75,7 @@ struct EndpointStats {
 
 struct AgentStats {
   std::atomic<std::uint64_t> ticks_skipped = 0;
+  std::atomic<std::uint64_t> duplicate_samples = 0;
   std::list<EndpointStats> endpoints;  // the main thread's; their addresses stay
 };
 

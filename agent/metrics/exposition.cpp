@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "agent/base/text.h"
+
 namespace msp {
 namespace {
 
@@ -44,21 +46,44 @@ std::string series_text(const Series& series) {
   return text;
 }
 
-std::string text_format(const Scrape& scrape) {
-  std::map<std::string_view, std::string> families;
-  for (std::size_t i = 0; i < scrape.values.size(); ++i) {
-    const auto& series = *(*scrape.series)[i];
-    const auto* const family = series.family;
-    auto& text = families[family != nullptr ? family->name : series.labels.get(kMetricName)];
-    if (text.empty() && family != nullptr) {
-      text.append("# HELP ").append(family->name).append(" ");
-      text.append(escape(family->help, false)).append("\n# TYPE ").append(family->name);
-      text += family->type == MetricType::counter ? " counter\n" : " gauge\n";
+namespace {
+
+/// The name under which a series' samples stand together: that of its metric, which a series of a
+/// histogram or a summary has with a suffix. What relabelling has renamed is a metric of its own.
+std::string_view group_of(const Series& series) {
+  const auto name = series.labels.get(kMetricName);
+  if (!series.desc) return name;
+  const auto& desc = *series.desc;
+  const bool has_suffixes = desc.type == MetricType::histogram || desc.type == MetricType::summary;
+  return has_suffixes && name.starts_with(desc.name) ? desc.name : name;
+}
+
+std::string head_of(const Series& series, std::string_view group) {
+  if (!series.desc) return {};
+  const bool is_renamed = !group.starts_with(series.desc->name);
+  const auto type = is_renamed ? MetricType::untyped : series.desc->type;
+  return cat("# HELP ", group, " ", escape(series.desc->help, false), "\n# TYPE ", group, " ",
+             metric_type_name(type), "\n");
+}
+
+}  // namespace
+
+std::string text_format(std::span<const Scrape> scrapes) {
+  std::map<std::string_view, std::string> groups;
+  for (const auto& scrape : scrapes) {
+    for (std::size_t i = 0; i < scrape.values.size(); ++i) {
+      const auto& series = *(*scrape.series)[i];
+      const auto group = group_of(series);
+      auto& text = groups[group];
+      if (text.empty()) text = head_of(series, group);
+      text.append(series_text(series))
+          .append(" ")
+          .append(text_value(scrape.values[i]))
+          .append("\n");
     }
-    text.append(series_text(series)).append(" ").append(text_value(scrape.values[i])).append("\n");
   }
   std::string all;
-  for (const auto& [name, text] : families) all += text;
+  for (const auto& [name, text] : groups) all += text;
   return all;
 }
 

@@ -2,15 +2,20 @@
 // (https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details).
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "agent/metrics/sample.h"
 
 namespace msp {
 
-/// The scrape as text: families by name, each with HELP and TYPE, series in the scrape's order, no
-/// timestamps. A series without a family, as one that was read back from disk, has neither.
-std::string text_format(const Scrape& scrape);
+/// The scrapes of several sources as text: metrics by name, each with HELP and TYPE where they are
+/// known, series in the scrapes' order, no timestamps.
+std::string text_format(std::span<const Scrape> scrapes);
+inline std::string text_format(const Scrape& scrape) {
+  return text_format({&scrape, 1});
+}
 
 /// The series as a sample begins: name{label="value",..}.
 std::string series_text(const Series& series);

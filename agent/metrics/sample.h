@@ -1,12 +1,14 @@
-// The nouns of the data path: a Family is a metric's name and meaning, a Series is a family with
+// The nouns of the data path: a MetricDesc is a metric's name and meaning, a Series is a metric with
 // one label set, a Scrape is one value per series at one moment.
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/metrics/labels.h"
@@ -15,26 +17,49 @@ namespace msp {
 
 enum class MetricType : std::uint8_t { counter, gauge, histogram, summary, untyped };
 
-/// What a collector knows of a metric at compile time. The strings have static storage duration:
-/// series that outlive their collector still point at it. docs/metrics.md is made of these, and a
-/// test changes what `source` names and looks whether the metric notices.
-struct Family {
-  std::string_view name;
+/// As the text exposition format has it: "counter", "gauge" ...
+std::string_view metric_type_name(MetricType type);
+
+/// What is known of a metric. A collector's are constexpr, with strings of static storage duration;
+/// what comes from outside is made by make_desc(). docs/metrics.md is made of the former, and a test
+/// changes what `source` names and looks whether the metric notices.
+struct MetricDesc {
+  std::string_view name;  // of a histogram or summary without _bucket, _sum, _count
   std::string_view help;
-  std::string_view source;  // what it is read from: "/sys/class/net/DEVICE/mtu, uname(2)"
+  std::string_view source = {};  // what it is read from: "/sys/class/net/DEVICE/mtu, uname(2)"
   MetricType type = MetricType::gauge;
-  std::string_view label_names =
-      {};  // comma-separated, in the order in which values are given: "cpu,mode"
+  std::string_view label_names = {};  // comma-separated, in the order of the values: "cpu,mode"
 };
 
-/// The most label names that a family has; a test holds it to them.
+/// The most label names that a collector's metric has; a test holds it to them.
 inline constexpr std::size_t kFamilyLabelsMax = 9;
+
+/// Points at a MetricDesc that is static, or owned by those that point at it, or at none.
+class DescPtr {
+ public:
+  DescPtr() = default;
+  DescPtr(std::nullptr_t) {}
+  /// `desc` has static storage duration: series outlive their collector.
+  DescPtr(const MetricDesc* desc) : desc_(std::shared_ptr<const void>(), desc) {}
+  explicit DescPtr(std::shared_ptr<const MetricDesc> desc) : desc_(std::move(desc)) {}
+
+  const MetricDesc* get() const { return desc_.get(); }
+  const MetricDesc& operator*() const { return *desc_; }
+  const MetricDesc* operator->() const { return desc_.get(); }
+  explicit operator bool() const { return desc_ != nullptr; }
+  friend bool operator==(const DescPtr& a, const MetricDesc* b) { return a.get() == b; }
+
+ private:
+  std::shared_ptr<const MetricDesc> desc_;
+};
+
+/// One that owns its strings: name and help are made UTF-8.
+DescPtr make_desc(std::string name, std::string help, MetricType type);
 
 /// Immutable once made; shared by every scrape it is in, across threads.
 struct Series {
   Labels labels;  // complete: what goes on the wire
-  const Family* family =
-      nullptr;  // null where only the labels are known (read back from another version's buffer)
+  DescPtr desc;   // none where only the labels are known (read back from the buffer)
 };
 
 using SeriesPtr = std::shared_ptr<const Series>;

@@ -16,14 +16,14 @@ constexpr std::size_t kCompressFrom = 128;      // bytes: less does not pay for 
 constexpr std::size_t kSeriesBytesBesides = 3;  // what a series' length and type take at most
 
 // What is known of a series that was read back: its name is in its labels, its help is not stored.
-constexpr std::array<Family, 5> kTypeOnly = {{{"", "", "", MetricType::counter},
-                                              {"", "", "", MetricType::gauge},
-                                              {"", "", "", MetricType::histogram},
-                                              {"", "", "", MetricType::summary},
-                                              {"", "", "", MetricType::untyped}}};
+constexpr std::array<MetricDesc, 5> kTypeOnly = {{{"", "", "", MetricType::counter},
+                                                  {"", "", "", MetricType::gauge},
+                                                  {"", "", "", MetricType::histogram},
+                                                  {"", "", "", MetricType::summary},
+                                                  {"", "", "", MetricType::untyped}}};
 
 MetricType type_of(const Series& series) {
-  return series.family != nullptr ? series.family->type : MetricType::untyped;
+  return series.desc != nullptr ? series.desc->type : MetricType::untyped;
 }
 
 std::uint64_t length_and_type(std::size_t length, MetricType type) {
@@ -120,7 +120,7 @@ SeriesPtr read_series(ByteReader& content, const SeriesSet& before, std::string&
   if (!content.ok() || type >= kTypeOnly.size() || !series->labels.assign_flat(flat)) {
     return nullptr;
   }
-  if (!is_untyped(type)) series->family = &kTypeOnly[type];
+  if (!is_untyped(type)) series->desc = DescPtr(DescPtr(), &kTypeOnly[type]);
   return series;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,13 +25,15 @@
 #include "agent/queue/queue.h"
 #include "agent/queue/spiller.h"
 #include "agent/run/health_log.h"
+#include "agent/run/memory_limit.h"
 #include "agent/run/open_files.h"
 #include "agent/run/outage.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
+#include "agent/run/signals.h"
 #include "agent/run/status_file.h"
-#include "agent/sources/schedule.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
+#include "agent/sources/scheduler.h"
 
 namespace msp {
 namespace {
@@ -65,49 +68,37 @@ Queue::Options queue_options(const Config& config) {
   return options;
 }
 
-/// What makes a scrape: the collectors, and what the agent says of itself.
-struct Source {
-  /// `queue` may be null: a dry run.
-  Source(const Config& config, const HostPaths& paths, const AgentStats& stats, const Queue* queue,
-         OnHealthChange on_health_change = tell_health(), OnComplaint on_complaint = tell_complaint)
-      : self_metrics(stats, queue),
-        scraper({.collectors = config.collectors,
-                 .paths = paths,
-                 .options = config.collector_options,
-                 .labels = config.target_labels(),
-                 .host = {},
-                 .on_health_change = std::move(on_health_change),
-                 .on_complaint = std::move(on_complaint),
-                 .self_samples = [this](SampleWriter& out) { self_metrics.add_to(out); }}) {}
-
-  SelfMetrics self_metrics;
-  Scraper scraper;
+/// What the sources of a configuration are made of; all of it outlives them.
+struct Ground {
+  const HostPaths& paths;
+  SelfMetrics& self_metrics;
+  std::size_t series_max = kSeriesMaxDefault;
+  std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
+  OnHealthChange on_health_change = tell_health();
+  OnComplaint on_complaint = tell_complaint;
 };
+
+std::unique_ptr<HostSource> make_host(const Config& config, const Ground& ground) {
+  return std::make_unique<HostSource>(HostSource::Setup{
+      .collectors = config.collectors,
+      .paths = ground.paths,
+      .options = config.collector_options,
+      .labels = config.target_labels(),
+      .series_max = ground.series_max,
+      .wakeup = ground.wakeup,
+      .on_health_change = ground.on_health_change,
+      .on_complaint = ground.on_complaint,
+      .self_samples = [&self = ground.self_metrics](SeriesWriter& out) { self.add_to(out); }});
+}
 
 /// Whether two configurations make the same scrapes at the same moments.
 bool scrape_alike(const Config& a, const Config& b) {
-  return a.interval == b.interval && a.collectors == b.collectors &&
+  return a.interval == b.interval && a.series_max == b.series_max && a.collectors == b.collectors &&
          a.collector_options == b.collector_options && a.target_labels() == b.target_labels();
 }
 
-Schedule make_schedule(const Config& config) {
-  return Schedule(config.interval, cat(config.customer_id, "/", config.server_name), wall_ns(),
-                  clock_ns(CLOCK_BOOTTIME));
-}
-
-sigset_t handled_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
-  return set;
-}
-
-/// Sleeps until `due_ns` (CLOCK_BOOTTIME) or a signal; 0 when it is time.
-int wait_for_signal(const sigset_t& signals, std::int64_t due_ns) {
-  const auto left_ns = std::max<std::int64_t>(due_ns - clock_ns(CLOCK_BOOTTIME), 0);
-  const timespec left{left_ns / kNsPerSecond, left_ns % kNsPerSecond};
-  const int signal = sigtimedwait(&signals, nullptr, &left);
-  return signal > 0 ? signal : 0;
+std::string identity_of(const Config& config) {
+  return cat(config.customer_id, "/", config.server_name);
 }
 
 std::string start_line(const Config& config) {
@@ -155,12 +146,17 @@ class Agent {
  public:
   Agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config, Queue& queue)
       : config_(config),
-        paths_(paths),
         read_config_(read_config),
         queue_(queue),
         spiller_(queue),
-        source_(std::make_unique<Source>(config_, paths_, stats_, &queue_)),
-        schedule_(make_schedule(config_)),
+        self_metrics_(stats_, &queue_),
+        ground_{.paths = paths, .self_metrics = self_metrics_},
+        scheduler_({.clock = real_clock(),
+                    .identity = identity_of(config_),
+                    .on_scrape = [this](const Source& source,
+                                        Scrape scrape) { take(source, std::move(scrape)); },
+                    .on_missed = [this](const Source&,
+                                        std::uint64_t ticks) { stats_.ticks_skipped += ticks; }}),
         service_(Notify::from_environment()),
         status_file_(config_.buffer),
         delivery_({.queue = queue_,
@@ -171,19 +167,22 @@ class Agent {
   /// Ticks until a signal says stop. An error is why it could not go on, in words for the log. An
   /// exception ends the process where it is thrown (main.cpp): on its way up it would meet
   /// destructors of what threads use.
-  Result<Ended> run(const sigset_t& signals) noexcept {
+  Result<Ended> run(const Signals& signals) noexcept {
     if (auto started = start(); !started) return started.error();
     log_info(start_line(config_));
     make_room_for_files();
     tell_what_was_kept(stats_, queue_);
+    set_host();
     int signal = 0;
     while (signal != SIGTERM && signal != SIGINT) {
-      signal = wait_for_signal(
-          signals, std::min({schedule_.due_ns(), service_.due_ns(), status_file_.due_ns()}));
+      signal =
+          signals.wait(*ground_.wakeup,
+                       std::min({scheduler_.due_ns(), service_.due_ns(), status_file_.due_ns()}));
       if (signal == SIGHUP) reload();
       const auto now_ns = clock_ns(CLOCK_BOOTTIME);
       if (now_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, queue_));
-      if (now_ns >= schedule_.due_ns()) tick(now_ns);
+      delivery_.reap();
+      scheduler_.run();
       if (now_ns >= status_file_.due_ns()) write_status(now_ns);
     }
     const auto ended = stop(signal);
@@ -225,22 +224,34 @@ class Agent {
     if (!problem.empty()) log_warning(problem);
   }
 
-  void tick(std::int64_t now_ns) {
-    delivery_.reap();
-    stats_.ticks_skipped += schedule_.tick(now_ns);
-    auto scrape = source_->scraper.scrape(wall_ns());
-    // Two samples of a series cannot share a millisecond; the first tick may come that close to the
-    // second.
-    if (scrape.timestamp_ms == last_timestamp_ms_) return;
-    last_timestamp_ms_ = scrape.timestamp_ms;
-    auto series = scrape.series;
-    if (const auto before = std::exchange(series_before_reload_, nullptr)) {
-      end_missing_series(*before, scrape);
-    }
-    last_series_ = std::move(series);
+  void set_host() {
+    const auto limit = series_limit(config_.series_max, memory_limit());
+    if (!limit.warning.empty()) log_warning(limit.warning);
+    ground_.series_max = limit.series_max;
+    auto host = make_host(config_, ground_);
+    host_ = host.get();
+    scheduler_.add(std::move(host));
+  }
+
+  void take(const Source& source, Scrape scrape) {
+    samples_per_tick_[source.name()] = scrape.values.size();
+    stats_.duplicate_samples += source.health().duplicates;
     queue_.append(std::move(scrape));
-    service_.ticked(clock_ns(CLOCK_BOOTTIME));
-    status_file_.ticked(clock_ns(CLOCK_BOOTTIME));
+    const auto now_ns = clock_ns(CLOCK_BOOTTIME);
+    service_.ticked(now_ns);
+    status_file_.ticked(now_ns);
+  }
+
+  /// Of all sources, at an interval of the host's.
+  std::size_t samples_per_tick() const {
+    double samples = 0;
+    for (const auto* source : scheduler_.sources()) {
+      const auto found = samples_per_tick_.find(source->name());
+      if (found == samples_per_tick_.end()) continue;
+      samples += static_cast<double>(found->second) *
+                 (std::chrono::duration<double>(config_.interval) / source->options().interval);
+    }
+    return static_cast<std::size_t>(samples);
   }
 
   void write_status(std::int64_t now_ns, bool stopped = false) {
@@ -250,10 +261,12 @@ class Agent {
     status_file_.write(now_ns, {.config = config_,
                                 .service = make_report(stats_, queue_),
                                 .buffer = queue_.state(),
-                                .collectors = source_->scraper.outcomes(),
-                                .samples_per_tick = last_series_ ? last_series_->size() : 0,
+                                .collectors = host_->outcomes(),
+                                .sources = scheduler_.sources(),
+                                .samples_per_tick = samples_per_tick(),
                                 .ticks_skipped = stats_.ticks_skipped,
-                                .resident_bytes = source_->self_metrics.resident_bytes(),
+                                .timestamps_moved = scheduler_.moved(),
+                                .resident_bytes = self_metrics_.resident_bytes(),
                                 .disk = disk,
                                 .stopped = stopped});
   }
@@ -284,16 +297,11 @@ class Agent {
       config.buffer = config_.buffer;
     }
     const bool same_scrapes = scrape_alike(config, config_);
-    const bool same_ticks = config.interval == config_.interval &&
-                            config.customer_id == config_.customer_id &&
-                            config.server_name == config_.server_name;
     if (auto set = delivery_.set_endpoints(config); !set) return set;
     config_ = std::move(config);
     make_room_for_files();
-    if (!same_ticks) schedule_ = make_schedule(config_);
-    if (same_scrapes) return {};
-    if (series_before_reload_ == nullptr) series_before_reload_ = last_series_;
-    source_ = std::make_unique<Source>(config_, paths_, stats_, &queue_);
+    scheduler_.set_identity(identity_of(config_));
+    if (!same_scrapes) set_host();
     return {};
   }
 
@@ -301,6 +309,7 @@ class Agent {
     const auto line = cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left");
     log_info(line);
     service_.stopping(line);
+    scheduler_.stop();
     Ended ended;
     ended.delivery = delivery_.stop(monotonic_ns() + kFlushMaxNs);
     const auto deadline_ns = monotonic_ns() + kCloseMaxNs;
@@ -312,7 +321,6 @@ class Agent {
   }
 
   Config config_;
-  const HostPaths& paths_;
   const ReadConfig& read_config_;
   Queue& queue_;
   Spiller spiller_;
@@ -321,14 +329,14 @@ class Agent {
   std::mutex failure_mutex_;
   std::string failure_;
   AgentStats stats_;
-  std::unique_ptr<Source> source_;
-  Schedule schedule_;
+  SelfMetrics self_metrics_;
+  Ground ground_;
+  std::map<std::string, std::size_t, std::less<>> samples_per_tick_;  // by source
+  Scheduler scheduler_;
+  const HostSource* host_ = nullptr;  // the scheduler's
   Service service_;
   StatusFile status_file_;
   Delivery delivery_;
-  std::int64_t last_timestamp_ms_ = 0;
-  std::shared_ptr<const SeriesSet> last_series_;
-  std::shared_ptr<const SeriesSet> series_before_reload_;  // until the next tick
 };
 
 }  // namespace
@@ -338,16 +346,15 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   // One heap for all threads: they allocate little and never at the same time for long. A heap per
   // thread would keep what each needed at its worst.
   mallopt(M_ARENA_MAX, 1);
-  const auto signals = handled_signals();
-  pthread_sigmask(SIG_BLOCK, &signals,
-                  nullptr);  // threads inherit it: signals come to sigtimedwait
+  const auto signals = Signals::open();
+  if (!signals) return signals.error();
   signal(SIGPIPE, SIG_IGN);
   init_http();
 
   auto opened = Queue::open(queue_options(config));
   if (!opened) return opened.error();
   auto agent = std::make_unique<Agent>(config, paths, read_config, **opened);
-  const auto ended = agent->run(signals);
+  const auto ended = agent->run(*signals);
   const bool is_clean = ended && ended->delivery && ended->disk;
   if (is_clean) return {};
   if (!ended) {
@@ -363,19 +370,22 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   std::_Exit(ended && ended->disk ? 0 : 1);
 }
 
-std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart, OnHealthChange on_health_change,
-                            OnComplaint on_complaint) {
+std::vector<std::vector<Scrape>> collect(const Config& config, const HostPaths& paths, int ticks,
+                                         std::chrono::nanoseconds apart,
+                                         OnHealthChange on_health_change,
+                                         OnComplaint on_complaint) {
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
-  if (!on_health_change) on_health_change = tell_health();
-  if (!on_complaint) on_complaint = tell_complaint;
-  Source source(config, paths, stats, nullptr, std::move(on_health_change),
-                std::move(on_complaint));
-  std::vector<Scrape> scrapes;
-  for (int tick = 0; tick < ticks; ++tick) {
-    if (tick > 0) std::this_thread::sleep_for(apart);
-    scrapes.push_back(source.scraper.scrape(wall_ns()));
+  SelfMetrics self_metrics(stats, nullptr);
+  Ground ground{.paths = paths, .self_metrics = self_metrics, .series_max = config.series_max};
+  if (on_health_change) ground.on_health_change = std::move(on_health_change);
+  if (on_complaint) ground.on_complaint = std::move(on_complaint);
+  const auto host = make_host(config, ground);
+  std::vector<std::vector<Scrape>> scrapes;
+  for (int tick = 1; tick <= ticks; ++tick) {
+    if (tick > 1) std::this_thread::sleep_for(apart);
+    const Tick now{static_cast<std::uint64_t>(tick), wall_ns()};
+    scrapes.emplace_back().push_back(scrape_now(*host, now, *ground.wakeup));
   }
   return scrapes;
 }

@@ -30,11 +30,12 @@ using OnHealthChange = std::function<void(std::string_view collector, const Erro
 using OnComplaint =
     std::function<void(std::string_view collector, std::string_view text, bool is_over)>;
 
-/// The first ticks of run_agent(), `apart` of one another, without network and buffer. Without
-/// `on_health_change` and `on_complaint` what they would be told is logged.
-std::vector<Scrape> collect(const Config& config, const HostPaths& paths, int ticks,
-                            std::chrono::nanoseconds apart = {},
-                            OnHealthChange on_health_change = nullptr,
-                            OnComplaint on_complaint = nullptr);
+/// The first ticks of run_agent(), `apart` of one another, without network and buffer: for each tick
+/// a scrape of each source. Without `on_health_change` and `on_complaint` what they would be told is
+/// logged.
+std::vector<std::vector<Scrape>> collect(const Config& config, const HostPaths& paths, int ticks,
+                                         std::chrono::nanoseconds apart = {},
+                                         OnHealthChange on_health_change = nullptr,
+                                         OnComplaint on_complaint = nullptr);
 
 }  // namespace msp

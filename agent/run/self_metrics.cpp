@@ -14,62 +14,66 @@ constexpr auto kGauge = MetricType::gauge;
 constexpr std::string_view kSelf = "the agent";
 constexpr std::string_view kEndpoint = "endpoint";
 
-constexpr Family kBuildInfo{"msp_agent_build_info",
+constexpr MetricDesc kBuildInfo{"msp_agent_build_info",
                             "A constant 1 with the version of the running agent.", kSelf, kGauge,
                             "version"};
-constexpr Family kTicksSkipped{
+constexpr MetricDesc kTicksSkipped{
     "msp_agent_ticks_skipped_total",
     "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
-constexpr Family kCpuSeconds{"msp_agent_cpu_seconds_total",
+constexpr MetricDesc kDuplicates{
+    "msp_agent_duplicate_samples_total",
+    "Samples that were left out because their scrape had one of the same series before them.",
+    kSelf, kCounter};
+constexpr MetricDesc kCpuSeconds{"msp_agent_cpu_seconds_total",
                              "User and system CPU time of the agent in seconds.",
                              "clock_gettime(2)", kCounter};
-constexpr Family kResidentMemory{"msp_agent_resident_memory_bytes",
+constexpr MetricDesc kResidentMemory{"msp_agent_resident_memory_bytes",
                                  "Resident memory of the agent in bytes.", "/proc/self/statm",
                                  kGauge};
-constexpr Family kSamplesSent{"msp_agent_samples_sent_total",
+constexpr MetricDesc kSamplesSent{"msp_agent_samples_sent_total",
                               "Samples that the endpoint has accepted.", kSelf, kCounter,
                               kEndpoint};
-constexpr Family kSamplesDropped{
+constexpr MetricDesc kSamplesDropped{
     "msp_agent_samples_dropped_total",
     "Samples that will never reach the endpoint, by reason: rejected by the endpoint; dropped from "
     "the buffer because of max_size, max_age, free_space, memory (the disk cannot be used), damage "
     "or too_large (a scrape of more than 262144 series fits into no segment).",
     kSelf, kCounter, "endpoint,reason"};
-constexpr Family kRequests{"msp_agent_requests_total",
+constexpr MetricDesc kRequests{"msp_agent_requests_total",
                            "Requests to the endpoint, whatever the answer was.", kSelf, kCounter,
                            kEndpoint};
-constexpr Family kRetries{"msp_agent_retries_total",
+constexpr MetricDesc kRetries{"msp_agent_retries_total",
                           "Requests to the endpoint that failed and are sent again.", kSelf,
                           kCounter, kEndpoint};
-constexpr Family kBytesSent{"msp_agent_sent_bytes_total",
+constexpr MetricDesc kBytesSent{"msp_agent_sent_bytes_total",
                             "Bytes of request bodies, compressed, whatever the answer was.", kSelf,
                             kCounter, kEndpoint};
-constexpr Family kEndpointUp{"msp_agent_endpoint_up",
+constexpr MetricDesc kEndpointUp{"msp_agent_endpoint_up",
                              "1: the endpoint accepted the last request, 0: it did not.", kSelf,
                              kGauge, kEndpoint};
-constexpr Family kLastSuccess{
+constexpr MetricDesc kLastSuccess{
     "msp_agent_endpoint_last_success_timestamp_seconds",
     "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
     kSelf, kGauge, kEndpoint};
-constexpr Family kProtocol{"msp_agent_endpoint_protocol_info",
+constexpr MetricDesc kProtocol{"msp_agent_endpoint_protocol_info",
                            "A constant 1 with the protocol of the requests to the endpoint.", kSelf,
                            kGauge, "endpoint,protocol"};
-constexpr Family kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
+constexpr MetricDesc kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
                                 kSelf, kGauge, kEndpoint};
-constexpr Family kBufferOldest{
+constexpr MetricDesc kBufferOldest{
     "msp_agent_buffer_oldest_sample_age_seconds",
     "Age in seconds of the oldest sample that waits for the endpoint, 0: none waits.", kSelf,
     kGauge, kEndpoint};
-constexpr Family kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
+constexpr MetricDesc kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
                               kSelf, kGauge};
-constexpr Family kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
+constexpr MetricDesc kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
                                  kSelf, kGauge};
-constexpr Family kBufferDamage{"msp_agent_buffer_corrupt_records_total",
+constexpr MetricDesc kBufferDamage{"msp_agent_buffer_corrupt_records_total",
                                "Damaged places found in the buffer's files.", kSelf, kCounter};
-constexpr Family kBufferMemoryOnly{
+constexpr MetricDesc kBufferMemoryOnly{
     "msp_agent_buffer_memory_fallback",
     "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};
-constexpr Family kBufferGuard{
+constexpr MetricDesc kBufferGuard{
     "msp_agent_buffer_free_space_guard",
     "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
     kGauge};
@@ -80,15 +84,16 @@ double number(std::uint64_t count) {
 
 }  // namespace
 
-void SelfMetrics::add_to(SampleWriter& out) {
+void SelfMetrics::add_to(SeriesWriter& out) {
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
   out.add(kTicksSkipped, number(stats_.ticks_skipped));
+  out.add(kDuplicates, number(stats_.duplicate_samples));
   add_process(out);
   add_buffer(out);
   for (const auto& endpoint : stats_.endpoints) add_endpoint(endpoint, out);
 }
 
-void SelfMetrics::add_process(SampleWriter& out) {
+void SelfMetrics::add_process(SeriesWriter& out) {
   out.add(kCpuSeconds, static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond);
   if (const auto bytes = resident_bytes()) out.add(kResidentMemory, *bytes);
 }
@@ -105,7 +110,7 @@ std::optional<double> SelfMetrics::resident_bytes() {
   return number(*pages) * page_size;
 }
 
-void SelfMetrics::add_buffer(SampleWriter& out) {
+void SelfMetrics::add_buffer(SeriesWriter& out) {
   const auto state = queue_ != nullptr ? queue_->state() : Queue::State{};
   out.add(kBufferBytes, number(state.bytes));
   out.add(kBufferSegments, number(state.segments));
@@ -114,7 +119,7 @@ void SelfMetrics::add_buffer(SampleWriter& out) {
   out.add(kBufferGuard, state.free_space_guard ? 1 : 0);
 }
 
-void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SampleWriter& out) {
+void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SeriesWriter& out) {
   const auto waiting = queue_ != nullptr ? queue_->state(endpoint.number) : ConsumerState{};
   out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
   out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));

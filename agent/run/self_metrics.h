@@ -6,7 +6,7 @@
 
 #include "agent/base/file.h"
 #include "agent/delivery/stats.h"
-#include "agent/metrics/scrape.h"
+#include "agent/metrics/series_writer.h"
 #include "agent/queue/queue.h"
 
 namespace msp {
@@ -17,15 +17,15 @@ class SelfMetrics {
   /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped.
   SelfMetrics(const AgentStats& stats, const Queue* queue) : stats_(stats), queue_(queue) {}
 
-  void add_to(SampleWriter& out);
+  void add_to(SeriesWriter& out);
 
   /// Nothing, where the kernel does not say.
   std::optional<double> resident_bytes();
 
  private:
-  void add_process(SampleWriter& out);
-  void add_buffer(SampleWriter& out);
-  void add_endpoint(const EndpointStats& endpoint, SampleWriter& out);
+  void add_process(SeriesWriter& out);
+  void add_buffer(SeriesWriter& out);
+  void add_endpoint(const EndpointStats& endpoint, SeriesWriter& out);
 
   const AgentStats& stats_;
   const Queue* queue_;

@@ -106,6 +106,21 @@ void add_collectors(const StatusReport& report, JsonWriter& out) {
   out.close();
 }
 
+void add_sources(const StatusReport& report, JsonWriter& out) {
+  out.open_list("sources");
+  for (const auto* source : report.sources) {
+    const auto health = source->health();
+    out.open_object();
+    out.add("name", source->name());
+    out.add("up", health.is_up);
+    out.add("samples", health.samples);
+    out.add("duplicate_samples", health.duplicates);
+    out.add("last_error", health.error);
+    out.close();
+  }
+  out.close();
+}
+
 }  // namespace
 
 std::string_view endpoint_state_name(EndpointState state) {
@@ -178,11 +193,13 @@ std::string StatusFile::json(std::int64_t now_ns, const StatusReport& report) {
   out.add("customer_id", config.customer_id);
   out.add("server_name", config.server_name);
   out.add("ticks_skipped", report.ticks_skipped);
+  out.add("timestamps_moved", report.timestamps_moved);
   out.open_list("endpoints");
   for (const auto& endpoint : report.service.endpoints) add_endpoint(now_ns, endpoint, out);
   out.close();
   add_buffer(report, out);
   add_collectors(report, out);
+  add_sources(report, out);
   out.open_object("process");
   out.add("cpu_seconds", seconds(clock_ns(CLOCK_PROCESS_CPUTIME_ID)));
   out.add("resident_bytes", report.resident_bytes.value_or(NAN));

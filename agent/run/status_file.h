@@ -17,7 +17,7 @@
 #include "agent/queue/queue.h"
 #include "agent/run/outage.h"
 #include "agent/run/service.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 
 namespace msp {
 
@@ -30,9 +30,11 @@ struct StatusReport {
   const Config& config;
   ServiceReport service;
   Queue::State buffer;
-  std::vector<Scraper::Outcome> collectors;
+  std::vector<HostSource::Outcome> collectors;
+  std::vector<const Source*> sources = {};
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;
+  std::uint64_t timestamps_moved = 0;
   std::optional<double> resident_bytes = {};
   std::optional<DiskSpace> disk = {};  // of the buffer; nothing: not known
   bool stopped = false;                // in an orderly way: the last report

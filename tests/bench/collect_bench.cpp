@@ -5,7 +5,7 @@
 //   collect_bench --cadence SECONDS [--ticks N]    a tick every SECONDS (N is 8 by default): cold
 //   caches, as in service
 //
-// "agent" is Scraper::scrape with every collector that is on by default. "floor" is a bare loop
+// "agent" is HostSource with every collector that is on by default. "floor" is a bare loop
 // over the table below: one pread of each file on a kept descriptor, uname, and statvfs of the
 // mounts that the filesystem collector reports. The two take turns in one run, because the same
 // host is up to twice as fast an hour later. CPU time is user and system together as getrusage
@@ -31,7 +31,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 #include "agent/config/config.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 
 namespace {
 
@@ -191,24 +191,26 @@ int run(Arguments arguments) {
   for (const auto& entry : collector_registry()) {
     if (entry.default_on) collectors.emplace_back(entry.name);
   }
-  Scraper scraper({
+  const auto wakeup = std::make_shared<const Wakeup>();
+  std::uint64_t number = 0;
+  HostSource host({
       .collectors = collectors,
       .paths = {},
       .options = outcome.config.collector_options,
       .labels = {.forced = {{"customer_id", "bench"}, {"server_name", "bench"}}, .defaults = {}},
-      .host = {},
+      .wakeup = wakeup,
       .on_health_change =
           [](std::string_view name, const Error* error) {
             if (error != nullptr)
               std::fprintf(stderr, "%s: %s\n", name.data(), error->text.c_str());
           },
   });
-  const auto first = scraper.scrape(wall_ns());
+  const auto first = scrape_now(host, {++number, wall_ns()}, *wakeup);
   Floor floor(collectors, first);
   std::printf("%zu collectors, %zu series; floor: %zu files, %zu mounts, uname\n",
               collectors.size(), first.values.size(), floor.files(), floor.mounts());
 
-  const auto tick = [&] { (void)scraper.scrape(wall_ns()); };
+  const auto tick = [&] { (void)scrape_now(host, {++number, wall_ns()}, *wakeup); };
   const auto pass = [&] { floor.pass(); };
   Cost agent_cost;
   Cost floor_cost;

@@ -28,7 +28,7 @@
 #include "agent/delivery/encode/encode.h"
 #include "agent/queue/batch.h"
 #include "agent/run/self_metrics.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 #include "tests/bench/host_model.h"
 
 namespace msp::bench {
@@ -178,17 +178,18 @@ Scrapes of_this_host(unsigned count) {
   for (const auto& endpoint : outcome.config.endpoints)
     stats.endpoints.emplace_back(endpoint.name());
   SelfMetrics self(stats, nullptr);
-  Scraper scraper({.collectors = outcome.config.collectors,
+  const auto wakeup = std::make_shared<const Wakeup>();
+  HostSource host({.collectors = outcome.config.collectors,
                    .paths = {},
                    .options = outcome.config.collector_options,
                    .labels = outcome.config.target_labels(),
-                   .host = {},
-                   .self_samples = [&](SampleWriter& out) { self.add_to(out); }});
+                   .wakeup = wakeup,
+                   .self_samples = [&](SeriesWriter& out) { self.add_to(out); }});
   const auto begin_ns = wall_ns();
   Scrapes scrapes;
   for (unsigned i = 0; i < count; ++i) {
     if (i > 0) ::sleep(1);
-    auto scrape = scraper.scrape(wall_ns());
+    auto scrape = scrape_now(host, {i + 1, wall_ns()}, *wakeup);
     scrape.timestamp_ms = begin_ns / kNsPerMs + i * std::int64_t{15'000};
     scrapes.push_back(std::make_shared<const Scrape>(std::move(scrape)));
   }

@@ -10,6 +10,7 @@
 
 #include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
+#include "tests/support/collect.h"
 
 namespace fs = std::filesystem;
 
@@ -46,11 +47,11 @@ struct Fixture {
   std::string tick(std::string_view collector) {
     if (!part) {
       for (const auto& entry : collector_registry()) {
-        if (entry.name == collector) part = entry.make({paths, host, options, files});
+        if (entry.name == collector) part = entry.make({paths, host, options, files, wakeup});
       }
     }
     builder.begin(writer);
-    if (const auto outcome = part->collect({++number, 0}, writer); !outcome) {
+    if (const auto outcome = test::collect(*part, {++number, 0}, *wakeup, writer); !outcome) {
       builder.rollback(writer);
       return outcome.error().text;
     }
@@ -68,8 +69,9 @@ struct Fixture {
   Host host{.statvfs = fake_statvfs};
   CollectorOptions options;
   FileTable files;
+  const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   ScrapeBuilder builder{TargetLabels{}};
-  SampleWriter& writer = builder.add_writer();
+  SeriesWriter& writer = builder.add_writer();
   std::unique_ptr<Collector> part;
   std::uint64_t number = 0;
 };

@@ -13,7 +13,7 @@
 #include "agent/delivery/encode/request_v2.h"
 #include "agent/delivery/order_test.h"
 #include "agent/run/self_metrics.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 #include "tests/support/fixture_host.h"
 
 namespace fs = std::filesystem;
@@ -22,9 +22,9 @@ namespace msp::test {
 namespace {
 
 struct ByName {
-  bool operator()(const Family* a, const Family* b) const { return a->name < b->name; }
+  bool operator()(const MetricDesc* a, const MetricDesc* b) const { return a->name < b->name; }
 };
-using Families = std::set<const Family*, ByName>;
+using Families = std::set<const MetricDesc*, ByName>;
 
 constexpr std::string_view kIntroduction =
     R"(# Metrics
@@ -95,7 +95,7 @@ std::string table(const Families& families) {
   std::string text = "| metric | labels | type | unit | read from | HELP |\n";
   text += "| --- | --- | --- | --- | --- | --- |\n";
   for (const auto* family : families) {
-    const auto* const type = family->type == MetricType::counter ? "counter" : "gauge";
+    const auto type = metric_type_name(family->type);
     text += cat("| ", as_code(family->name), " | ", as_code(family->label_names), " | ", type,
                 " | ", unit_shown(family->name), " | ", as_places(family->source), " | ",
                 as_cell(family->help), " |\n");
@@ -105,7 +105,7 @@ std::string table(const Families& families) {
 
 struct Fixture {
   fs::path folder;
-  std::map<const Family*, std::string> samples;
+  std::map<const MetricDesc*, std::string> samples;
 };
 using Fixtures = std::vector<Fixture>;
 
@@ -133,14 +133,15 @@ Families own_families(const Families& collected) {
   AgentStats stats;
   stats.endpoints.emplace_back("https://monitor.example.com/api/v1/write");
   SelfMetrics self(stats, nullptr);
-  Scraper::Setup setup;
+  HostSource::Setup setup;
   setup.collectors = {"uname"};
-  setup.self_samples = [&](SampleWriter& out) { self.add_to(out); };
-  Scraper scraper(std::move(setup));
+  setup.self_samples = [&](SeriesWriter& out) { self.add_to(out); };
+  HostSource host(std::move(setup));
+  Wakeup wakeup;
   Families families{&kCheck, &kProbe};
-  const auto scrape = scraper.scrape(0);
+  const auto scrape = scrape_now(host, {1, 0}, wakeup);
   for (const auto& series : *scrape.series) {
-    if (!collected.contains(series->family)) families.insert(series->family);
+    if (!collected.contains(series->desc.get())) families.insert(series->desc.get());
   }
   return families;
 }
@@ -180,7 +181,7 @@ std::string difference(std::string_view is, std::string_view must) {
 }
 
 bool knows(const Families& families, std::string_view name) {
-  const Family wanted{.name = name, .help = {}, .source = {}};
+  const MetricDesc wanted{.name = name, .help = {}, .source = {}};
   return families.contains(&wanted);
 }
 

@@ -12,6 +12,7 @@
 #include "agent/base/text.h"
 #include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
+#include "tests/support/collect.h"
 
 namespace fs = std::filesystem;
 
@@ -43,12 +44,13 @@ struct TwoTables {
   std::string tick() {
     if (!collector) {
       for (const auto& entry : collector_registry()) {
-        if (entry.name == "filesystem") collector = entry.make({paths, host, options, files});
+        if (entry.name == "filesystem")
+          collector = entry.make({paths, host, options, files, wakeup});
       }
     }
     g_asked.clear();
     builder.begin(writer);
-    REQUIRE(collector->collect({++number, 0}, writer).has_value());
+    REQUIRE(test::collect(*collector, {++number, 0}, *wakeup, writer).has_value());
     REQUIRE(builder.commit(writer).has_value());
     return text_format(builder.finish(0));
   }
@@ -76,8 +78,9 @@ struct TwoTables {
   Host host{.statvfs = fake_statvfs};
   CollectorOptions options;
   FileTable files;
+  const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   ScrapeBuilder builder{TargetLabels{}};
-  SampleWriter& writer = builder.add_writer();
+  SeriesWriter& writer = builder.add_writer();
   std::unique_ptr<Collector> collector;
   std::uint64_t number = 0;
 };

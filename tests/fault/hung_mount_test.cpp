@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -20,7 +21,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
@@ -102,7 +103,7 @@ struct Fixture {
   }
 
   ~Fixture() {
-    scraper.reset();
+    source.reset();
     hung.clear();
     ::umount2(folder.c_str(), MNT_DETACH);
     std::error_code ignored;
@@ -114,21 +115,22 @@ struct Fixture {
     return *hung.back();
   }
 
-  void start() {
-    Scraper::Setup setup;
-    setup.collectors = {"filesystem"};
+  void start(std::vector<std::string> collectors = {"filesystem"}) {
+    HostSource::Setup setup;
+    setup.wakeup = wakeup;
+    setup.collectors = std::move(collectors);
     setup.paths.procfs = folder / "proc";
     setup.options.filesystem.mount_timeout = kTimeout;
     setup.options.filesystem.fs_types = [](std::string_view) { return true; };
     setup.options.filesystem.mount_points = [prefix = folder.string()](std::string_view point) {
       return point.starts_with(prefix);
     };
-    scraper = std::make_unique<Scraper>(std::move(setup));
+    source = std::make_unique<HostSource>(std::move(setup));
   }
 
   Scrape tick() {
     const auto begin = monotonic_ns();
-    auto scrape = scraper->scrape(0);
+    auto scrape = scrape_now(*source, {++number, 0}, *wakeup);
     seconds = static_cast<double>(monotonic_ns() - begin) / kNsPerSecond;
     return scrape;
   }
@@ -177,7 +179,9 @@ struct Fixture {
 
   fs::path folder;  // a tmpfs: the mount that always answers
   std::vector<std::unique_ptr<HungFs>> hung;
-  std::unique_ptr<Scraper> scraper;
+  const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
+  std::uint64_t number = 0;
+  std::unique_ptr<HostSource> source;
   double seconds = 0;  // the last tick took
 };
 
@@ -249,7 +253,7 @@ TEST_CASE_METHOD(Fixture, "the agent ends at once while a mount is stuck", "[thr
   start();
   check_stuck(tick(), mount.point());
   const auto begin = monotonic_ns();
-  scraper.reset();
+  source.reset();
   CHECK(monotonic_ns() - begin < kNsPerSecond / 5);
 }
 
@@ -262,6 +266,48 @@ TEST_CASE_METHOD(Fixture, "a dead server that is unmounted and mounted anew is r
   auto& alive = add_hung("nfs");
   alive.tell('a');
   check_good(tick(), alive.point());
+}
+
+TEST_CASE_METHOD(Fixture, "the others are read at the scrape's timestamp while a mount hangs",
+                 "[threads]") {
+  auto& mount = add_hung("nfs");
+  const auto set_load = [&](int load) {
+    std::ofstream(folder / "proc/loadavg", std::ios::trunc) << load << " 0 0 1/80 11206\n";
+  };
+  start({"filesystem", "loadavg"});
+  for (int tick = 1; tick <= 2; ++tick) {
+    INFO("tick " << tick << ", in which the mount " << (tick == 1 ? "begins to hang" : "hangs"));
+    set_load(tick);
+    const auto before_ms = wall_ns() / kNsPerMs;
+    source->begin({++number, wall_ns()});
+    const auto after_ms = wall_ns() / kNsPerMs;
+    set_load(100);  // too late for this tick
+    const auto deadline = monotonic_ns() + 20 * kNsPerSecond;
+    while (const auto wait_ns = source->wait_ns()) {
+      REQUIRE(monotonic_ns() < deadline);
+      wakeup->wait(wait_ns);
+    }
+    const auto scrape = source->finish({number, 0});
+    CHECK(value(scrape, "node_load1", "") == tick);
+    CHECK(scrape.timestamp_ms >= before_ms);
+    CHECK(scrape.timestamp_ms <= after_ms);
+    check_stuck(scrape, mount.point());
+    check_good(scrape, folder);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a tick that is ended while a mount hangs keeps what the others read",
+                 "[threads]") {
+  auto& mount = add_hung("nfs");
+  fs::create_symlink("/proc/loadavg", folder / "proc/loadavg");
+  start({"filesystem", "loadavg"});
+  source->begin({++number, wall_ns()});
+  const auto begin = monotonic_ns();
+  const auto scrape = source->finish({number, 0});  // as at a stop
+  CHECK(monotonic_ns() - begin < kTimeout / 1ns);
+  CHECK(value(scrape, "node_load1", "") >= 0);
+  CHECK(value(scrape, "node_filesystem_device_error", mount.point(), "mountpoint timeout") == -1);
+  CHECK(source->outcomes()[0].error == "the tick was ended before all mounts had answered");
 }
 
 }  // namespace msp

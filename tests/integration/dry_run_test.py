@@ -187,7 +187,28 @@ def more_than_the_buffer_keeps_is_told() -> None:
         outcome = run_once("--config", str(config), "--dry-run", "--path.procfs", str(folder / "proc"))
     assert outcome.returncode == 0, outcome.stderr
     last = outcome.stdout.splitlines()[-1]
-    assert re.match(r"# dropped where it cannot be sent at once: all [\d,]+ samples: .* more than ", last), last
+    assert re.match(r"# dropped where it cannot be sent at once: all [\d,]+ samples of host: .* more than ", last), last
+
+
+def a_collector_over_the_limit_of_series_is_left_out_and_says_so() -> None:
+    with temporary_folder() as folder:
+        devices = "".join(f"  tap{i}: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n" for i in range(100))
+        (folder / "proc/net").mkdir(parents=True)
+        (folder / "proc/net/dev").write_text("Inter-| Receive | Transmit\n face |bytes |bytes\n" + devices)
+        (folder / "proc/loadavg").write_text("0.20 0.18 0.12 1/80 11206\n")
+        more = "series_max: 1000\ncollectors: {enabled: [loadavg, netdev]}\n"
+        outcome = run_once("--config", str(write_config(folder, NOWHERE, more=more)), f"--path.procfs={folder}/proc",
+                           "--dry-run")
+    assert outcome.returncode == 0, outcome.stderr
+    said = ("netdev: over the limit of 1,000 series (series_max): none of its samples is sent; leave out devices or "
+            "mount points under collectors.netdev, or raise series_max")
+    assert said in outcome.stderr, outcome.stderr
+    assert "# netdev: failed: over the limit of 1,000 series" in outcome.stdout, outcome.stdout[-1000:]
+    assert "node_network_" not in outcome.stdout, "samples of a collector that is left out"
+    successes = {dict(labels)["collector"]: value
+                 for (name, labels), value in parse_exposition(outcome.stdout).samples.items()
+                 if name == "node_scrape_collector_success"}
+    assert successes == {"loadavg": 1.0, "netdev": 0.0}, successes
 
 
 run_checks(promtool_accepts_it, every_sample_carries_the_labels_of_its_server,
@@ -195,4 +216,4 @@ run_checks(promtool_accepts_it, every_sample_carries_the_labels_of_its_server,
            it_reads_the_host_where_it_is_told_to, it_shows_chosen_collectors_only,
            what_a_user_named_goes_as_it_is_into_a_file_and_escaped_to_a_person,
            diff_shows_what_changed_between_two_passes, what_is_not_there_is_told_in_comments,
-           more_than_the_buffer_keeps_is_told)
+           more_than_the_buffer_keeps_is_told, a_collector_over_the_limit_of_series_is_left_out_and_says_so)

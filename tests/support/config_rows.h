@@ -53,6 +53,6 @@ inline const std::string kUrlAccepted =
     "; accepted: an address such as https://monitor.example.com/api/v1/write";
 inline const std::string kTopKeys =
     "; accepted: buffer, collectors, customer_id, environment, interval, labels, log, "
-    "remote_write, server_name";
+    "remote_write, series_max, server_name";
 
 }  // namespace msp::test

@@ -13,6 +13,7 @@
 #include "agent/base/text.h"
 #include "agent/config/config.h"
 #include "agent/metrics/exposition.h"
+#include "tests/support/collect.h"
 
 namespace fs = std::filesystem;
 
@@ -161,7 +162,7 @@ void apply(const FixtureChange& change, const fs::path& host) {
 void add_samples(const Scrape& scrape, std::size_t tick, FixtureReport& report) {
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& series = *(*scrape.series)[i];
-    report.samples[series.family] +=
+    report.samples[series.desc.get()] +=
         cat(tick, " ", series_text(series), " ", text_value(scrape.values[i]), "\n");
   }
 }
@@ -193,7 +194,8 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
   const Host host{fake_uname, fake_statvfs};
   const auto options = load_options(folder / "options.yaml");
   set_tick(ticks.front());
-  const auto collector = entry.make({paths, host, options, files});
+  const auto wakeup = std::make_shared<const Wakeup>();
+  const auto collector = entry.make({paths, host, options, files, wakeup});
   ScrapeBuilder builder{TargetLabels{}};
   auto& writer = builder.add_writer();
 
@@ -203,7 +205,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
     set_tick(ticks[i]);
     if (ticks.size() > 1) text += cat(i == 0 ? "" : "\n", "# tick ", i + 1, "\n");
     builder.begin(writer);
-    auto outcome = collector->collect({i + 1, 1'700'000'000'250'000'000}, writer);
+    auto outcome = collect(*collector, {i + 1, 1'700'000'000'250'000'000}, *wakeup, writer);
     if (outcome) {
       outcome = builder.commit(writer);
     } else {

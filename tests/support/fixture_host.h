@@ -32,7 +32,7 @@ struct FixtureReport {
   /// "# garbled: ...", a collector that fails "# error: ...", with the temporary paths cut off.
   std::string text;
   /// The samples of each family.
-  std::map<const Family*, std::string> samples;
+  std::map<const MetricDesc*, std::string> samples;
   bool succeeded = true;  // at every tick
 };
 

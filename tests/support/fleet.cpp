@@ -33,7 +33,7 @@ using namespace msp;
 
 volatile std::sig_atomic_t g_stopping = 0;
 
-constexpr Family kFamily{"fleet_value", "Made up.", "", MetricType::gauge, "n"};
+constexpr MetricDesc kFamily{"fleet_value", "Made up.", "", MetricType::gauge, "n"};
 
 class Agent {
  public:

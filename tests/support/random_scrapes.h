@@ -68,8 +68,8 @@ inline bool is_same(const ScrapeDecoder::Decoded& decoded, const Entry& entry) {
 }
 
 /// One of each type, and none.
-inline const Family* family_of_type(std::uint64_t number) {
-  static constexpr std::array<Family, 5> kFamilies = {{{"", "", "", MetricType::counter},
+inline const MetricDesc* family_of_type(std::uint64_t number) {
+  static constexpr std::array<MetricDesc, 5> kFamilies = {{{"", "", "", MetricType::counter},
                                                        {"", "", "", MetricType::gauge},
                                                        {"", "", "", MetricType::histogram},
                                                        {"", "", "", MetricType::summary},

@@ -39,14 +39,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }
 # Rooms that include system headers only, but for what OWNERS gives them.
 PLAIN = ("agent/base", "agent/metrics", "collectors")
-THREAD_OWNERS = ("agent/delivery/delivery.", "collectors/mount_stat.")
+THREAD_OWNERS = ("agent/delivery/delivery.", "agent/base/detached_thread.")
 THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
 TYPE_OPENS = re.compile(r"(?m)^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;]+)? \{")
 # A test case that starts a thread, or whose file includes what does, has the tag: ThreadSanitizer runs no others.
 TAG_OF_THREADS = "[threads]"
 CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
-STARTS_THREADS = re.compile(THREADS.pattern + r'|#include "(?:agent/delivery/delivery|collectors/mount_stat|'
-                            r'tests/support/scripted_server)\.h"')
+STARTS_THREADS = re.compile(THREADS.pattern + r'|#include "(?:agent/delivery/delivery|agent/base/detached_thread|'
+                            r'agent/sources/background|collectors/mount_stat|tests/support/scripted_server)\.h"')
 # What a room of PLAIN may include beside ours: a system header, such as <map> or <linux/rtnetlink.h>.
 SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")
 SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.h", "mntent.h", "poll.h", "pthread.h",

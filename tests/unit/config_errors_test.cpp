@@ -118,6 +118,11 @@ TEST_CASE("config errors: who and when") {
     rows.push_back(
         {with("interval: " + bad + "\n"), {"f:3:11: interval: found '" + bad + "'" + interval}});
   }
+  for (const std::string bad : {"0", "999", "130001", "-5", "50k", "5e4", "unlimited"}) {
+    rows.push_back({with("series_max: " + bad + "\n"),
+                    {"f:3:13: series_max: found '" + bad +
+                     "'; accepted: a number from 1000 to 130000, such as 25000"}});
+  }
   rows.push_back({with("interval: [15s]\n"), {"f:3:11: interval: found a list" + interval}});
   check(rows);
 }

@@ -170,13 +170,14 @@ TEST_CASE("an encoder's later requests hold nothing of its earlier ones") {
 
 namespace {
 
-constexpr Family kCpuSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.", "",
-                             MetricType::counter, "cpu"};
-constexpr Family kBootTime{"node_boot_time_seconds", "Node boot time, in unixtime.", ""};
-constexpr Family kReadBytes{"node_disk_read_bytes_total", "Bytes read.", "", MetricType::counter};
-constexpr Family kLoad{"node_load1", "1m load average.", ""};
+constexpr MetricDesc kCpuSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
+                                 "", MetricType::counter, "cpu"};
+constexpr MetricDesc kBootTime{"node_boot_time_seconds", "Node boot time, in unixtime.", ""};
+constexpr MetricDesc kReadBytes{"node_disk_read_bytes_total", "Bytes read.", "",
+                                MetricType::counter};
+constexpr MetricDesc kLoad{"node_load1", "1m load average.", ""};
 
-SeriesPtr series(const Family& family, std::vector<Label> labels = {}, bool is_known = true) {
+SeriesPtr series(const MetricDesc& family, std::vector<Label> labels = {}, bool is_known = true) {
   labels.push_back({"__name__", std::string(family.name)});
   labels.push_back({"customer_id", "alpha"});
   return std::make_shared<const Series>(
@@ -234,6 +235,50 @@ TEST_CASE("2.0: no beginning where the scrape does not say it, or says nonsense"
     starts.push_back(sample.start_timestamp());
   }
   CHECK(starts == std::vector<std::int64_t>{0, 0, 0, 0, 4'500});
+}
+
+TEST_CASE("2.0: since when a counter counts is known from its own target only") {
+  const auto of = [](const MetricDesc& desc, const char* instance) {
+    return series(desc, {{"instance", instance}, {"job", "node"}});
+  };
+  const auto set = std::make_shared<const SeriesSet>(
+      SeriesSet{of(kCpuSeconds, "here"), of(kBootTime, "there"), of(kCpuSeconds, "there"),
+                of(kBootTime, "here"), of(kCpuSeconds, "nowhere")});
+  Batch batch;
+  add(batch, test::scrape(1'700'000'000'000, set, {1, 1'600'000'000, 2, 1'500'000'000, 3}));
+  Encoder encoder;
+  const auto request = decode_v2(encode_all(encoder, batch, Wire::prometheus_2_0).body);
+  CHECK(request.timeseries(0).samples(0).start_timestamp() == 1'500'000'000'000);
+  CHECK(request.timeseries(2).samples(0).start_timestamp() == 1'600'000'000'000);
+  CHECK(request.timeseries(4).samples(0).start_timestamp() == 0);
+}
+
+TEST_CASE("2.0: series from outside have their metric's type, help and unit") {
+  const auto make = [](const std::string& name, const std::string& metric, MetricType type) {
+    return std::make_shared<const Series>(
+        Series{Labels({{"__name__", name}}), make_desc(metric, "Help of " + metric, type)});
+  };
+  const auto set = std::make_shared<const SeriesSet>(
+      SeriesSet{make("rpc_seconds_bucket", "rpc_seconds", MetricType::histogram),
+                make("rpc_seconds_sum", "rpc_seconds", MetricType::histogram),
+                make("size_bytes", "size_bytes", MetricType::summary),
+                make("odd", "odd", MetricType::untyped)});
+  Batch batch;
+  add(batch, test::scrape(1'700'000'000'000, set, {1, 2, 3, 4}));
+  Encoder encoder;
+  const auto request = decode_v2(encode_all(encoder, batch, Wire::prometheus_2_0).body);
+  using Metadata = io::prometheus::write::v2::Metadata;
+  const auto check = [&](int index, int type, const std::string& help, const std::string& unit) {
+    const auto& metadata = request.timeseries(index).metadata();
+    INFO(index);
+    CHECK(metadata.type() == type);
+    CHECK(request.symbols(static_cast<int>(metadata.help_ref())) == help);
+    CHECK(request.symbols(static_cast<int>(metadata.unit_ref())) == unit);
+  };
+  check(0, Metadata::METRIC_TYPE_HISTOGRAM, "Help of rpc_seconds", "seconds");
+  check(1, Metadata::METRIC_TYPE_HISTOGRAM, "Help of rpc_seconds", "seconds");
+  check(2, Metadata::METRIC_TYPE_SUMMARY, "Help of size_bytes", "bytes");
+  check(3, Metadata::METRIC_TYPE_UNSPECIFIED, "Help of odd", "");
 }
 
 TEST_CASE("a unit is the word before _total, if it is one of OpenMetrics") {

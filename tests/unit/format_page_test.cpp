@@ -174,8 +174,8 @@ std::string dump_of(const std::string& segment) {
 }
 
 SeriesPtr series(const std::string& name, MetricType type) {
-  static constexpr Family kCounter{"", "", "", MetricType::counter};
-  static constexpr Family kGauge{"", "", "", MetricType::gauge};
+  static constexpr MetricDesc kCounter{"", "", "", MetricType::counter};
+  static constexpr MetricDesc kGauge{"", "", "", MetricType::gauge};
   return std::make_shared<const Series>(Series{Labels({{"__name__", name}, {"job", "node"}}),
                                                type == MetricType::counter ? &kCounter : &kGauge});
 }

@@ -181,8 +181,8 @@ TEST_CASE("codec: what stays in a changed dictionary is shared with the one befo
 }
 
 TEST_CASE("codec: a series keeps its type, and its help is not stored") {
-  static constexpr Family kFamily{"a", "Help.", "", MetricType::histogram};
-  const auto series = [](const Family* family) -> SeriesPtr {
+  static constexpr MetricDesc kFamily{"a", "Help.", "", MetricType::histogram};
+  const auto series = [](const MetricDesc* family) -> SeriesPtr {
     return std::make_shared<const Series>(
         Series{Labels(std::vector<Label>{{"__name__", "a"}}), family});
   };
@@ -224,7 +224,7 @@ TEST_CASE("codec: scrapes of one dictionary share its series, across segments to
   feed(decoder, encoded(encoder, 2, scrape(2, kSet, {1, 2, 3})), &second);
   REQUIRE((first.scrape && second.scrape));
   CHECK(first.scrape->series == second.scrape->series);
-  CHECK(first.scrape->series->front()->family == nullptr);
+  CHECK(first.scrape->series->front()->desc == nullptr);
 }
 
 TEST_CASE("codec: the full dictionary comes again, so that damage to it is bounded") {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <tuple>
 
 #include "agent/delivery/encode/protobuf.h"
 
@@ -23,9 +24,14 @@ constexpr auto kMetadataType = varint_tag(1);
 constexpr auto kMetadataHelpRef = varint_tag(3);
 constexpr auto kMetadataUnitRef = varint_tag(4);
 
-constexpr std::int64_t kTypeCounter = 1;
-constexpr std::int64_t kTypeGauge = 2;
+/// As request_v2.proto has it.
+std::int64_t type_number(MetricType type) {
+  constexpr std::int64_t kNumbers[] = {1, 2, 3, 5, 0};
+  return kNumbers[static_cast<std::size_t>(type)];
+}
 
+constexpr std::string_view kInstance = "instance";
+constexpr std::string_view kJob = "job";
 constexpr std::string_view kBootTime = "node_boot_time_seconds";
 /// Those of /proc/stat. A disk or a network device may have come later.
 constexpr std::array<std::string_view, 5> kSinceBoot = {
@@ -104,19 +110,19 @@ RequestV2::RowLayout RequestV2::lay_out(const Batch& batch, const Batch::Row& ro
   layout.refs_end = refs_.size();
 
   const auto name = row.series->labels.get(kMetricName);
-  if (const auto* family = row.series->family) {
-    layout.type = family->type == MetricType::counter ? kTypeCounter : kTypeGauge;
-    layout.help_ref = symbols_.number_of(family->help);
-    layout.unit_ref = symbols_.number_of(unit_of(name));
+  if (const auto* desc = row.series->desc.get()) {
+    layout.type = type_number(desc->type);
+    layout.help_ref = symbols_.number_of(desc->help);
+    layout.unit_ref = symbols_.number_of(unit_of(desc->name));
   }
   layout.since_boot = std::find(kSinceBoot.begin(), kSinceBoot.end(), name) != kSinceBoot.end();
 
   layout.size = bytes_size(layout.refs_size);
-  if (layout.type != 0) layout.size += bytes_size(layout.metadata_size());
+  if (layout.metadata_size() != 0) layout.size += bytes_size(layout.metadata_size());
   std::size_t boot = 0;
   for (const auto& point : batch.points(row)) {
-    layout.size +=
-        bytes_size(sample_size(point, layout.since_boot ? boot_time_ms(point, boot) : 0));
+    layout.size += bytes_size(
+        sample_size(point, layout.since_boot ? boot_time_ms(*row.series, point, boot) : 0));
   }
   return layout;
 }
@@ -132,13 +138,13 @@ std::uint8_t* RequestV2::write_row(const Batch& batch, const Batch::Row& row,
   for (auto i = refs_begin; i < layout.refs_end; ++i) at = write_varint(refs_[i], at);
   std::size_t boot = 0;
   for (const auto& point : batch.points(row)) {
-    const auto start_ms = layout.since_boot ? boot_time_ms(point, boot) : 0;
+    const auto start_ms = layout.since_boot ? boot_time_ms(*row.series, point, boot) : 0;
     at = write_length(kSeriesSample, sample_size(point, start_ms), at);
     at = write_double(kSampleValue, point.value, at);
     at = write_number(kSampleTimestamp, point.timestamp_ms, at);
     at = write_number(kSampleStartTimestamp, start_ms, at);
   }
-  if (layout.type != 0) {
+  if (layout.metadata_size() != 0) {
     at = write_length(kSeriesMetadata, layout.metadata_size(), at);
     at = write_number(kMetadataType, layout.type, at);
     at = write_number(kMetadataHelpRef, layout.help_ref, at);
@@ -147,25 +153,40 @@ std::uint8_t* RequestV2::write_row(const Batch& batch, const Batch::Row& row,
   return at;
 }
 
+bool RequestV2::BootTime::is_of(const Series& series) const {
+  return instance == series.labels.get(kInstance) && job == series.labels.get(kJob);
+}
+
 void RequestV2::find_boot_times(Batch& batch) {
   boot_times_.clear();
   for (const auto& row : batch.rows()) {
-    if (row.series == nullptr || row.series->labels.get(kMetricName) != kBootTime) continue;
-    const auto points = batch.points(row);
-    boot_times_.insert(boot_times_.end(), points.begin(), points.end());
+    if (row.series == nullptr) continue;
+    const auto& labels = row.series->labels;
+    if (labels.get(kMetricName) != kBootTime) continue;
+    for (const auto& point : batch.points(row)) {
+      boot_times_.push_back({labels.get(kInstance), labels.get(kJob), point});
+    }
   }
-  // Two rows where the labels of all series changed.
-  std::sort(boot_times_.begin(), boot_times_.end(),
-            [](const Point& a, const Point& b) { return a.timestamp_ms < b.timestamp_ms; });
+  // Two rows of one target where the labels of all series changed.
+  std::sort(boot_times_.begin(), boot_times_.end(), [](const BootTime& a, const BootTime& b) {
+    return std::tie(a.instance, a.job, a.point.timestamp_ms) <
+           std::tie(b.instance, b.job, b.point.timestamp_ms);
+  });
 }
 
 /// 0 where the point's scrape does not say, or the clock was set back since. `at` is where to go on
 /// looking for the next point of a row: 0 for the first.
-std::int64_t RequestV2::boot_time_ms(const Point& point, std::size_t& at) const {
+std::int64_t RequestV2::boot_time_ms(const Series& series, const Point& point,
+                                     std::size_t& at) const {
   if (is_stale_marker(point.value)) return 0;
-  while (at < boot_times_.size() && boot_times_[at].timestamp_ms < point.timestamp_ms) ++at;
-  if (at == boot_times_.size() || boot_times_[at].timestamp_ms != point.timestamp_ms) return 0;
-  const auto boot_ms = boot_times_[at].value * 1e3;
+  while (at < boot_times_.size() && (!boot_times_[at].is_of(series) ||
+                                     boot_times_[at].point.timestamp_ms < point.timestamp_ms)) {
+    ++at;
+  }
+  if (at == boot_times_.size() || boot_times_[at].point.timestamp_ms != point.timestamp_ms) {
+    return 0;
+  }
+  const auto boot_ms = boot_times_[at].point.value * 1e3;
   const bool is_sane = boot_ms >= 1 && boot_ms < static_cast<double>(point.timestamp_ms);
   return is_sane ? static_cast<std::int64_t>(boot_ms) : 0;
 }

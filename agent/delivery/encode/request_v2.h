@@ -41,13 +41,22 @@ class RequestV2 {
   RowLayout lay_out(const Batch& batch, const Batch::Row& row);
   std::uint8_t* write_row(const Batch& batch, const Batch::Row& row, const RowLayout& layout,
                           std::size_t refs_begin, std::uint8_t* at) const;
+  /// node_boot_time_seconds of one target, as its labels tell it from others: the batch may hold what
+  /// an exporter has said of another host.
+  struct BootTime {
+    std::string_view instance, job;
+    Point point;
+
+    bool is_of(const Series& series) const;
+  };
+
   void find_boot_times(Batch& batch);
-  std::int64_t boot_time_ms(const Point& point, std::size_t& at) const;
+  std::int64_t boot_time_ms(const Series& series, const Point& point, std::size_t& at) const;
 
   StringTable symbols_;
   std::vector<std::uint32_t> refs_;  // of all rows, one after the other
   std::vector<RowLayout> layouts_;
-  std::vector<Point> boot_times_;  // of node_boot_time_seconds, oldest first
+  std::vector<BootTime> boot_times_;  // by target, oldest first
 };
 
 /// The unit of a metric by its name's suffix, as OpenMetrics has it: "seconds", "bytes"; empty

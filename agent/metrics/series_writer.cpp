@@ -1,0 +1,320 @@
+#include "agent/metrics/series_writer.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <unordered_set>
+#include <utility>
+
+#include "agent/base/string_table.h"
+#include "agent/base/text.h"
+#include "agent/metrics/exposition.h"
+
+namespace msp {
+namespace {
+
+std::vector<Label> labels_of(const MetricDesc& desc, SeriesWriter::LabelValues label_values) {
+  std::vector<Label> labels;
+  labels.push_back({std::string(kMetricName), std::string(desc.name)});
+  auto names = desc.label_names;
+  for (const auto value : label_values) {
+    const auto comma = names.find(',');
+    labels.push_back({std::string(names.substr(0, comma)), std::string(value)});
+    names.remove_prefix(comma == std::string_view::npos ? names.size() : comma + 1);
+  }
+  return labels;
+}
+
+/// Leaves what Labels would leave: of two labels with one name the earlier one, none that is empty.
+void drop_shadowed(std::vector<Label>& labels) {
+  std::stable_sort(labels.begin(), labels.end(),
+                   [](const Label& a, const Label& b) { return a.name < b.name; });
+  const auto same_name = [](const Label& a, const Label& b) { return a.name == b.name; };
+  labels.erase(std::unique(labels.begin(), labels.end(), same_name), labels.end());
+  std::erase_if(labels, [](const Label& label) { return label.value.empty(); });
+}
+
+/// Null: relabelling drops it.
+SeriesPtr make_series(std::vector<Label> own, DescPtr desc, const SeriesRules& rules) {
+  std::vector<Label> labels = rules.labels.forced;  // the earlier of two equal names wins
+  std::move(own.begin(), own.end(), std::back_inserter(labels));
+  labels.insert(labels.end(), rules.labels.defaults.begin(), rules.labels.defaults.end());
+  if (rules.relabel) {
+    drop_shadowed(labels);
+    if (!rules.relabel(labels)) return nullptr;
+    labels.insert(labels.begin(), rules.labels.forced.begin(), rules.labels.forced.end());
+  }
+  Labels made(std::move(labels));
+  if (made.get(kMetricName).empty()) return nullptr;
+  return std::make_shared<const Series>(Series{std::move(made), std::move(desc)});
+}
+
+std::size_t hash_of(const MetricDesc* desc, std::string_view key) {
+  return std::hash<std::string_view>()(key) + std::hash<const void*>()(desc) * 31;
+}
+
+}  // namespace
+
+void SeriesWriter::begin(std::size_t series_max) {
+  values_.clear();
+  order_.clear();
+  ended_.clear();
+  duplicate_.clear();
+  known_ = slots_.size();
+  expected_ = counted_ = twice_ = 0;
+  series_max_ = series_max;
+  only_counts_ = refused_ticks_ % kTryEvery != 0;
+  is_over_ = has_failed_ = committed_ = false;
+  for (auto& slot : slots_) slot.seen = false;
+}
+
+bool SeriesWriter::admits() {
+  if (!only_counts_ && !is_over_) return true;
+  ++counted_;
+  return false;
+}
+
+void SeriesWriter::add(const MetricDesc& desc, LabelValues label_values, double value) {
+  if (!admits()) return;
+  auto index = expected_;
+  if (index >= slots_.size() || !matches(slots_[index], desc, label_values)) {
+    std::string key;
+    for (const auto label_value : label_values) key.append(label_value).push_back('\0');
+    index = find(&desc, key);
+    if (index == kNone) {
+      index = insert(&desc, key, make_series(labels_of(desc, label_values), &desc, *rules_));
+    }
+  }
+  if (slots_[index].seen) has_failed_ = true;
+  record(index, value);
+}
+
+void SeriesWriter::record(std::size_t index, double value) {
+  auto& slot = slots_[index];
+  if (slot.seen) {
+    ++twice_;
+    if (duplicate_.empty()) duplicate_ = slot.series ? series_text(*slot.series) : slot.key;
+    return;
+  }
+  slot.seen = true;
+  const auto position = values_.size();
+  if (index != position && order_.empty()) {
+    for (std::uint32_t i = 0; i < position; ++i) order_.push_back(i);
+  }
+  if (index != position || !order_.empty()) order_.push_back(static_cast<std::uint32_t>(index));
+  values_.push_back(value);
+  expected_ = index + 1;
+  if (slot.series != nullptr && !is_exempt_ && ++counted_ > series_max_) is_over_ = true;
+}
+
+bool SeriesWriter::matches(const Slot& slot, const MetricDesc& desc, LabelValues label_values) {
+  if (slot.desc != &desc) return false;
+  std::string_view key = slot.key;
+  for (const auto value : label_values) {
+    if (key.size() <= value.size() || !key.starts_with(value) || key[value.size()] != '\0') {
+      return false;
+    }
+    key.remove_prefix(value.size() + 1);
+  }
+  return key.empty();
+}
+
+std::size_t SeriesWriter::expected(std::string_view key) {
+  if (expected_ < slots_.size()) {
+    const auto& slot = slots_[expected_];
+    if (slot.desc == nullptr && slot.key == key) return expected_;
+  }
+  return find(nullptr, key);
+}
+
+/// The slot of a series that was not where it was expected. A device that came or went moves all
+/// that follow, and a host may have thousands: then the slots are indexed, for this tick.
+std::size_t SeriesWriter::find(const MetricDesc* desc, std::string_view key) {
+  constexpr std::size_t kIndexMin = 64;
+  if (index_.size() < 2 * (slots_.size() + 1)) {
+    auto size = std::max(kIndexMin, index_.size());
+    while (size < 2 * (slots_.size() + 1)) size *= 2;
+    index_.assign(size, 0);
+    for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+      auto at = hash_of(slots_[i].desc, slots_[i].key) & (size - 1);
+      while (index_[at] != 0) at = (at + 1) & (size - 1);
+      index_[at] = i + 1;
+    }
+  }
+  const auto mask = index_.size() - 1;
+  for (auto at = hash_of(desc, key) & mask; index_[at] != 0; at = (at + 1) & mask) {
+    const auto& slot = slots_[index_[at] - 1];
+    if (slot.desc == desc && slot.key == key) return index_[at] - 1;
+  }
+  return kNone;
+}
+
+std::size_t SeriesWriter::insert(std::string_view key, NewSeries series) {
+  return insert(nullptr, key,
+                make_series(std::move(series.labels), std::move(series.desc), *rules_));
+}
+
+/// find() was called for it before, and has made the index large enough.
+std::size_t SeriesWriter::insert(const MetricDesc* desc, std::string_view key, SeriesPtr series) {
+  const auto mask = index_.size() - 1;
+  auto at = hash_of(desc, key) & mask;
+  while (index_[at] != 0) at = (at + 1) & mask;
+  slots_.push_back({std::move(series), desc, std::string(key)});
+  index_[at] = static_cast<std::uint32_t>(slots_.size());
+  if (!is_exempt_ && slots_.size() - known_ > kDroppedTimesMax * series_max_) is_over_ = true;
+  return slots_.size() - 1;
+}
+
+Result<void> SeriesWriter::commit() {
+  if (is_over_ || only_counts_) {
+    const bool fits = only_counts_ && counted_ <= series_max_;
+    rollback();
+    refused_ticks_ = fits ? kTryEvery : refused_ticks_ + 1;
+    return failed(cat("over the limit of ", grouped(rules_->series_max), " series (series_max)"));
+  }
+  if (has_failed_) {
+    const auto error = cat("reported twice: ", duplicate_);
+    rollback();
+    refused_ticks_ = 0;
+    return failed(error);
+  }
+  refused_ticks_ = 0;
+  index_ = {};
+  committed_ = true;
+  sent_ = counted_;
+  added_ = static_cast<std::size_t>(
+      std::count_if(slots_.begin() + static_cast<std::ptrdiff_t>(known_), slots_.end(),
+                    [](const Slot& slot) { return slot.series != nullptr; }));
+  changed_ = slots_.size() != values_.size() || slots_.size() != known_ || !order_.empty();
+  if (changed_) take_order();
+  return {};
+}
+
+/// Leaves the slots that were reported, in the order in which they were.
+void SeriesWriter::take_order() {
+  for (auto& slot : slots_) {
+    if (!slot.seen && slot.series != nullptr) ended_.push_back(slot.series);
+  }
+  if (order_.empty()) {
+    slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(values_.size()), slots_.end());
+    return;
+  }
+  std::vector<Slot> reported;
+  reported.reserve(order_.size());
+  for (const auto index : order_) reported.push_back(std::move(slots_[index]));
+  slots_ = std::move(reported);
+  order_ = {};
+}
+
+void SeriesWriter::rollback() {
+  index_ = {};
+  values_.clear();
+  order_.clear();
+  slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(known_), slots_.end());
+  committed_ = false;
+}
+
+SeriesWriter& ScrapeBuilder::add_exempt_writer() {
+  auto& writer = add_writer();
+  writer.is_exempt_ = true;
+  return writer;
+}
+
+void ScrapeBuilder::begin(SeriesWriter& writer) {
+  std::size_t others = 0;
+  for (const auto& other : writers_) {
+    if (&other != &writer && !other.is_exempt_) others += other.sent_;
+  }
+  writer.begin(rules_.series_max - std::min(others, rules_.series_max));
+}
+
+void ScrapeBuilder::end(SeriesWriter& writer) {
+  const auto refused_ticks = writer.refused_ticks_;
+  writer.begin(SIZE_MAX);
+  writer.only_counts_ = false;
+  static_cast<void>(writer.commit());
+  writer.refused_ticks_ = refused_ticks;
+}
+
+Scrape ScrapeBuilder::finish(std::int64_t timestamp_ms) {
+  bool same = series_ != nullptr && ended_ == 0;
+  for (const auto& writer : writers_) {
+    same = same && writer.committed_ == writer.in_last_scrape_ &&
+           !(writer.committed_ && writer.changed_);
+  }
+  if (!same) make_set();
+
+  Scrape scrape{timestamp_ms, series_, {}, rules_.stream};
+  scrape.values.reserve(series_->size());
+  duplicates_ = duplicates_of_set_;
+  duplicate_ = duplicate_of_set_;
+  for (auto& writer : writers_) {
+    if (!writer.committed_) continue;
+    if (writer.left_out_ == 0) {
+      scrape.values.insert(scrape.values.end(), writer.values_.begin(), writer.values_.end());
+    } else {
+      for (std::size_t i = 0; i < writer.values_.size(); ++i) {
+        const auto& slot = writer.slots_[i];
+        if (slot.series && !slot.is_duplicate) scrape.values.push_back(writer.values_[i]);
+      }
+    }
+    duplicates_ += writer.twice_;
+    if (duplicate_.empty()) duplicate_ = writer.duplicate_;
+    writer.committed_ = false;
+    writer.ended_ = {};
+  }
+  scrape.values.resize(series_->size(), stale_marker());
+  return scrape;
+}
+
+/// Each series once: of two that have come to have the same labels the first stays.
+void ScrapeBuilder::make_set() {
+  std::size_t most = 0;
+  for (const auto& writer : writers_) most += writer.slots_.size() + writer.ended_.size();
+  auto set = std::make_shared<SeriesSet>();
+  set->reserve(most);
+  StringTable labels;
+  const auto is_new = [&](const SeriesPtr& series) {
+    if (labels.number_of(series->labels.flat()) < set->size()) return false;
+    set->push_back(series);
+    return true;
+  };
+
+  duplicates_of_set_ = 0;
+  duplicate_of_set_.clear();
+  for (auto& writer : writers_) {
+    writer.in_last_scrape_ = writer.committed_;
+    if (!writer.committed_) continue;
+    writer.left_out_ = 0;
+    for (auto& slot : writer.slots_) {
+      slot.is_duplicate = slot.series != nullptr && !is_new(slot.series);
+      if (slot.series == nullptr || slot.is_duplicate) ++writer.left_out_;
+      if (!slot.is_duplicate) continue;
+      if (++duplicates_of_set_ == 1) duplicate_of_set_ = series_text(*slot.series);
+    }
+  }
+  const auto present = set->size();
+  for (const auto& writer : writers_) {
+    if (!writer.committed_) continue;
+    for (const auto& series : writer.ended_) is_new(series);
+  }
+  ended_ = set->size() - present;
+  set->shrink_to_fit();
+  series_ = std::move(set);
+}
+
+void end_missing_series(const SeriesSet& before, Scrape& scrape) {
+  std::unordered_set<std::string_view> present;
+  for (const auto& series : *scrape.series) present.insert(series->labels.flat());
+  SeriesSet ended;
+  for (const auto& series : before) {
+    if (!present.contains(series->labels.flat())) ended.push_back(series);
+  }
+  if (ended.empty()) return;
+  auto all = std::make_shared<SeriesSet>(*scrape.series);
+  all->insert(all->end(), ended.begin(), ended.end());
+  scrape.series = std::move(all);
+  scrape.values.resize(scrape.series->size(), stale_marker());
+}
+
+}  // namespace msp

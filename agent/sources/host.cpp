@@ -1,0 +1,177 @@
+#include "agent/sources/host.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/text.h"
+
+namespace msp {
+namespace {
+
+constexpr MetricDesc kUp{"up", "1 in every scrape that the agent makes.", "the agent"};
+constexpr MetricDesc kDuration{"node_scrape_collector_duration_seconds",
+                               "node_exporter: Duration of a collector scrape.", "the agent",
+                               MetricType::gauge, "collector"};
+constexpr MetricDesc kSuccess{"node_scrape_collector_success",
+                              "node_exporter: Whether a collector succeeded.", "the agent",
+                              MetricType::gauge, "collector"};
+
+SourceOptions source_options(const HostSource::Setup& setup) {
+  SourceOptions options;
+  options.name = kHostSource;
+  options.labels = setup.labels;
+  if (setup.options.interval.count() > 0) options.interval = setup.options.interval;
+  // What collectors wait for has deadlines of its own, half an interval at most.
+  options.deadline = options.interval * 3 / 4;
+  options.series_max = setup.series_max;
+  options.relabel = setup.relabel;
+  return options;
+}
+
+double seconds(std::int64_t ns) {
+  return static_cast<double>(ns) / kNsPerSecond;
+}
+
+}  // namespace
+
+HostSource::HostSource(Setup setup) : Source(source_options(setup)), setup_(std::move(setup)) {
+  const CollectorContext context{setup_.paths, setup_.host, setup_.options, files_, setup_.wakeup};
+  for (const auto& name : setup_.collectors) {
+    for (const auto& entry : collector_registry()) {
+      if (entry.name != name) continue;
+      parts_.push_back({.name = entry.name,
+                        .collector = entry.make(context),
+                        .writer = &builder().add_writer()});
+    }
+  }
+  self_ = &builder().add_exempt_writer();
+}
+
+HostSource::~HostSource() = default;
+
+void HostSource::begin(const Tick& tick) {
+  tick_ = tick;
+  for (auto& part : parts_) {
+    const auto begin_ns = setup_.clock->monotonic_ns();
+    const auto begun = part.collector->begin(tick_);
+    part.took_ns = setup_.clock->monotonic_ns() - begin_ns;
+    part.has_begun = begun && *begun;
+    if (!begun) part.begin_error = begun.error();
+  }
+  tick_.wall_ns = setup_.clock->wall_ns();
+  for (auto& part : parts_) {
+    if (!part.has_begun) collect(part);
+  }
+  begun_ns_ = setup_.clock->monotonic_ns();
+}
+
+std::int64_t HostSource::wait_ns() {
+  std::int64_t wait_ns = 0;
+  for (auto& part : parts_) {
+    if (part.has_begun) wait_ns = std::max(wait_ns, part.collector->wait_ns());
+  }
+  return wait_ns;
+}
+
+Scrape HostSource::finish(const Tick&) {
+  const auto waited_ns = setup_.clock->monotonic_ns() - begun_ns_;
+  for (auto& part : parts_) {
+    if (!part.has_begun) continue;
+    part.took_ns += waited_ns;
+    collect(part);
+  }
+  builder().begin(*self_);
+  add_health(*self_);
+  setup_.self_samples(*self_);
+  if (const auto committed = builder().commit(*self_); !committed) {
+    setup_.on_health_change("msp_agent", &committed.error());
+  }
+  auto scrape = builder().finish(tick_.wall_ns / kNsPerMs);
+  tell_duplicates();
+  return scrape;
+}
+
+void HostSource::collect(Part& part) {
+  const auto begin_ns = setup_.clock->monotonic_ns();
+  builder().begin(*part.writer);
+  Result<void> outcome;
+  if (auto error = std::exchange(part.begin_error, std::nullopt)) {
+    outcome = std::move(*error);
+  } else {
+    outcome = part.collector->collect(tick_, *part.writer);
+  }
+  if (outcome) {
+    outcome = builder().commit(*part.writer);
+    if (part.writer->is_over_limit()) {
+      outcome = failed(cat(outcome.error().text,
+                           ": none of its samples is sent; leave out devices "
+                           "or mount points under collectors.",
+                           part.name, ", or raise series_max"));
+    }
+  } else {
+    builder().rollback(*part.writer);
+  }
+  auto& complaints = part.writer->complaints();
+  if (outcome) {
+    complaints.end_tick([&](std::string_view text, bool is_over) {
+      setup_.on_complaint(part.name, text, is_over);
+    });
+  } else {
+    complaints.drop_tick();
+  }
+  part.took_ns += setup_.clock->monotonic_ns() - begin_ns;
+  take(part, std::move(outcome));
+}
+
+void HostSource::take(Part& part, Result<void> outcome) {
+  part.success = outcome.has_value();
+  part.has_data = outcome || outcome.error().kind != Error::Kind::no_data;
+  part.series = outcome ? part.writer->samples() : 0;
+  if (!outcome && outcome.error().text != part.last_error) {
+    part.last_error = outcome.error().text;
+    setup_.on_health_change(part.name, &outcome.error());
+  } else if (outcome && !part.last_error.empty()) {
+    part.last_error.clear();
+    setup_.on_health_change(part.name, nullptr);
+  }
+}
+
+/// Once, and again after a scrape that had none.
+void HostSource::tell_duplicates() {
+  const bool has_any = builder().duplicates() > 0;
+  if (has_any && !told_duplicates_) {
+    const auto error =
+        failed(cat(builder().duplicates(),
+                   " samples are left out, because the scrape has another one of the "
+                   "same series; the first is of ",
+                   builder().duplicate()));
+    setup_.on_health_change(name(), &error);
+  }
+  told_duplicates_ = has_any;
+}
+
+SourceHealth HostSource::health() const {
+  SourceHealth health;
+  for (const auto& part : parts_) health.samples += part.series;
+  health.duplicates = builder().duplicates();
+  return health;
+}
+
+std::vector<HostSource::Outcome> HostSource::outcomes() const {
+  std::vector<Outcome> outcomes;
+  for (const auto& part : parts_) {
+    outcomes.push_back({part.name, part.success, part.has_data, seconds(part.took_ns), part.series,
+                        part.last_error});
+  }
+  return outcomes;
+}
+
+void HostSource::add_health(SeriesWriter& out) {
+  out.add(kUp, 1);
+  for (const auto& part : parts_) {
+    out.add(kDuration, {part.name}, seconds(part.took_ns));
+    out.add(kSuccess, {part.name}, part.success ? 1 : 0);
+  }
+}
+
+}  // namespace msp

@@ -1,0 +1,102 @@
+// The source `host`: the collectors of one tick, and what is known of their run: up,
+// node_scrape_collector_success, node_scrape_collector_duration_seconds.
+//
+// What can hang is begun first and collected last; between these the other collectors read, at the
+// moment of the timestamp. A mount that hangs makes the scrape late, but no value older or younger
+// than its timestamp says.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/clock.h"
+#include "agent/base/wakeup.h"
+#include "agent/sources/source.h"
+#include "collectors/collector.h"
+#include "collectors/registry.h"
+
+namespace msp {
+
+inline constexpr std::string_view kHostSource = "host";
+
+/// Owns the collectors and their files.
+class HostSource final : public Source {
+ public:
+  /// What a collector's outcome changed to: called when it begins to fail, fails in another way, or
+  /// works again (`error` is null), not at every tick.
+  using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
+  /// What a collector leaves out, because the kernel has garbled it, has changed.
+  using OnComplaint =
+      std::function<void(std::string_view collector, std::string_view text, bool is_over)>;
+  /// Adds samples of the agent itself to each scrape.
+  using SelfSamples = std::function<void(SeriesWriter& out)>;
+
+  struct Setup {
+    std::vector<std::string> collectors;  // names of the registry
+    HostPaths paths = {};
+    CollectorOptions options = {};
+    TargetLabels labels = {};
+    std::size_t series_max = kSeriesMaxDefault;
+    Relabel relabel = nullptr;
+    Host host = {};
+    Clock* clock = &real_clock();
+    std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
+    OnHealthChange on_health_change = [](std::string_view, const Error*) {};
+    OnComplaint on_complaint = [](std::string_view, std::string_view, bool) {};
+    SelfSamples self_samples = [](SeriesWriter&) {};
+  };
+
+  /// How a collector's last tick went.
+  struct Outcome {
+    std::string_view name;
+    bool success = false;
+    bool has_data = true;  // false: the host does not have what it reads, and never mind
+    double duration_seconds = 0;
+    std::size_t series = 0;
+    std::string_view error;  // empty: it worked
+  };
+
+  explicit HostSource(Setup setup);
+  ~HostSource() override;
+
+  void begin(const Tick& tick) override;
+  std::int64_t wait_ns() override;
+  Scrape finish(const Tick& tick) override;
+  SourceHealth health() const override;
+
+  /// Valid until the next tick.
+  std::vector<Outcome> outcomes() const;
+
+ private:
+  struct Part {
+    std::string_view name;
+    std::unique_ptr<Collector> collector;
+    SeriesWriter* writer;
+    bool has_begun = false;  // collected at the end of the tick
+    std::optional<Error> begin_error = std::nullopt;
+    std::int64_t took_ns = 0;
+    bool success = false;
+    bool has_data = true;
+    std::size_t series = 0;
+    std::string last_error = {};  // empty: it worked
+  };
+
+  void collect(Part& part);
+  void take(Part& part, Result<void> outcome);
+  void add_health(SeriesWriter& out);
+  void tell_duplicates();
+
+  Setup setup_;
+  FileTable files_;
+  std::vector<Part> parts_;
+  SeriesWriter* self_;
+  Tick tick_;                  // stamped when the fast collectors were read
+  std::int64_t begun_ns_ = 0;  // the end of begin(), monotonic
+  bool told_duplicates_ = false;
+};
+
+}  // namespace msp

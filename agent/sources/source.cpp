@@ -1,0 +1,29 @@
+#include "agent/sources/source.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "agent/base/clock.h"
+
+namespace msp {
+
+Source::Source(SourceOptions options)
+    : options_(std::move(options)),
+      builder_({.labels = options_.labels,
+                .stream = std::make_shared<const Stream>(Stream{options_.name}),
+                .series_max = options_.series_max,
+                .relabel = options_.relabel}) {}
+
+Scrape scrape_now(Source& source, const Tick& tick, const Wakeup& wakeup) {
+  const auto deadline_ns = monotonic_ns() + source.options().deadline.count();
+  source.begin(tick);
+  for (;;) {
+    const auto left_ns = deadline_ns - monotonic_ns();
+    const auto wait_ns = left_ns > 0 ? source.wait_ns() : 0;
+    if (wait_ns <= 0) return source.finish(tick);
+    wakeup.wait(std::min(wait_ns, left_ns));
+  }
+}
+
+}  // namespace msp

@@ -1,0 +1,78 @@
+// Whatever makes samples: the host's collectors, an exporter, a probe. The scheduler calls it at its
+// own time, in three steps, none of which may block:
+//
+//   begin()    starts what can hang or is slow, each in a thread of its own (background.h), and may
+//              read at once what is fast;
+//   wait_ns()  says whether that has ended: asked right after begin(), when the source has asked for
+//              it by its Wakeup, and at the moment that it named;
+//   finish()   makes the scrape of what is there, at the deadline at the latest.
+//
+// A source that is a single target, up or down as a whole, derives from Target (target.h).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "agent/base/wakeup.h"
+#include "agent/metrics/series_writer.h"
+#include "agent/metrics/tick.h"
+
+namespace msp {
+
+struct SourceOptions {
+  std::string name;     // of its stream: unique in the agent, the same after a restart
+  TargetLabels labels;  // on all of its series
+  std::chrono::nanoseconds interval = std::chrono::seconds(15);
+  std::chrono::nanoseconds deadline = std::chrono::seconds(5);  // from begin() on; < interval
+  std::size_t series_max = kSeriesMaxDefault;
+  Relabel relabel = nullptr;
+};
+
+/// How the last tick of a source went.
+struct SourceHealth {
+  bool is_up = true;
+  std::string error = {};  // empty: it worked
+  double duration_seconds = 0;
+  std::size_t samples = 0;     // of its own, what the agent adds left out
+  std::size_t duplicates = 0;  // samples left out: the scrape had one of the same series
+};
+
+/// Main thread only, but for what it starts itself.
+class Source {
+ public:
+  explicit Source(SourceOptions options);
+  virtual ~Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  virtual void begin(const Tick& tick) = 0;
+
+  /// 0: finish() has all that it could wait for. Else in how many nanoseconds to ask again, at the
+  /// latest.
+  virtual std::int64_t wait_ns() { return 0; }
+
+  /// Its timestamp is of the moment at which the values were read: that of `tick`, or a later one.
+  virtual Scrape finish(const Tick& tick) = 0;
+
+  virtual SourceHealth health() const = 0;
+
+  const SourceOptions& options() const { return options_; }
+  const std::string& name() const { return options_.name; }
+  const StreamPtr& stream() const { return builder_.rules().stream; }
+
+ protected:
+  ScrapeBuilder& builder() { return builder_; }
+  const ScrapeBuilder& builder() const { return builder_; }
+
+ private:
+  const SourceOptions options_;
+  ScrapeBuilder builder_;
+};
+
+/// One tick of a source that nobody else waits for, as in a dry run: returns when it is finished.
+Scrape scrape_now(Source& source, const Tick& tick, const Wakeup& wakeup);
+
+}  // namespace msp

@@ -1,0 +1,44 @@
+// A source that is one target, up or down as a whole, as Prometheus knows it. Beside its samples it
+// has up, scrape_duration_seconds, scrape_samples_scraped, scrape_samples_post_metric_relabeling and
+// scrape_series_added (https://prometheus.io/docs/concepts/jobs_instances/).
+//
+// A target that fails, or goes over its limit on series, has up 0, and all of its series end.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/base/clock.h"
+#include "agent/sources/source.h"
+
+namespace msp {
+
+class Target : public Source {
+ public:
+  /// `clock` outlives it.
+  Target(SourceOptions options, Clock& clock);
+
+  void begin(const Tick& tick) final;
+  Scrape finish(const Tick& tick) final;
+  SourceHealth health() const final { return health_; }
+
+ protected:
+  /// Starts what can hang or is slow.
+  virtual void start(const Tick& tick) { static_cast<void>(tick); }
+
+  /// Adds the samples; an error says why the target is down. What was started and has not ended is
+  /// an error: nobody waits.
+  virtual Result<void> collect(const Tick& tick, SeriesWriter& out) = 0;
+
+ private:
+  Result<void> take_samples(const Tick& tick);
+
+  Clock& clock_;
+  SeriesWriter& samples_;
+  SeriesWriter& about_;
+  std::int64_t begun_ns_ = 0;
+  std::size_t series_before_ = 0;
+  SourceHealth health_;
+};
+
+}  // namespace msp
