@@ -57,6 +57,7 @@ struct HttpClient::Curl {
   curl_slist* headers = nullptr;
   curl_slist* connect_to = nullptr;
   std::array<FileMark, 3> tls_files{};
+  FileMark ca_store{};
   char error[CURL_ERROR_SIZE] = {};
 
   Curl(const EndpointConfig& endpoint, const std::atomic<std::int64_t>& give_up)
@@ -140,6 +141,10 @@ struct HttpClient::Curl {
     if (!verifies) return {};
     auto store = config.tls.ca_file.empty() ? find_ca_store() : CaStore{config.tls.ca_file, {}};
     if (!store) return store.error();
+    // The host may trust others by now, as after update-ca-certificates.
+    const auto mark = mark_of(store->file.empty() ? store->folder : store->file);
+    if (mark != ca_store) start_over();
+    ca_store = mark;
     certificates.trust(std::move(*store));
     return {};
   }
