@@ -60,7 +60,7 @@ pedigree() { # source package
       comma = ","
       if (NF > 2) {
         printf ", \"resolves\": ["
-        for (i = 3; i <= NF; ++i) printf "%s{\"type\": \"security\", \"id\": \"%s\"}", i > 3 ? ", " : "", $i
+        for (i = 3; i <= NF; ++i) printf "%s{\"type\": \"security\", \"id\": \"%s\"}", (i > 3 ? ", " : ""), $i
         printf "]"
       }
       printf "}"
@@ -89,8 +89,10 @@ list() {
     printf '     "purl": "pkg:deb/%s/%s@%s%s"' "$distribution" "$(printf '%s' "$is" | sed 's/+/%2B/g')" \
       "$(printf '%s' "$full" | sed 's/+/%2B/g; s/:/%3A/g; s/~/%7E/g')" "$kind"
     if [ "$is" = "$source" ]; then
-      printf ',\n     "pedigree": {"notes": "upstream %s and the patches of %s %s", "patches": [%s]}' \
-        "$plain" "$distribution's" "$full" "$(pedigree "$source")"
+      patches=$(pedigree "$source")
+      printf ',\n     "pedigree": {"notes": "upstream %s, the patches of %s %s, the edits of static_recipes.sh",' \
+        "$plain" "$distribution's" "$full"
+      printf '\n      "patches": [%s]}' "$patches"
     fi
     printf '}'
     separator=',
