@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the release binary and makes of it what is shipped: a .deb, an .rpm and the tarball for closed networks. The
 # same commit gives the same bytes, in any folder: dates are those of the commit (or SOURCE_DATE_EPOCH).
-# The version is the newest heading of CHANGELOG.md.
+# The version is the newest heading of CHANGELOG.md. Beside them lies a record of who built them from what
+# (packaging/provenance.sh), which alone differs from one build to the next.
 #
 #   sh packaging/packages.sh [--out DIR]     into DIR (build/packages); prints what it made
 #
@@ -13,6 +14,7 @@ root=$PWD
 out=$root/build/packages
 preset=release
 sources=
+command="sh packaging/packages.sh${*:+ $*}"
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2
@@ -84,7 +86,10 @@ chmod -R go-w "$tree"
 tar -C "$packed" --sort=name --owner=0 --group=0 --numeric-owner --format=ustar "--mtime=@$SOURCE_DATE_EPOCH" \
   -cf - "$name" | gzip -9n >"$packed/$name.tar.gz"
 
-for file in "$packed"/*.deb "$packed"/*.rpm "$packed"/*.tar.gz; do
+record=$packed/msp-agent-$version-$architecture.provenance.json
+sh packaging/provenance.sh "$build" "$command" "$packed"/*.deb "$packed"/*.rpm "$packed"/*.tar.gz >"$record"
+
+for file in "$packed"/*.deb "$packed"/*.rpm "$packed"/*.tar.gz "$record"; do
   mv "$file" "$out/"
   echo "$out/${file##*/}"
 done

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Puts packages into a signed apt repository (DIR/apt) and a signed yum repository (DIR/yum), both plain folders that
 # any web server can serve. What is in there already stays, so that a downgrade is possible; a version that was
-# published is never replaced. The key is one of gpg's: RSA, because the rpm of RHEL 7 knows no other.
+# published is never replaced. The records of who built them (*.provenance.json) go, signed, into DIR/provenance. The
+# key is one of gpg's: RSA, because the rpm of RHEL 7 knows no other.
 #
 #   sh packaging/repository.sh --key KEYID --out DIR PACKAGE...
 #
@@ -87,11 +88,19 @@ add_rpm() { # file
   fi
 }
 
+add_record() { # file
+  mkdir -p "$out/provenance"
+  place=$out/provenance/${1##*/}
+  cp "$1" "$place"
+  sign --armor --detach-sign --output "$place.asc" "$place"
+}
+
 for package in "$@"; do
   case $package in
+    *.provenance.json) add_record "$package" ;;
     *.deb) add_deb "$package" ;;
     *.rpm) add_rpm "$package" ;;
-    *) fail "$package: neither a .deb nor an .rpm; leave it out" ;;
+    *) fail "$package: no .deb, no .rpm and no .provenance.json; leave it out" ;;
   esac
 done
 

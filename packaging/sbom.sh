@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prints the bill of materials of a built binary, CycloneDX 1.5 in JSON: what is linked into it or compiled in as a
 # header, in the versions that were really there. They come from the lock of packaging/static_dependencies.sh for what
-# it builds or unpacks, from dpkg for the rest. contents_test.py fails when the build uses what this list lacks.
+# it builds or unpacks, from dpkg for the rest. Of what it builds, each of the distribution's patches is named, with the
+# CVEs that it names itself. contents_test.py fails when the build uses what this list lacks.
 #
 #   sh packaging/sbom.sh BUILD_FOLDER
 set -eu
@@ -30,6 +31,7 @@ libstdc++   -       libstdc++-dev     GPL-3.0-or-later WITH GCC-exception-3.1
 
 . "$build/built-with.sh" # written by packaging/packages.cmake: version, architecture, compiler, lock
 distribution=$(. /etc/os-release && echo "$ID")
+release=$(. /etc/os-release && echo "${VERSION_CODENAME:-unstable}")
 
 # "package version" of the compiler's own library: its package has the compiler's version in its name.
 libstdcpp() {
@@ -39,15 +41,31 @@ libstdcpp() {
   done
 }
 
-# "package version": the lock's word goes first.
+# "package version [release]": the lock's word goes first.
 found() { # source package or -, Debian package
   awk -v source="$1" -v package="$2:$architecture" -v plain="$2" '
-    $1 == source { print source, $2; exit }
-    $1 == package { print plain, $2; exit }' "$lock" | grep . ||
+    $1 == source { print source, $2, $5; exit }
+    $1 == package { print plain, $2, $5; exit }' "$lock" | grep . ||
     if [ "$2" = libstdc++-dev ]; then libstdcpp; else
       dpkg-query -W -f '${Package} ${Version}\n' "$2:$architecture" 2>/dev/null ||
         dpkg-query -W -f '${Package} ${Version}\n' "$2"
     fi
+}
+
+# The patches that were applied to a source before it was compiled (CycloneDX: pedigree).
+pedigree() { # source package
+  awk -v source="$1" '
+    $1 != source { next }
+    {
+      printf "%s\n      {\"type\": \"backport\", \"diff\": {\"url\": \"debian/patches/%s\"}", comma, $2
+      comma = ","
+      if (NF > 2) {
+        printf ", \"resolves\": ["
+        for (i = 3; i <= NF; ++i) printf "%s{\"type\": \"security\", \"id\": \"%s\"}", (i > 3 ? ", " : ""), $i
+        printf "]"
+      }
+      printf "}"
+    }' "${lock%/*}/patches"
 }
 
 list() {
@@ -58,8 +76,10 @@ list() {
       echo "sbom.sh: no version of $name: $package is not installed and not in $lock" >&2
       exit 1
     fi
-    is=${known%% *} full=${known#* } kind="?arch=$architecture"
-    if [ "$is" = "$source" ]; then kind='?arch=source'; fi
+    # shellcheck disable=SC2086  # words on purpose
+    set -- $known
+    is=$1 full=$2 kind="?arch=$architecture&distro=${3:-$release}"
+    if [ "$is" = "$source" ]; then kind="?arch=source&distro=$3"; fi
     plain=${full#*:} plain=${plain%-*} plain=${plain%%+d*} # upstream's: no epoch, no revision, no +dfsg
     case $licence in
       *' '*) licence="{\"expression\": \"$licence\"}" ;;
@@ -67,8 +87,15 @@ list() {
     esac
     printf '%s    {"type": "library", "bom-ref": "%s", "name": "%s", "version": "%s",\n     "licenses": [%s],\n' \
       "$separator" "$name" "$name" "$plain" "$licence"
-    printf '     "purl": "pkg:deb/%s/%s@%s%s"}' "$distribution" "$(printf '%s' "$is" | sed 's/+/%2B/g')" \
+    printf '     "purl": "pkg:deb/%s/%s@%s%s"' "$distribution" "$(printf '%s' "$is" | sed 's/+/%2B/g')" \
       "$(printf '%s' "$full" | sed 's/+/%2B/g; s/:/%3A/g; s/~/%7E/g')" "$kind"
+    if [ "$is" = "$source" ]; then
+      patches=$(pedigree "$source")
+      printf ',\n     "pedigree": {"notes": "upstream %s, the patches of %s %s, the edits of static_recipes.sh",' \
+        "$plain" "$distribution's" "$full"
+      printf '\n      "patches": [%s]}' "$patches"
+    fi
+    printf '}'
     separator=',
 '
   done

@@ -1,4 +1,5 @@
 # What the static binary is linked with: http_library, regex_library, ZSTD and static_link_options, for CMakeLists.txt.
+# And built_with, which `msp-agent --version` says: what exactly was compiled for it.
 
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
   packaging/static_dependencies.sh packaging/static_recipes.sh packaging/static_dependencies.lock)
@@ -9,6 +10,9 @@ if(not_built)
   list(JOIN static_dependencies_command " " static_dependencies_command)
   message(FATAL_ERROR "  the static OpenSSL, c-ares, libcurl and zstd are not built yet; run: ${static_dependencies_command}")
 endif()
+
+file(STRINGS ${static_dependencies}/versions versions)
+list(JOIN versions "\\n" built_with)
 
 find_library(RE2 libre2.a REQUIRED)
 set(ZSTD ${static_dependencies}/lib/libzstd.a)

@@ -4,29 +4,89 @@
 
 small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables'
 
+# An edit of a source file. One that changes nothing is an error: the next version has that line in another form.
+edit() { # file, script of sed -E
+  sed -E "$2" "$1" >"$1.edited" || return 1
+  if cmp -s "$1" "$1.edited"; then
+    echo "static_recipes.sh: the edit '$2' matches nothing in ${1##*/}: look what that line is in this version"
+    return 1
+  fi
+  cat "$1.edited" >"$1" && rm "$1.edited"
+}
+
 # Built inside its own folder, so that no path of this machine gets in. no-sock and no-dso are what removes
 # getaddrinfo and dlopen; libcurl brings its own socket layer. The rest is about memory that is never given back:
 # no-autoalginit and no-autoerrinit leave it to the agent what OpenSSL's tables of algorithms and error texts hold
 # (init_tls and with_reason of agent/http/tls/certificate.h). Of each cipher that it offers it keeps a kilobyte:
 # here not of the modes that TLS does not have. Nor does a client write keys (encoders). Its tables for each algorithm,
 # of an entry or two, begin with 4 slots instead of 16.
+#
+# Of what 3.5 brought: ML-KEM stays, because a TLS 1.3 client of today offers X25519MLKEM768 first, so that what is
+# recorded now cannot be read by a quantum computer later (34 kB: `size -t libcrypto.a`, the objects ml_kem and mlx).
+# QUIC is HTTP/3's. ML-DSA and SLH-DSA would verify certificates that no public authority issues. The rest serves no
+# TLS client: argon2, SIV, tables for SM2, threads of its own, an HTTP client, curves that RFC 8422 forbids, and ciphers
+# that do not encipher (RFC 9150).
 build_openssl() { # build folder, destination
   cd "$1" &&
-    sed -i 's/^#define MIN_NODES 16$/#define MIN_NODES 4/' crypto/lhash/lhash.c &&
-    sed -i -E '/PROV_NAMES_AES_[0-9]+_(CBC_CTS|CFB|OFB|SIV|WRAP|XTS)/d; /^#include "encoders.inc"/d' \
-      providers/defltprov.c providers/baseprov.c &&
+    edit crypto/lhash/lhash.c 's/^#define MIN_NODES 16$/#define MIN_NODES 4/' &&
+    for mode in CBC_CTS CFB OFB SIV WRAP XTS; do
+      edit providers/defltprov.c "/PROV_NAMES_AES_[0-9]+_$mode/d" || return 1
+    done &&
+    edit providers/defltprov.c '/^#include "encoders.inc"/d' &&
+    edit providers/baseprov.c '/^#include "encoders.inc"/d' &&
+    { ! is_newer_openssl || fit_what_is_new; } &&
     # shellcheck disable=SC2046  # words on purpose
     ./Configure "linux-$arch" --prefix=/nonexistent --openssldir=/nonexistent no-shared no-dso no-engine no-module \
       $(printf 'no-%s ' afalgeng aria async autoalginit autoerrinit autoload-config bf blake2 camellia capieng \
         cast cmp cms comp ct des dsa dtls ec2m filenames gost idea legacy md4 mdc2 multiblock nextprotoneg ocb ocsp \
         psk rc2 rc4 rc5 rmd160 scrypt seed siphash sm2 sm3 sm4 sock srp srtp ssl-trace ssl3 tests tls1 tls1_1 ts \
         ui-console whirlpool) \
+      $(without_if_known apps argon2 docs http integrity-only-ciphers ml-dsa quic siv slh-dsa sm2-precomp thread-pool \
+        tls-deprecated-ec) \
       -DOPENSSL_SA_BLOCK_BITS=2 $small_code &&
     make build_generated && make -j "$(nproc)" libcrypto.a libssl.a &&
     mkdir -p "$2/include" "$2/lib" &&
     cp -r include/openssl "$2/include/" &&
     cp libssl.a libcrypto.a "$2/lib/"
 }
+
+# AES-GCM has one more implementation for the widest registers of x86-64: 698 kB, a tenth of the binary, for speeds that
+# metrics never need. And each algorithm that is on offer costs a kilobyte and more of memory as soon as one of its kind
+# is used: signatures with the digest in their name (TLS names both), digests, key derivations, ciphers and generators
+# of random numbers that no TLS 1.2 or 1.3 client needs, all ML-KEM but that of X25519MLKEM768, and forms of keys that
+# stand in no certificate.
+#
+# Without autoerrinit, ERR_load_SSL_strings() of 3.5 loads nothing; with_reason of certificate.cpp needs it to.
+fit_what_is_new() {
+  load='extern int ossl_err_load_SSL_strings(void);'
+  edit ssl/ssl_err_legacy.c "s/return OPENSSL_init_crypto\(.*\);/$load return ossl_err_load_SSL_strings();/" || return 1
+  defaults=providers/defltprov.c
+  edit providers/implementations/ciphers/cipher_aes_gcm_hw_vaes_avx512.inc '/^# define VAES_GCM_ENABLED$/d' &&
+    edit $defaults '/PROV_NAMES_(RSA|ECDSA)_SHA[0-9]/d' &&
+    edit $defaults '/PROV_NAMES_ED[0-9]+(ph|ctx)/d' &&
+    edit $defaults '/PROV_NAMES_(SHA2_256_192|SHA2_512_2[0-9]+|SHA3_224|SHA3_384|KECCAK_[0-9]+),/d' &&
+    edit $defaults '/PROV_NAMES_KECCAK_KMAC_/{N;d}' &&
+    edit $defaults '/PROV_NAMES_(GMAC|KMAC_[0-9]+),/d' &&
+    edit $defaults '/PROV_NAMES_(SSKDF|PKCS12KDF|SSHKDF|X963KDF|KBKDF|X942KDF_ASN1|KRB5KDF),/d' &&
+    edit $defaults '/PROV_NAMES_HMAC_DRBG_KDF,/{N;d}' &&
+    edit $defaults '/PROV_NAMES_AES_(192_[A-Z]+|[0-9]+_CCM),/d' &&
+    edit $defaults '/PROV_NAMES_(HASH_DRBG|HMAC_DRBG|TEST_RAND),/d' &&
+    edit $defaults '/PROV_NAMES_ML_KEM_(512|1024), .*_kem_functions/d' &&
+    edit $defaults '/"(X448MLKEM1024|SecP256r1MLKEM768|SecP384r1MLKEM1024)"/d' &&
+    edit $defaults '/PROV_NAMES_(ML_KEM_512|ML_KEM_1024|X448MLKEM1024|SecP[0-9]+r1MLKEM[0-9]+), .*mgmt_f/{N;d}' &&
+    edit providers/decoders.inc '/"(DHX?|ML-KEM-[0-9]+|X25519|X448)", der/d' &&
+    edit providers/decoders.inc '/"RSA", (msblob|pvk)/d'
+}
+
+# For a distribution whose OpenSSL, which it maintains itself, is older than 3.5 (--or-newest): that one does not know
+# these words, nor has it what they leave out. From 3.5 on, Configure says which word is wrong.
+without_if_known() { # words of Configure
+  for word in "$@"; do
+    if is_newer_openssl || grep -q "^    \"$word\"" Configure; then echo "no-$word"; fi
+  done
+}
+
+is_newer_openssl() { grep -qE '^MINOR=([5-9]|[1-9][0-9])$' VERSION.dat; } # 3.5 or later, as unpacked in this folder
 
 # The second map is for a compiler cache that makes paths relative.
 install_with_cmake() { # source folder, destination, options...
@@ -45,14 +105,25 @@ install_with_cmake() { # source folder, destination, options...
 }
 
 # Each handle of libcurl has a c-ares of its own, with tables for a program that asks for thousands of names at once:
-# 73 kB, all of it written to. The agent asks for one. (From 1.20 on the tables grow with the questions.)
+# 73 kB, all of it written to. The agent asks for one. From 1.20 on the tables grow with the questions.
 build_c_ares() { # source folder, destination
-  sed -i -E 's/^(#define ARES_(QID|TIMEOUT)_TABLE_SIZE) .*/\1 16/' "$1/src/lib/ares_private.h" &&
-    install_with_cmake "$1" "$2" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_BUILD_TOOLS=OFF
+  if grep -qE '^#define ARES_VERSION_MINOR 1?[0-9]$' "$1/include/ares_version.h"; then
+    edit "$1/src/lib/ares_private.h" 's/^(#define ARES_QID_TABLE_SIZE) .*/\1 16/' &&
+      edit "$1/src/lib/ares_private.h" 's/^(#define ARES_TIMEOUT_TABLE_SIZE) .*/\1 16/' || return 1
+  fi
+  install_with_cmake "$1" "$2" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_BUILD_TOOLS=OFF
 }
 
-# CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time.
+# CA_BUNDLE and CA_PATH: where a host has its CA certificates is found out at run time. OpenSSL from 3.2 on asks whether
+# the peer has closed the connection; a libcurl that does not keep it in mind (peer_closed) says no, and what is then
+# told is a failed system call.
 build_curl() { # source folder, destination
+  tls=$1/lib/vtls/openssl.c
+  if ! grep -q peer_closed "$tls"; then
+    eof=BIO_FLAGS_IN_EOF
+    edit "$tls" "s/^( *return) \(!cf->next \|\| !cf->next->connected\);\$/\1 BIO_test_flags(bio, $eof) != 0;/" &&
+      edit "$tls" "s/^  nread = Curl_conn_cf_recv\(.*\);\$/&\n  if(!nread)\n    BIO_set_flags(bio, $eof);/" || return 1
+  fi
   install_with_cmake "$1" "$2" -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DENABLE_MANUAL=OFF \
     -DHTTP_ONLY=ON -DENABLE_ARES=ON -DCURL_USE_OPENSSL=ON -DOPENSSL_ROOT_DIR="$2" -DOPENSSL_USE_STATIC_LIBS=ON \
     -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \

@@ -43,7 +43,7 @@ under_asan="answers check config_errors convert_alloy delivery dry_run fleet loo
 under_asan="$under_asan status tls"
 under_tsan='answers delivery loop outage real_server reload'
 # What looks at the packages of both architectures.
-both='contents'
+both='contents provenance'
 # Package tests that take minutes.
 slow='reproducible boot_kernel boot_others'
 

@@ -109,7 +109,7 @@ std::function<int()> parse_command_line(int argc, char** argv) {
   app.add_option("--log-level", log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}).description(""))
       ->type_name("LEVEL");
-  app.set_version_flag("--version", "msp-agent " MSP_AGENT_VERSION);
+  app.set_version_flag("--version", "msp-agent " MSP_AGENT_VERSION "\n" MSP_AGENT_BUILT_WITH);
   app.require_subcommand(0, 1);
   app.fallthrough();
   const auto* running =

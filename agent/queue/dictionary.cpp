@@ -120,7 +120,7 @@ SeriesPtr read_series(ByteReader& content, const SeriesSet& before, std::string&
   if (!content.ok() || type >= kTypeOnly.size() || !series->labels.assign_flat(flat)) {
     return nullptr;
   }
-  if (!is_untyped(type)) series->desc = DescPtr(DescPtr(), &kTypeOnly[type]);
+  if (!is_untyped(type)) series->desc = &kTypeOnly[type];
   return series;
 }
 

@@ -76,6 +76,7 @@ check_files() {
   version=$("$agent" --version 2>&1) ||
     fail "$agent does not run on this host ($(uname -m)): $version" \
       "take the tarball for this architecture, and unpack it in a folder that is not mounted noexec"
+  version=$(printf '%s\n' "$version" | sed 1q) # what follows names the libraries
 }
 
 has_label() { grep -q -F "$1=\"$2\"" "$work/samples"; } # name, value

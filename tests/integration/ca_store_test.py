@@ -72,5 +72,24 @@ def a_few_hashed_names_do_not_hide_the_bundle() -> None:
         delivers_with({"etc/ssl/certs/00000001.0": b"", FILES["SUSE"]: own.ca.read_bytes()}, own)
 
 
+def an_authority_that_the_host_no_longer_trusts_is_not_trusted_by_the_agent() -> None:
+    """Neither over the connection that stands nor by its TLS session."""
+    with temporary_folder() as folder, receiving() as receiver:
+        own, other = Authority(folder), Authority(folder, "other authority")
+        certificate = own.issue("monitor", "IP:127.0.0.1")
+        server = (f"server {{ listen PORT ssl; ssl_certificate {certificate.file}; ssl_certificate_key "
+                  f"{certificate.key}; location / {{ proxy_pass http://127.0.0.1:{receiver.port}; }} }}")
+        bundle = folder / "root/etc/ssl/cert.pem"
+        bundle.parent.mkdir(parents=True)
+        bundle.write_bytes(own.ca.read_bytes())
+        with running_nginx(folder, server) as nginx:
+            with agent_in(folder / "root", f"https://127.0.0.1:{nginx.port}/api/v1/write") as agent:
+                poll_until("2 requests", lambda: len(receiver.accepted()) >= 2, process=agent)
+                (new := bundle.with_suffix(".new")).write_bytes(other.ca.read_bytes())
+                os.replace(new, bundle)  # as update-ca-certificates does
+                poll_until("the reason", lambda: "was issued by CN = own authority" in agent.log(), 15, agent)
+
+
 run_checks(*(bundle_of(distribution) for distribution in FILES),
-           *(hashed_names_without_a_bundle(place) for place in FOLDERS), a_few_hashed_names_do_not_hide_the_bundle)
+           *(hashed_names_without_a_bundle(place) for place in FOLDERS), a_few_hashed_names_do_not_hide_the_bundle,
+           an_authority_that_the_host_no_longer_trusts_is_not_trusted_by_the_agent)

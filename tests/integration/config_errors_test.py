@@ -99,7 +99,7 @@ def bad_usage_exits_2() -> None:
 
 
 def help_and_version_exit_0() -> None:
-    for argument, pattern in (("--version", r"msp-agent \d+\.\d+\.\d+\S*\n"), ("--help", r"(?s).*--dry-run.*")):
+    for argument, pattern in (("--version", r"(?s)msp-agent \d+\.\d+\.\d+\S*\n.+\n"), ("--help", r"(?s).*--dry-run.*")):
         outcome = run_once(argument)
         assert outcome.returncode == 0 and outcome.stderr == "", f"{argument}: {outcome}"
         assert re.fullmatch(pattern, outcome.stdout), f"{argument} prints: {outcome.stdout}"

@@ -56,6 +56,23 @@ def it_is_built_from_the_sources_that_are_pinned() -> None:
         "packaging/static_dependencies.sh --update"
 
 
+def it_says_what_was_compiled_for_it() -> None:
+    """Each library with its upstream version and the distribution's patches, of which none is left out."""
+    where = pathlib.Path(run("sh", str(ROOT / "packaging/static_dependencies.sh"), "--where").strip())
+    locked = dict(line.split()[:2] for line in (where / "lock").read_text().splitlines()
+                  if re.match(r"(openssl|c-ares|curl|libzstd) ", line))
+    said = run(BINARY, "--version").splitlines()[1:]
+    parts = [re.fullmatch(r"(\S+) (\S+) \+ (\d+) \w+ patches \((.+)\)", line) for line in said]
+    assert all(parts), said
+    assert {part[1]: part[4] for part in parts} == \
+        {name.removeprefix("lib"): version for name, version in locked.items()}, said
+    patches = [line.split()[0].removeprefix("lib") for line in (where / "patches").read_text().splitlines()]
+    assert {part[1]: int(part[3]) for part in parts} == {part[1]: patches.count(part[1]) for part in parts}, said
+    header = (where / "include/openssl/opensslv.h").read_text()
+    assert re.search(r'OPENSSL_VERSION_STR "(.+)"', header)[1] == parts[0][2], f"{said[0]}, and it is another"
+    print("; ".join(said))
+
+
 def tls_costs_little_memory_beside_plain_http() -> None:
     """As under its unit, with all the authorities that a host trusts. OpenSSL's error texts alone would be 70 kB: they
     are loaded when something fails."""
@@ -238,7 +255,7 @@ def an_old_kernel_is_enough_to_buffer_on_disk() -> None:
     assert len(ticks) >= 4 and len(ticks) == len(set(ticks)), f"ticks delivered: {ticks}"
 
 
-run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned,
+run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned, it_says_what_was_compiled_for_it,
            tls_costs_little_memory_beside_plain_http, an_empty_root_is_enough_to_deliver_over_https_by_name,
            a_name_that_does_not_exist_is_told, a_network_that_comes_later_is_noticed,
            a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,

@@ -90,6 +90,28 @@ def tls_1_2_is_enough_and_1_1_is_not() -> None:
             assert len(receiver.requests) == count, "it was sent samples"
 
 
+def every_kind_of_key_and_group_that_servers_have_is_enough() -> None:
+    """The static binary's OpenSSL has only the algorithms that its recipe leaves in."""
+    kinds = {"RSA": ("-newkey", "rsa:2048", "-nodes"), "P-384": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384",
+             "-nodes"), "Ed25519": ("-newkey", "ed25519", "-nodes")}
+    servers = [(kind, f"ssl_protocols {version};") for kind in kinds for version in ("TLSv1.2", "TLSv1.3")]
+    servers += [("RSA", f"ssl_protocols TLSv1.2; ssl_ciphers {cipher};")
+                for cipher in ("ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-AES256-SHA384", "AES128-SHA")]
+    servers += [("RSA", f"ssl_ecdh_curve {group};") for group in ("X25519", "prime256v1", "secp384r1", "secp521r1")]
+    with temporary_folder() as folder:
+        authority = Authority(folder)
+        certificates = {kind: authority.issue(kind, ADDRESS, new_key=new_key) for kind, new_key in kinds.items()}
+        needed = CLIENT_NEEDED.format(authority.ca)
+        with receiving() as receiver, running_nginx(folder, tls_server(certificates["RSA"], receiver)) as nginx:
+            for kind, settings in servers:
+                own = certificates[kind]
+                nginx.restart(tls_server(own, receiver, needed + settings))
+                with agent_of(folder, nginx.port,
+                              f"ca_file: {authority.ca}, cert_file: {own.file}, key_file: {own.key}") as agent:
+                    delivers(receiver, agent, 1)
+                assert nginx.requests()[-1]["ssl_client_s_dn"] == f"CN={kind}", (kind, settings, nginx.requests())
+
+
 def an_expired_certificate_is_named_with_its_last_day() -> None:
     with temporary_folder() as folder:
         authority = Authority(folder)
@@ -288,6 +310,7 @@ def of_many_authorities_in_a_file_the_right_ones_are_found() -> None:
 
 
 run_checks(one_connection_for_all_requests_over_tls_1_3, tls_1_2_is_enough_and_1_1_is_not,
+           every_kind_of_key_and_group_that_servers_have_is_enough,
            an_expired_certificate_is_named_with_its_last_day, a_certificate_of_tomorrow_makes_the_clock_suspect,
            a_self_signed_certificate_is_told_and_can_be_trusted, an_unknown_authority_is_named,
            another_hosts_certificate_is_told_with_the_names_it_has,

@@ -166,7 +166,7 @@ def the_configuration_is_a_conffile() -> None:
 def the_version_is_the_changelogs_everywhere() -> None:
     deb = str(packages("*.deb"))
     said = {
-        "binary": must(BINARY, "--version").strip().removeprefix("msp-agent "),
+        "binary": must(BINARY, "--version").splitlines()[0].removeprefix("msp-agent "),
         "deb": must("dpkg-deb", "--field", deb, "Version").strip(),
         "deb's changelog": re.search(r"\((.+?)\)", must("sh", "-c", f"dpkg-deb --fsys-tarfile {shlex.quote(deb)} | tar "
                                      "-xO ./usr/share/doc/msp-agent/changelog.gz | zcat"))[1],
@@ -223,6 +223,29 @@ def every_library_is_in_the_bill_of_materials_and_has_its_licence() -> None:
         assert re.match(r"\d", component["version"]) and component["licenses"] and component["purl"], component
 
 
+@for_both
+def the_bill_names_every_patch_of_what_was_compiled(folder: str) -> None:
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[ARCHITECTURES[folder][0]]
+    script = str(ROOT / "packaging/static_dependencies.sh")
+    where = pathlib.Path(must("sh", script, "--arch", machine, "--where").strip())
+    applied: dict[str, list[list[str]]] = {}
+    for line in (where / "patches").read_text().splitlines():
+        package, patch, *cves = line.split()
+        applied.setdefault(package.removeprefix("lib"), []).append([patch, *cves])
+    assert len(applied["openssl"]) > 10, applied
+    named = {component["name"]: [[patch["diff"]["url"].removeprefix("debian/patches/"),
+                                  *(resolved["id"] for resolved in patch.get("resolves", []))]
+                                 for patch in component["pedigree"]["patches"]]
+             for component in sbom(folder)["components"] if "pedigree" in component}
+    assert named == {name: applied.get(name, []) for name in ("openssl", "curl", "c-ares", "zstd")}, named
+    purls = {component["name"]: component["purl"] for component in sbom(folder)["components"]}
+    _, version, _, _, release, _ = next(line.split() for line in (where / "lock").read_text().splitlines()
+                                        if line.startswith("openssl "))
+    wanted = f"/openssl@{version.replace('~', '%7E').replace('+', '%2B')}?arch=source&distro={release}"
+    assert purls["openssl"].endswith(wanted), f"{purls['openssl']} and not ..{wanted}"
+    assert all("&distro=" in purl for purl in purls.values()), purls
+
+
 def the_bill_for_arm_is_of_arms_libraries() -> None:
     components = sbom("arm64")["components"]
     assert [it["name"] for it in components] == [it["name"] for it in sbom()["components"]], components
@@ -244,4 +267,5 @@ run_checks(packages_are_small, the_architecture_is_the_binarys, one_repository_h
            the_configuration_is_a_conffile, the_version_is_the_changelogs_everywhere,
            lintian_finds_nothing_that_has_no_reason, rpmlint_finds_nothing_that_has_no_reason,
            every_library_is_in_the_bill_of_materials_and_has_its_licence,
-           the_bill_for_arm_is_of_arms_libraries, every_licence_has_its_text)
+           the_bill_names_every_patch_of_what_was_compiled, the_bill_for_arm_is_of_arms_libraries,
+           every_licence_has_its_text)

@@ -117,6 +117,9 @@ class Repository:
         must("gpg", "--batch", "--yes", "--armor", "--local-user", self._key, "--detach-sign", "--output",
              f"{index}.asc", str(index), env=self._home)
 
+    def verify(self, file: pathlib.Path) -> None:
+        must("gpg", "--batch", "--verify", f"{file}.asc", str(file), env=self._home)
+
     def stop(self) -> None:
         run("gpgconf", "--kill", "all", env=self._home)
 

@@ -47,12 +47,13 @@ commonName = supplied
 """)
 
     def issue(self, common_name: str, alternative_names: str = "", first_day: float = -1,
-              last_day: float = 1) -> Certificate:
-        """`alternative_names` are OpenSSL's: "DNS:a.test,IP:127.0.0.1". Days count from now."""
+              last_day: float = 1, new_key: tuple[str, ...] = NEW_KEY) -> Certificate:
+        """`alternative_names` are OpenSSL's: "DNS:a.test,IP:127.0.0.1". Days count from now. `new_key` is for openssl
+        req."""
         self._count += 1
         certificate = Certificate(self.folder, f"{self._count}")
         request, extensions = self.folder / "request", self.folder / "extensions"
-        openssl("req", *NEW_KEY, "-keyout", str(certificate.key), "-out", str(request), "-subj", f"/CN={common_name}")
+        openssl("req", *new_key, "-keyout", str(certificate.key), "-out", str(request), "-subj", f"/CN={common_name}")
         names = f"subjectAltName={alternative_names}\n" if alternative_names else ""
         extensions.write_text(f"authorityKeyIdentifier=keyid\n{names}")
         openssl("ca", "-batch", "-notext", "-config", str(self.folder / "ca.cnf"), "-cert", str(self.ca), "-keyfile",
