@@ -24,6 +24,14 @@ constexpr std::uint64_t unfold_sign(std::uint64_t folded) {
   return (folded >> 1) ^ (0 - (folded & 1));
 }
 
+/// Of timestamps, modulo 2^64.
+constexpr std::uint64_t difference(std::int64_t a, std::int64_t b) {
+  return static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b);
+}
+constexpr std::int64_t sum(std::int64_t a, std::uint64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + b);
+}
+
 template <typename Integer>
 void append_fixed(std::string& out, Integer value) {
   static_assert(std::is_integral_v<Integer>);

@@ -15,6 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "agent/metrics/sample.h"
+
 namespace msp {
 
 inline constexpr std::uint32_t kFormatVersion = 2;
@@ -87,6 +89,11 @@ struct EntryHead {
 
 /// Nothing where the record is neither a scrape nor a request.
 std::optional<EntryHead> entry_head(const Record& record);
+
+/// Its name; empty where there is none.
+inline std::string_view name_of(const StreamPtr& stream) {
+  return stream ? std::string_view(stream->name) : std::string_view();
+}
 
 /// What a full segment says of itself.
 struct Summary {

@@ -9,12 +9,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "agent/base/result.h"
 #include "agent/metrics/sample.h"
+#include "agent/queue/format.h"
 
 namespace msp {
 
@@ -45,5 +47,14 @@ Result<Request> join(std::span<const RequestPtr> requests);
 
 /// The same as one frame where that is smaller; holds all of the content in memory meanwhile.
 Result<Request> join_recompressed(std::span<const RequestPtr> requests);
+
+/// Appends the record of a request, or of several that were joined. An error says which limit it is
+/// over; then `out` is as it was.
+Result<void> append_request(std::uint64_t first_sequence, std::uint64_t last_sequence,
+                            const Request& request, std::string& out);
+
+/// What append_request() wrote; nothing where it is not well formed, or its frames say another size
+/// than the record does. Nothing is decompressed. `known` is used where it has the stream's name.
+std::optional<Request> read_request(const Record& record, const StreamPtr& known);
 
 }  // namespace msp

@@ -5,21 +5,10 @@
 
 #include "agent/base/text.h"
 #include "agent/queue/bytes.h"
+#include "agent/queue/live_streams.h"
 
 namespace msp {
 namespace {
-
-std::uint64_t difference(std::int64_t a, std::int64_t b) {
-  return static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b);
-}
-
-std::int64_t sum(std::int64_t a, std::uint64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + b);
-}
-
-std::string_view name_of(const StreamPtr& stream) {
-  return stream ? std::string_view(stream->name) : std::string_view();
-}
 
 bool is_same_set(const SeriesSet& a, const SeriesSet& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), is_same_series);
@@ -38,32 +27,6 @@ void rearrange(std::vector<SeriesState>& states, const Layout& layout, std::size
     }
   }
   states = std::move(moved);
-}
-
-/// Lets go of the streams that were not used for longest, until the others are within the limits.
-/// The reader does the same with what it has read of the same records, so that it holds what the
-/// writer takes for granted.
-template <typename ChainPtr>
-void keep_to_limits(std::vector<ChainPtr>& chains) {
-  std::size_t bytes = 0;
-  for (const auto& chain : chains) bytes += chain->label_bytes;
-  auto keep = chains.begin();
-  for (auto left = chains.size(); left > 1 && (left > kStreamsMax || bytes > kLiveBytesMax);
-       --left, ++keep) {
-    bytes -= (*keep)->label_bytes;
-  }
-  chains.erase(chains.begin(), keep);
-}
-
-/// Moves the chain that `is_wanted` to the end; null where there is none.
-template <typename ChainPtr, typename IsWanted>
-auto use(std::vector<ChainPtr>& chains, IsWanted is_wanted) -> decltype(chains.front().get()) {
-  for (auto at = chains.end(); at != chains.begin();) {
-    if (!is_wanted(**--at)) continue;
-    std::rotate(at, at + 1, chains.end());
-    return chains.back().get();
-  }
-  return nullptr;
 }
 
 }  // namespace
@@ -243,30 +206,7 @@ void ScrapeEncoder::Chain::append_scrape(std::uint64_t next_sequence, const Scra
 Result<void> ScrapeEncoder::encode(std::uint64_t first_sequence, std::uint64_t last_sequence,
                                    const Request& request, std::string& out) {
   out_of_memory_ = false;
-  const auto name = name_of(request.stream);
-  const auto content_size = content_size_of(request.message);
-  if (!content_size) return content_size.error();
-  if (last_sequence < first_sequence || name.size() > kStreamNameMax ||
-      request.message.size() > kRequestMessageMax || *content_size > kRequestContentMax ||
-      request.samples > *content_size) {
-    return failed(cat("buffer: request ", first_sequence, " to ", last_sequence, " of the stream '",
-                      name.substr(0, kStreamNameMax), "' has ", request.samples, " samples, ",
-                      request.message.size(), " bytes and ", *content_size,
-                      " bytes when decompressed; the limits are ", kRequestMessageMax, " and ",
-                      kRequestContentMax));
-  }
-  const auto begin = begin_record(out);
-  append_varint(out, first_sequence);
-  append_varint(out, last_sequence - first_sequence);
-  append_varint(out, request.samples);
-  append_varint(out, fold_sign(static_cast<std::uint64_t>(request.first_timestamp_ms)));
-  append_varint(out, fold_sign(difference(request.last_timestamp_ms, request.first_timestamp_ms)));
-  append_varint(out, *content_size);
-  append_varint(out, name.size());
-  out.append(name);
-  out.append(request.message);
-  end_record(out, begin, RecordType::request);
-  return {};
+  return append_request(first_sequence, last_sequence, request, out);
 }
 
 struct ScrapeDecoder::Chain {
@@ -426,31 +366,13 @@ ScrapeDecoder::Outcome ScrapeDecoder::finish(const Record& record, Chain& chain,
 }
 
 ScrapeDecoder::Outcome ScrapeDecoder::take_request(const Record& record, Decoded* decoded) {
-  const auto head = entry_head(record);
-  if (!head) return Outcome::malformed;
-  ByteReader reader(record.payload);
-  for (int i = 0; i < 3; ++i) reader.varint();  // what `head` says
-  const auto first_timestamp_ms = static_cast<std::int64_t>(unfold_sign(reader.varint()));
-  const auto last_timestamp_ms = sum(first_timestamp_ms, unfold_sign(reader.varint()));
-  const auto content_size = reader.varint();
-  const auto name = reader.take(reader.varint());
-  if (!reader.ok() || name.size() > kStreamNameMax || head->samples > content_size ||
-      content_size > kRequestContentMax || reader.rest().size() > kRequestMessageMax) {
-    return Outcome::malformed;
-  }
-  const auto stated = content_size_of(reader.rest());
-  if (!stated || *stated != content_size) return Outcome::malformed;
+  auto request = read_request(record, last_stream_);
+  if (!request) return Outcome::malformed;
   if (decoded == nullptr) return Outcome::request;
-  // A stream that sends requests has no chain: its name is in each of them.
-  const bool is_known = last_stream_ != nullptr && last_stream_->name == name;
-  if (!is_known) {
-    last_stream_ =
-        name.empty() ? nullptr : std::make_shared<const Stream>(Stream{std::string(name)});
-  }
-  *decoded = {
-      head->first_sequence, head->last_sequence, nullptr,
-      std::make_shared<const Request>(Request{last_stream_, head->samples, first_timestamp_ms,
-                                              last_timestamp_ms, std::string(reader.rest())})};
+  const auto head = entry_head(record);
+  last_stream_ = request->stream;
+  *decoded = {head->first_sequence, head->last_sequence, nullptr,
+              std::make_shared<const Request>(std::move(*request))};
   return Outcome::request;
 }
 

@@ -36,10 +36,6 @@ inline MetricType type_of(const Series& series) {
   return series.family != nullptr ? series.family->type : MetricType::untyped;
 }
 
-inline std::string name_of(const StreamPtr& stream) {
-  return stream ? stream->name : std::string();
-}
-
 inline bool is_same(const Scrape& a, const Scrape& b) {
   return a.timestamp_ms == b.timestamp_ms && name_of(a.stream) == name_of(b.stream) &&
          std::equal(a.series->begin(), a.series->end(), b.series->begin(), b.series->end(),

@@ -20,7 +20,7 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"CLI/", "CLI11", ("agent/cli/",)),
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/delivery/encode/protobuf.h",)),
     (r"snappy", "snappy", ("agent/delivery/encode/encode.cpp",)),
-    (r"zstd", "zstd", ("agent/queue/dictionary.cpp", "agent/delivery/encode/encode.cpp")),
+    (r"zstd", "zstd", ("agent/queue/compression.cpp", "agent/delivery/encode/encode.cpp")),
     (r"xxhash", "xxhash", ("agent/queue/format.cpp",)),
     (r"spdlog/|fmt/", "spdlog and fmt", ("agent/base/log.",)),
     (r"re2/", "RE2", ("agent/base/regex.cpp",)),

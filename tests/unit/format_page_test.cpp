@@ -15,7 +15,7 @@
 namespace msp {
 namespace {
 
-const std::string kPage = "agent/queue/FORMAT.md";
+const std::string kPage = FORMAT_PAGE;
 constexpr std::string_view kBegin = "```text\naddr  bytes";
 constexpr std::string_view kEnd = "```\n";
 

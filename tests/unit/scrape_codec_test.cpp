@@ -5,55 +5,19 @@
 #include "agent/queue/bytes.h"
 #include "agent/queue/dictionary.h"
 #include "agent/queue/record_scanner.h"
+#include "tests/support/codec.h"
 #include "tests/support/random_scrapes.h"
 #include "tests/support/scrapes.h"
 
 namespace msp {
 namespace {
 
-using Outcome = ScrapeDecoder::Outcome;
+using namespace test::codec;
 using test::is_same;
 using test::scrape;
 using test::series_set;
 
-std::string encoded(ScrapeEncoder& encoder, std::uint64_t sequence, const Scrape& scrape) {
-  std::string bytes;
-  const auto done = encoder.encode(sequence, scrape, bytes);
-  INFO((done ? "" : done.error().text));
-  REQUIRE(done);
-  return bytes;
-}
-
-/// The records of `bytes`, by type.
-std::vector<RecordType> types(std::string_view bytes) {
-  std::vector<RecordType> all;
-  RecordScanner scanner(bytes);
-  while (const auto record = scanner.next()) all.push_back(record->type);
-  REQUIRE(scanner.good_end() == bytes.size());
-  return all;
-}
-
-/// What the last record of `bytes` yields.
-Outcome feed(ScrapeDecoder& decoder, std::string_view bytes, ScrapeDecoder::Decoded* decoded) {
-  auto outcome = Outcome::none;
-  RecordScanner scanner(bytes);
-  while (const auto record = scanner.next()) outcome = decoder.feed(*record, decoded);
-  return outcome;
-}
-
-using Types = std::vector<RecordType>;
-const Types kFull{RecordType::dictionary, RecordType::keyframe};
-const Types kChanged{RecordType::dictionary_change, RecordType::delta};
-const Types kKeyframe{RecordType::keyframe};
-const Types kDelta{RecordType::delta};
-
 const auto kSet = series_set({"a", "b", "c"});
-
-std::shared_ptr<const SeriesSet> many_series(std::size_t count) {
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < count; ++i) names.push_back("node_metric_total" + std::to_string(i));
-  return series_set(names);
-}
 
 }  // namespace
 
@@ -219,7 +183,8 @@ TEST_CASE("codec: what stays in a changed dictionary is shared with the one befo
 TEST_CASE("codec: a series keeps its type, and its help is not stored") {
   static constexpr Family kFamily{"a", "Help.", "", MetricType::histogram};
   const auto series = [](const Family* family) -> SeriesPtr {
-    return std::make_shared<const Series>(Series{Labels(std::vector<Label>{{"__name__", "a"}}), family});
+    return std::make_shared<const Series>(
+        Series{Labels(std::vector<Label>{{"__name__", "a"}}), family});
   };
   const auto typed = std::make_shared<const SeriesSet>(SeriesSet{series(&kFamily)});
   const auto untyped = std::make_shared<const SeriesSet>(SeriesSet{series(nullptr)});
@@ -235,85 +200,6 @@ TEST_CASE("codec: a series keeps its type, and its help is not stored") {
   CHECK(decoded.scrape->series->front()->family == nullptr);
 }
 
-TEST_CASE("codec: streams in turns are written as if each were alone") {
-  const auto a = std::make_shared<const Stream>(Stream{"a"});
-  const auto b = std::make_shared<const Stream>(Stream{"b"});
-  const auto other = series_set({"x", "y"});
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
-  CHECK(types(encoded(encoder, 1, {1000, kSet, {1, 2, 3}, a})) == kFull);
-  CHECK(types(encoded(encoder, 2, {1001, other, {1, 2}, b})) == kFull);
-  for (std::uint64_t i = 3; i < 20; i += 2) {
-    const auto at = static_cast<std::int64_t>(i) * 1000;
-    CHECK(types(encoded(encoder, i, {at, kSet, {1, 2, 3}, a})) == kDelta);
-    CHECK(types(encoded(encoder, i + 1, {at + 1, other, {1, 2}, b})) == kDelta);
-  }
-  // By its name, not by its address; the one without a name is a stream too.
-  const auto again = std::make_shared<const Stream>(Stream{"a"});
-  CHECK(types(encoded(encoder, 50, {50'000, kSet, {1, 2, 3}, again})) == kDelta);
-  CHECK(types(encoded(encoder, 51, {51'000, kSet, {1, 2, 3}, nullptr})) == kFull);
-}
-
-TEST_CASE("codec: two streams of the same series are not taken for one another") {
-  const auto a = std::make_shared<const Stream>(Stream{"a"});
-  const auto b = std::make_shared<const Stream>(Stream{"b"});
-  ScrapeEncoder first;
-  ScrapeEncoder second;
-  const auto in_a = encoded(first, 1, {1000, kSet, {1, 2, 3}, a});
-  const auto in_b = encoded(second, 1, {1000, kSet, {1, 2, 3}, b});
-  // The same number, and b's dictionary lost.
-  const auto dictionary_size = record_at(in_b)->size();
-  ScrapeDecoder decoder;
-  ScrapeDecoder::Decoded decoded;
-  REQUIRE(feed(decoder, in_a, &decoded) == Outcome::scrape);
-  CHECK(feed(decoder, in_b.substr(dictionary_size), &decoded) == Outcome::no_dictionary);
-}
-
-TEST_CASE("codec: a stream that too many others pushed out begins anew, on both sides") {
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
-  std::uint64_t sequence = 0;
-  const auto bytes_of = [&](std::size_t stream) {
-    ++sequence;
-    const Scrape original{static_cast<std::int64_t>(sequence) * 1000,
-                          kSet,
-                          {1, 2, 3},
-                          std::make_shared<const Stream>(Stream{std::to_string(stream)})};
-    const auto bytes = encoded(encoder, sequence, original);
-    ScrapeDecoder::Decoded decoded;
-    REQUIRE(feed(decoder, bytes, &decoded) == Outcome::scrape);
-    REQUIRE(is_same(*decoded.scrape, original));
-    return bytes;
-  };
-  for (std::size_t stream = 0; stream < kStreamsMax; ++stream) bytes_of(stream);
-  CHECK(types(bytes_of(0)) == kDelta);
-  bytes_of(kStreamsMax);  // one too many: stream 1 was used the longest ago
-  CHECK(types(bytes_of(0)) == kDelta);
-  CHECK(types(bytes_of(1)) == kFull);
-  for (std::size_t stream = 0; stream < 3 * kStreamsMax; ++stream) bytes_of(stream);
-}
-
-TEST_CASE("codec: the labels of all live streams together are bounded") {
-  std::vector<std::string> names;
-  for (int i = 0; i < 400; ++i) names.push_back(std::string(60'000, 'x') + std::to_string(i));
-  const auto large = series_set(names);  // 24 MB
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
-  std::uint64_t sequence = 0;
-  for (const auto* const stream : {"a", "b", "a", "c", "a", "b"}) {
-    ++sequence;
-    ScrapeDecoder::Decoded decoded;
-    const auto bytes = encoded(encoder, sequence,
-                               {static_cast<std::int64_t>(sequence), large,
-                                std::vector<double>(400, static_cast<double>(sequence)),
-                                std::make_shared<const Stream>(Stream{stream})});
-    REQUIRE(feed(decoder, bytes, &decoded) == Outcome::scrape);
-    REQUIRE(decoded.scrape->values[0] == static_cast<double>(sequence));
-    // Two fit.
-    CHECK((types(bytes) == kDelta) == (sequence == 3 || sequence == 5));
-  }
-}
-
 TEST_CASE("codec: want of memory is not taken for a limit of the format") {
   ScrapeEncoder encoder([](std::string_view, std::string_view, std::string&) { return false; });
   std::string out = "before";
@@ -326,26 +212,6 @@ TEST_CASE("codec: want of memory is not taken for a limit of the format") {
   // A small one needs none.
   CHECK(encoder.encode(8, scrape(2, kSet, {1, 2, 3}), out));
   CHECK_FALSE(encoder.is_out_of_memory());
-}
-
-TEST_CASE("codec: behind the dictionaries of all streams each keyframe can be read") {
-  ScrapeEncoder encoder;
-  encoder.set_keyframes_only(true);
-  const auto a = std::make_shared<const Stream>(Stream{"a"});
-  encoded(encoder, 1, {1000, kSet, {1, 2, 3}, a});
-  encoded(encoder, 2, {1000, many_series(5), {1, 2, 3, 4, 5}, nullptr});
-  std::string dictionaries;
-  REQUIRE(encoder.encode_dictionaries(dictionaries));
-  CHECK(types(dictionaries) == Types{RecordType::dictionary, RecordType::dictionary});
-  const auto three = encoded(encoder, 3, {2000, kSet, {4, 5, 6}, a});
-  const auto four = encoded(encoder, 4, {2000, many_series(5), {1, 2, 3, 4, 5}, nullptr});
-  CHECK(types(three) == kKeyframe);
-  ScrapeDecoder decoder;
-  ScrapeDecoder::Decoded decoded;
-  feed(decoder, dictionaries, nullptr);
-  CHECK(feed(decoder, four, &decoded) == Outcome::scrape);
-  CHECK(feed(decoder, three, &decoded) == Outcome::scrape);
-  CHECK(decoded.scrape->values == std::vector<double>{4, 5, 6});
 }
 
 TEST_CASE("codec: scrapes of one dictionary share its series, across segments too") {

@@ -1,0 +1,56 @@
+// Scrapes through an encoder and a decoder, by hand.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/queue/record_scanner.h"
+#include "agent/queue/scrape_codec.h"
+#include "tests/support/scrapes.h"
+
+namespace msp::test::codec {
+
+using Outcome = ScrapeDecoder::Outcome;
+
+inline std::string encoded(ScrapeEncoder& encoder, std::uint64_t sequence, const Scrape& scrape) {
+  std::string bytes;
+  const auto done = encoder.encode(sequence, scrape, bytes);
+  INFO((done ? "" : done.error().text));
+  REQUIRE(done);
+  return bytes;
+}
+
+/// The records of `bytes`, by type.
+inline std::vector<RecordType> types(std::string_view bytes) {
+  std::vector<RecordType> all;
+  RecordScanner scanner(bytes);
+  while (const auto record = scanner.next()) all.push_back(record->type);
+  REQUIRE(scanner.good_end() == bytes.size());
+  return all;
+}
+
+/// What the last record of `bytes` yields.
+inline Outcome feed(ScrapeDecoder& decoder, std::string_view bytes,
+                    ScrapeDecoder::Decoded* decoded) {
+  auto outcome = Outcome::none;
+  RecordScanner scanner(bytes);
+  while (const auto record = scanner.next()) outcome = decoder.feed(*record, decoded);
+  return outcome;
+}
+
+using Types = std::vector<RecordType>;
+inline const Types kFull{RecordType::dictionary, RecordType::keyframe};
+inline const Types kChanged{RecordType::dictionary_change, RecordType::delta};
+inline const Types kKeyframe{RecordType::keyframe};
+inline const Types kDelta{RecordType::delta};
+
+inline std::shared_ptr<const SeriesSet> many_series(std::size_t count) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) names.push_back("node_metric_total" + std::to_string(i));
+  return series_set(names);
+}
+
+}  // namespace msp::test::codec
