@@ -232,7 +232,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
     top.read("interval", {1s, 1h, "a duration from 1s to 1h, such as 15s"}, config.interval);
     read_collectors(top, findings, config);
     config.collector_options.interval = config.interval;
-    config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);
+    config.endpoints = read_endpoints(top, config.interval, findings, outcome.inline_secrets);
     read_buffer(top, config.buffer);
     read_log(top, config.log_level);
     top.finish();

@@ -66,12 +66,6 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
   ++stats_.requests;
   stats_.bytes_sent += part.body.size();
   part.body = {};
-  if (part.unreadable_samples > 0) {
-    stats_.samples_rejected += part.unreadable_samples;
-    log_error(cat(grouped(part.unreadable_samples), " samples for ", stats_.name,
-                  " are lost: the message of a relayed request cannot be decompressed; look at ",
-                  "the memory and the disk of this host"));
-  }
   auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
   // A server that does not know 2.0 may take its message for an empty one of 1.0.
   const bool stored = wire != Wire::prometheus_2_0 || answer.written_header;
@@ -118,6 +112,7 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
       shipment.accepted(rows_end);
       report.delivered = sent.part.samples;
       stats_.samples_sent += sent.part.samples;
+      if (sent.part.unreadable_samples > 0) on_unreadable(sent.part.unreadable_samples);
       break;
     case Action::conflict:
       shipment.conflicted(rows_end);
@@ -144,6 +139,14 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
   }
   report.answer = std::move(sent.answer);
   return report;
+}
+
+/// They were not in the request that was accepted.
+void RemoteWriteClient::on_unreadable(std::size_t samples) {
+  stats_.samples_rejected += samples;
+  log_error(cat(grouped(samples), " samples for ", stats_.name,
+                " are lost: the message of a relayed request cannot be decompressed; look at ",
+                "the memory and the disk of this host"));
 }
 
 /// An answer that says nothing about order (a 503, a time-out) leaves the question open.

@@ -82,6 +82,7 @@ class RemoteWriteClient {
   Exchange exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
   Report send_front(Splitter& shipment);
   Report probe(Splitter& shipment);
+  void on_unreadable(std::size_t samples);
   void on_refused(Splitter& shipment, Report& report);
 
   const Post post_;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kWalSlack = 64 * 1024;
 // In the log: not a consumer, but the segments have these.
 const std::string kStored;
+constexpr std::int64_t kTellRefusedEveryNs = 3600 * kNsPerSecond;
 constexpr std::string_view kNotCrashSafe =
     "; until it works again, what was just collected does not survive a crash of the agent";
 
@@ -293,7 +294,8 @@ void Queue::copy_to_wal(const Entry& entry) {
   Result<void> copied;
   if (wal_.is_open()) {
     copied = wal_.append(entry);
-    if (copied || wal_.is_open()) {  // or over a limit of the format: only this entry is not in it
+    if (!copied && wal_.is_open()) tell_refused(copied.error());
+    if (wal_.is_open()) {
       tidy_wal();
       return;
     }
@@ -318,6 +320,15 @@ void Queue::on_wal_failure(const Error& error) {
   wal_retry_ns_ = clock_.monotonic_ns() + options_.timing.retry_ns;
   if (std::exchange(wal_failed_, true)) return;
   options_.notify(warning(cat("buffer: ", error.text, kNotCrashSafe)));
+}
+
+/// Over a limit of the format, so that only this entry is not in the log.
+void Queue::tell_refused(const Error& error) {
+  const auto now_ns = clock_.monotonic_ns();
+  if (refused_told_ns_ != 0 && now_ns - refused_told_ns_ < kTellRefusedEveryNs) return;
+  refused_told_ns_ = now_ns;
+  options_.notify(warning(cat(error.text, "; it cannot be kept on disk, and is lost where it is ",
+                              "not delivered soon")));
 }
 
 /// Writes the log anew where most of it no longer counts.
@@ -658,6 +669,22 @@ std::int64_t Queue::spill_due_ns() const {
   const bool soon = spill_soon_ || !segments_.empty();
   return memory_.waiting().front().appended_ns + timing.spill_after_ns +
          (soon ? 0 : timing.send_every_ns);
+}
+
+bool Queue::join(std::span<const Entry> parts, const Entry& joined) {
+  const std::lock_guard lock(mutex_);
+  const auto is_divided = [&](const Offset& done) {
+    const auto first = joined.first_sequence;
+    const auto count = done.count(first, joined.last_sequence);
+    return count != 0 && count != joined.last_sequence - first + 1;
+  };
+  for (const auto& consumer : consumers_) {
+    if (is_divided(consumer.done) || consumer.is_leased(joined)) return false;
+  }
+  for (const auto& [name, done] : saved_) {
+    if (is_divided(done)) return false;
+  }
+  return memory_.join(parts, joined);
 }
 
 void Queue::forget_stored() {

@@ -143,6 +143,10 @@ class Queue {
   std::vector<Entry> waiting_until(std::int64_t appended_until_ns, std::size_t count) const;
   /// When the spiller is due for what waits; kNeverNs: not before something is appended.
   std::int64_t spill_due_ns() const;
+  /// Puts `joined` in memory in the place of the requests that it is made of. False, and nothing has
+  /// changed, where they are not all there, or a consumer has some of them and not the others: the
+  /// samples of a joined request are counted only together.
+  bool join(std::span<const Entry> parts, const Entry& joined);
   /// Entries were synced into segments, or consumers are done with some: lets go of them.
   void forget_stored();
   /// All consumers are done with these sequences.
@@ -174,6 +178,7 @@ class Queue {
   void copy_done_to_wal(const std::string& consumer, std::span<const Entry> entries);
   void tidy_wal();
   void on_wal_failure(const Error& error);
+  void tell_refused(const Error& error);
   std::uint64_t oldest_known() const;
   std::uint64_t count_lost_at_start(Consumer& consumer);
   bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
@@ -201,6 +206,7 @@ class Queue {
   Wal wal_;
   std::int64_t wal_retry_ns_ = 0;
   bool wal_failed_ = false;
+  std::int64_t refused_told_ns_ = 0;
 
   mutable std::mutex mutex_;  // all below
   MemoryQueue memory_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <utility>
 
 #include "agent/base/text.h"
@@ -216,13 +217,16 @@ std::vector<Entry> Spiller::joined(const std::vector<Entry>& entries) {
     }
     auto one = requests.size() > 1 ? join_recompressed(requests)
                                    : Result<Request>(failed("nothing to join"));
-    if (!one) {
-      result.push_back(entries[i++]);
-      continue;
+    if (one) {
+      Entry entry{entries[i].first_sequence, entries[end - 1].last_sequence, nullptr,
+                  std::make_shared<const Request>(std::move(*one))};
+      if (queue_.join(std::span(entries).subspan(i, end - i), entry)) {
+        result.push_back(std::move(entry));
+        i = end;
+        continue;
+      }
     }
-    result.push_back({entries[i].first_sequence, entries[end - 1].last_sequence, nullptr,
-                      std::make_shared<const Request>(std::move(*one))});
-    i = end;
+    result.push_back(entries[i++]);
   }
   return result;
 }

@@ -264,7 +264,8 @@ TEST_CASE("whatever is in a batch, and wherever it is divided, it arrives once a
     Batch batch;
     for (auto count = random() % 30 + 1; count > 0; --count) {
       auto scrape = scrapes.next();
-      if (!batch.empty() && scrape.timestamp_ms <= batch.last_timestamp_ms()) break;
+      std::int64_t last_ms = 0;
+      if (batch.last_timestamp_of("", last_ms) && scrape.timestamp_ms <= last_ms) break;
       add(batch, std::move(scrape));
     }
     const auto wanted = content_of(batch);
