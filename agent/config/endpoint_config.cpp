@@ -40,8 +40,8 @@ class EndpointReader {
                   out_.timeout);
     const auto ms = interval_.count();
     const auto shown_interval = ms % 1000 == 0 ? cat(ms / 1000, "s") : cat(ms, "ms");
-    const auto accepted = cat("a duration from the interval to 1h, such as 60s; interval is ",
-                              shown_interval);
+    const auto accepted =
+        cat("a duration from the interval to 1h, such as 60s; interval is ", shown_interval);
     section_.read("send_every", {interval_, 1h, accepted}, out_.send_every);
     section_.finish();
     return std::move(out_);

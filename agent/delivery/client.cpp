@@ -77,7 +77,9 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
 /// servers answer 400 to both, a bad encoding and a bad sample.
 RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_t rows_begin,
                                                         std::size_t rows_end, bool whole) {
-  auto first = post(batch, rows_begin, rows_end, protocol_.wire(clock_.monotonic_ns()));
+  const auto wire = protocol_.wire(clock_.monotonic_ns());
+  auto first = post(batch, rows_begin, rows_end, wire);
+  if (first.wire != wire) return first;  // of a relay: it says nothing about the protocol
   const bool doubtful =
       first.action == Action::not_understood || (whole && first.action == Action::refused);
   const auto other = doubtful ? protocol_.other_than(first.wire) : std::nullopt;

@@ -25,9 +25,9 @@ bool MemoryQueue::join(std::span<const Entry> parts, const Entry& joined) {
   });
   if (static_cast<std::size_t>(waiting_.end() - begin) < parts.size()) return false;
   const auto end = begin + static_cast<std::ptrdiff_t>(parts.size());
-  const bool are_there = std::equal(begin, end, parts.begin(), [](const Waiting& a, const Entry& b) {
-    return a.entry.last_sequence == b.last_sequence;
-  });
+  const bool are_there = std::equal(
+      begin, end, parts.begin(),
+      [](const Waiting& a, const Entry& b) { return a.entry.last_sequence == b.last_sequence; });
   if (!are_there) return false;
   for (auto part = begin; part != end; ++part) bytes_ -= part->entry.bytes();
   bytes_ += joined.bytes();

@@ -179,6 +179,7 @@ class Queue {
   void tidy_wal();
   void on_wal_failure(const Error& error);
   void tell_refused(const Error& error);
+  Result<void> pass_unissued(Consumer& consumer);
   std::uint64_t oldest_known() const;
   std::uint64_t count_lost_at_start(Consumer& consumer);
   bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
@@ -195,6 +196,7 @@ class Queue {
                                                   Count count);
   std::vector<Entry> trim_memory();
   bool is_done_locked(std::uint64_t first, std::uint64_t last) const;
+  void notify_of_wal(std::unique_lock<std::mutex>& wal_lock);
   void notify_all(const std::vector<Notice>& notices) const;
 
   const Options options_;
@@ -207,9 +209,11 @@ class Queue {
   std::int64_t wal_retry_ns_ = 0;
   bool wal_failed_ = false;
   std::int64_t refused_told_ns_ = 0;
+  std::vector<Notice> wal_notices_;  // to be told without the lock
 
   mutable std::mutex mutex_;  // all below
   MemoryQueue memory_;
+  std::uint64_t unissued_ = 1;      // from here to first_issued_ no number was given out
   std::uint64_t first_issued_ = 1;  // by this process
   std::uint64_t next_sequence_ = 1;
   std::deque<Consumer> consumers_;  // addresses stay

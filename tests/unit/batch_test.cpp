@@ -115,7 +115,8 @@ TEST_CASE("of two samples of one series in one scrape a batch has the first") {
   CHECK(batch.duplicates() == 2);
 }
 
-TEST_CASE("of two streams with one series at one time a batch has the first, and counts the other") {
+TEST_CASE(
+    "of two streams with one series at one time a batch has the first, and counts the other") {
   Batch batch;
   add(batch, scrape(10, series_set({"a", "b"}), {1, 2}));
   auto other = scrape(10, series_set({"b", "c"}), {3, 4});

@@ -298,8 +298,7 @@ TEST_CASE_METHOD(CourierFixture, "413 for everything is held, and the small size
 TEST_CASE_METHOD(CourierFixture, "a relayed request that cannot be decompressed is counted once") {
   std::string damaged;
   REQUIRE(compress_frame(std::string(100, 'x'), damaged));
-  damaged.back() = static_cast<char>(damaged.back() ^ 1);
-  damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
+  damaged.pop_back();
   fill(5, 1, 1);
   shipment.batch().add(
       {2, 2, nullptr, std::make_shared<const Request>(Request{nullptr, 7, 1, 1, damaged})});

@@ -222,7 +222,8 @@ TEST_CASE("config: protocol, order and rate") {
 
 TEST_CASE("config: an endpoint's name, and how often it is sent to") {
   const auto endpoint = [](const std::string& keys) {
-    return good("customer_id: alpha\ninterval: 15s\nremote_write: {url: http://h/w, " + keys + "}\n")
+    return good("customer_id: alpha\ninterval: 15s\nremote_write: {url: http://h/w, " + keys +
+                "}\n")
         .endpoints[0];
   };
   CHECK(endpoint("timeout: 10s").label.empty());

@@ -159,8 +159,11 @@ struct World {
   std::unique_ptr<Delivery> delivery;
 
   World() {
-    auto opened =
-        Queue::open({.folder = "/disk/buffer", .wal_folder = "/run/buffer", .files = &files});
+    auto opened = Queue::open({.folder = "/disk/buffer",
+                               .wal_folder = "/run/buffer",
+                               .limits = {},
+                               .timing = {},
+                               .files = &files});
     REQUIRE(opened);
     queue = std::move(*opened);
     delivery = std::make_unique<Delivery>(Delivery::Setup{

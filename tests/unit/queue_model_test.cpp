@@ -438,8 +438,8 @@ class World {
   std::mt19937_64 random_;
   QueueFixture fixture_;
   std::int64_t appended_ = 0;
-  std::int64_t at_start_ = 0;                    // of this process
-  std::map<std::size_t, std::int64_t> newest_;   // by stream, of this process
+  std::int64_t at_start_ = 0;                   // of this process
+  std::map<std::size_t, std::int64_t> newest_;  // by stream, of this process
   std::map<std::int64_t, std::size_t> stream_of_;
   Numbers waiting_[kConsumers];
   std::optional<std::array<Numbers, kConsumers>> away_;  // on a disk that is not mounted
@@ -520,7 +520,7 @@ TEST_CASE("producers, two consumers and the spiller at once: everything arrives,
         queue.ack(consumer, backlog);
         // Now and then it did not get there.
         reader.got.size() % 7 == 0 && !is_last ? queue.release(consumer, live)
-                                              : queue.ack(consumer, live);
+                                               : queue.ack(consumer, live);
         if (has_live || has_backlog) continue;
         if (is_last && !queue.has_waiting(consumer)) return;
         std::unique_lock lock(reader.mutex);

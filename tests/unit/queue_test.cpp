@@ -281,7 +281,8 @@ TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are jo
   }
 }
 
-TEST_CASE_METHOD(Fixture, "what the format cannot keep is told, once an hour, and not kept silently") {
+TEST_CASE_METHOD(Fixture,
+                 "what the format cannot keep is told, once an hour, and not kept silently") {
   std::string message;
   REQUIRE(compress_frame("x", message));
   const auto stream = std::make_shared<const Stream>(Stream{"relay/alpha"});

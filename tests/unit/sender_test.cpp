@@ -200,10 +200,9 @@ struct SenderFixture : QueueFixture {
   }
   /// Samples that came when they were made.
   std::size_t stored_at_once() const {
-    return static_cast<std::size_t>(
-        std::count_if(stored.begin(), stored.end(), [&](const auto& one) {
-          return one.second.timestamp_ms == wall_ms_of(one.first);
-        }));
+    return static_cast<std::size_t>(std::count_if(
+        stored.begin(), stored.end(),
+        [&](const auto& one) { return one.second.timestamp_ms == wall_ms_of(one.first); }));
   }
 
   int appended = 0;  // scrapes
@@ -222,8 +221,8 @@ Request relayed(const std::string& name, std::int64_t timestamp_ms) {
   auto& sample = *series.add_samples();
   sample.set_value(1);
   sample.set_timestamp(timestamp_ms);
-  Request request{std::make_shared<const Stream>(Stream{"relay/alpha"}), 1, timestamp_ms,
-                  timestamp_ms, {}};
+  Request request{
+      std::make_shared<const Stream>(Stream{"relay/alpha"}), 1, timestamp_ms, timestamp_ms, {}};
   REQUIRE(compress_frame(message.SerializeAsString(), request.message));
   return request;
 }
@@ -305,7 +304,8 @@ TEST_CASE_METHOD(SenderFixture, "ten streams cost one request for each interval"
   }
 }
 
-TEST_CASE_METHOD(SenderFixture, "send_every: four scrapes of a series in one request, as the host is due") {
+TEST_CASE_METHOD(SenderFixture,
+                 "send_every: four scrapes of a series in one request, as the host is due") {
   config.send_every = 60s;
   start();
   const auto began_ns = clock.monotonic_ns();
@@ -326,7 +326,8 @@ TEST_CASE_METHOD(SenderFixture, "send_every: four scrapes of a series in one req
   CHECK(waiting() == 0);
 }
 
-TEST_CASE_METHOD(SenderFixture, "a stream without a host beside it waits send_every and no longer") {
+TEST_CASE_METHOD(SenderFixture,
+                 "a stream without a host beside it waits send_every and no longer") {
   start();
   produce("mysqld", kSecond, 15 * kSecond, 4);
   run_for(2 * kMinute);
@@ -366,7 +367,8 @@ TEST_CASE_METHOD(SenderFixture, "auto: an endpoint without zstd is asked for the
   judge = [&](const Received& request) {
     if (request.encoding == "zstd 1") return status(400);
     if (!request.is_probe()) return status(204);
-    return status(to_probes[std::min<std::size_t>(to_probes.size() - 1, static_cast<std::size_t>(probes++))]);
+    return status(
+        to_probes[std::min<std::size_t>(to_probes.size() - 1, static_cast<std::size_t>(probes++))]);
   };
   const auto backlog_is_sorted = [&] {
     std::vector<std::int64_t> times;
@@ -430,7 +432,8 @@ TEST_CASE("what only an operator can fix is tried about once a minute") {
   CHECK(hold_time(0.5) == 60s);
 }
 
-TEST_CASE_METHOD(SenderFixture, "sender: an endpoint that fails is tried with the newest alone, ever less often") {
+TEST_CASE_METHOD(SenderFixture,
+                 "sender: an endpoint that fails is tried with the newest alone, ever less often") {
   judge = [](const Received&) { return status(503); };
   start();
   produce("host", kSecond, 15 * kSecond, 120);
@@ -481,7 +484,9 @@ TEST_CASE_METHOD(SenderFixture, "sender: Retry-After is kept to, and a tenth mor
   }
 }
 
-TEST_CASE_METHOD(SenderFixture, "sender: a day of outage is caught up, live comes on time from the first success") {
+TEST_CASE_METHOD(
+    SenderFixture,
+    "sender: a day of outage is caught up, live comes on time from the first success") {
   const auto began_ns = clock.monotonic_ns();
   bool is_up = false;
   judge = [&](const Received&) { return status(is_up ? 204 : 0); };
@@ -537,7 +542,8 @@ TEST_CASE_METHOD(SenderFixture, "sender: a stop delivers what waits, due or not"
   }
 }
 
-TEST_CASE_METHOD(SenderFixture, "sender: two samples of a series at one time are one, and counted") {
+TEST_CASE_METHOD(SenderFixture,
+                 "sender: two samples of a series at one time are one, and counted") {
   start();
   append_now("host");
   append_now("other");
@@ -549,7 +555,8 @@ TEST_CASE_METHOD(SenderFixture, "sender: two samples of a series at one time are
   CHECK(waiting() == 0);
 }
 
-TEST_CASE_METHOD(SenderFixture, "sender: what a relay received goes together after a moment, as 1.0") {
+TEST_CASE_METHOD(SenderFixture,
+                 "sender: what a relay received goes together after a moment, as 1.0") {
   SECTION("to VictoriaMetrics") {}
   SECTION("where the protocol is 2.0") {
     config.protocol = Protocol::prometheus_2_0;
@@ -573,9 +580,18 @@ TEST_CASE_METHOD(SenderFixture, "sender: what a relay received goes together aft
   run_for(kSecond);
   REQUIRE(requests.size() == 2);
   CHECK((requests[1].encoding == "snappy 2") == (config.protocol == Protocol::prometheus_2_0));
+  // Beside them, in a batch with them, too.
+  clock.advance(kSecond);
+  queue->append(relayed("r3", now_ms));
+  append_now("host");
+  run_for(kSecond);
+  CHECK(stored_once().size() == 3 + 2 + 3);
+  CHECK(waiting() == 0);
+  CHECK(requests.size() == (config.protocol == Protocol::prometheus_2_0 ? 4 : 3));
 }
 
-TEST_CASE_METHOD(SenderFixture, "sender: a scrape that comes while the backlog is on its way goes once") {
+TEST_CASE_METHOD(SenderFixture,
+                 "sender: a scrape that comes while the backlog is on its way goes once") {
   leave_backlog(50);
   answer_takes_ns = kSecond;
   start();

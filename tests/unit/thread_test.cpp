@@ -74,8 +74,8 @@ TEST_CASE("thread: one that hangs is waited for until the deadline, and can be l
 TEST_CASE("thread: an exception is told, whatever it is, and ends it", "[threads]") {
   std::string told;
   const auto run = [&](std::function<void()> work) {
-    auto thread = Thread::start("test", std::move(work),
-                                [&](const std::string& reason) { told = reason; });
+    auto thread =
+        Thread::start("test", std::move(work), [&](const std::string& reason) { told = reason; });
     REQUIRE(thread);
     REQUIRE(thread->join_until(monotonic_ns() + kLong));
     return told;
