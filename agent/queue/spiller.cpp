@@ -95,8 +95,10 @@ std::int64_t Spiller::round(bool everything) {
   last_round_ns_ = clock_.monotonic_ns();
   const bool can_write = has_folder();
   if (can_write) {
+    // Before there are segments with numbers that it does not know: the sync of the folder that makes
+    // these durable does so with the file.
+    save_offsets_now(false);
     look_at_unread();
-    save_offsets_now(false);  // before there are segments with numbers that it does not know
     const bool works = spill(everything);
     apply_limits();
     segments_.remove_done(
@@ -175,8 +177,10 @@ void Spiller::look_at_unread() {
   const bool any = segments_.try_unread(now_ns, now_ns + options_.timing.retry_ns, taken);
   queue_.add_damage(taken.damaged_regions);
   for (auto& text : taken.told) tell(Notice::Severity::information, std::move(text));
-  for (const auto& segment : segments_.move_to_current()) {
-    drop_segment(DropReason::damage, segment);
+  if (!has_failed_) {
+    for (const auto& segment : segments_.move_to_current()) {
+      drop_segment(DropReason::damage, segment);
+    }
   }
   if (any) queue_.recount();
 }
