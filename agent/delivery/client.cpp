@@ -92,12 +92,6 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
   ++stats_.requests;
   stats_.bytes_sent += part.body.size();
   part.body = {};
-  if (part.unreadable_samples > 0) {
-    stats_.samples_rejected += part.unreadable_samples;
-    log_error(cat(grouped(part.unreadable_samples), " samples for ", stats_.name,
-                  " are lost: the message of a relayed request cannot be decompressed; look at ",
-                  "the memory and the disk of this host"));
-  }
   auto action = answer.is_own_fault ? Action::fix_configuration : rule_for(answer.status).action;
   const bool is_stored = wire != Wire::prometheus_2_0 || is_confirmed(answer, part);
   if (action == Action::delivered && !is_stored) action = Action::not_understood;
@@ -108,7 +102,9 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
 /// servers answer 400 to both, a bad encoding and a bad sample.
 RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_t rows_begin,
                                                         std::size_t rows_end, bool whole) {
-  auto first = post(batch, rows_begin, rows_end, protocol_.wire(clock_.monotonic_ns()));
+  const auto wire = protocol_.wire(clock_.monotonic_ns());
+  auto first = post(batch, rows_begin, rows_end, wire);
+  if (first.wire != wire) return first;  // of a relay: it says nothing about the protocol
   const bool doubtful =
       first.action == Action::not_understood || (whole && first.action == Action::refused);
   const auto other = doubtful ? protocol_.other_than(first.wire) : std::nullopt;
@@ -142,6 +138,7 @@ RemoteWriteClient::Report RemoteWriteClient::send_front(Splitter& shipment) {
     case Action::delivered:
       shipment.accepted(rows_end);
       report.delivered = count_written(sent);
+      if (sent.part.unreadable_samples > 0) on_unreadable(sent.part.unreadable_samples);
       break;
     case Action::conflict:
       shipment.conflicted(rows_end);
@@ -190,6 +187,15 @@ void RemoteWriteClient::tell_unwritten(std::size_t unwritten, std::size_t sample
                 " samples and says that it ", "did not store ", grouped(unwritten),
                 " of them, which are lost; look at the log and the limits of the centre; "
                 "msp_agent_samples_dropped_total counts them"));
+}
+
+/// They were not in the request that was accepted.
+void RemoteWriteClient::on_unreadable(std::size_t samples) {
+  stats_.samples_rejected += samples;
+  if (!unwritten_lines_.pass(clock_.monotonic_ns())) return;
+  log_error(cat(grouped(samples), " samples for ", stats_.name,
+                " are lost: the message of a relayed request cannot be decompressed; look at ",
+                "the memory and the disk of this host"));
 }
 
 /// An answer that says nothing about order (a 503, a time-out) leaves the question open.

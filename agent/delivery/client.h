@@ -88,6 +88,7 @@ class RemoteWriteClient {
   Report probe(Splitter& shipment);
   std::size_t count_written(const Exchange& sent);
   void tell_unwritten(std::size_t unwritten, std::size_t samples);
+  void on_unreadable(std::size_t samples);
   void on_refused(Splitter& shipment, Report& report);
 
   const Post post_;

@@ -83,6 +83,12 @@ std::int64_t Sender::send_every_ns() const {
   return std::chrono::nanoseconds(every).count();
 }
 
+/// The same for both lanes, so that each entry is in one of them. After a failure live is a small
+/// try: the newest of each stream alone.
+std::int64_t Sender::live_since_ns() const {
+  return failures_ == 0 ? clock_.monotonic_ns() - send_every_ns() * 3 / 2 : kNeverNs;
+}
+
 /// A backlog at the start is one of an outage, or of a host that was away, like others.
 void Sender::take_over_earlier_run() {
   const auto waiting = queue_.state(consumer_);
@@ -139,11 +145,9 @@ Splitter* Sender::next_to_send(bool is_last_try, std::int64_t& due_ns) {
 
 bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns) {
   const auto now_ns = clock_.monotonic_ns();
-  Wanted wanted{.lane = lane,
-                .samples_max = std::min(FlowControl::kSamplesMax, client_.samples_max()),
-                .live_since_ns = kNeverNs};
-  // After a failure a small try: the newest of each stream alone.
-  if (failures_ == 0) wanted.live_since_ns = now_ns - send_every_ns() * 3 / 2;
+  const Wanted wanted{.lane = lane,
+                      .samples_max = std::min(FlowControl::kSamplesMax, client_.samples_max()),
+                      .live_since_ns = live_since_ns()};
   if (!queue_.read(consumer_, wanted, live_.batch())) {
     live_waits_since_ns_ = 0;
     return false;
@@ -186,7 +190,7 @@ Splitter* Sender::begin_backlog(bool fresh_first, bool is_last_try, std::int64_t
     const bool is_try = failures_ > 0 || is_unknown;  // a small one
     const Wanted wanted{.lane = fresh_first ? Wanted::Lane::backlog : Wanted::Lane::all,
                         .samples_max = is_try ? 1 : fits,
-                        .live_since_ns = now_ns - send_every_ns() * 3 / 2};
+                        .live_since_ns = live_since_ns()};
     if (!queue_.read(consumer_, wanted, backlog_.batch())) return nullptr;
     backlog_.start();
   }

@@ -72,6 +72,7 @@ class Sender {
  private:
   double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
   std::int64_t send_every_ns() const;
+  std::int64_t live_since_ns() const;
   void take_over_earlier_run();
   Order order() const;
   Splitter* next_to_send(bool is_last_try, std::int64_t& due_ns);

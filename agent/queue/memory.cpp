@@ -19,6 +19,27 @@ void MemoryQueue::drop_front() {
   waiting_.pop_front();
 }
 
+bool MemoryQueue::join(std::span<const Entry> parts, const Entry& joined) {
+  const auto begin = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& waiting) {
+    return waiting.entry.first_sequence == joined.first_sequence;
+  });
+  if (static_cast<std::size_t>(waiting_.end() - begin) < parts.size()) return false;
+  const auto end = begin + static_cast<std::ptrdiff_t>(parts.size());
+  const bool are_there = std::equal(
+      begin, end, parts.begin(),
+      [](const Waiting& a, const Entry& b) { return a.entry.last_sequence == b.last_sequence; });
+  if (!are_there) return false;
+  for (auto part = begin; part != end; ++part) bytes_ -= part->entry.bytes();
+  bytes_ += joined.bytes();
+  for (auto& newest : newest_) {
+    if (newest.entry.last_sequence == joined.last_sequence) newest.entry = joined;
+  }
+  // The oldest of them decides when it is due.
+  begin->entry = joined;
+  waiting_.erase(begin + 1, end);
+  return true;
+}
+
 const MemoryQueue::Waiting* MemoryQueue::find(std::uint64_t sequence) const {
   const auto found = std::lower_bound(
       waiting_.begin(), waiting_.end(), sequence,

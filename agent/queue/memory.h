@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <vector>
 
 #include "agent/queue/entry.h"
@@ -23,6 +24,9 @@ class MemoryQueue {
   void append(Entry entry, std::int64_t now_ns);
 
   void drop_front();
+
+  /// Replaces `parts`, which follow one another, by one entry. False: they are not all in waiting().
+  bool join(std::span<const Entry> parts, const Entry& joined);
 
   /// Lets go of entries that are safe on disk or that nobody waits for. Both predicates are asked
   /// for an entry.

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kWalSlack = 64 * 1024;
 // In the log: not a consumer, but the segments have these.
 const std::string kStored;
+constexpr std::int64_t kTellRefusedEveryNs = 3600 * kNsPerSecond;
 constexpr std::string_view kNotCrashSafe =
     "; until it works again, what was just collected does not survive a crash of the agent";
 
@@ -62,6 +63,8 @@ Result<std::unique_ptr<Queue>> Queue::open(Options options) {
   std::uint64_t end = 1;
   if (opened.folder) end = queue->take_over(*opened.folder);
   queue->recover(end);
+  std::unique_lock wal_lock(queue->wal_mutex_);
+  queue->notify_of_wal(wal_lock);
   return queue;
 }
 
@@ -114,16 +117,17 @@ void Queue::recover(std::uint64_t end) {
   // Above all numbers that are known; and above those in a folder that is mounted later, as the
   // time of a later start nearly always is.
   const auto wall_ms = clock_.wall_ns() / kNsPerMs;
+  unissued_ = end;
   first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
   next_sequence_ = first_issued_;
-  // The numbers between were given to nothing.
-  for (auto& [name, offset] : saved_) offset.add(end, first_issued_ - 1);
   spill_soon_ = !memory_.empty();
 }
 
 std::size_t Queue::add_consumer(const std::string& name, std::function<void()> on_append) {
   std::vector<Notice> notices;
+  Result<void> logged;
   std::size_t number = 0;
+  std::unique_lock wal_lock(wal_mutex_);
   {
     const std::lock_guard lock(mutex_);
     const auto find = [&](std::string_view wanted) {
@@ -144,6 +148,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
         consumer.done = saved->second;
         saved_.erase(saved);
         if (consumer.done.next() == 0) consumer.done.skip_to(oldest_known());  // of the log alone
+        logged = pass_unissued(consumer);
         if (const auto lost = count_lost_at_start(consumer); lost > 0) {
           notices.push_back(warning(cat("buffer: about ", grouped(lost), " samples for ", name,
                                         " are lost: what was written is damaged or gone")));
@@ -152,6 +157,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
         consumer.done = Offset(next_sequence_);
       } else {
         consumer.done = Offset(oldest_known());
+        logged = pass_unissued(consumer);
       }
       consumer.state.samples = segments_.count_samples(consumer.done);
       for (const auto& waiting : memory_.waiting()) {
@@ -162,8 +168,20 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
     found->on_append = std::move(on_append);
     number = static_cast<std::size_t>(found - consumers_.begin());
   }
+  if (!logged) on_wal_failure(logged.error());
+  notify_of_wal(wal_lock);
   notify_all(notices);
   return number;
+}
+
+/// The numbers before those of this process that were given to nothing are not missed, by the next
+/// process either. With both locks.
+Result<void> Queue::pass_unissued(Consumer& consumer) {
+  if (unissued_ >= first_issued_) return {};
+  consumer.done.add(unissued_, first_issued_ - 1);
+  // The first append writes all of it into an empty log.
+  if (!wal_.is_open() || wal_.bytes() <= kSegmentHeaderSize) return {};
+  return wal_.append_done(consumer.name, unissued_, first_issued_ - 1);
 }
 
 /// With the lock.
@@ -253,7 +271,7 @@ void Queue::append(Entry entry, std::uint64_t samples) {
   std::vector<std::function<void()>> wake;
   bool wake_spiller = false;
   {
-    const std::lock_guard wal_lock(wal_mutex_);
+    std::unique_lock wal_lock(wal_mutex_);
     {
       const std::lock_guard lock(mutex_);
       entry.first_sequence = entry.last_sequence = next_sequence_++;
@@ -283,6 +301,7 @@ void Queue::append(Entry entry, std::uint64_t samples) {
                      !segments_.empty();
     }
     copy_to_wal(entry);
+    notify_of_wal(wal_lock);
   }
   for (const auto& call : wake) call();
   if (wake_spiller) wake_spiller_();
@@ -293,7 +312,8 @@ void Queue::copy_to_wal(const Entry& entry) {
   Result<void> copied;
   if (wal_.is_open()) {
     copied = wal_.append(entry);
-    if (copied || wal_.is_open()) {  // or over a limit of the format: only this entry is not in it
+    if (!copied && wal_.is_open()) tell_refused(copied.error());
+    if (wal_.is_open()) {
       tidy_wal();
       return;
     }
@@ -305,7 +325,8 @@ void Queue::copy_to_wal(const Entry& entry) {
       tidy_wal();
       if (wal_.is_open()) {
         if (std::exchange(wal_failed_, false)) {
-          options_.notify(information("buffer: what was just collected survives a crash again"));
+          wal_notices_.push_back(
+              information("buffer: what was just collected survives a crash again"));
         }
         return;
       }
@@ -317,7 +338,16 @@ void Queue::copy_to_wal(const Entry& entry) {
 void Queue::on_wal_failure(const Error& error) {
   wal_retry_ns_ = clock_.monotonic_ns() + options_.timing.retry_ns;
   if (std::exchange(wal_failed_, true)) return;
-  options_.notify(warning(cat("buffer: ", error.text, kNotCrashSafe)));
+  wal_notices_.push_back(warning(cat("buffer: ", error.text, kNotCrashSafe)));
+}
+
+/// Over a limit of the format, so that only this entry is not in the log.
+void Queue::tell_refused(const Error& error) {
+  const auto now_ns = clock_.monotonic_ns();
+  if (refused_told_ns_ != 0 && now_ns - refused_told_ns_ < kTellRefusedEveryNs) return;
+  refused_told_ns_ = now_ns;
+  wal_notices_.push_back(warning(
+      cat(error.text, "; it cannot be kept on disk, and is lost where it is not delivered soon")));
 }
 
 /// Writes the log anew where most of it no longer counts.
@@ -533,7 +563,7 @@ void Queue::release(std::size_t number, Batch& batch) {
 void Queue::ack(std::size_t number, Batch& batch) {
   bool wake_spiller = false;
   {
-    const std::lock_guard wal_lock(wal_mutex_);
+    std::unique_lock wal_lock(wal_mutex_);
     std::string name;
     {
       const std::lock_guard lock(mutex_);
@@ -555,6 +585,7 @@ void Queue::ack(std::size_t number, Batch& batch) {
       wake_spiller = !segments_.empty();
     }
     copy_done_to_wal(name, batch.entries());
+    notify_of_wal(wal_lock);
   }
   release(number, batch);
   if (wake_spiller) wake_spiller_();
@@ -599,9 +630,8 @@ std::vector<Entry> Queue::trim_memory() {
 bool Queue::is_done_locked(std::uint64_t first, std::uint64_t last) const {
   // Before there are consumers it is not known who waits.
   return !consumers_.empty() &&
-         std::all_of(consumers_.begin(), consumers_.end(), [&](const Consumer& consumer) {
-           return consumer.done.next(first) > last;
-         });
+         std::all_of(consumers_.begin(), consumers_.end(),
+                     [&](const Consumer& consumer) { return consumer.done.next(first) > last; });
 }
 
 ConsumerState Queue::state(std::size_t number) const {
@@ -660,14 +690,31 @@ std::int64_t Queue::spill_due_ns() const {
          (soon ? 0 : timing.send_every_ns);
 }
 
+bool Queue::join(std::span<const Entry> parts, const Entry& joined) {
+  const std::lock_guard lock(mutex_);
+  const auto is_divided = [&](const Offset& done) {
+    const auto first = joined.first_sequence;
+    const auto count = done.count(first, joined.last_sequence);
+    return count != 0 && count != joined.last_sequence - first + 1;
+  };
+  for (const auto& consumer : consumers_) {
+    if (is_divided(consumer.done) || consumer.is_leased(joined)) return false;
+  }
+  for (const auto& [name, done] : saved_) {
+    if (is_divided(done)) return false;
+  }
+  return memory_.join(parts, joined);
+}
+
 void Queue::forget_stored() {
-  const std::lock_guard wal_lock(wal_mutex_);
+  std::unique_lock wal_lock(wal_mutex_);
   std::vector<Entry> stored;
   {
     const std::lock_guard lock(mutex_);
     stored = trim_memory();
   }
   copy_done_to_wal(kStored, stored);
+  notify_of_wal(wal_lock);
 }
 
 bool Queue::claim(std::uint64_t first, std::uint64_t last) {
@@ -799,6 +846,13 @@ void Queue::set_memory_only(bool memory_only) {
 void Queue::set_free_space_guard(bool on) {
   const std::lock_guard lock(mutex_);
   state_.free_space_guard = on;
+}
+
+/// Gives up the lock of the log, and tells what happened to it.
+void Queue::notify_of_wal(std::unique_lock<std::mutex>& wal_lock) {
+  const auto notices = std::exchange(wal_notices_, {});
+  wal_lock.unlock();
+  notify_all(notices);
 }
 
 void Queue::notify_all(const std::vector<Notice>& notices) const {

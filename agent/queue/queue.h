@@ -143,6 +143,10 @@ class Queue {
   std::vector<Entry> waiting_until(std::int64_t appended_until_ns, std::size_t count) const;
   /// When the spiller is due for what waits; kNeverNs: not before something is appended.
   std::int64_t spill_due_ns() const;
+  /// Puts `joined` in memory in the place of the requests that it is made of. False, and nothing has
+  /// changed, where they are not all there, or a consumer has some of them and not the others: the
+  /// samples of a joined request are counted only together.
+  bool join(std::span<const Entry> parts, const Entry& joined);
   /// Entries were synced into segments, or consumers are done with some: lets go of them.
   void forget_stored();
   /// All consumers are done with these sequences.
@@ -174,6 +178,8 @@ class Queue {
   void copy_done_to_wal(const std::string& consumer, std::span<const Entry> entries);
   void tidy_wal();
   void on_wal_failure(const Error& error);
+  void tell_refused(const Error& error);
+  Result<void> pass_unissued(Consumer& consumer);
   std::uint64_t oldest_known() const;
   std::uint64_t count_lost_at_start(Consumer& consumer);
   bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
@@ -190,6 +196,7 @@ class Queue {
                                                   Count count);
   std::vector<Entry> trim_memory();
   bool is_done_locked(std::uint64_t first, std::uint64_t last) const;
+  void notify_of_wal(std::unique_lock<std::mutex>& wal_lock);
   void notify_all(const std::vector<Notice>& notices) const;
 
   const Options options_;
@@ -201,9 +208,12 @@ class Queue {
   Wal wal_;
   std::int64_t wal_retry_ns_ = 0;
   bool wal_failed_ = false;
+  std::int64_t refused_told_ns_ = 0;
+  std::vector<Notice> wal_notices_;  // to be told without the lock
 
   mutable std::mutex mutex_;  // all below
   MemoryQueue memory_;
+  std::uint64_t unissued_ = 1;      // from here to first_issued_ no number was given out
   std::uint64_t first_issued_ = 1;  // by this process
   std::uint64_t next_sequence_ = 1;
   std::deque<Consumer> consumers_;  // addresses stay

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <utility>
 
 #include "agent/base/text.h"
@@ -94,8 +95,10 @@ std::int64_t Spiller::round(bool everything) {
   last_round_ns_ = clock_.monotonic_ns();
   const bool can_write = has_folder();
   if (can_write) {
+    // Before there are segments with numbers that it does not know: the sync of the folder that makes
+    // these durable does so with the file.
+    save_offsets_now(false);
     look_at_unread();
-    save_offsets_now(false);  // before there are segments with numbers that it does not know
     const bool works = spill(everything);
     apply_limits();
     segments_.remove_done(
@@ -174,8 +177,10 @@ void Spiller::look_at_unread() {
   const bool any = segments_.try_unread(now_ns, now_ns + options_.timing.retry_ns, taken);
   queue_.add_damage(taken.damaged_regions);
   for (auto& text : taken.told) tell(Notice::Severity::information, std::move(text));
-  for (const auto& segment : segments_.move_to_current()) {
-    drop_segment(DropReason::damage, segment);
+  if (!has_failed_) {
+    for (const auto& segment : segments_.move_to_current()) {
+      drop_segment(DropReason::damage, segment);
+    }
   }
   if (any) queue_.recount();
 }
@@ -216,13 +221,16 @@ std::vector<Entry> Spiller::joined(const std::vector<Entry>& entries) {
     }
     auto one = requests.size() > 1 ? join_recompressed(requests)
                                    : Result<Request>(failed("nothing to join"));
-    if (!one) {
-      result.push_back(entries[i++]);
-      continue;
+    if (one) {
+      Entry entry{entries[i].first_sequence, entries[end - 1].last_sequence, nullptr,
+                  std::make_shared<const Request>(std::move(*one))};
+      if (queue_.join(std::span(entries).subspan(i, end - i), entry)) {
+        result.push_back(std::move(entry));
+        i = end;
+        continue;
+      }
     }
-    result.push_back({entries[i].first_sequence, entries[end - 1].last_sequence, nullptr,
-                      std::make_shared<const Request>(std::move(*one))});
-    i = end;
+    result.push_back(entries[i++]);
   }
   return result;
 }

@@ -42,7 +42,7 @@ class Spiller {
   void switch_folder(const std::shared_ptr<Folder>& folder);
   void look_at_unread();
   bool spill(bool everything);
-  static std::vector<Entry> joined(const std::vector<Entry>& entries);
+  std::vector<Entry> joined(const std::vector<Entry>& entries);
   Result<void> store(const std::vector<Entry>& due);
   bool make_room();
   void apply_limits();

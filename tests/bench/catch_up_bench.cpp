@@ -3,8 +3,8 @@
 //   catch_up_bench URL [HOURS [PROTOCOL]]     PROTOCOL: auto (default) prometheus-1.0
 //   prometheus-2.0
 //
-// Fills a buffer on disk with that many hours (24) of a model host at 15 s, as an outage leaves it,
-// and lets the agent's own Sender deliver it with catch_up_rate unlimited. The random wait before a
+// Fills a queue on disk with that many hours (24) of a model host at 15 s, as an outage leaves it,
+// and lets the agent's own Delivery deliver it with catch_up_rate unlimited. The random wait before a
 // backlog begins is not counted; the rests between requests are.
 #include <malloc.h>
 
@@ -12,16 +12,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
-#include "agent/delivery/sender.h"
+#include "agent/delivery/delivery.h"
 #include "agent/queue/queue.h"
+#include "agent/queue/spiller.h"
 #include "tests/bench/host_model.h"
+#include "tests/support/connection.h"
 
 namespace {
 
@@ -29,26 +31,29 @@ using namespace msp;
 
 constexpr int kScrapesPerHour = 240;
 
-std::unique_ptr<Buffer> open(const std::string& folder, const EndpointConfig& endpoint) {
-  Buffer::Options options;
-  options.endpoints = {endpoint.name()};
-  options.folder = options.head_folder = folder;
-  auto buffer = Buffer::open(std::move(options));
-  if (buffer) return std::move(*buffer);
-  std::fprintf(stderr, "catch_up_bench: %s\n", buffer.error().text.c_str());
-  std::exit(1);
+std::unique_ptr<Queue> open(const std::string& folder, const Config& config) {
+  Queue::Options options;
+  options.folder = options.wal_folder = folder;
+  auto queue = Queue::open(std::move(options));
+  if (!queue) {
+    std::fprintf(stderr, "catch_up_bench: %s\n", queue.error().text.c_str());
+    std::exit(1);
+  }
+  (*queue)->add_consumer(endpoint_identity(config, config.endpoints.front()));
+  return std::move(*queue);
 }
 
-void fill(Buffer& buffer, int scrapes) {
+void fill(Queue& queue, int scrapes) {
+  Spiller spiller(queue);
   bench::HostModel model({.cpus = 4, .disks = 2, .devices = 2, .filesystems = 4});
   const auto first_ms = wall_ns() / kNsPerMs - std::int64_t{scrapes} * 15'000;
   for (int i = 0; i < scrapes; ++i) {
     auto scrape = model.tick();
     scrape.timestamp_ms = first_ms + std::int64_t{i} * 15'000;
-    buffer.append(std::move(scrape));
-    if (i % 200 == 199) buffer.disk_round(std::numeric_limits<std::int64_t>::max());
+    queue.append(std::move(scrape));
+    if (i % 200 == 199) spiller.round(true);
   }
-  buffer.disk_round(std::numeric_limits<std::int64_t>::max());
+  spiller.round(true);
 }
 
 double cpu_seconds() {
@@ -64,7 +69,9 @@ int main(int argc, char** argv) {
   }
   mallopt(M_ARENA_MAX, 1);
   init_http();
-  EndpointConfig endpoint;
+  Config config;
+  config.interval = std::chrono::seconds(15);
+  auto& endpoint = config.endpoints.emplace_back();
   endpoint.url = argv[1];
   endpoint.catch_up_rate = 0;
   const std::string_view protocol = argc > 3 ? argv[3] : "auto";
@@ -73,15 +80,24 @@ int main(int argc, char** argv) {
   const int scrapes = (argc > 2 ? std::atoi(argv[2]) : 24) * kScrapesPerHour;
 
   const auto folder = std::filesystem::temp_directory_path() / cat("catch-up-", wall_ns());
-  fill(*open(folder, endpoint), scrapes);
-  EndpointStats stats(endpoint.name());
+  fill(*open(folder, config), scrapes);
   {
-    const auto buffer = open(folder, endpoint);
-    const auto waiting = [&] { return buffer->state(0).samples; };
+    const auto queue = open(folder, config);
+    const auto waiting = [&] { return queue->state(0).samples; };
     const auto all = waiting();
-    std::printf("%zu samples wait in %zu segments\n", all, buffer->state().segments);
-    Sender sender(endpoint, 0, *buffer, stats);
-    std::thread sending([&] { sender.run(); });
+    std::printf("%zu samples wait in %zu segments\n", all, queue->state().segments);
+    AgentStats agent_stats;
+    Delivery delivery({*queue, agent_stats,
+                       [](const std::string& reason) {
+                         std::fprintf(stderr, "catch_up_bench: %s\n", reason.c_str());
+                         std::_Exit(1);
+                       },
+                       test::connect});
+    if (auto started = delivery.set_endpoints(config); !started) {
+      std::fprintf(stderr, "catch_up_bench: %s\n", started.error().text.c_str());
+      return 1;
+    }
+    const auto& stats = agent_stats.endpoints.front();
     const auto poll = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
     while (waiting() == all) poll();
     const auto first = all - waiting();
@@ -95,9 +111,7 @@ int main(int argc, char** argv) {
                 stats.protocol.load(), samples / seconds,
                 static_cast<double>(stats.bytes_sent - began_bytes) / samples,
                 (cpu_seconds() - began_cpu) / samples * 1e9, seconds);
-    sender.stop_at(monotonic_ns());
-    buffer->stop();
-    sending.join();
+    delivery.stop(monotonic_ns());
   }
   std::filesystem::remove_all(folder);
   return 0;

@@ -1,8 +1,8 @@
-// What the buffer costs: append and read throughput on one core, bytes per sample on disk, memory
+// What the queue costs: append and read throughput on one core, bytes per sample on disk, memory
 // and time to open with a long backlog. Prints figures, and fails where one misses its target.
 //
 //   queue_bench [folder]     on a real disk's folder, by default below the working directory; the
-//                             head is in /dev/shm
+//                             write-ahead log is in /dev/shm
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -18,6 +17,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/queue/queue.h"
+#include "agent/queue/spiller.h"
 #include "tests/bench/host_model.h"
 
 namespace fs = std::filesystem;
@@ -25,7 +25,6 @@ namespace fs = std::filesystem;
 namespace msp::bench {
 namespace {
 
-constexpr std::int64_t kNow = std::numeric_limits<std::int64_t>::max();
 constexpr double kBytesPerSampleMax = 2;
 constexpr double kOpenSecondsMax = 0.2;
 constexpr double kMemoryGrowthMaxMiB = 8;
@@ -47,28 +46,34 @@ double resident_mib() {
 class Bench {
  public:
   explicit Bench(const fs::path& folder) {
-    options_.endpoints = {"a"};
     options_.folder = folder / "buffer";
-    options_.head_folder = "/dev/shm/msp-agent-bench-" + std::to_string(::getpid());
+    options_.wal_folder = "/dev/shm/msp-agent-bench-" + std::to_string(::getpid());
     options_.limits.bytes_max = 1 << 30;
     options_.limits.free_bytes_min = 0;
   }
   ~Bench() { remove(); }
 
   void open() {
-    buffer_.reset();
-    auto opened = Buffer::open(options_);
+    close();
+    auto opened = Queue::open(options_);
     if (!opened) {
       std::fprintf(stderr, "queue_bench: %s\n", opened.error().text.c_str());
       std::exit(1);
     }
-    buffer_ = std::move(*opened);
+    queue_ = std::move(*opened);
+    spiller_ = std::make_unique<Spiller>(*queue_);
+    queue_->add_consumer("a");
+  }
+
+  void close() {
+    spiller_.reset();
+    queue_.reset();
   }
 
   void remove() {
-    buffer_.reset();
+    close();
     fs::remove_all(options_.folder);
-    fs::remove_all(options_.head_folder);
+    fs::remove_all(options_.wal_folder);
   }
 
   bool run(const char* name, HostModel::Size size, int ticks) {
@@ -81,20 +86,20 @@ class Bench {
     double append_s = 0, spill_s = 0;
     for (int i = 0; i < ticks; ++i) {
       auto scrape = host.tick();
-      append_s += seconds([&] { buffer_->append(std::move(scrape)); });
-      if (i % 64 == 63) spill_s += seconds([&] { buffer_->disk_round(kNow); });
+      append_s += seconds([&] { queue_->append(std::move(scrape)); });
+      if (i % 64 == 63) spill_s += seconds([&] { spiller_->round(true); });
     }
-    buffer_->disk_round(kNow);
+    spiller_->round(true);
     const auto queued_mib = resident_mib() - before_mib;
-    const auto bytes_per_sample = static_cast<double>(buffer_->state().bytes) / samples;
+    const auto bytes_per_sample = static_cast<double>(queue_->state().bytes) / samples;
     const auto open_s = seconds([&] { open(); });
 
     std::size_t handed = 0;
     const auto read_s = seconds([&] {
       Batch batch;
-      while (buffer_->peek(0, kSamplesPerRequest, batch)) {
+      while (queue_->read(0, {.samples_max = kSamplesPerRequest}, batch)) {
         for (const auto& row : batch.rows()) handed += batch.points(row).size();
-        buffer_->ack(0, batch);
+        queue_->ack(0, batch);
       }
     });
     std::printf("%s: %zu series, %d scrapes, %.1f days at 15 s\n", name, per_scrape, ticks,
@@ -115,16 +120,16 @@ class Bench {
     open();
     auto scrape = HostModel({64, 24, 200, 60}).tick();
     std::mt19937_64 random(1);
-    while (buffer_->state().bytes < (256u << 20)) {
+    while (queue_->state().bytes < (256u << 20)) {
       for (int i = 0; i < 64; ++i) {
         scrape.timestamp_ms += 15'000;
         // Noise, or it would take the figures of months to fill so much.
         for (auto& value : scrape.values) value = static_cast<double>(random()) / 3;
-        buffer_->append(scrape);
+        queue_->append(scrape);
       }
-      buffer_->disk_round(kNow);
+      spiller_->round(true);
     }
-    const auto state = buffer_->state();
+    const auto state = queue_->state();
     const auto open_s = seconds([&] { open(); });
     std::printf("open with %zu segments, %.0f MiB queued: %.0f ms\n", state.segments,
                 static_cast<double>(state.bytes) / (1 << 20), open_s * 1e3);
@@ -132,8 +137,9 @@ class Bench {
   }
 
  private:
-  Buffer::Options options_;
-  std::unique_ptr<Buffer> buffer_;
+  Queue::Options options_;
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Spiller> spiller_;
 };
 
 }  // namespace

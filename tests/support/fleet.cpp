@@ -1,5 +1,5 @@
 // Many agents in one process, for tests of what a fleet does to its centre: each has the agent's
-// own Schedule, Buffer (on disk, in a folder of its own) and Sender; only the collectors are left
+// own Schedule, Queue (on disk, in a folder of its own), Spiller and Delivery; only the collectors are left
 // out, the scrapes are made up.
 //
 //   fleet URL FOLDER AGENTS SERIES INTERVAL_S
@@ -22,10 +22,14 @@
 #include <vector>
 
 #include "agent/base/clock.h"
+#include "agent/base/stop_token.h"
 #include "agent/base/text.h"
-#include "agent/delivery/sender.h"
+#include "agent/base/thread.h"
+#include "agent/delivery/delivery.h"
 #include "agent/queue/queue.h"
+#include "agent/queue/spiller.h"
 #include "agent/sources/schedule.h"
+#include "tests/support/connection.h"
 
 namespace {
 
@@ -39,17 +43,12 @@ class Agent {
  public:
   Agent(const EndpointConfig& endpoint, const std::string& folder, int number, int series,
         std::chrono::seconds interval)
-      : stats_(endpoint.name()),
-        schedule_(interval, cat("fleet/", number), wall_ns(), clock_ns(CLOCK_BOOTTIME)) {
-    Buffer::Options options;
-    options.endpoints = {endpoint.name()};
-    options.folder = options.head_folder = cat(folder, "/", number);
-    auto buffer = Buffer::open(std::move(options));
-    if (!buffer) {
-      std::fprintf(stderr, "fleet: %s\n", buffer.error().text.c_str());
-      std::exit(1);
-    }
-    buffer_ = std::move(*buffer);
+      : schedule_(interval, cat("fleet/", number), wall_ns(), clock_ns(CLOCK_BOOTTIME)) {
+    Queue::Options options;
+    options.folder = options.wal_folder = cat(folder, "/", number);
+    auto queue = Queue::open(std::move(options));
+    if (!queue) fail(queue.error());
+    queue_ = std::move(*queue);
     SeriesSet set;
     for (int i = 0; i < series; ++i) {
       set.push_back(
@@ -59,17 +58,25 @@ class Agent {
                                                 &kFamily}));
     }
     series_ = std::make_shared<const SeriesSet>(std::move(set));
-    sender_ = std::make_unique<Sender>(endpoint, 0, *buffer_, stats_);
-    disk_ = std::thread([this] { buffer_->run_disk(); });
-    send_ = std::thread([this] { sender_->run(); });
+    delivery_ = std::make_unique<Delivery>(Delivery::Setup{
+        *queue_, stats_, [](const std::string& reason) { fail({reason}); }, test::connect});
+    Config config;
+    config.interval = interval;
+    config.endpoints = {endpoint};
+    if (auto started = delivery_->set_endpoints(config); !started) fail(started.error());
+    spiller_ = std::make_unique<Spiller>(*queue_);
+    auto disk = Thread::start(
+        "the disk", [this] { spiller_->run(stop_disk_.token()); },
+        [](const std::string& reason) { fail({reason}); });
+    if (!disk) fail(disk.error());
+    disk_ = std::move(*disk);
   }
 
   ~Agent() {
-    sender_->stop_at(monotonic_ns());
-    buffer_->stop();
-    send_.join();
-    buffer_->close(monotonic_ns() + 5 * kNsPerSecond);
-    disk_.join();
+    const auto deadline_ns = monotonic_ns() + 5 * kNsPerSecond;
+    const bool sent = delivery_->stop(monotonic_ns());
+    stop_disk_.request_stop(deadline_ns);
+    if (!disk_.join_until(deadline_ns) || !sent) fail({"a thread hangs"});
   }
 
   std::int64_t due_ns() const { return schedule_.due_ns(); }
@@ -81,22 +88,28 @@ class Agent {
       scrape.values.push_back(static_cast<double>(appended_ + i));
     }
     appended_ += scrape.values.size();
-    buffer_->append(std::move(scrape));
+    queue_->append(std::move(scrape));
   }
 
   std::uint64_t appended() const { return appended_; }
-  std::uint64_t waiting() const { return buffer_->state(0).samples; }
-  const EndpointStats& stats() const { return stats_; }
+  std::uint64_t waiting() const { return queue_->state(0).samples; }
+  const EndpointStats& stats() const { return stats_.endpoints.front(); }
 
  private:
-  EndpointStats stats_;
+  [[noreturn]] static void fail(const Error& error) {
+    std::fprintf(stderr, "fleet: %s\n", error.text.c_str());
+    std::_Exit(1);
+  }
+
+  AgentStats stats_;
   Schedule schedule_;
   std::shared_ptr<const SeriesSet> series_;
   std::uint64_t appended_ = 0;
-  std::unique_ptr<Buffer> buffer_;
-  std::unique_ptr<Sender> sender_;
-  std::thread disk_;
-  std::thread send_;
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Delivery> delivery_;
+  std::unique_ptr<Spiller> spiller_;
+  StopSource stop_disk_;
+  Thread disk_;
 };
 
 /// Whether anything is waiting.

@@ -52,16 +52,45 @@ TEST_CASE("a batch joins equal series of different sets, whoever made them") {
                               {"a", "10=1 30=5 40=6 "}, {"b", "10=2 20=3 "}, {"c", "20=4 "}});
 }
 
-TEST_CASE("a batch says which scrapes are in it, and how many samples each has") {
+TEST_CASE("a batch says which entries are in it, and the last time of each stream") {
+  const auto set = series_set({"a", "b"});
+  const auto of = [&](std::int64_t t, const char* stream) {
+    auto made = scrape(t, set, {1, 2});
+    made.stream = std::make_shared<const Stream>(Stream{stream});
+    return std::make_shared<const Scrape>(std::move(made));
+  };
   Batch batch;
-  batch.add(7, std::make_shared<const Scrape>(scrape(10, series_set({"a", "b"}), {1, 2})));
-  batch.add(9, std::make_shared<const Scrape>(scrape(20, series_set({"a"}), {3})));
-  REQUIRE(batch.sequences().size() == 2);
-  CHECK(batch.sequences()[0] == 7);
-  CHECK(batch.sequences()[1] == 9);
-  CHECK(batch.last_sequence() == 9);
-  CHECK(batch.samples_of(0) == 2);
-  CHECK(batch.samples_of(1) == 1);
+  batch.add(7, of(10, "host"));
+  batch.add(9, of(20, "mysqld"));
+  batch.add(11, of(30, "host"));
+  REQUIRE(batch.entries().size() == 3);
+  CHECK(batch.entries()[0].first_sequence == 7);
+  CHECK(batch.entries()[1].samples() == 2);
+  CHECK(batch.last_sequence() == 11);
+  std::int64_t last_ms = 0;
+  CHECK(batch.last_timestamp_of("host", last_ms));
+  CHECK(last_ms == 30);
+  CHECK(batch.last_timestamp_of("mysqld", last_ms));
+  CHECK(last_ms == 20);
+  CHECK_FALSE(batch.last_timestamp_of("redis", last_ms));
+}
+
+TEST_CASE("a relay's request is a row of its own behind the series, and has no time of a stream") {
+  Batch batch;
+  const auto request = std::make_shared<const Request>(Request{nullptr, 7, 10, 30, "bytes"});
+  batch.add({1, 3, nullptr, request});
+  add(batch, scrape(20, series_set({"a"}), {1}));
+  CHECK(batch.samples() == 8);
+  std::int64_t last_ms = 0;
+  CHECK(batch.last_timestamp_of("", last_ms));
+  CHECK(last_ms == 20);
+  const auto rows = batch.rows();
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].series != nullptr);
+  CHECK(rows[0].samples() == 1);
+  CHECK(rows[1].request == request.get());
+  CHECK(rows[1].series == nullptr);
+  CHECK(rows[1].samples() == 7);
 }
 
 TEST_CASE("a cleared batch starts anew") {
@@ -83,6 +112,21 @@ TEST_CASE("of two samples of one series in one scrape a batch has the first") {
   CHECK(content(batch) ==
         std::map<std::string, std::string>{{"a", "10=1 20=4 "}, {"b", "10=2 20=5 "}});
   CHECK(batch.samples() == 6);  // what it was given
+  CHECK(batch.duplicates() == 2);
+}
+
+TEST_CASE(
+    "of two streams with one series at one time a batch has the first, and counts the other") {
+  Batch batch;
+  add(batch, scrape(10, series_set({"a", "b"}), {1, 2}));
+  auto other = scrape(10, series_set({"b", "c"}), {3, 4});
+  other.stream = std::make_shared<const Stream>(Stream{"other"});
+  add(batch, std::move(other));
+  CHECK(content(batch) ==
+        std::map<std::string, std::string>{{"a", "10=1 "}, {"b", "10=2 "}, {"c", "10=4 "}});
+  CHECK(batch.duplicates() == 1);
+  batch.clear();
+  CHECK(batch.duplicates() == 0);
 }
 
 }  // namespace msp

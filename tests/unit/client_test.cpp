@@ -12,6 +12,7 @@
 
 #include "agent/base/text.h"
 #include "agent/delivery/order_test.h"
+#include "agent/queue/compression.h"
 #include "tests/support/scrapes.h"
 #include "write_request.pb.h"
 
@@ -170,15 +171,16 @@ TEST_CASE_METHOD(CourierFixture, "whether older samples are taken is known of zs
     REQUIRE(send_all(sender) == Outcome::progress);
     CHECK(sender.takes_any_order().has_value() == zstd);
     if (!zstd) sender.ask_for_order(shipment.batch());
-    return sender.takes_any_order().value();
+    return sender.takes_any_order();
   };
-  CHECK(asked(true, 400));
+  CHECK(asked(true, 400) == true);
   CHECK(server.probes.empty());
-  CHECK(asked(false, 204));
+  CHECK(asked(false, 204) == true);
   CHECK(server.probes.size() == 2);
-  CHECK_FALSE(asked(false, 400));
-  CHECK_FALSE(asked(false, 409));
-  CHECK_FALSE(asked(false, 503));
+  CHECK(asked(false, 400) == false);
+  CHECK(asked(false, 409) == false);
+  CHECK(asked(false, 503) == std::nullopt);  // it says nothing about order
+  CHECK(asked(false, 401) == std::nullopt);
 }
 
 TEST_CASE_METHOD(CourierFixture, "a bad sample does not change the protocol") {
@@ -291,6 +293,26 @@ TEST_CASE_METHOD(CourierFixture, "413 for everything is held, and the small size
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(server.answers == std::vector{204});
   CHECK(stored_once().size() == 40);
+}
+
+TEST_CASE_METHOD(CourierFixture, "a relayed request that cannot be decompressed is counted once") {
+  std::string damaged;
+  REQUIRE(compress_frame(std::string(100, 'x'), damaged));
+  damaged.pop_back();
+  fill(5, 1, 1);
+  shipment.batch().add(
+      {2, 2, nullptr, std::make_shared<const Request>(Request{nullptr, 7, 1, 1, damaged})});
+  shipment.start();
+  auto courier = this->courier();
+  server.always = 503;
+  CHECK(send_all(courier) == Outcome::try_again);
+  CHECK(stats.samples_rejected == 0);
+  server.always = 0;
+  CHECK(send_all(courier) == Outcome::progress);
+  CHECK(shipment.done());
+  CHECK(stats.samples_rejected == 7);
+  CHECK(stats.samples_sent == 5);
+  CHECK(stored_once().size() == 5);
 }
 
 TEST_CASE_METHOD(CourierFixture, "409 drops what was in the request, where a probe is accepted") {

@@ -12,6 +12,7 @@
 #include <random>
 #include <set>
 
+#include "agent/queue/compression.h"
 #include "request_v2.pb.h"
 #include "tests/support/random_scrapes.h"
 #include "tests/support/scrapes.h"
@@ -309,7 +310,8 @@ TEST_CASE("whatever is in a batch, and wherever it is divided, it arrives once a
     Batch batch;
     for (auto count = random() % 30 + 1; count > 0; --count) {
       auto scrape = scrapes.next();
-      if (!batch.empty() && scrape.timestamp_ms <= batch.last_timestamp_ms()) break;
+      std::int64_t last_ms = 0;
+      if (batch.last_timestamp_of("", last_ms) && scrape.timestamp_ms <= last_ms) break;
       add(batch, std::move(scrape));
     }
     const auto wanted = content_of(batch);
@@ -349,6 +351,49 @@ TEST_CASE("rows outside the asked range stay out") {
     CHECK(content.size() == 2);
     encoder.release();
   }
+}
+
+TEST_CASE("what a relay received is behind the series in 1.0, and never in 2.0") {
+  prometheus::WriteRequest relayed;
+  for (const auto* const name : {"x", "y"}) {
+    auto& series = *relayed.add_timeseries();
+    auto& label = *series.add_labels();
+    label.set_name("__name__");
+    label.set_value(name);
+    series.add_samples()->set_timestamp(7);
+  }
+  const auto request = [&](bool is_damaged) {
+    Request made{nullptr, 2, 7, 7, {}};
+    REQUIRE(compress_frame(relayed.SerializeAsString(), made.message));
+    if (is_damaged) made.message.pop_back();
+    return std::make_shared<const Request>(std::move(made));
+  };
+  Batch batch;
+  batch.add({1, 1, nullptr, request(false)});
+  add(batch, test::scrape(1, test::series_set({"a"}), {1}));
+  Encoder encoder;
+  for (const auto wire : {Wire::prometheus_1_0, Wire::victoriametrics}) {
+    const auto part = encode_all(encoder, batch, wire);
+    CHECK(part.rows_end == 2);
+    CHECK(part.samples == 3);
+    CHECK(part.unreadable_samples == 0);
+    const auto read = parse<prometheus::WriteRequest>(message_of(part.body, wire));
+    REQUIRE(read.timeseries_size() == 3);
+    CHECK(read.timeseries(0).labels(0).value() == "a");
+    CHECK(read.timeseries(1).labels(0).value() == "x");
+    CHECK(read.timeseries(2).samples(0).timestamp() == 7);
+  }
+  const auto v2 = encode_all(encoder, batch, Wire::prometheus_2_0);
+  CHECK(v2.rows_end == 1);
+  CHECK(v2.samples == 1);
+
+  Batch damaged;
+  damaged.add({1, 1, nullptr, request(true)});
+  damaged.add({2, 2, nullptr, request(false)});
+  const auto part = encode_all(encoder, damaged, Wire::prometheus_1_0);
+  CHECK(part.rows_end == 2);
+  CHECK(part.samples == 2);
+  CHECK(part.unreadable_samples == 2);
 }
 
 TEST_CASE("a body that does not compress stays within 1 MiB") {

@@ -1,26 +1,37 @@
-// The buffer against the simplest model of it: for each endpoint, the set of scrapes that it still
-// has to get. Whatever is appended, peeked in either lane, acknowledged in whatever order, dropped
-// by a limit or interrupted by a restart: no sample is lost or miscounted.
+// The queue against the simplest model of it: for each consumer, the set of entries that it still
+// has to get. Whatever is appended, read in any lane, acknowledged in whatever order, put back,
+// dropped by a limit, held up by a disk that fails, interrupted by a restart or found on a disk that
+// is mounted late: no sample is lost or miscounted.
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <condition_variable>
+#include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "tests/support/buffer_fixture.h"
+#include "agent/queue/compression.h"
+#include "tests/support/queue_fixture.h"
 #include "tests/support/random_scrapes.h"
 
 namespace msp {
 namespace {
 
 using namespace test;
+using QueueEntry = msp::Entry;  // test::Entry is another one
+using Lane = Wanted::Lane;
 
-constexpr std::size_t kEndpoints = 3;
+constexpr std::size_t kConsumers = 3;
 constexpr std::size_t kSeriesMax = 4;
-constexpr std::uint64_t kTooLittle = 8 * 600;
+constexpr std::uint64_t kTooLittle = 8 * 700;
+constexpr std::int64_t kFirstMs = FakeClock::kWallStartNs / kNsPerMs;
 
 std::shared_ptr<const SeriesSet> set_of(std::size_t series) {
   static const auto sets = [] {
@@ -35,217 +46,417 @@ std::shared_ptr<const SeriesSet> set_of(std::size_t series) {
   return sets[series];
 }
 
+StreamPtr stream_of(std::size_t number) {
+  static const std::vector<StreamPtr> streams = {
+      nullptr, std::make_shared<const Stream>(Stream{"host"}),
+      std::make_shared<const Stream>(Stream{"mysqld"}),
+      std::make_shared<const Stream>(Stream{"relay/alpha"}),
+      std::make_shared<const Stream>(Stream{"relay/beta"})};
+  return streams[number];
+}
+
+std::vector<double> values_of(std::int64_t number, std::size_t series) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < series; ++i) {
+    values.push_back(static_cast<double>(number * 10) + static_cast<double>(i));
+  }
+  return values;
+}
+
+Scrape scrape_of(std::int64_t number, std::size_t series, std::size_t stream) {
+  auto made = scrape(kFirstMs + number, set_of(series), values_of(number, series));
+  made.stream = stream_of(stream);
+  return made;
+}
+
+/// Its content is its number, once for each sample.
+Request request_of(std::int64_t number, std::size_t samples, std::size_t stream) {
+  std::string content;
+  for (std::size_t i = 0; i < samples; ++i) {
+    content.append(reinterpret_cast<const char*>(&number), sizeof(number));
+  }
+  Request request{stream_of(stream), samples, kFirstMs + number, kFirstMs + number, {}};
+  REQUIRE(compress_frame(content, request.message));
+  return request;
+}
+
+/// Number of what was appended -> its samples.
+using Numbers = std::map<std::int64_t, std::size_t>;
+
+/// Of a request, one for each sample.
+std::vector<std::int64_t> content_numbers(const QueueEntry& entry) {
+  if (entry.scrape != nullptr) return {entry.scrape->timestamp_ms - kFirstMs};
+  const auto content = content_of(entry.request->message, 1 << 20);
+  if (!content) return {};
+  std::vector<std::int64_t> numbers(content->size() / sizeof(std::int64_t));
+  std::memcpy(numbers.data(), content->data(), numbers.size() * sizeof(std::int64_t));
+  return numbers;
+}
+
+/// What is in an entry, which is whole and as it went in.
+Numbers numbers_of(const QueueEntry& entry) {
+  Numbers numbers;
+  if (entry.scrape != nullptr) {
+    const auto number = entry.scrape->timestamp_ms - kFirstMs;
+    REQUIRE(entry.scrape->values == values_of(number, entry.scrape->values.size()));
+    numbers[number] = entry.scrape->values.size();
+    return numbers;
+  }
+  const auto all = content_numbers(entry);
+  REQUIRE(all.size() == entry.request->samples);
+  for (const auto number : all) ++numbers[number];
+  REQUIRE(entry.request->first_timestamp_ms == kFirstMs + numbers.begin()->first);
+  REQUIRE(entry.request->last_timestamp_ms == kFirstMs + numbers.rbegin()->first);
+  return numbers;
+}
+
+Numbers numbers_of(const Batch& batch) {
+  Numbers all;
+  for (const auto& entry : batch.entries()) {
+    for (const auto& [number, samples] : numbers_of(entry)) {
+      REQUIRE((all.empty() || number > all.rbegin()->first));
+      all[number] = samples;
+    }
+  }
+  return all;
+}
+
 class World {
  public:
   World(std::uint64_t seed, std::uint64_t bytes_max) : random_(seed) {
-    with_.endpoints = {"a", "b", "c"};
-    with_.limits.bytes_max = bytes_max;
-    buffer_ = open(with_);
+    fixture_.close();
+    fixture_.files.mount("/disk/buffer", "disk");
+    fixture_.with.limits.bytes_max = bytes_max;
+    fixture_.with.limits.free_bytes_min = 0;
+    fixture_.open(kNames);
   }
 
   void step() {
-    const auto endpoint = below(kEndpoints);
-    switch (below(16)) {
+    fixture_.clock.advance(static_cast<std::int64_t>(below(2 * kNsPerSecond)));
+    const auto consumer = below(kConsumers);
+    switch (below(18)) {
       default:
         return append();
       case 0:
       case 1:
+        return read(consumer, Lane::all);
       case 2:
-        return peek(endpoint, below(3) == 0 ? below(next_sequence_guess()) : 0);
       case 3:
+        return read(consumer, Lane::live);
       case 4:
-        return peek_newest(endpoint);
       case 5:
+        return read(consumer, Lane::backlog);
       case 6:
-        return ack_one_of_many();
       case 7:
       case 8:
-        buffer_->disk_round(kNow);
-        return find_drops();
+        return finish_one();
       case 9:
-        if (below(4) == 0) return restart(below(2) == 0);
+        return round(false);
+      case 10:
+        return round(true);
+      case 11:
+        return round_with_fault();
+      case 12:
+        return read_with_fault(consumer);
+      case 13:
+        if (below(3) == 0) return restart(below(2) == 0);
+        return;
+      case 14:
+        if (below(4) == 0) return away_.has_value() ? mount() : restart_without_disk();
+    }
+  }
+
+  void check_counts() const {
+    for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
+      INFO("consumer " << consumer);
+      std::size_t samples = 0;
+      for (const auto& [number, count] : waiting_[consumer]) samples += count;
+      REQUIRE(fixture_.waiting(consumer) == samples);
+      REQUIRE((fixture_.queue->state(consumer).oldest_timestamp_ms != 0) == (samples != 0));
     }
   }
 
   /// Everything that still waits is handed out, in order, and nothing else.
   void check_and_drain() {
-    for (std::size_t endpoint = 0; endpoint < kEndpoints; ++endpoint) {
-      INFO("endpoint " << endpoint);
-      REQUIRE(walk(endpoint) == waiting_[endpoint]);
+    if (away_.has_value()) mount();
+    put_back_all();
+    for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
+      INFO("consumer " << consumer);
+      REQUIRE(walk(consumer) == waiting_[consumer]);
       Batch batch;
-      while (buffer_->peek(endpoint, 1 + below(30), batch)) {
-        check(endpoint, batch);
-        ack(endpoint, batch);
-      }
-      REQUIRE(waiting_[endpoint].empty());
-      REQUIRE(buffer_->state(endpoint).samples == 0);
-      REQUIRE(buffer_->state(endpoint).oldest_timestamp_ms == 0);
+      while (fixture_.queue->read(consumer, wanted(Lane::all), batch)) ack(consumer, batch);
+      REQUIRE(waiting_[consumer].empty());
+      REQUIRE_FALSE(fixture_.queue->has_waiting(consumer));
     }
-    REQUIRE(buffer_->state().damaged_records == 0);
-  }
-
-  void check_counts() const {
-    for (std::size_t endpoint = 0; endpoint < kEndpoints; ++endpoint) {
-      INFO("endpoint " << endpoint);
-      std::size_t samples = 0;
-      for (const auto& [number, count] : waiting_[endpoint]) samples += count;
-      REQUIRE(buffer_->state(endpoint).samples == samples);
-    }
+    check_counts();
+    round(true);
+    REQUIRE(fixture_.queue->state().segments == 0);
+    REQUIRE(fixture_.queue->state().damaged_records == 0);
   }
 
  private:
-  /// Number of a scrape (its timestamp) -> its samples.
-  using Scrapes = std::map<std::int64_t, std::size_t>;
-  struct Peeked {
-    std::size_t endpoint;
+  static inline const std::vector<std::string> kNames = {"a", "b", "c"};
+  struct Held {
+    std::size_t consumer;
     Batch batch;
   };
 
   std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
-  std::uint64_t next_sequence_guess() const { return static_cast<std::uint64_t>(appended_) + 2; }
+  Wanted wanted(Lane lane) { return {.lane = lane, .samples_max = 1 + below(40)}; }
 
   void append() {
-    const auto series = 1 + below(kSeriesMax);
+    const auto samples = 1 + below(kSeriesMax);
+    const auto stream = below(5);
     const auto number = ++appended_;
-    buffer_->append(scrape(number, set_of(series), values_of(number, series)));
-    for (auto& waiting : waiting_) waiting[number] = series;
-    sizes_[number] = series;
-  }
-
-  static std::vector<double> values_of(std::int64_t number, std::size_t series) {
-    std::vector<double> values;
-    for (std::size_t i = 0; i < series; ++i) {
-      values.push_back(static_cast<double>(number * 10) + static_cast<double>(i));
+    if (stream < 3) {
+      fixture_.queue->append(scrape_of(number, samples, stream));
+    } else {
+      fixture_.queue->append(request_of(number, samples, stream));
     }
-    return values;
+    for (auto& waiting : waiting_) waiting[number] = samples;
+    newest_[stream] = number;
+    stream_of_[number] = stream;
+    sizes_[number] = samples;
   }
 
-  void peek(std::size_t endpoint, std::uint64_t from) {
-    Batch batch;
-    const bool got = buffer_->peek(endpoint, 1 + below(30), batch, from);
-    REQUIRE(got == !batch.empty());
-    if (from == 0) REQUIRE(got == !waiting_[endpoint].empty());
-    if (!got) return;
-    check(endpoint, batch);
-    for (const auto sequence : batch.sequences()) REQUIRE(sequence >= from);
-    if (from == 0) REQUIRE(numbers_of(batch).begin()->first == waiting_[endpoint].begin()->first);
-    peeked_.push_back({endpoint, std::move(batch)});
-  }
-
-  void peek_newest(std::size_t endpoint) {
-    Batch batch;
-    const bool got = buffer_->peek_newest(endpoint, batch);
-    REQUIRE(got == buffer_->wait_newest(endpoint, 0));
-    const bool waits = waiting_[endpoint].contains(appended_);
-    if (got) REQUIRE(waits);
-    if (waits && !restarted_) REQUIRE(got);
-    if (!got) return;
-    check(endpoint, batch);
-    REQUIRE(batch.sequences().size() == 1);
-    peeked_.push_back({endpoint, std::move(batch)});
-  }
-
-  /// What was peeked may be acknowledged late, out of order, twice or never.
-  void ack_one_of_many() {
-    if (peeked_.empty()) return;
-    const auto at = below(peeked_.size());
-    ack(peeked_[at].endpoint, peeked_[at].batch);
-    if (below(8) != 0) peeked_.erase(peeked_.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-
-  void ack(std::size_t endpoint, Batch& batch) {
-    for (const auto& [number, count] : numbers_of(batch)) waiting_[endpoint].erase(number);
-    buffer_->ack(endpoint, batch);
-  }
-
-  static Scrapes numbers_of(Batch& batch) {
-    Scrapes numbers;
-    for (const auto& row : batch.rows()) {
-      for (const auto& point : batch.points(row)) ++numbers[point.timestamp_ms];
+  /// What the consumer waits for and has in none of its batches.
+  Numbers free_of(std::size_t consumer) const {
+    auto free = waiting_[consumer];
+    for (const auto& held : held_) {
+      if (held.consumer != consumer) continue;
+      for (const auto& [number, samples] : numbers_of(held.batch)) free.erase(number);
     }
-    return numbers;
+    return free;
   }
 
-  /// What is handed out waits, is whole and as it went in; one scrape after the other, none left
-  /// out.
-  void check(std::size_t endpoint, Batch& batch) const {
+  bool is_newest(std::int64_t number) const {
+    const auto newest = newest_.find(stream_of_.at(number));
+    return newest != newest_.end() && newest->second == number;
+  }
+  /// Read back at a start: whether it is the newest of its stream only the queue can say.
+  bool may_be_newest(std::int64_t number) const {
+    return number <= at_start_ && !newest_.contains(stream_of_.at(number));
+  }
+
+  void check(std::size_t consumer, const Wanted& wanted, const Batch& batch) {
+    auto free = free_of(consumer);
     const auto numbers = numbers_of(batch);
-    auto expected = waiting_[endpoint].find(numbers.begin()->first);
-    for (const auto& [number, count] : numbers) {
-      INFO("scrape " << number);
-      REQUIRE(expected != waiting_[endpoint].end());
-      REQUIRE(expected->first == number);
-      REQUIRE(expected->second == count);
-      ++expected;
+    for (const auto& [number, samples] : numbers) {
+      INFO("number " << number);
+      REQUIRE(free.contains(number));
+      REQUIRE(free[number] == samples);
     }
-    for (const auto& row : batch.rows()) {
-      for (const auto& point : batch.points(row)) {
-        const auto name = std::string(row.series->labels.get("__name__"));
-        REQUIRE(point.value ==
-                static_cast<double>(point.timestamp_ms * 10) + std::stod(name.substr(7)));
+    if (batch.entries().size() > 1) REQUIRE(batch.samples() <= wanted.samples_max);
+    const auto last = numbers.empty() ? appended_ : numbers.rbegin()->first;
+    if (wanted.lane == Lane::live) {
+      for (const auto& entry : batch.entries()) {
+        const auto newest = numbers_of(entry).rbegin()->first;
+        REQUIRE((is_newest(newest) || may_be_newest(newest)));
       }
+      for (const auto& [number, samples] : free) {
+        INFO("number " << number);
+        if (number <= last && is_newest(number)) REQUIRE(numbers.contains(number));
+      }
+      return;
+    }
+    // One after the other, none left out: but for what is of the other lane.
+    for (const auto& [number, samples] : free) {
+      if (number > last) break;
+      INFO("number " << number);
+      if (wanted.lane == Lane::all) REQUIRE(numbers.contains(number));
+      if (wanted.lane == Lane::all || numbers.contains(number)) continue;
+      const bool is_joined = joins_newest(number);
+      REQUIRE((is_newest(number) || may_be_newest(number) || is_joined));
     }
   }
+  /// Requests of one stream that follow one another may be one entry by now.
+  bool joins_newest(std::int64_t number) const {
+    const auto stream = stream_of_.at(number);
+    if (stream < 3) return false;
+    for (auto next = number + 1; next <= appended_; ++next) {
+      if (stream_of_.at(next) != stream) return false;
+      if (is_newest(next) || may_be_newest(next)) return true;
+    }
+    return false;
+  }
 
-  /// All that waits, without acknowledging anything.
-  Scrapes walk(std::size_t endpoint) {
-    Scrapes all;
+  void read(std::size_t consumer, Lane lane) {
     Batch batch;
-    for (std::uint64_t from = 0; buffer_->peek(endpoint, 1 + below(30), batch, from);
-         from = batch.last_sequence() + 1) {
-      const auto numbers = numbers_of(batch);
+    const auto what = wanted(lane);
+    const bool got = fixture_.queue->read(consumer, what, batch);
+    REQUIRE(got == !batch.empty());
+    if (lane == Lane::all) REQUIRE(got == !free_of(consumer).empty());
+    check(consumer, what, batch);
+    if (got) held_.push_back({consumer, std::move(batch)});
+  }
+
+  /// What was read may be acknowledged late and out of order, or be put back.
+  void finish_one() {
+    if (held_.empty()) return;
+    const auto at = below(held_.size());
+    auto held = std::move(held_[at]);
+    held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(at));
+    below(4) == 0 ? fixture_.queue->release(held.consumer, held.batch)
+                  : ack(held.consumer, held.batch);
+    REQUIRE(held.batch.empty());
+  }
+
+  void ack(std::size_t consumer, Batch& batch) {
+    for (const auto& [number, samples] : numbers_of(batch)) waiting_[consumer].erase(number);
+    fixture_.queue->ack(consumer, batch);
+  }
+
+  void put_back_all() {
+    for (auto& held : held_) fixture_.queue->release(held.consumer, held.batch);
+    held_.clear();
+  }
+
+  /// All that is handed out, without acknowledging anything.
+  Numbers walk(std::size_t consumer) {
+    Numbers all;
+    std::vector<Batch> batches(1);
+    while (fixture_.queue->read(consumer, wanted(Lane::all), batches.back())) {
+      const auto numbers = numbers_of(batches.back());
       if (!all.empty()) REQUIRE(numbers.begin()->first > all.rbegin()->first);
       all.insert(numbers.begin(), numbers.end());
+      batches.emplace_back();
     }
+    for (auto& batch : batches) fixture_.queue->release(consumer, batch);
     return all;
   }
 
-  /// A limit takes the oldest: as many samples as it says, of this endpoint's.
+  void round(bool everything) {
+    fixture_.spiller->round(everything);
+    find_drops();
+  }
+
+  /// A disk that has no space, or loses what a sync should have made safe, for a while.
+  void round_with_fault() {
+    switch (below(3)) {
+      case 0:
+        fixture_.files.fail("/disk", "No space left on device");
+        break;
+      case 1:
+        fixture_.files.fail_syncs(1 + static_cast<int>(below(2)));
+        break;
+      default: {
+        const auto from = fixture_.files.changes() + below(8);
+        fixture_.files.fail_between(from, from + 1 + below(3));
+      }
+    }
+    round(true);
+    check_counts();
+    if (below(2) == 0) append();
+    fixture_.files.fail("", "");
+    fixture_.files.fail_syncs(0);
+    fixture_.files.fail_between(0, 0);
+    fixture_.clock.advance(11 * kNsPerSecond);
+    round(true);
+  }
+
+  /// What is in memory is handed out all the same; the rest is there afterwards.
+  void read_with_fault(std::size_t consumer) {
+    fixture_.files.fail_reads("/disk", "Input/output error");
+    Batch batch;
+    fixture_.queue->read(consumer, wanted(Lane::all), batch);
+    const auto free = free_of(consumer);
+    for (const auto& [number, samples] : numbers_of(batch)) {
+      REQUIRE(free.contains(number));
+      REQUIRE(free.at(number) == samples);
+    }
+    if (!batch.empty()) held_.push_back({consumer, std::move(batch)});
+    fixture_.files.fail_reads("", "");
+    fixture_.clock.advance(11 * kNsPerSecond);
+    round(true);
+  }
+
+  /// A limit takes the oldest: as many samples as it says, of this consumer's.
   void find_drops() {
-    for (std::size_t endpoint = 0; endpoint < kEndpoints; ++endpoint) {
-      auto& waiting = waiting_[endpoint];
-      auto& told = dropped_[endpoint];
-      const auto now = dropped(*buffer_, endpoint, DropReason::max_size);
+    for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
+      INFO("consumer " << consumer);
+      auto& waiting = waiting_[consumer];
+      auto& told = dropped_[consumer];
+      const auto now = fixture_.dropped(consumer, DropReason::max_size);
       for (; told < now; waiting.erase(waiting.begin())) {
         REQUIRE_FALSE(waiting.empty());
         told += waiting.begin()->second;
       }
       REQUIRE(told == now);
+      for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
+        if (static_cast<DropReason>(reason) == DropReason::max_size) continue;
+        REQUIRE(fixture_.dropped(consumer, static_cast<DropReason>(reason)) == 0);
+      }
     }
   }
 
-  /// An orderly one forgets nothing; after a crash an endpoint may get again what it has, nothing
-  /// less.
-  void restart(bool orderly) {
-    if (orderly) buffer_->disk_round(kNow);
+  void start() {
+    for (auto& dropped : dropped_) dropped = 0;
+    newest_.clear();
+    at_start_ = appended_;
+    fixture_.open(kNames);
     find_drops();
-    buffer_.reset();
-    buffer_ = open(with_);
-    peeked_.clear();
-    restarted_ = true;
-    for (std::size_t endpoint = 0; endpoint < kEndpoints; ++endpoint) {
-      INFO("endpoint " << endpoint);
-      dropped_[endpoint] = 0;
-      const auto there = walk(endpoint);
-      for (const auto& scrape : waiting_[endpoint]) {
-        REQUIRE(there.contains(scrape.first));
+  }
+
+  /// In order or by a crash of the process: the log has what the disk has not. After a power cut the
+  /// disk alone counts: with all that was written in an orderly end, but what consumers had may come
+  /// again.
+  void restart(bool orderly) {
+    if (orderly) round(true);
+    held_.clear();
+    fixture_.close();
+    const bool is_power_cut = orderly && below(2) == 0;
+    if (is_power_cut) fixture_.files.power_cut({.volatile_folder = "/run"});
+    fixture_.clock.advance(kNsPerSecond);
+    start();
+    for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
+      INFO("consumer " << consumer << (orderly ? ", orderly" : ", crash"));
+      const auto there = walk(consumer);
+      if (is_power_cut) {
+        for (const auto& [number, samples] : there) REQUIRE(sizes_.at(number) == samples);
+        auto missing = waiting_[consumer];
+        for (const auto& [number, samples] : there) missing.erase(number);
+        REQUIRE(missing.empty());
+        waiting_[consumer] = there;
       }
-      for (const auto& [number, count] : there) REQUIRE(sizes_.at(number) == count);
-      if (orderly) REQUIRE(there == waiting_[endpoint]);
-      waiting_[endpoint] = there;
+      REQUIRE(there == waiting_[consumer]);
     }
+  }
+
+  /// The host boots, and the agent is quicker than the mount of the disk.
+  void restart_without_disk() {
+    round(true);
+    held_.clear();
+    fixture_.close();
+    fixture_.files.remove_tree("/run");
+    fixture_.files.unmount("/disk/buffer");
+    fixture_.clock.advance(kNsPerSecond);
+    away_.emplace();
+    for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
+      (*away_)[consumer] = std::exchange(waiting_[consumer], {});
+    }
+    start();
+  }
+
+  void mount() {
+    fixture_.files.mount("/disk/buffer", "disk");
+    for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
+      waiting_[consumer].merge((*away_)[consumer]);
+    }
+    away_.reset();
+    round(true);
   }
 
   std::mt19937_64 random_;
-  MemoryFileSystem files_;
-  Buffer::Options with_ = options(files_);
-  std::unique_ptr<Buffer> buffer_;
+  QueueFixture fixture_;
   std::int64_t appended_ = 0;
-  bool restarted_ = false;
-  Scrapes sizes_;
-  Scrapes waiting_[kEndpoints];
-  std::uint64_t dropped_[kEndpoints] = {};
-  std::vector<Peeked> peeked_;
+  std::int64_t at_start_ = 0;                   // of this process
+  std::map<std::size_t, std::int64_t> newest_;  // by stream, of this process
+  std::map<std::int64_t, std::size_t> stream_of_;
+  Numbers sizes_;
+  Numbers waiting_[kConsumers];
+  std::optional<std::array<Numbers, kConsumers>> away_;  // on a disk that is not mounted
+  std::uint64_t dropped_[kConsumers] = {};
+  std::vector<Held> held_;
 };
 
 void run(std::uint64_t bytes_max) {
@@ -263,62 +474,106 @@ void run(std::uint64_t bytes_max) {
 
 }  // namespace
 
-TEST_CASE("the buffer is as its model: nothing is lost, all is counted") {
+TEST_CASE("the queue is as its model: nothing is lost, all is counted") {
   run(1 << 20);
 }
 
-TEST_CASE("the buffer is as its model where a limit bites: what is lost is counted to the sample") {
+TEST_CASE("the queue is as its model where a limit bites: what is lost is counted to the sample") {
   run(kTooLittle);
 }
 
-TEST_CASE("two lanes, a disk thread and a tick at once: each scrape arrives, none is left over",
+TEST_CASE("producers, two consumers and the spiller at once: everything arrives, nothing is left",
           "[threads]") {
-  constexpr int kScrapes = 2000;
+  constexpr std::int64_t kEach = 700;
+  constexpr std::size_t kStreams = 3;  // two of scrapes, one of requests
   MemoryFileSystem files;
-  auto with = options(files, {"a", "b"});
-  with.timing = {.spill_after_ns = 0, .rest_ns = 0, .retry_ns = 0};
-  auto buffer = open(with);
-  std::thread disk([&] { buffer->run_disk(); });
-  struct Got {
-    std::set<std::int64_t> backlog, fresh;
-  } got[2];
-  std::vector<std::thread> lanes;
-  for (const std::size_t endpoint : {0, 1}) {
-    const auto keep = [](std::set<std::int64_t>& all, Batch& batch) {
-      for (const auto time : times_of(batch)) all.insert(time);
-    };
-    lanes.emplace_back([&, keep, endpoint] {
-      Batch batch;
-      for (bool stopped = false; !stopped;) {
-        stopped = !buffer->wait_newest(endpoint, kNow);
-        if (!buffer->peek_newest(endpoint, batch)) continue;
-        keep(got[endpoint].fresh, batch);
-        buffer->ack(endpoint, batch);
-      }
+  auto opened = Queue::open({.folder = "/disk/buffer",
+                             .wal_folder = "/run/buffer",
+                             .limits = {.free_bytes_min = 0},
+                             .timing = {.spill_after_ns = 0, .rest_ns = 0, .retry_ns = 0},
+                             .files = &files});
+  REQUIRE(opened);
+  auto& queue = **opened;
+  Spiller spiller(queue);
+  StopSource stop;
+
+  struct Reader {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool is_woken = false;
+    bool is_last = false;
+    std::set<std::int64_t> got;
+  } readers[2];
+  for (std::size_t consumer = 0; consumer < 2; ++consumer) {
+    auto& reader = readers[consumer];
+    const auto number = queue.add_consumer(consumer == 0 ? "a" : "b", [&reader] {
+      const std::lock_guard lock(reader.mutex);
+      reader.is_woken = true;
+      reader.changed.notify_one();
     });
-    lanes.emplace_back([&, keep, endpoint] {
-      Batch batch;
-      while (got[endpoint].backlog.size() + 1 < kScrapes) {
-        buffer->wait(endpoint);
-        if (!buffer->peek(endpoint, 20, batch)) break;
-        keep(got[endpoint].backlog, batch);
-        buffer->ack(endpoint, batch);
+    REQUIRE(number == consumer);
+  }
+  std::vector<std::thread> threads;
+  std::thread spilling([&] { spiller.run(stop.token()); });
+  for (std::size_t consumer = 0; consumer < 2; ++consumer) {
+    threads.emplace_back([&, consumer] {
+      auto& reader = readers[consumer];
+      Batch live, backlog;
+      const auto take = [&](Batch& batch, const Wanted& wanted) {
+        if (!queue.read(consumer, wanted, batch)) return false;
+        for (const auto& entry : batch.entries()) {
+          for (const auto number : content_numbers(entry)) reader.got.insert(number);
+        }
+        return true;
+      };
+      for (bool is_last = false;;) {
+        const bool has_live = take(live, {.lane = Lane::live, .samples_max = kMany});
+        const bool has_backlog = take(backlog, {.lane = Lane::backlog, .samples_max = 100});
+        queue.ack(consumer, backlog);
+        // Now and then it did not get there.
+        reader.got.size() % 7 == 0 && !is_last ? queue.release(consumer, live)
+                                               : queue.ack(consumer, live);
+        if (has_live || has_backlog) continue;
+        if (is_last && !queue.has_waiting(consumer)) return;
+        std::unique_lock lock(reader.mutex);
+        if (!is_last) reader.changed.wait(lock, [&] { return reader.is_woken || reader.is_last; });
+        reader.is_woken = false;
+        is_last = reader.is_last;
       }
     });
   }
-  for (int t = 1; t <= kScrapes; ++t) buffer->append(scrape(t, kSet, {1, 2}));
-  buffer->stop();
-  for (auto& lane : lanes) lane.join();
-  CHECK(buffer->close(kNow));
-  disk.join();
-  for (const std::size_t endpoint : {0, 1}) {
-    auto all = got[endpoint].backlog;
-    all.merge(got[endpoint].fresh);
-    for (Batch batch; buffer->peek(endpoint, 1000, batch); buffer->ack(endpoint, batch)) {
-      for (const auto time : times_of(batch)) all.insert(time);
+  std::vector<std::thread> producers;
+  std::mutex turn;
+  std::int64_t next = 0;
+  for (std::size_t stream = 0; stream < kStreams; ++stream) {
+    producers.emplace_back([&, stream] {
+      for (std::int64_t i = 0; i < kEach; ++i) {
+        std::int64_t number = 0;
+        {
+          const std::lock_guard lock(turn);
+          number = ++next;
+        }
+        stream < 2 ? queue.append(scrape_of(number, 2, stream))
+                   : queue.append(request_of(number, 2, 3));
+      }
+    });
+  }
+  for (auto& producer : producers) producer.join();
+  for (auto& reader : readers) {
+    const std::lock_guard lock(reader.mutex);
+    reader.is_last = true;
+    reader.changed.notify_one();
+  }
+  for (auto& thread : threads) thread.join();
+  stop.request_stop(monotonic_ns() + 60 * kNsPerSecond);
+  spilling.join();
+  for (std::size_t consumer = 0; consumer < 2; ++consumer) {
+    CHECK(queue.state(consumer).samples == 0);
+    std::size_t missing = 0;
+    for (std::int64_t number = 1; number <= next; ++number) {
+      if (!readers[consumer].got.contains(number)) ++missing;
     }
-    CHECK(all.size() == kScrapes);
-    CHECK(buffer->state(endpoint).samples == 0);
+    CHECK(missing == 0);
   }
 }
 

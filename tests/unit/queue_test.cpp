@@ -245,7 +245,7 @@ TEST_CASE_METHOD(Fixture, "live is the newest of each stream, and all since the 
 
 TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are joined on disk") {
   std::string message;
-  REQUIRE(compress_frame("one", message));
+  REQUIRE(compress_frame("at least a byte for each sample ", message));
   const auto request = [&](std::int64_t t) {
     return Request{std::make_shared<const Stream>(Stream{"relay/alpha"}), 7, t, t, message};
   };
@@ -274,10 +274,63 @@ TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are jo
     CHECK(joined.samples == 14);
     CHECK(joined.first_timestamp_ms == 2);
     CHECK(joined.last_timestamp_ms == 3);
-    CHECK(content_of(joined.message, 100).value() == "oneone");
+    CHECK(content_of(joined.message, 100).value() ==
+          "at least a byte for each sample at least a byte for each sample ");
     queue->ack(0, batch);
     CHECK(waiting(0) == 0);
   }
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "what the format cannot keep is told, once an hour, and not kept silently") {
+  std::string message;
+  REQUIRE(compress_frame("x", message));
+  const auto stream = std::make_shared<const Stream>(Stream{"relay/alpha"});
+  for (int t = 1; t <= 3; ++t) queue->append(Request{stream, 7, t, t, message});
+  append({4});
+  CHECK(told_count("of the stream 'relay/alpha' has 7 samples") == 1);
+  CHECK(told_count("cannot be kept on disk") == 1);
+  CHECK(peeked() == Times{1, 2, 3, 4});
+  clock.advance(3601 * kNsPerSecond);
+  queue->append(Request{stream, 7, 5, 5, message});
+  CHECK(told_count("cannot be kept on disk") == 2);
+  round();
+  CHECK(dropped(0, DropReason::too_large) == 28);
+  CHECK(taken() == Times{4});
+  CHECK(waiting() == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "requests of which a consumer has some are not joined") {
+  std::string message;
+  REQUIRE(compress_frame("at least a byte for each sample", message));
+  const auto stream = std::make_shared<const Stream>(Stream{"relay/alpha"});
+  reopen({"a", "b"});
+  for (int t = 1; t <= 2; ++t) {
+    queue->append(Request{stream, static_cast<std::uint64_t>(t), t, t, message});
+  }
+  SECTION("acknowledged") {
+    CHECK(taken(0, 1) == Times{1});
+    round();
+    CHECK(waiting(0) == 2);
+    CHECK(taken(0) == Times{2});
+  }
+  SECTION("on its way") {
+    Batch batch;
+    REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = 1}, batch));
+    round();
+    CHECK(peeked(0) == Times{2});
+    queue->ack(0, batch);
+    CHECK(waiting(0) == 2);
+    CHECK(taken(0) == Times{2});
+  }
+  SECTION("neither: then what is in memory is what is on disk") {
+    files.fail("/disk", "No space left on device");
+    round();
+    CHECK(peeked(0) == Times{2});
+    CHECK(taken(0) == Times{2});
+  }
+  CHECK(waiting(0) == 0);
+  CHECK(waiting(1) == 3);
 }
 
 TEST_CASE("a full memory drops the oldest, counted for each consumer that had not got it") {

@@ -242,6 +242,37 @@ TEST_CASE("a shipment that is refused as a whole counts its fruitless tries") {
   CHECK(server.requests == 3);
 }
 
+TEST_CASE("a relay's request that is refused goes as a whole, and what is beside it arrives") {
+  Splitter shipment;
+  fill(shipment.batch(), 5, 1);
+  for (std::uint64_t sequence = 2; sequence < 6; ++sequence) {
+    const auto request =
+        std::make_shared<const Request>(Request{nullptr, 10 + sequence, 1, 1, "never looked into"});
+    shipment.batch().add({sequence, sequence, nullptr, request});
+  }
+  shipment.start();
+  constexpr std::size_t kBad = 7;  // rows: five series, four requests
+  std::set<std::size_t> taken;
+  while (!shipment.done()) {
+    if (shipment.wants_probe()) {
+      shipment.probe_accepted();
+      continue;
+    }
+    const auto front = shipment.front();
+    if (front.rows_begin <= kBad && kBad < front.rows_end) {
+      shipment.refused(front.rows_end);
+      continue;
+    }
+    for (auto row = front.rows_begin; row < front.rows_end; ++row) {
+      CHECK(taken.insert(row).second);
+    }
+    shipment.accepted(front.rows_end);
+  }
+  CHECK(taken == std::set<std::size_t>{0, 1, 2, 3, 4, 5, 6, 8});
+  CHECK(shipment.refused_samples() == 14);
+  CHECK_FALSE(shipment.refused_series().empty());
+}
+
 TEST_CASE("a released shipment can be filled again") {
   Splitter shipment;
   fill(shipment.batch(), 5, 2);

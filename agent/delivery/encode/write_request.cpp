@@ -60,13 +60,13 @@ Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t row
   for (const auto& row : rows) {
     std::size_t row_size = 0;  // of a request without a tag, for it is series with their tags
     std::size_t whole_size = 0;
+    bool is_readable = true;
     if (row.request != nullptr) {
       auto content = content_of(row.request->message, kRequestContentMax);
-      const bool is_readable = content.has_value();
+      is_readable = content.has_value();
       row_size = whole_size = is_readable ? content->size() : 0;
       if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
       contents_.push_back(is_readable ? std::move(*content) : std::string());
-      if (!is_readable) extent.unreadable_samples += row.request->samples;
     } else {
       row_size = series_size(*row.series, batch.points(row));
       whole_size = bytes_size(row_size);
@@ -74,7 +74,7 @@ Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t row
     }
     sizes_.push_back(row_size);
     size += whole_size;
-    extent.samples += row.samples();
+    (is_readable ? extent.samples : extent.unreadable_samples) += row.samples();
     ++extent.rows_end;
   }
   // (libstdc++ 12 gives the capacity where the size should be.)

@@ -1,0 +1,104 @@
+// When the sender tries again, and what it does when the endpoint is back.
+#include "tests/support/sender_fixture.h"
+
+namespace msp {
+
+using namespace test;
+using namespace std::chrono_literals;
+
+TEST_CASE("the back-off doubles from a second to a minute, with full jitter") {
+  CHECK(backoff(1, 0.0) == 0s);
+  CHECK(backoff(1, 0.5) == 500ms);
+  CHECK(backoff(2, 0.5) == 1s);
+  CHECK(backoff(6, 0.5) == 16s);
+  CHECK(backoff(7, 0.5) == 30s);
+  CHECK(backoff(1'000'000, 0.5) == 30s);
+}
+
+TEST_CASE("what only an operator can fix is tried about once a minute") {
+  CHECK(hold_time(0.0) == 45s);
+  CHECK(hold_time(0.5) == 60s);
+}
+
+TEST_CASE_METHOD(SenderFixture,
+                 "sender: an endpoint that fails is tried with the newest alone, ever less often") {
+  judge = [](const Received&) { return status(503); };
+  start();
+  produce("host", kSecond, 15 * kSecond, 120);
+  run_for(30 * kMinute);
+  REQUIRE(requests.size() > 20);
+  CHECK(requests.size() < 120);
+  for (std::size_t i = 1; i < requests.size(); ++i) {
+    CHECK(requests[i].samples.size() == 2);
+    CHECK(requests[i].at_ns - requests[i - 1].at_ns <= kMinute);
+    CHECK(wall_ms_of(requests[i].at_ns) - requests[i].samples[0].timestamp_ms <= 15'000);
+  }
+  CHECK(stats.state == EndpointState::retrying);
+  CHECK(stats.retries == requests.size());
+  CHECK(waiting() == 240);
+  CHECK(stats.last_error() == "HTTP 503");
+}
+
+TEST_CASE_METHOD(SenderFixture, "sender: a refused login is held, and nothing is lost") {
+  judge = [](const Received&) { return status(401); };
+  start();
+  produce("host", kSecond, 15 * kSecond, 40);
+  run_for(10 * kMinute);
+  CHECK(stats.state == EndpointState::misconfigured);
+  REQUIRE(requests.size() >= 8);
+  for (std::size_t i = 1; i < requests.size(); ++i) {
+    CHECK(requests[i].at_ns - requests[i - 1].at_ns >= 45 * kSecond);
+    CHECK(requests[i].at_ns - requests[i - 1].at_ns <= 75 * kSecond);
+  }
+  judge = [](const Received&) { return status(204); };
+  run_for(5 * kMinute);
+  CHECK(stored_once().size() == 80);
+  CHECK(stats.state == EndpointState::delivering);
+}
+
+TEST_CASE_METHOD(SenderFixture, "sender: Retry-After is kept to, and a tenth more at most") {
+  judge = [](const Received&) {
+    auto answer = status(429);
+    answer.retry_after = 100s;
+    return answer;
+  };
+  start();
+  produce("host", kSecond, 15 * kSecond, 60);
+  run_for(15 * kMinute);
+  REQUIRE(requests.size() >= 8);
+  for (std::size_t i = 1; i < requests.size(); ++i) {
+    CHECK(requests[i].at_ns - requests[i - 1].at_ns >= 100 * kSecond);
+    CHECK(requests[i].at_ns - requests[i - 1].at_ns <= 110 * kSecond);
+  }
+}
+
+TEST_CASE_METHOD(
+    SenderFixture,
+    "sender: a day of outage is caught up, live comes on time from the first success") {
+  const auto began_ns = clock.monotonic_ns();
+  bool is_up = false;
+  judge = [&](const Received&) { return status(is_up ? 204 : 0); };
+  start();
+  produce("host", 3 * kSecond, 15 * kSecond, 4 * 60 * 25);
+  spill_every(10 * kSecond, 6 * 60 * 25);
+  run_for(24 * kHour);
+  CHECK(requests.size() < 24 * 60 * 3);
+  CHECK(waiting() == 2 * 24 * 60 * 4);
+  const auto tries = requests.size();
+  is_up = true;
+  run_for(kHour);
+  CHECK(waiting() == 0);
+  CHECK(stored_once().size() == static_cast<std::size_t>(2 * appended));
+  for (auto reason = 0u; reason < kDropReasons; ++reason) {
+    CHECK(dropped(0, static_cast<DropReason>(reason)) == 0);
+  }
+  REQUIRE(requests.size() > tries);
+  const auto first_ns = requests[tries].at_ns;
+  CHECK(first_ns - began_ns <= 24 * kHour + kMinute);
+  for (const auto& [at_ns, sample] : stored) {
+    if (sample.timestamp_ms <= wall_ms_of(first_ns)) continue;
+    if (sample.timestamp_ms != wall_ms_of(at_ns)) FAIL_CHECK("late at " << at_ns);
+  }
+}
+
+}  // namespace msp
