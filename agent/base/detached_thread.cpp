@@ -49,7 +49,10 @@ Result<void> start_detached(std::function<void()> run, std::size_t stack_bytes) 
   const int error = pthread_create(&thread, &attributes, thread_main, argument.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
-  if (error != 0) return failed(cat("cannot start a thread: ", errno_text(error)));
+  if (error != 0) {
+    return failed(cat("cannot start a thread: ", errno_text(error),
+                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
+  }
   static_cast<void>(argument.release());  // the thread's now
   return {};
 }

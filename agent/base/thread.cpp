@@ -42,7 +42,7 @@ Result<Thread> Thread::start(const std::string& name, std::function<void()> work
   } catch (const std::system_error& error) {
     result.state_.reset();
     return failed(cat("cannot start the thread of ", name, ": ", errno_text(error.code().value()),
-                      "; a limit on processes or threads is too low (ulimit -u, TasksMax=)"));
+                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
   }
   return result;
 }

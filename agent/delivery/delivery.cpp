@@ -165,6 +165,13 @@ std::string endpoint_identity(const Config& config, const EndpointConfig& endpoi
   return identity;
 }
 
+RemoteWriteClient::Post connect_over_http(const EndpointConfig& endpoint, const StopToken& stop) {
+  const auto client = std::make_shared<HttpClient>(endpoint, stop);
+  return [client](std::string_view body, const std::vector<std::string>& headers) {
+    return client->send({.method = "POST", .headers = headers, .body = body});
+  };
+}
+
 Delivery::Delivery(Setup setup) : setup_(std::move(setup)) {}
 
 Delivery::~Delivery() {

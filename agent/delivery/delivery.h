@@ -25,6 +25,10 @@ namespace msp {
 /// configuration keeps the place when the url changes.
 std::string endpoint_identity(const Config& config, const EndpointConfig& endpoint);
 
+/// What makes the requests of an endpoint over HTTP, on one connection. `endpoint` outlives it; a
+/// request that is under way ends with the deadline of `stop`.
+RemoteWriteClient::Post connect_over_http(const EndpointConfig& endpoint, const StopToken& stop);
+
 class Delivery {
  public:
   struct Setup {
@@ -33,7 +37,8 @@ class Delivery {
     /// A thread ended with an exception: the agent cannot go on. Any thread.
     std::function<void(const std::string& reason)> on_thread_failure;
     /// What makes the requests of an endpoint; `stop` ends one that is under way.
-    std::function<RemoteWriteClient::Post(const EndpointConfig&, const StopToken& stop)> connect;
+    std::function<RemoteWriteClient::Post(const EndpointConfig&, const StopToken& stop)> connect =
+        connect_over_http;
     Clock& clock = real_clock();
   };
 

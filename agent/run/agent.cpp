@@ -161,8 +161,7 @@ class Agent {
         status_file_(config_.buffer),
         delivery_({.queue = queue_,
                    .stats = stats_,
-                   .on_thread_failure = [this](const std::string& reason) { fail(reason); },
-                   .connect = connect}) {}
+                   .on_thread_failure = [this](const std::string& reason) { fail(reason); }}) {}
 
   /// Ticks until a signal says stop. An error is why it could not go on, in words for the log. An
   /// exception ends the process where it is thrown (main.cpp): on its way up it would meet
@@ -210,13 +209,6 @@ class Agent {
       if (failure_.empty()) failure_ = cat("a thread of the agent ended: ", reason);
     }
     ::kill(::getpid(), SIGTERM);
-  }
-
-  static RemoteWriteClient::Post connect(const EndpointConfig& endpoint, const StopToken& stop) {
-    const auto client = std::make_shared<HttpClient>(endpoint, stop);
-    return [client](std::string_view body, const std::vector<std::string>& headers) {
-      return client->send({.method = "POST", .headers = headers, .body = body});
-    };
   }
 
   void make_room_for_files() const {

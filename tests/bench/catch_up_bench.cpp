@@ -23,7 +23,6 @@
 #include "agent/queue/queue.h"
 #include "agent/queue/spiller.h"
 #include "tests/bench/host_model.h"
-#include "tests/support/connection.h"
 
 namespace {
 
@@ -92,7 +91,7 @@ int main(int argc, char** argv) {
                          std::fprintf(stderr, "catch_up_bench: %s\n", reason.c_str());
                          std::_Exit(1);
                        },
-                       test::connect});
+                       connect_over_http});
     if (auto started = delivery.set_endpoints(config); !started) {
       std::fprintf(stderr, "catch_up_bench: %s\n", started.error().text.c_str());
       return 1;

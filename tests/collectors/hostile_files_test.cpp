@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/sources/scraper.h"
+#include "agent/sources/host.h"
 #include "tests/support/file_host.h"
 
 namespace msp::test {
@@ -97,21 +97,23 @@ TEST_CASE("2,048 cpus and 500 devices are collected with 256 descriptors") {
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
   std::vector<std::string> names, failures;
   for (const auto& entry : collector_registry()) names.emplace_back(entry.name);
-  Scraper scraper({.collectors = names,
-                   .paths = host.paths(),
-                   .options = {},
-                   .labels = {},
-                   .host = {.uname = fake_uname, .statvfs = fake_statvfs},
-                   .on_health_change =
-                       [&](std::string_view name, const Error* error) {
-                         if (error != nullptr) failures.push_back(cat(name, ": ", error->text));
-                       },
-                   .on_complaint = [&](std::string_view name, std::string_view text,
-                                       bool) { failures.push_back(cat(name, ": ", text)); }});
+  HostSource source({.collectors = names,
+                     .paths = host.paths(),
+                     .options = {},
+                     .labels = {},
+                     .host = {.uname = fake_uname, .statvfs = fake_statvfs},
+                     .on_health_change =
+                         [&](std::string_view name, const Error* error) {
+                           if (error != nullptr) failures.push_back(cat(name, ": ", error->text));
+                         },
+                     .on_complaint = [&](std::string_view name, std::string_view text,
+                                         bool) { failures.push_back(cat(name, ": ", text)); }});
+  const Wakeup wakeup;
   std::map<std::string, std::size_t> counts;
   for (int tick = 1; tick <= 2; ++tick) {
     counts.clear();
-    for (const auto& series : *scraper.scrape(tick * 1'000'000'000).series) {
+    const Tick now{static_cast<std::uint64_t>(tick), tick * 1'000'000'000};
+    for (const auto& series : *scrape_now(source, now, wakeup).series) {
       ++counts[std::string(series->labels.get(kMetricName))];
     }
   }

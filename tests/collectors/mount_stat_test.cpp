@@ -289,13 +289,16 @@ TEST_CASE("mounts: no thread to be had is an error of that tick; the next one tr
       1, 64
     };
     if (::setrlimit(RLIMIT_NPROC, &limit) != 0 || ::setuid(kUserOfNobodyElse) != 0) ::_exit(1);
-    MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s);
+    const auto wakeup = std::make_shared<const Wakeup>();
+    MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s, wakeup);
     mounts.set_mounts({{"/a", 1, "ext4"}});
-    const auto refused = mounts.ask();
-    if (refused || refused.error().text.find("cannot start a thread for statvfs") != 0) ::_exit(2);
+    const auto refused = mounts.begin();
+    if (refused || refused.error().text.find("statvfs: cannot start a thread") != 0) ::_exit(2);
     limit.rlim_cur = 64;
     if (::setrlimit(RLIMIT_NPROC, &limit) != 0) ::_exit(3);
-    ::_exit(mounts.ask() && !mounts.answer(0).timed_out ? 0 : 4);
+    if (!mounts.begin()) ::_exit(4);
+    while (const auto wait_ns = mounts.wait_ns()) wakeup->wait(wait_ns);
+    ::_exit(mounts.finish() && !mounts.answer(0).timed_out ? 0 : 4);
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);

@@ -29,7 +29,6 @@
 #include "agent/queue/queue.h"
 #include "agent/queue/spiller.h"
 #include "agent/sources/schedule.h"
-#include "tests/support/connection.h"
 
 namespace {
 
@@ -59,7 +58,7 @@ class Agent {
     }
     series_ = std::make_shared<const SeriesSet>(std::move(set));
     delivery_ = std::make_unique<Delivery>(Delivery::Setup{
-        *queue_, stats_, [](const std::string& reason) { fail({reason}); }, test::connect});
+        *queue_, stats_, [](const std::string& reason) { fail({reason}); }, connect_over_http});
     Config config;
     config.interval = interval;
     config.endpoints = {endpoint};

@@ -33,7 +33,7 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t count) {
 }
 
 inline MetricType type_of(const Series& series) {
-  return series.family != nullptr ? series.family->type : MetricType::untyped;
+  return series.desc != nullptr ? series.desc->type : MetricType::untyped;
 }
 
 inline bool is_same(const Scrape& a, const Scrape& b) {

@@ -97,7 +97,8 @@ inline Received read_request(std::int64_t at_ns, std::string_view body,
 inline HttpAnswer status(int code) {
   HttpAnswer answer;
   answer.status = code;
-  answer.written_header = code / 100 == 2;
+  if (code / 100 == 2)
+    answer.headers.emplace_back("X-Prometheus-Remote-Write-Samples-Written", "9999");
   if (code == 0) answer.error = "connection refused by h:80";
   return answer;
 }

@@ -43,8 +43,7 @@ struct AnsweredFixture {
 HttpAnswer written(std::uint64_t samples) {
   HttpAnswer answer;
   answer.status = 204;
-  answer.written_header = true;
-  answer.samples_written = samples;
+  answer.headers.emplace_back("X-Prometheus-Remote-Write-Samples-Written", std::to_string(samples));
   return answer;
 }
 
@@ -94,11 +93,11 @@ TEST_CASE_METHOD(AnsweredFixture, "in 1.0 that number means nothing") {
 
 TEST_CASE("where a redirect leads is a part of the problem") {
   auto answer = status(302);
-  answer.body = "Found";
+  answer.words = "Found";
   answer.moved_to = "https://other/write";
   CHECK(problem_text(answer) == "HTTP 302 to https://other/write");
   answer = status(404);
-  answer.body = "404 no such page";
+  answer.words = "404 no such page";
   CHECK(problem_text(answer) == "HTTP 404: no such page");
   answer.moved_to = "https://other/write";
   CHECK(problem_text(answer) == "HTTP 404 after a redirect to https://other/write: no such page");

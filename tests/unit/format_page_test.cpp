@@ -136,6 +136,11 @@ void dump_payload(Dump& dump, const Record& record) {
       dump.text(dump.varint("length of the stream's name"), "name");
       dump.field(end - dump.at(), "message: a zstd frame");
       return;
+    case RecordType::done:  // of the write-ahead log
+      dump.varint("first sequence");
+      dump.varint("last sequence");
+      dump.text(end - dump.at(), "consumer");
+      return;
     case RecordType::summary:
       for (const auto* const name :
            {"first sequence", "last sequence", "scrapes", "requests", "samples"}) {

@@ -16,13 +16,13 @@ namespace msp {
 namespace {
 
 /// A folder with a FIFO that has no writer.
-class Folder {
+class OwnFolder {
  public:
-  Folder() {
+  OwnFolder() {
     REQUIRE(::mkdtemp(name_) != nullptr);
     REQUIRE(::mkfifo(path("fifo").c_str(), 0600) == 0);
   }
-  ~Folder() { std::filesystem::remove_all(name_); }
+  ~OwnFolder() { std::filesystem::remove_all(name_); }
   std::string path(const std::string& file) const { return cat(name_, "/", file); }
 
  private:
@@ -32,7 +32,7 @@ class Folder {
 }  // namespace
 
 TEST_CASE("only a regular file is opened as one") {
-  const Folder folder;
+  const OwnFolder folder;
   const auto reason = [](const std::string& path) {
     const auto file = open_regular_file(path);
     return file ? std::string() : file.error().text;
@@ -46,7 +46,7 @@ TEST_CASE("only a regular file is opened as one") {
 }
 
 TEST_CASE("a configuration that is a FIFO, or names one, is told") {
-  const Folder folder;
+  const OwnFolder folder;
   auto outcome = load_config(folder.path("fifo"));
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].to_string() ==
@@ -75,7 +75,7 @@ TEST_CASE("a configuration that is a FIFO, or names one, is told") {
 }
 
 TEST_CASE("a FIFO in the place of the new status keeps nobody waiting, and is gone afterwards") {
-  const Folder folder;
+  const OwnFolder folder;
   const auto name = folder.path(kStatusFileName);
   REQUIRE(::mkfifo((name + ".new").c_str(), 0600) == 0);
   Config config;

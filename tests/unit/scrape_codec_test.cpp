@@ -192,12 +192,12 @@ TEST_CASE("codec: a series keeps its type, and its help is not stored") {
   ScrapeDecoder decoder;
   ScrapeDecoder::Decoded decoded;
   feed(decoder, encoded(encoder, 1, scrape(1, typed, {1})), &decoded);
-  REQUIRE(decoded.scrape->series->front()->family != nullptr);
-  CHECK(decoded.scrape->series->front()->family->type == MetricType::histogram);
-  CHECK(decoded.scrape->series->front()->family->help.empty());
+  REQUIRE(decoded.scrape->series->front()->desc != nullptr);
+  CHECK(decoded.scrape->series->front()->desc->type == MetricType::histogram);
+  CHECK(decoded.scrape->series->front()->desc->help.empty());
   // Another type is another dictionary.
   feed(decoder, encoded(encoder, 2, scrape(2, untyped, {1})), &decoded);
-  CHECK(decoded.scrape->series->front()->family == nullptr);
+  CHECK(decoded.scrape->series->front()->desc == nullptr);
 }
 
 TEST_CASE("codec: want of memory is not taken for a limit of the format") {
