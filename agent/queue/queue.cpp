@@ -412,8 +412,9 @@ bool Queue::read(std::size_t number, const Wanted& wanted, Batch& batch) {
 }
 
 /// With the lock.
-bool Queue::is_live(const Consumer&, const MemoryQueue::Waiting& waiting,
+bool Queue::is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
                     const Wanted& wanted) const {
+  if (consumer.has_had_newer(waiting.entry)) return false;
   if (waiting.appended_ns >= wanted.live_since_ns) return true;
   const auto& newest = memory_.newest();
   return std::any_of(newest.begin(), newest.end(), [&](const MemoryQueue::Waiting& other) {
@@ -424,8 +425,7 @@ bool Queue::is_live(const Consumer&, const MemoryQueue::Waiting& waiting,
 bool Queue::read_live(Consumer& consumer, const Wanted& wanted, Batch& batch) const {
   const auto take = [&](const Entry& entry) {
     if (consumer.is_done(entry) || consumer.is_leased(entry)) return true;
-    const auto done = consumer.newest_done.find(entry.stream_name());
-    if (done != consumer.newest_done.end() && entry.last_sequence <= done->second) return true;
+    if (consumer.has_had_newer(entry)) return true;
     if (!batch.empty() && batch.samples() + entry.samples() > wanted.samples_max) return false;
     std::int64_t last_ms = 0;
     if (entry.scrape != nullptr && batch.last_timestamp_of(entry.stream_name(), last_ms) &&
@@ -480,7 +480,7 @@ bool Queue::read_in_order(Consumer& consumer, const Wanted& wanted, Batch& batch
       const bool is_newest = std::any_of(newest.begin(), newest.end(), [&](const auto& other) {
         return other.entry.last_sequence == entry->last_sequence;
       });
-      if (without_live && is_newest) {
+      if (without_live && is_newest && !consumer.has_had_newer(*entry)) {
         next = entry->last_sequence + 1;
         continue;
       }
