@@ -404,7 +404,8 @@ class World {
     if (orderly) round(true);
     held_.clear();
     fixture_.close();
-    const bool is_power_cut = orderly && below(2) == 0;
+    // (Not after a late mount: the numbers between may be counted as lost then, which is told.)
+    const bool is_power_cut = orderly && !has_mounted_late_ && below(2) == 0;
     if (is_power_cut) fixture_.files.power_cut({.volatile_folder = "/run"});
     fixture_.clock.advance(kNsPerSecond);
     start();
@@ -438,6 +439,7 @@ class World {
   }
 
   void mount() {
+    has_mounted_late_ = true;
     fixture_.files.mount("/disk/buffer", "disk");
     for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
       waiting_[consumer].merge((*away_)[consumer]);
@@ -452,6 +454,7 @@ class World {
   std::int64_t at_start_ = 0;                   // of this process
   std::map<std::size_t, std::int64_t> newest_;  // by stream, of this process
   std::map<std::int64_t, std::size_t> stream_of_;
+  bool has_mounted_late_ = false;
   Numbers sizes_;
   Numbers waiting_[kConsumers];
   std::optional<std::array<Numbers, kConsumers>> away_;  // on a disk that is not mounted
