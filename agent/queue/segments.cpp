@@ -460,7 +460,19 @@ std::uint64_t Segments::count_in_segment(const Segment& segment, const Offset& o
 
 std::uint64_t Segments::count_samples(const Offset& offset) const {
   std::uint64_t samples = 0;
-  for (const auto& segment : all()) samples += count_in_segment(segment, offset);
+  const auto segments = all();
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto& summary = segments[i].summary;
+    // What a failed sync left at the end of one was stored again in the next.
+    if (i + 1 < segments.size() &&
+        segments[i + 1].summary.first_sequence <= summary.last_sequence) {
+      auto once = offset;
+      once.add(segments[i + 1].summary.first_sequence, summary.last_sequence);
+      samples += count_in_segment(segments[i], once);
+    } else {
+      samples += count_in_segment(segments[i], offset);
+    }
+  }
   return samples;
 }
 
