@@ -165,7 +165,7 @@ class EndpointReader {
       const auto key = section.path(printable(name));
       const auto lower = lower_case(name);
       if (!is_header_name(name)) {
-        findings_.reject(at, key, "a name that no header can have",
+        findings_.reject(at, section.path("(not shown)"), "a name that no header can have",
                          "letters, digits and '-', such as X-Scope-OrgID");
       } else if (is_reserved_header(name)) {
         findings_.reject(at, key, "a header that the agent sets itself",
