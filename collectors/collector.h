@@ -30,7 +30,6 @@
 #include "agent/base/filter.h"
 #include "agent/base/result.h"
 #include "agent/base/text.h"
-#include "agent/metrics/series_writer.h"
 #include "agent/base/wakeup.h"
 #include "agent/metrics/series_writer.h"
 #include "agent/metrics/tick.h"

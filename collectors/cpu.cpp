@@ -25,14 +25,14 @@ namespace msp {
 namespace {
 
 constexpr MetricDesc kSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
-                          "/proc/stat", MetricType::counter, "cpu,mode"};
+                              "/proc/stat", MetricType::counter, "cpu,mode"};
 constexpr MetricDesc kGuestSeconds{"node_cpu_guest_seconds_total",
-                               "Seconds the CPUs spent in guests (VMs) for each mode.",
-                               "/proc/stat", MetricType::counter, "cpu,mode"};
-constexpr MetricDesc kCoreThrottles{"node_cpu_core_throttles_total",
-                                "Number of times this CPU core has been throttled.",
-                                "/sys/devices/system/cpu/cpuN/thermal_throttle/core_throttle_count",
-                                MetricType::counter, "package,core"};
+                                   "Seconds the CPUs spent in guests (VMs) for each mode.",
+                                   "/proc/stat", MetricType::counter, "cpu,mode"};
+constexpr MetricDesc kCoreThrottles{
+    "node_cpu_core_throttles_total", "Number of times this CPU core has been throttled.",
+    "/sys/devices/system/cpu/cpuN/thermal_throttle/core_throttle_count", MetricType::counter,
+    "package,core"};
 constexpr MetricDesc kPackageThrottles{
     "node_cpu_package_throttles_total", "Number of times this CPU package has been throttled.",
     "/sys/devices/system/cpu/cpuN/thermal_throttle/package_throttle_count", MetricType::counter,
@@ -42,7 +42,7 @@ constexpr MetricDesc kIsolated{
     "Whether each core is isolated, information from /sys/devices/system/cpu/isolated.",
     "/sys/devices/system/cpu/isolated", MetricType::gauge, "cpu"};
 constexpr MetricDesc kOnline{"node_cpu_online", "CPUs that are online and being scheduled.",
-                         "/sys/devices/system/cpu/cpuN/online", MetricType::gauge, "cpu"};
+                             "/sys/devices/system/cpu/cpuN/online", MetricType::gauge, "cpu"};
 
 // The columns of /proc/stat. Time in guests is also in user and nice, and has its own metric.
 constexpr std::string_view kModes[] = {"user",   "nice", "system",  "idle",

@@ -69,11 +69,11 @@ constexpr MetricDesc kInfo{
     "node_disk_info", "Info of /sys/block/<block_device>.",
     "/proc/diskstats, /run/udev/data/bMAJOR:MINOR, /sys/block/DEVICE/queue/rotational",
     MetricType::gauge, "device,major,minor,path,wwn,model,serial,revision,rotational"};
-constexpr MetricDesc kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.", kUdev,
-                                 MetricType::gauge, "device,type,usage,uuid,version"};
-constexpr MetricDesc kDeviceMapperInfo{"node_disk_device_mapper_info", "Info about disk device mapper.",
-                                   kUdev, MetricType::gauge,
-                                   "device,name,uuid,vg_name,lv_name,lv_layer"};
+constexpr MetricDesc kFilesystemInfo{"node_disk_filesystem_info", "Info about disk filesystem.",
+                                     kUdev, MetricType::gauge, "device,type,usage,uuid,version"};
+constexpr MetricDesc kDeviceMapperInfo{"node_disk_device_mapper_info",
+                                       "Info about disk device mapper.", kUdev, MetricType::gauge,
+                                       "device,name,uuid,vg_name,lv_name,lv_layer"};
 
 struct Ata {
   UdevProperty property;

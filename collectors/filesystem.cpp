@@ -30,7 +30,7 @@ constexpr std::string_view kStatvfs = "statvfs(2)";
 constexpr std::string_view kLabels = "device,mountpoint,fstype,device_error";
 
 constexpr MetricDesc gauge(std::string_view name, std::string_view help,
-                       std::string_view source = kStatvfs) {
+                           std::string_view source = kStatvfs) {
   return {name, help, source, MetricType::gauge, kLabels};
 }
 
@@ -51,7 +51,7 @@ constexpr MetricDesc kPurgeable =
     gauge("node_filesystem_purgeable_bytes",
           "Filesystem space available including purgeable space (MacOS specific).");
 constexpr MetricDesc kMountInfo{"node_filesystem_mount_info", "Filesystem mount information.",
-                            kMountinfo, MetricType::gauge, "device,major,minor,mountpoint"};
+                                kMountinfo, MetricType::gauge, "device,major,minor,mountpoint"};
 
 constexpr std::string_view kTimeout = "mountpoint timeout";
 constexpr std::string_view kHidden = "hidden from the agent by its mount namespace";

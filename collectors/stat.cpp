@@ -42,7 +42,7 @@ constexpr Key kKeys[] = {
 };
 
 constexpr MetricDesc kUptime{"node_uptime_seconds", "Time since the node booted, in seconds.",
-                         "/proc/uptime"};
+                             "/proc/uptime"};
 
 class Stat : public Collector {
  public:

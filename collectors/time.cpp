@@ -16,17 +16,18 @@ namespace msp {
 namespace {
 
 constexpr MetricDesc kTime{"node_time_seconds", "System time in seconds since epoch (1970).",
-                       "clock_gettime(2)"};
+                           "clock_gettime(2)"};
 constexpr MetricDesc kZone{"node_time_zone_offset_seconds", "System time zone offset in seconds.",
-                       "localtime(3)", MetricType::gauge, "time_zone"};
-constexpr MetricDesc kAvailable{"node_time_clocksource_available_info",
-                            "Available clocksources read from '/sys/devices/system/clocksource'.",
-                            "/sys/devices/system/clocksource/clocksourceN/available_clocksource",
-                            MetricType::gauge, "device,clocksource"};
+                           "localtime(3)", MetricType::gauge, "time_zone"};
+constexpr MetricDesc kAvailable{
+    "node_time_clocksource_available_info",
+    "Available clocksources read from '/sys/devices/system/clocksource'.",
+    "/sys/devices/system/clocksource/clocksourceN/available_clocksource", MetricType::gauge,
+    "device,clocksource"};
 constexpr MetricDesc kCurrent{"node_time_clocksource_current_info",
-                          "Current clocksource read from '/sys/devices/system/clocksource'.",
-                          "/sys/devices/system/clocksource/clocksourceN/current_clocksource",
-                          MetricType::gauge, "device,clocksource"};
+                              "Current clocksource read from '/sys/devices/system/clocksource'.",
+                              "/sys/devices/system/clocksource/clocksourceN/current_clocksource",
+                              MetricType::gauge, "device,clocksource"};
 
 constexpr std::size_t kKeptMax = 4;  // clock sources whose files stay open
 

@@ -16,8 +16,8 @@
 
 namespace msp {
 
-inline constexpr MetricDesc kCheck{"msp_agent_check",
-                               "1 whenever msp-agent check wrote to this endpoint.", "the agent"};
+inline constexpr MetricDesc kCheck{
+    "msp_agent_check", "1 whenever msp-agent check wrote to this endpoint.", "the agent"};
 
 /// Writes msp_agent_check to the endpoint, in the configured protocol, and reports. Takes the
 /// endpoint's timeout; twice that where a first protocol was not understood. After init_http().

@@ -15,8 +15,8 @@ constexpr std::string_view kSelf = "the agent";
 constexpr std::string_view kEndpoint = "endpoint";
 
 constexpr MetricDesc kBuildInfo{"msp_agent_build_info",
-                            "A constant 1 with the version of the running agent.", kSelf, kGauge,
-                            "version"};
+                                "A constant 1 with the version of the running agent.", kSelf,
+                                kGauge, "version"};
 constexpr MetricDesc kTicksSkipped{
     "msp_agent_ticks_skipped_total",
     "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
@@ -25,14 +25,14 @@ constexpr MetricDesc kDuplicates{
     "Samples that were left out because their scrape had one of the same series before them.",
     kSelf, kCounter};
 constexpr MetricDesc kCpuSeconds{"msp_agent_cpu_seconds_total",
-                             "User and system CPU time of the agent in seconds.",
-                             "clock_gettime(2)", kCounter};
+                                 "User and system CPU time of the agent in seconds.",
+                                 "clock_gettime(2)", kCounter};
 constexpr MetricDesc kResidentMemory{"msp_agent_resident_memory_bytes",
-                                 "Resident memory of the agent in bytes.", "/proc/self/statm",
-                                 kGauge};
+                                     "Resident memory of the agent in bytes.", "/proc/self/statm",
+                                     kGauge};
 constexpr MetricDesc kSamplesSent{"msp_agent_samples_sent_total",
-                              "Samples that the endpoint has accepted.", kSelf, kCounter,
-                              kEndpoint};
+                                  "Samples that the endpoint has accepted.", kSelf, kCounter,
+                                  kEndpoint};
 constexpr MetricDesc kSamplesDropped{
     "msp_agent_samples_dropped_total",
     "Samples that will never reach the endpoint, by reason: rejected by the endpoint; dropped from "
@@ -40,36 +40,36 @@ constexpr MetricDesc kSamplesDropped{
     "or too_large (a scrape of more than 262144 series fits into no segment).",
     kSelf, kCounter, "endpoint,reason"};
 constexpr MetricDesc kRequests{"msp_agent_requests_total",
-                           "Requests to the endpoint, whatever the answer was.", kSelf, kCounter,
-                           kEndpoint};
+                               "Requests to the endpoint, whatever the answer was.", kSelf,
+                               kCounter, kEndpoint};
 constexpr MetricDesc kRetries{"msp_agent_retries_total",
-                          "Requests to the endpoint that failed and are sent again.", kSelf,
-                          kCounter, kEndpoint};
+                              "Requests to the endpoint that failed and are sent again.", kSelf,
+                              kCounter, kEndpoint};
 constexpr MetricDesc kBytesSent{"msp_agent_sent_bytes_total",
-                            "Bytes of request bodies, compressed, whatever the answer was.", kSelf,
-                            kCounter, kEndpoint};
+                                "Bytes of request bodies, compressed, whatever the answer was.",
+                                kSelf, kCounter, kEndpoint};
 constexpr MetricDesc kEndpointUp{"msp_agent_endpoint_up",
-                             "1: the endpoint accepted the last request, 0: it did not.", kSelf,
-                             kGauge, kEndpoint};
+                                 "1: the endpoint accepted the last request, 0: it did not.", kSelf,
+                                 kGauge, kEndpoint};
 constexpr MetricDesc kLastSuccess{
     "msp_agent_endpoint_last_success_timestamp_seconds",
     "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
     kSelf, kGauge, kEndpoint};
 constexpr MetricDesc kProtocol{"msp_agent_endpoint_protocol_info",
-                           "A constant 1 with the protocol of the requests to the endpoint.", kSelf,
-                           kGauge, "endpoint,protocol"};
-constexpr MetricDesc kBufferSamples{"msp_agent_buffer_samples", "Samples that wait for the endpoint.",
-                                kSelf, kGauge, kEndpoint};
+                               "A constant 1 with the protocol of the requests to the endpoint.",
+                               kSelf, kGauge, "endpoint,protocol"};
+constexpr MetricDesc kBufferSamples{
+    "msp_agent_buffer_samples", "Samples that wait for the endpoint.", kSelf, kGauge, kEndpoint};
 constexpr MetricDesc kBufferOldest{
     "msp_agent_buffer_oldest_sample_age_seconds",
     "Age in seconds of the oldest sample that waits for the endpoint, 0: none waits.", kSelf,
     kGauge, kEndpoint};
-constexpr MetricDesc kBufferBytes{"msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.",
-                              kSelf, kGauge};
-constexpr MetricDesc kBufferSegments{"msp_agent_buffer_segments", "Files that the buffer has on disk.",
-                                 kSelf, kGauge};
+constexpr MetricDesc kBufferBytes{"msp_agent_buffer_bytes",
+                                  "Bytes of the buffer's segments on disk.", kSelf, kGauge};
+constexpr MetricDesc kBufferSegments{"msp_agent_buffer_segments",
+                                     "Files that the buffer has on disk.", kSelf, kGauge};
 constexpr MetricDesc kBufferDamage{"msp_agent_buffer_corrupt_records_total",
-                               "Damaged places found in the buffer's files.", kSelf, kCounter};
+                                   "Damaged places found in the buffer's files.", kSelf, kCounter};
 constexpr MetricDesc kBufferMemoryOnly{
     "msp_agent_buffer_memory_fallback",
     "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};

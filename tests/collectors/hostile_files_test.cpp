@@ -101,7 +101,7 @@ TEST_CASE("2,048 cpus and 500 devices are collected with 256 descriptors") {
                      .paths = host.paths(),
                      .options = {},
                      .labels = {},
-                   .series_max = 1'000'000,
+                     .series_max = 1'000'000,
                      .host = {.uname = fake_uname, .statvfs = fake_statvfs},
                      .on_health_change =
                          [&](std::string_view name, const Error* error) {

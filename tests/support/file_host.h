@@ -117,9 +117,16 @@ class FileHost {
     auto& writer = builder.add_writer();
     for (const auto& entry : collector_registry()) {
       if (entry.name != collector) continue;
-      const auto part = entry.make({paths_, host, options, files});
+      const auto wakeup = std::make_shared<const Wakeup>();
+      const auto part = entry.make({paths_, host, options, files, wakeup});
+      const Tick tick{1, 1'700'000'000'250'000'000};
+      if (const auto begun = part->begin(tick); !begun) {
+        report.error = begun.error().text;
+        return report;
+      }
+      while (const auto wait_ns = part->wait_ns()) wakeup->wait(wait_ns);
       builder.begin(writer);
-      auto outcome = part->collect({1, 1'700'000'000'250'000'000}, writer);
+      auto outcome = part->collect(tick, writer);
       if (outcome) outcome = builder.commit(writer);
       if (!outcome) {
         report.error = outcome.error().text;

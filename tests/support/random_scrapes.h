@@ -70,10 +70,10 @@ inline bool is_same(const ScrapeDecoder::Decoded& decoded, const Entry& entry) {
 /// One of each type, and none.
 inline const MetricDesc* family_of_type(std::uint64_t number) {
   static constexpr std::array<MetricDesc, 5> kFamilies = {{{"", "", "", MetricType::counter},
-                                                       {"", "", "", MetricType::gauge},
-                                                       {"", "", "", MetricType::histogram},
-                                                       {"", "", "", MetricType::summary},
-                                                       {"", "", "", MetricType::untyped}}};
+                                                           {"", "", "", MetricType::gauge},
+                                                           {"", "", "", MetricType::histogram},
+                                                           {"", "", "", MetricType::summary},
+                                                           {"", "", "", MetricType::untyped}}};
   return number < kFamilies.size() ? &kFamilies[number] : nullptr;
 }
 
