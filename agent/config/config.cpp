@@ -281,7 +281,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
     read_series_max(top, config.series_max);
     read_collectors(top, findings, config);
     config.collector_options.interval = config.interval;
-    config.endpoints = read_endpoints(top, findings, outcome.inline_secrets);
+    config.endpoints = read_endpoints(top, config.interval, findings, outcome.inline_secrets);
     read_buffer(top, config.buffer);
     read_log(top, config.log_level);
     top.finish();

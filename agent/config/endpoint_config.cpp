@@ -18,8 +18,12 @@ constexpr std::string_view kUrlAccepted =
 
 class EndpointReader {
  public:
-  EndpointReader(Section section, Diagnostics& findings, std::vector<std::string>& inline_secrets)
-      : section_(std::move(section)), findings_(findings), inline_secrets_(inline_secrets) {}
+  EndpointReader(Section section, std::chrono::milliseconds interval, Diagnostics& findings,
+                 std::vector<std::string>& inline_secrets)
+      : section_(std::move(section)),
+        interval_(interval),
+        findings_(findings),
+        inline_secrets_(inline_secrets) {}
 
   EndpointConfig read() {
     read_name();
@@ -36,10 +40,11 @@ class EndpointReader {
         "timeout",
         {kTimeoutLimits.min, kTimeoutLimits.max, "a duration from 100ms to 5m, such as 10s"},
         out_.timeout);
-    section_.read("send_every",
-                  {std::chrono::seconds(1), std::chrono::hours(1),
-                   "a duration from the interval to 1h, such as 60s"},
-                  out_.send_every);
+    const auto ms = interval_.count();
+    const auto shown_interval = ms % 1000 == 0 ? cat(ms / 1000, "s") : cat(ms, "ms");
+    const auto accepted =
+        cat("a duration from the interval to 1h, such as 60s; interval is ", shown_interval);
+    section_.read("send_every", {interval_, std::chrono::hours(1), accepted}, out_.send_every);
     section_.finish();
     return std::move(out_);
   }
@@ -230,6 +235,7 @@ class EndpointReader {
   }
 
   Section section_;
+  const std::chrono::milliseconds interval_;
   Diagnostics& findings_;
   std::vector<std::string>& inline_secrets_;
   EndpointConfig out_;
@@ -237,7 +243,8 @@ class EndpointReader {
 
 }  // namespace
 
-std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
+std::vector<EndpointConfig> read_endpoints(Section& top, std::chrono::milliseconds interval,
+                                           Diagnostics& findings,
                                            std::vector<std::string>& inline_secrets) {
   constexpr std::string_view kAccepted = "a mapping with the key url, or a list of them";
   const auto* const node = top.node("remote_write");
@@ -251,8 +258,9 @@ std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
     return endpoints;
   }
   if (node->kind == Node::Kind::mapping) {
+    Section section(node, "remote_write", findings);
     endpoints.push_back(
-        EndpointReader(Section(node, "remote_write", findings), findings, inline_secrets).read());
+        EndpointReader(std::move(section), interval, findings, inline_secrets).read());
     return endpoints;
   }
   if (!top.has_at_most(kEndpointsMax, "endpoints", "remote_write")) return endpoints;
@@ -265,7 +273,8 @@ std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
     }
     Section section(&item, path, findings);
     const auto url_at = section.at("url");
-    auto endpoint = EndpointReader(std::move(section), findings, inline_secrets).read();
+    const auto name_at = section.at("name");
+    auto endpoint = EndpointReader(std::move(section), interval, findings, inline_secrets).read();
     const auto same =
         std::find_if(endpoints.begin(), endpoints.end(),
                      [&](const EndpointConfig& other) { return other.name() == endpoint.name(); });
@@ -273,6 +282,14 @@ std::vector<EndpointConfig> read_endpoints(Section& top, Diagnostics& findings,
       findings.reject(url_at, cat(path, ".url"),
                       cat("the address of remote_write[", same - endpoints.begin(), "]"),
                       "addresses that differ before the '?'");
+    }
+    const auto namesake =
+        std::find_if(endpoints.begin(), endpoints.end(),
+                     [&](const EndpointConfig& other) { return other.label == endpoint.label; });
+    if (namesake != endpoints.end() && !endpoint.label.empty()) {
+      findings.reject(name_at, cat(path, ".name"),
+                      cat("the name of remote_write[", namesake - endpoints.begin(), "]"),
+                      "each name once");
     }
     endpoints.push_back(std::move(endpoint));
   }

@@ -220,6 +220,20 @@ TEST_CASE("config: protocol, order and rate") {
   CHECK(endpoint("catch_up_rate: unlimited").catch_up_rate == 0);
 }
 
+TEST_CASE("config: an endpoint's name, and how often it is sent to") {
+  const auto endpoint = [](const std::string& keys) {
+    return good("customer_id: alpha\ninterval: 15s\nremote_write: {url: http://h/w, " + keys +
+                "}\n")
+        .endpoints[0];
+  };
+  CHECK(endpoint("timeout: 10s").label.empty());
+  CHECK(endpoint("timeout: 10s").send_every.count() == 0);
+  CHECK(endpoint("name: centre-1.alpha_b").label == "centre-1.alpha_b");
+  CHECK(endpoint("send_every: 60s").send_every == std::chrono::seconds(60));
+  CHECK(endpoint("send_every: 15s").send_every == std::chrono::seconds(15));
+  CHECK(endpoint("send_every: 1h").send_every == std::chrono::hours(1));
+}
+
 TEST_CASE("config: YAML's other ways to write the same") {
   check_defaults(good("\xef\xbb\xbf" + kSmallest));
   check_defaults(good("customer_id: alpha\r\nremote_write: {url: http://h/w}\r\n"));

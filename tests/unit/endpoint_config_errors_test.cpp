@@ -89,6 +89,26 @@ TEST_CASE("config errors: protocol, order and time") {
   });
 }
 
+TEST_CASE("config errors: an endpoint's name, and how often it is sent to") {
+  const std::string name = "; accepted: a name of up to 64 letters, digits, '.', '_' and '-'";
+  const std::string every =
+      "; accepted: a duration from the interval to 1h, such as 60s; interval is ";
+  check({
+      {with_endpoint("  name: a b\n"), {"f:4:9: remote_write.name: found 'a b'" + name}},
+      {with_endpoint("  name: ''\n"), {"f:4:9: remote_write.name: found nothing" + name}},
+      {with_endpoint("  send_every: 14s\n"),
+       {"f:4:15: remote_write.send_every: found '14s'" + every + "15s"}},
+      {with_endpoint("  send_every: 2h\n"),
+       {"f:4:15: remote_write.send_every: found '2h'" + every + "15s"}},
+      {"customer_id: a\ninterval: 60s\nremote_write: {url: http://h/w, send_every: 30s}\n",
+       {"f:3:47: remote_write.send_every: found '30s'" + every + "60s"}},
+      {"customer_id: a\nremote_write:\n- url: http://a/w\n  name: x\n- url: http://b/w\n  name: "
+       "x\n",
+       {"f:6:9: remote_write[1].name: found the name of remote_write[0]; accepted: each name "
+        "once"}},
+  });
+}
+
 TEST_CASE("config errors: how an endpoint is spoken to") {
   const std::string line = "; accepted: a single line of text";
   const std::string path = "; accepted: an absolute path, that is one that begins with '/'";
