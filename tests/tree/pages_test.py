@@ -79,6 +79,15 @@ def the_korean_table_has_every_answer() -> None:
         f"docs/delivery.md alone has {english - korean}, Korean {korean - english}"
 
 
+def the_korean_page_has_the_same_figures() -> None:
+    def figures(page: pathlib.Path) -> list[list[str]]:
+        text = page.read_text()
+        rows = text[text.index("| | msp-agent |"):].split("\n\n")[0].splitlines()[2:]
+        return [sorted(re.findall(r"\d[\d.,]*", row.split("|", 2)[2])) for row in rows]
+    english, korean = figures(ROOT / "README.md"), figures(KOREAN)
+    assert len(english) > 8 and korean == english, [pair for pair in zip(english, korean) if pair[0] != pair[1]]
+
+
 def every_link_leads_somewhere() -> None:
     broken = []
     for page in (*ENGLISH, KOREAN):
@@ -151,6 +160,7 @@ def the_paths_in_pages_for_developers_exist() -> None:
 
 
 run_checks(the_korean_page_shows_nothing_that_the_english_pages_do_not_have, the_korean_table_has_every_answer,
+           the_korean_page_has_the_same_figures,
            every_link_leads_somewhere, troubleshooting_quotes_what_the_agent_says,
            the_readme_is_short_and_lists_every_page, the_architecture_has_the_arrows_of_the_rules,
            the_paths_in_pages_for_developers_exist)
