@@ -22,7 +22,8 @@ case $component in
     sh packaging/sbom.sh "$build" >"$documents/msp-agent.cdx.json"
     # Links to what is elsewhere on a host, and to what is only in the source.
     sed -i -E -e 's|\]\((\.\./)?etc/|](/etc/|g' -e 's|\]\(\.\./systemd/|](/usr/lib/systemd/system/|g' \
-      -e 's|\[([^]]+)\]\(\.\./(CONTRIBUTING.md\|packaging/[^)]+)\)|\1|g' "$documents"/*.md "$documents"/docs/*.md
+      -e 's|\[([^]]+)\]\((\.\./)?(CONTRIBUTING.md\|SECURITY.md\|packaging/[^)]+)\)|\1|g' \
+      "$documents"/*.md "$documents"/docs/*.md
     ;;
   deb)
     sh packaging/changelog.sh deb >"$build/changelog.deb"

@@ -1,5 +1,5 @@
-// What an answer means: one table, the same as README's. The sender obeys it and nothing else; what
-// the server writes into an answer is for people and never read by the agent.
+// What an answer means: one table, the same as in docs/delivery.md. The sender obeys it and nothing
+// else; what the server writes into an answer is for people and never read by the agent.
 #pragma once
 
 #include <span>

@@ -30,15 +30,21 @@ constexpr std::string_view kIntroduction =
     R"(# Metrics
 
 What msp-agent sends. Names, labels, types, HELP and values are those of node_exporter 1.12, except for
-`node_uptime_seconds`, which node_exporter does not have, and the agent's own. Every sample has these labels, too:
-`customer_id`, `server_name`, `environment` and those under `labels`, as [configured](configuration.md), `instance` (the
-host name) and `job` ("node").
+`node_uptime_seconds`, which node_exporter does not have, and the agent's own metrics. Every sample also has these
+labels: `customer_id`, `server_name`, `environment` and those under `labels`, as [configured](configuration.md),
+`instance` (the host name) and `job` ("node").
 
-No host has all of these: `msp-agent --dry-run` prints what yours has. Paths are the host's, also where `--path.procfs`,
-`--path.sysfs` and `--path.rootfs` say that it is elsewhere; what is in capital letters stands for a name or a number. A
-gauge whose unit is "always 1" says what it has to say in its labels; "0 or 1" is no or yes.
+No host has all of these metrics: `msp-agent --dry-run` prints what yours has. Paths are the host's, also where
+`--path.procfs`, `--path.sysfs` and `--path.rootfs` name other folders; capital letters stand for a name or a number. A
+gauge with the unit "always 1" carries its information in its labels; "0 or 1" is no or yes.
 
-This page is made of the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it anew, a test compares.
+- If the kernel has garbled a value, that value is left out, and the log has a line.
+- If a collector fails, its samples of that tick are left out, and `node_scrape_collector_success` is 0; the others go
+  on.
+- If a mount hangs, only that mount's values are missing.
+- If a device is gone, its series end with a stale marker.
+
+This page is made from the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it, and a test compares.
 )";
 
 // Where neither the name nor its ending tells what a value counts.
@@ -161,8 +167,10 @@ Page make_page() {
   }
   const auto own = own_families(page.families);
   page.text += cat("\n## The agent itself\n\n",
-                   "`msp_agent_check` and `msp_agent_probe` are sent when there is reason to, the "
-                   "others at each tick.\n\n",
+                   "These show what each endpoint accepted, refused and still waits for, what the "
+                   "buffer holds and has lost,\nand what the agent costs. `msp_agent_check` and "
+                   "`msp_agent_probe` are sent only for a check or a test, the others at\neach "
+                   "tick.\n\n",
                    table(own));
   page.families.insert(own.begin(), own.end());
   return page;

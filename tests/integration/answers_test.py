@@ -30,7 +30,7 @@ class Row:
     lost: bool = False  # what was in the first request
 
 
-# README's table; a check compares the two.
+# The table of docs/delivery.md; a check compares the two.
 STATUSES: dict[str, list[Row]] = {
     "2xx": [Row(204)],
     "no answer": [Row(answer) for answer in (
@@ -114,12 +114,12 @@ def every_answer_costs_nothing_or_what_is_counted() -> None:
         check_rows(name, rows)
 
 
-def the_readme_shows_the_same_table() -> None:
-    readme = (ROOT / "README.md").read_text()
-    table = readme[readme.index("| answer | what happens |"):].split("\n\n")[0]
+def the_page_shows_the_same_table() -> None:
+    page = (ROOT / "docs/delivery.md").read_text()
+    table = page[page.index("| answer | what happens |"):].split("\n\n")[0]
     cells = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
     names = [re.sub(r" \(.*?\)", "", cell) for cell in cells]
-    assert names == list(STATUSES), f"README has the rows {names}, this test {list(STATUSES)}"
+    assert names == list(STATUSES), f"docs/delivery.md has the rows {names}, this test {list(STATUSES)}"
 
 
 def retry_after_is_waited_for_in_both_its_forms() -> None:
@@ -367,7 +367,7 @@ def a_clock_that_goes_wrong_again_is_told_again() -> None:
             assert agent.log().count("this host's clock is 1 d 0 h ahead of the server's") == 2, agent.log()
 
 
-run_checks(every_answer_costs_nothing_or_what_is_counted, the_readme_shows_the_same_table,
+run_checks(every_answer_costs_nothing_or_what_is_counted, the_page_shows_the_same_table,
            retry_after_is_waited_for_in_both_its_forms, a_refused_series_is_dropped_counted_and_told_once,
            an_endpoint_that_refuses_everything_costs_no_sample_and_few_requests,
            a_conflict_with_everything_is_not_believed, what_is_dropped_for_a_conflict_is_not_told_as_delivered,

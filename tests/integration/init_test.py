@@ -110,8 +110,8 @@ def on_a_terminal_it_asks_and_asks_again() -> None:
     with temporary_folder() as folder:
         config = folder / "agent.yaml"
         terminal = Terminal("--config", str(config), "init", "--path.sysfs", str(folder), "--path.rootfs", str(folder))
-        terminal.answer("customer_id, who the server belongs to: ", "Not An Id")
-        terminal.answer("customer_id, who the server belongs to: ", "alpha")
+        terminal.answer("customer_id, the customer that the server belongs to: ", "Not An Id")
+        terminal.answer("customer_id, the customer that the server belongs to: ", "alpha")
         terminal.answer("server_name [", "")
         terminal.answer("environment", "")
         terminal.answer("url of the centre", "monitor.example.com")
@@ -127,7 +127,7 @@ def on_a_terminal_it_asks_and_asks_again() -> None:
 def an_input_that_ends_writes_nothing() -> None:
     with temporary_folder() as folder:
         terminal = Terminal("--config", str(folder / "agent.yaml"), "init", "--path.sysfs", str(folder))
-        terminal.answer("customer_id, who the server belongs to: ", "alpha")
+        terminal.answer("customer_id, the customer that the server belongs to: ", "alpha")
         terminal.answer("server_name [", "\x04")  # Ctrl-D, after an empty line
         assert terminal.end() == 1, terminal.said
         assert "nothing was written" in terminal.said, terminal.said

@@ -17,10 +17,12 @@ CODE = {"Ic", "Ql", "Pa", "Ev"}
 LEFT_OUT = {"NAME", "FILES", "SEE ALSO"}
 OPENING = """# Configuration
 
-Every key of `/etc/msp-agent.yaml`, as in the manual page msp-agent.yaml(5), of which this page is made:
-`{command}` writes it anew, and a test compares.
-[etc/msp-agent.yaml](../etc/msp-agent.yaml) has them with their defaults, ready to edit; `msp-agent check --offline`
-says whether what you wrote is right. What is sent is in [Metrics](metrics.md).
+Every key of `/etc/msp-agent.yaml`. [etc/msp-agent.yaml](../etc/msp-agent.yaml) has the keys with their defaults, ready
+to edit; `msp-agent check --offline` checks a configuration. [Delivery](delivery.md) and [The buffer](buffer.md) explain
+what the keys do; [Metrics](metrics.md) lists what is sent.
+
+This page is made from the manual page msp-agent.yaml(5), and a test compares the two. This command writes it:
+`{command}`.
 """
 
 

@@ -4,11 +4,14 @@ import re
 import unicodedata
 import urllib.parse
 
+import rules
 from support.agent import ROOT
 from support.check import run_checks
 
 KOREAN = ROOT / "README.ko.md"
 ENGLISH = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOR_DEVELOPERS = [ROOT / "CONTRIBUTING.md", ROOT / "docs/architecture.md"]
+README_LINES_MAX = 150
 MANUALS = [ROOT / "packaging/man/msp-agent.8", ROOT / "packaging/man/msp-agent.yaml.5"]
 # What troubleshooting.md quotes of others: systemd, a kernel's strerror(3), Prometheus, Go's TLS.
 SAID_BY_OTHERS = (
@@ -70,9 +73,19 @@ def the_korean_table_has_every_answer() -> None:
     def statuses(text: str, heading: str) -> set[str]:
         table = text[text.index(heading):].split("\n\n")[0]
         return set(re.findall(r"\b[2-5](?:\d\d|xx)\b", " ".join(line.split("|")[1] for line in table.splitlines())))
-    english = statuses((ROOT / "README.md").read_text(), "| answer |")
+    english = statuses((ROOT / "docs/delivery.md").read_text(), "| answer |")
     korean = statuses(KOREAN.read_text(), "| 응답 |")
-    assert len(english) > 10 and korean == english, f"README alone has {english - korean}, Korean {korean - english}"
+    assert len(english) > 10 and korean == english, \
+        f"docs/delivery.md alone has {english - korean}, Korean {korean - english}"
+
+
+def the_korean_page_has_the_same_figures() -> None:
+    def figures(page: pathlib.Path) -> list[list[str]]:
+        text = page.read_text()
+        rows = text[text.index("| | msp-agent |"):].split("\n\n")[0].splitlines()[2:]
+        return [sorted(re.findall(r"\d[\d.,]*", row.split("|", 2)[2])) for row in rows]
+    english, korean = figures(ROOT / "README.md"), figures(KOREAN)
+    assert len(english) > 8 and korean == english, [pair for pair in zip(english, korean) if pair[0] != pair[1]]
 
 
 def every_link_leads_somewhere() -> None:
@@ -116,5 +129,38 @@ def troubleshooting_quotes_what_the_agent_says() -> None:
     assert not unknown, "nothing in agent/ or collectors/ says: " + "; ".join(unknown)
 
 
+def the_readme_is_short_and_lists_every_page() -> None:
+    text = (ROOT / "README.md").read_text()
+    count = len(text.splitlines())
+    assert count <= README_LINES_MAX, \
+        f"README.md has {count} lines; {README_LINES_MAX} is the limit: move details to docs/"
+    end = text[text.index("## Where to read on"):]
+    missing = [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in end]
+    assert not missing, f"README.md does not list {', '.join(missing)}"
+
+
+def the_architecture_has_the_arrows_of_the_rules() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    lines = re.findall(r"(?m)^    (\S+) +->  ([^:]+):", text)
+    shown = {room: set() if names == "none" else {name if name == "collectors" else f"agent/{name}"
+                                                  for name in names.split(", ")}
+             for room, names in lines if not names.startswith("all")}
+    shown["agent"] = shown.pop("agent/main.cpp")
+    wanted = {room: set(arrows) for room, arrows in rules.ARROWS.items()}
+    assert shown == wanted, f"docs/architecture.md and ARROWS of tests/tree/rules.py differ: {shown}, {wanted}"
+
+
+def the_paths_in_pages_for_developers_exist() -> None:
+    a_path = re.compile(r"(?:agent|collectors|packaging|etc|tests)/[\w./-]*")
+    named = {code for page in FOR_DEVELOPERS for code in inline_code(page.read_text())
+             if a_path.fullmatch(code) and "NAME" not in code}
+    assert len(named) > 40, named
+    missing = sorted(path for path in named if not (ROOT / path).exists())
+    assert not missing, f"named and not there: {', '.join(missing)}"
+
+
 run_checks(the_korean_page_shows_nothing_that_the_english_pages_do_not_have, the_korean_table_has_every_answer,
-           every_link_leads_somewhere, troubleshooting_quotes_what_the_agent_says)
+           the_korean_page_has_the_same_figures,
+           every_link_leads_somewhere, troubleshooting_quotes_what_the_agent_says,
+           the_readme_is_short_and_lists_every_page, the_architecture_has_the_arrows_of_the_rules,
+           the_paths_in_pages_for_developers_exist)

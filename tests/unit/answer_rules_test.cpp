@@ -15,7 +15,7 @@ TEST_CASE("every answer has exactly one rule") {
   }
 }
 
-TEST_CASE("the rules are those of the README") {
+TEST_CASE("the rules are those of docs/delivery.md") {
   const auto check = [](Action action, std::initializer_list<int> statuses) {
     for (const int status : statuses) {
       INFO(status);
