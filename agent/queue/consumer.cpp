@@ -16,6 +16,11 @@ bool Consumer::is_leased(const Entry& entry) const {
   });
 }
 
+bool Consumer::has_had_newer(const Entry& entry) const {
+  const auto newest = newest_done.find(entry.stream_name());
+  return newest != newest_done.end() && entry.last_sequence <= newest->second;
+}
+
 void Consumer::forget(std::uint64_t first, std::uint64_t last, std::uint64_t samples) {
   done.add(first, last);
   state.samples -= std::min<std::size_t>(state.samples, samples);

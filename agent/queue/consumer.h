@@ -41,6 +41,9 @@ struct Consumer {
   bool is_done(const Entry& entry) const {
     return done.next(entry.first_sequence) > entry.last_sequence;
   }
+  /// It is no newer than one of its stream that the consumer has had: then it is of the backlog lane,
+  /// for the samples of a series go in time order.
+  bool has_had_newer(const Entry& entry) const;
   /// Will not get these sequences from now on; `samples` of them were waiting.
   void forget(std::uint64_t first, std::uint64_t last, std::uint64_t samples);
   /// The same, and it should have got them.

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kWalSlack = 64 * 1024;
 // In the log: not a consumer, but the segments have these.
 const std::string kStored;
+const std::string kNothing = "\n";  // these were given to nothing, as far as the process knew
 constexpr std::int64_t kTellRefusedEveryNs = 3600 * kNsPerSecond;
 constexpr std::string_view kNotCrashSafe =
     "; until it works again, what was just collected does not survive a crash of the agent";
@@ -102,6 +103,8 @@ void Queue::recover(std::uint64_t end) {
   state_.damaged_records += content.damaged_regions;
   const auto stored = content.done[kStored];
   content.done.erase(kStored);
+  nothing_ = content.done[kNothing];
+  content.done.erase(kNothing);
   for (const auto& [name, done] : content.done) saved_[name].add_from(done, 0);
   for (const auto& [name, offset] : saved_) end = std::max(end, offset.end());
   const auto now_ns = clock_.monotonic_ns();
@@ -117,17 +120,25 @@ void Queue::recover(std::uint64_t end) {
   // Above all numbers that are known; and above those in a folder that is mounted later, as the
   // time of a later start nearly always is.
   const auto wall_ms = clock_.wall_ns() / kNsPerMs;
-  unissued_ = end;
   first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
   next_sequence_ = first_issued_;
+  if (end < first_issued_) {
+    nothing_.add(end, first_issued_ - 1);
+    if (const auto& ranges = nothing_.ranges(); ranges.size() > Offset::kRangesMax) {
+      nothing_.skip_to(ranges.front().last + 1);
+    }
+    // Into an empty log the first append writes it.
+    if (wal_.is_open() && wal_.bytes() > kSegmentHeaderSize) {
+      const auto put = wal_.append_done(kNothing, end, first_issued_ - 1);
+      if (!put) on_wal_failure(put.error());
+    }
+  }
   spill_soon_ = !memory_.empty();
 }
 
 std::size_t Queue::add_consumer(const std::string& name, std::function<void()> on_append) {
   std::vector<Notice> notices;
-  Result<void> logged;
   std::size_t number = 0;
-  std::unique_lock wal_lock(wal_mutex_);
   {
     const std::lock_guard lock(mutex_);
     const auto find = [&](std::string_view wanted) {
@@ -148,7 +159,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
         consumer.done = saved->second;
         saved_.erase(saved);
         if (consumer.done.next() == 0) consumer.done.skip_to(oldest_known());  // of the log alone
-        logged = pass_unissued(consumer);
+        skip_nothing(consumer);
         if (const auto lost = count_lost_at_start(consumer); lost > 0) {
           notices.push_back(warning(cat("buffer: about ", grouped(lost), " samples for ", name,
                                         " are lost: what was written is damaged or gone")));
@@ -157,7 +168,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
         consumer.done = Offset(next_sequence_);
       } else {
         consumer.done = Offset(oldest_known());
-        logged = pass_unissued(consumer);
+        skip_nothing(consumer);
       }
       consumer.state.samples = segments_.count_samples(consumer.done);
       for (const auto& waiting : memory_.waiting()) {
@@ -168,20 +179,21 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
     found->on_append = std::move(on_append);
     number = static_cast<std::size_t>(found - consumers_.begin());
   }
-  if (!logged) on_wal_failure(logged.error());
-  notify_of_wal(wal_lock);
   notify_all(notices);
   return number;
 }
 
-/// The numbers before those of this process that were given to nothing are not missed, by the next
-/// process either. With both locks.
-Result<void> Queue::pass_unissued(Consumer& consumer) {
-  if (unissued_ >= first_issued_) return {};
-  consumer.done.add(unissued_, first_issued_ - 1);
-  // The first append writes all of it into an empty log.
-  if (!wal_.is_open() || wal_.bytes() <= kSegmentHeaderSize) return {};
-  return wal_.append_done(consumer.name, unissued_, first_issued_ - 1);
+/// The consumer misses no number that was given to nothing, unless it turns out that something has
+/// it. With the lock.
+void Queue::skip_nothing(Consumer& consumer) const {
+  auto nothing = nothing_;
+  for (const auto& segment : segments_.all()) {
+    nothing.reopen(segment.summary.first_sequence, segment.summary.last_sequence);
+  }
+  for (const auto& waiting : memory_.waiting()) {
+    nothing.reopen(waiting.entry.first_sequence, waiting.entry.last_sequence);
+  }
+  consumer.done.add_from(nothing, 0);
 }
 
 /// With the lock.
@@ -359,9 +371,12 @@ void Queue::tidy_wal() {
     const bool is_new = wal_.bytes() <= kSegmentHeaderSize || wal_failed_;
     if (!is_new && wal_.bytes() <= 2 * memory_.bytes() + kWalSlack) return;
     for (const auto& waiting : memory_.waiting()) entries.push_back(waiting.entry);
+    // Of what this process knows: what is older may turn up on a disk that is mounted late.
+    const auto oldest = oldest_known();
     for (const auto& consumer : consumers_) {
-      if (!consumer.name.empty()) done[consumer.name] = consumer.done;
+      if (!consumer.name.empty()) done[consumer.name].add_from(consumer.done, oldest);
     }
+    done[kNothing] = nothing_;
   }
   if (auto written = wal_.rewrite(entries, done); !written) on_wal_failure(written.error());
 }
@@ -397,8 +412,9 @@ bool Queue::read(std::size_t number, const Wanted& wanted, Batch& batch) {
 }
 
 /// With the lock.
-bool Queue::is_live(const Consumer&, const MemoryQueue::Waiting& waiting,
+bool Queue::is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
                     const Wanted& wanted) const {
+  if (consumer.has_had_newer(waiting.entry)) return false;
   if (waiting.appended_ns >= wanted.live_since_ns) return true;
   const auto& newest = memory_.newest();
   return std::any_of(newest.begin(), newest.end(), [&](const MemoryQueue::Waiting& other) {
@@ -409,8 +425,7 @@ bool Queue::is_live(const Consumer&, const MemoryQueue::Waiting& waiting,
 bool Queue::read_live(Consumer& consumer, const Wanted& wanted, Batch& batch) const {
   const auto take = [&](const Entry& entry) {
     if (consumer.is_done(entry) || consumer.is_leased(entry)) return true;
-    const auto done = consumer.newest_done.find(entry.stream_name());
-    if (done != consumer.newest_done.end() && entry.last_sequence <= done->second) return true;
+    if (consumer.has_had_newer(entry)) return true;
     if (!batch.empty() && batch.samples() + entry.samples() > wanted.samples_max) return false;
     std::int64_t last_ms = 0;
     if (entry.scrape != nullptr && batch.last_timestamp_of(entry.stream_name(), last_ms) &&
@@ -465,7 +480,7 @@ bool Queue::read_in_order(Consumer& consumer, const Wanted& wanted, Batch& batch
       const bool is_newest = std::any_of(newest.begin(), newest.end(), [&](const auto& other) {
         return other.entry.last_sequence == entry->last_sequence;
       });
-      if (without_live && is_newest) {
+      if (without_live && is_newest && !consumer.has_had_newer(*entry)) {
         next = entry->last_sequence + 1;
         continue;
       }

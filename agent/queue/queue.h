@@ -179,7 +179,7 @@ class Queue {
   void tidy_wal();
   void on_wal_failure(const Error& error);
   void tell_refused(const Error& error);
-  Result<void> pass_unissued(Consumer& consumer);
+  void skip_nothing(Consumer& consumer) const;
   std::uint64_t oldest_known() const;
   std::uint64_t count_lost_at_start(Consumer& consumer);
   bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
@@ -213,7 +213,7 @@ class Queue {
 
   mutable std::mutex mutex_;  // all below
   MemoryQueue memory_;
-  std::uint64_t unissued_ = 1;      // from here to first_issued_ no number was given out
+  Offset nothing_;                  // numbers given to nothing, as far as it is known
   std::uint64_t first_issued_ = 1;  // by this process
   std::uint64_t next_sequence_ = 1;
   std::deque<Consumer> consumers_;  // addresses stay

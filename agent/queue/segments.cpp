@@ -178,7 +178,7 @@ bool Segments::try_unread(std::int64_t now_ns, std::int64_t retry_ns, TakenOver&
     TakenOver anew;
     std::vector<Segment> found;
     const bool could_look = bool(inspect(segment.folder, segment.name, anew, found, retry_ns));
-    taken.damaged_regions += anew.damaged_regions;
+    if (!segment.is_read) taken.damaged_regions += anew.damaged_regions;
     // That it still cannot be read has been told.
     if (could_look) taken.told.insert(taken.told.end(), anew.told.begin(), anew.told.end());
     const std::lock_guard lock(mutex_);
@@ -195,10 +195,13 @@ bool Segments::try_unread(std::int64_t now_ns, std::int64_t retry_ns, TakenOver&
       segments_.erase(place);
       continue;
     }
-    const auto begun_boot_ns = place->begun_boot_ns;
-    *place = std::move(found.front());
-    place->begun_boot_ns = begun_boot_ns;
-    taken.samples += place->summary.samples;
+    if (place->is_read) {
+      // What is known of it stays: behind that may be what was not synced, and stored again.
+      place->retry_ns = 0;
+    } else {
+      *place = std::move(found.front());
+      taken.samples += place->summary.samples;
+    }
     taken.told.push_back(cat(path_of(*place->folder, place->name), " can be read again"));
   }
   return any;
@@ -457,7 +460,19 @@ std::uint64_t Segments::count_in_segment(const Segment& segment, const Offset& o
 
 std::uint64_t Segments::count_samples(const Offset& offset) const {
   std::uint64_t samples = 0;
-  for (const auto& segment : all()) samples += count_in_segment(segment, offset);
+  const auto segments = all();
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto& summary = segments[i].summary;
+    // What a failed sync left at the end of one was stored again in the next.
+    if (i + 1 < segments.size() &&
+        segments[i + 1].summary.first_sequence <= summary.last_sequence) {
+      auto once = offset;
+      once.add(segments[i + 1].summary.first_sequence, summary.last_sequence);
+      samples += count_in_segment(segments[i], once);
+    } else {
+      samples += count_in_segment(segments[i], offset);
+    }
+  }
   return samples;
 }
 

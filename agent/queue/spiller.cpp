@@ -148,11 +148,13 @@ bool Spiller::has_folder() {
 /// system was mounted over it.
 void Spiller::switch_folder(const std::shared_ptr<Folder>& folder) {
   const auto before = segments_.all();
+  const auto folder_before = segments_.folder();
   auto offsets = load_offsets(*folder);
   const auto retry_ns = clock_.monotonic_ns() + options_.timing.retry_ns;
   auto taken = segments_.take_over(
       folder, [this](auto first, auto last) { return queue_.claim(first, last); }, retry_ns);
   if (!taken) return on_failure(taken.error());
+  if (folder_before != nullptr) left_.push_back(folder_before);
   queue_.add_damage(taken->damaged_regions);
   for (auto& text : taken->told) tell(Notice::Severity::warning, std::move(text));
   std::vector<Segments::Segment> late;
@@ -181,8 +183,29 @@ void Spiller::look_at_unread() {
     for (const auto& segment : segments_.move_to_current()) {
       drop_segment(DropReason::damage, segment);
     }
+    say_nothing_waits_in_left();
   }
   if (any) queue_.recount();
+}
+
+/// What was in an earlier folder is in the current one. A start that finds the earlier one alone, as
+/// when a disk is mounted late again, misses nothing that was there.
+void Spiller::say_nothing_waits_in_left() {
+  if (left_.empty()) return;
+  auto offsets = queue_.offsets();
+  const auto segments = segments_.all();
+  std::uint64_t end = 0;
+  for (const auto& [name, offset] : offsets) end = std::max(end, offset.end());
+  for (const auto& segment : segments) end = std::max(end, segment.summary.last_sequence + 1);
+  for (auto& [name, offset] : offsets) offset = Offset(end);
+  std::erase_if(left_, [&](const std::shared_ptr<Folder>& folder) {
+    const bool is_in_use =
+        std::any_of(segments.begin(), segments.end(),
+                    [&](const Segments::Segment& segment) { return segment.folder == folder; });
+    // Where it cannot be said, a start may count as lost what is elsewhere: no sample is.
+    if (!is_in_use) static_cast<void>(save_offsets(*folder, offsets));
+    return !is_in_use;
+  });
 }
 
 /// Takes what has waited long from memory to segments. False where the disk failed.

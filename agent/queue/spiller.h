@@ -41,6 +41,7 @@ class Spiller {
   bool has_folder();
   void switch_folder(const std::shared_ptr<Folder>& folder);
   void look_at_unread();
+  void say_nothing_waits_in_left();
   bool spill(bool everything);
   std::vector<Entry> joined(const std::vector<Entry>& entries);
   Result<void> store(const std::vector<Entry>& due);
@@ -60,7 +61,8 @@ class Spiller {
   const Queue::Options& options_;
   Clock& clock_;
 
-  Offsets saved_;  // what the file holds
+  Offsets saved_;                              // what the file holds
+  std::vector<std::shared_ptr<Folder>> left_;  // another one is at their path now
   bool has_failed_ = false;
   bool lacks_space_ = false;
   bool told_other_folder_ = false;

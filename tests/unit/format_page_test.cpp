@@ -136,6 +136,8 @@ void dump_payload(Dump& dump, const Record& record) {
       dump.text(dump.varint("length of the stream's name"), "name");
       dump.field(end - dump.at(), "message: a zstd frame");
       return;
+    case RecordType::done:
+      return;  // of the write-ahead log, never of a segment
     case RecordType::summary:
       for (const auto* const name :
            {"first sequence", "last sequence", "scrapes", "requests", "samples"}) {

@@ -443,6 +443,10 @@ TEST_CASE_METHOD(Fixture,
   const auto left = peeked();
   CHECK(left.size() == 1000 - Offset::kRangesMax);
   CHECK(waiting(0) == 2 * left.size());
+  // The newest too, where no other comes: it is in one of the lanes.
+  CHECK(left.back() == 1000);
+  CHECK(live_peeked().empty());
+  CHECK(backlog_peeked() == left);
   CHECK(taken() == left);
   CHECK(waiting(0) == 0);
 }
