@@ -114,7 +114,7 @@ Order Sender::order() const {
 
 /// Null where nothing is to be sent now: `due_ns` is when to look again.
 Splitter* Sender::next_to_send(bool is_last_try, std::int64_t& due_ns) {
-  if (live_.in_progress()) return &live_;
+  if (!live_.done()) return &live_;
   const bool fresh_first = order() == Order::fresh_first;
   const bool backlog_first = backlog_turn_ && clock_.monotonic_ns() >= flow_.ready_ns();
   if (fresh_first && !backlog_first && begin_live(Wanted::Lane::live, is_last_try, due_ns)) {

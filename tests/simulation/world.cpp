@@ -43,7 +43,7 @@ World::World(std::uint64_t seed, bool trace) : seed_(seed), is_traced_(trace), r
   options_.limits.bytes_max = std::uint64_t{1} << (18 + below(5));
   if (plan_.small_disk) options_.limits.bytes_max = 4'000 + below(30'000);
   if (plan_.short_age) options_.limits.age_max = std::chrono::minutes(10 + below(120));
-  constexpr std::int64_t kIntervals[] = {5, 15, 15, 15, 60};
+  constexpr std::int64_t kIntervals[] = {5, 15, 15, 30, 60};
   interval_ns_ = kIntervals[below(5)] * kSecond;
   send_every_ns_ = chance(25) ? 4 * interval_ns_ : interval_ns_;
   options_.timing.send_every_ns = send_every_ns_;
@@ -97,7 +97,7 @@ void World::make_sources() {
     source.is_relay = i > 0 && chance(40);
     const auto name = i == 0 ? std::string("host") : cat(source.is_relay ? "relay/" : "job/", i);
     source.stream = std::make_shared<const Stream>(Stream{name});
-    source.interval_ns = i == 0 ? interval_ns_ : duration(kSecond, 2 * kMinute);
+    source.interval_ns = i == 0 ? interval_ns_ : duration(3 * kSecond, 2 * kMinute);
     std::vector<std::string> names;
     const auto series = 1 + below(6);
     for (std::size_t j = 0; j < series; ++j) {
@@ -408,7 +408,7 @@ HttpAnswer World::post(std::size_t number, std::string_view body,
     return unreachable();
   };
   if (kill_when == 0) return kill();
-  auto takes_ns = chance(90) ? duration(kNsPerMs, kSecond) : duration(kSecond, 9 * kSecond);
+  auto takes_ns = chance(98) ? duration(kNsPerMs, 50 * kNsPerMs) : duration(kSecond, 9 * kSecond);
   if (mode == Mode::slow) takes_ns = duration(3 * kSecond, 30 * kSecond);
   const auto arrives_ns = std::min(takes_ns / 2, kTimeoutNs);
   clock_.advance(arrives_ns);
@@ -427,11 +427,11 @@ HttpAnswer World::post(std::size_t number, std::string_view body,
 /// One more fault, and the time of the next.
 void World::fate() {
   if (is_over_) return;
-  clock_.at(clock_.monotonic_ns() + duration(10 * kSecond, 20 * kMinute), [this] { fate(); });
+  clock_.at(clock_.monotonic_ns() + duration(10 * kSecond, 10 * kMinute), [this] { fate(); });
   const auto choice = below(14);
   const auto now_ns = clock_.monotonic_ns();
   auto& endpoint = endpoints_[below(endpoints_.size())];
-  const auto a_while = [&] { return duration(kSecond, chance(80) ? 20 * kMinute : 3 * kHour); };
+  const auto a_while = [&] { return duration(kSecond, chance(80) ? 10 * kMinute : 2 * kHour); };
   switch (choice) {
     case 0:
     case 1:
@@ -597,7 +597,7 @@ bool World::is_drained() const {
 
 Outcome World::run() {
   const auto began_ns = clock_.monotonic_ns();
-  const auto faults_until_ns = began_ns + duration(20 * kMinute, 8 * kHour);
+  const auto faults_until_ns = began_ns + duration(10 * kMinute, 2 * kHour);
   const auto produces_until_ns = faults_until_ns + 5 * kMinute;
   auto drain_until_ns = produces_until_ns + kDrainMaxNs;
   clock_.at(began_ns + duration(kSecond, 10 * kMinute), [this] { fate(); });

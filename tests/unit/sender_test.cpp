@@ -148,6 +148,17 @@ TEST_CASE_METHOD(SenderFixture, "sender: a stop delivers what waits, due or not"
 }
 
 TEST_CASE_METHOD(SenderFixture,
+                 "sender: 413 to the first live request holds up none of its samples") {
+  judge = [](const Received& request) { return status(request.samples.size() > 1 ? 413 : 204); };
+  start();
+  produce("host", kSecond, 15 * kSecond, 4);
+  run_for(2 * kMinute);
+  CHECK(waiting() == 0);
+  CHECK(stored_once().size() == 8);
+  CHECK(stored_at_once() == 8);
+}
+
+TEST_CASE_METHOD(SenderFixture,
                  "sender: two samples of a series at one time are one, and counted") {
   start();
   append_now("host");
