@@ -81,6 +81,7 @@ class RemoteWriteClient {
   Exchange post(Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire);
   Exchange exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
   Report send_front(Splitter& shipment);
+  std::int64_t next_probe_ms();
   Report probe(Splitter& shipment);
   void on_unreadable(std::size_t samples);
   void on_refused(Splitter& shipment, Report& report);
@@ -94,6 +95,7 @@ class RemoteWriteClient {
   std::string refusal_;
   std::size_t samples_max_;
   std::optional<bool> takes_any_order_;
+  std::int64_t probe_ms_ = 0;   // the last one's time
   bool refused_whole_ = false;  // the last shipment that was done
 };
 

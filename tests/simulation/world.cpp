@@ -117,7 +117,9 @@ Centre::Nature World::nature_of_a_centre() {
   nature.in_order = !nature.takes_zstd && chance(60);
   nature.stores_a_part = chance(50);
   if (chance(20)) nature.samples_max = 1 + below(40);
-  if (chance(20)) {
+  // A probe of the next life is older than the last one where the clock stepped back between.
+  const bool restarts = plan_.kills || plan_.power_cuts || plan_.stops;
+  if (chance(20) && !(nature.in_order && plan_.clock_steps && restarts)) {
     for (const auto& source : sources_) {
       if (!source.is_relay && chance(50)) {
         nature.poisoned.insert(source.numbers[below(source.numbers.size())]);
