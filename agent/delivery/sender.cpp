@@ -139,7 +139,10 @@ bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_n
     live_waits_since_ns_ = 0;
     return false;
   }
-  if (!is_last_try && failures_ == 0 && !is_due(live_.batch(), now_ns, due_ns)) {
+  // What did not fit would otherwise wait as long again, and be more each time.
+  const bool is_cut =
+      lane == Wanted::Lane::all && queue_.state(consumer_).samples > live_.batch().samples();
+  if (!is_last_try && failures_ == 0 && !is_cut && !is_due(live_.batch(), now_ns, due_ns)) {
     put_back(live_);
     return false;
   }
