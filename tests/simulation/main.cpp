@@ -4,6 +4,7 @@
 //   simulation --from 5000 --seeds 10  seeds 5000 to 5009
 //   simulation --seed 4711 --trace     one seed, with all that happens in it
 //   simulation --jobs 2                processes beside each other
+//   simulation --stop                  until the first seed that fails
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,14 +80,17 @@ void run_seed(std::uint64_t seed, bool trace, Totals& totals) {
 }
 
 /// Every `jobs`-th seed.
-Totals run_seeds(std::uint64_t first, std::uint64_t end, unsigned jobs, bool trace) {
+Totals run_seeds(std::uint64_t first, std::uint64_t end, unsigned jobs, bool trace, bool stop) {
   Totals totals;
-  for (auto seed = first; seed < end; seed += jobs) run_seed(seed, trace, totals);
+  for (auto seed = first; seed < end && !(stop && totals.failed > 0); seed += jobs) {
+    run_seed(seed, trace, totals);
+  }
   return totals;
 }
 
 /// False: a process ended before it had said what it found.
-bool run_in_processes(std::uint64_t first, std::uint64_t end, unsigned jobs, Totals& totals) {
+bool run_in_processes(std::uint64_t first, std::uint64_t end, unsigned jobs, bool stop,
+                      Totals& totals) {
   struct Job {
     pid_t pid;
     int result;
@@ -98,7 +102,7 @@ bool run_in_processes(std::uint64_t first, std::uint64_t end, unsigned jobs, Tot
     const auto pid = ::fork();
     if (pid < 0) return false;
     if (pid == 0) {
-      const auto found = run_seeds(first + i, end, jobs, false);
+      const auto found = run_seeds(first + i, end, jobs, false, stop);
       const bool told = ::write(ends[1], &found, sizeof found) == sizeof found;
       std::fflush(stdout);
       ::_exit(told ? 0 : 1);
@@ -127,6 +131,7 @@ int main(int argc, char** argv) {
   std::uint64_t seeds = 1'000;
   unsigned jobs = 1;
   bool trace = false;
+  bool stop = false;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const auto number = [&] {
@@ -141,11 +146,14 @@ int main(int argc, char** argv) {
       seeds = number();
     } else if (argument == "--jobs") {
       jobs = static_cast<unsigned>(number());
+    } else if (argument == "--stop") {
+      stop = true;
     } else if (argument == "--trace") {
       trace = true;
     } else {
-      std::fprintf(stderr,
-                   "usage: simulation [--seeds N] [--from N] [--seed N] [--jobs N] [--trace]\n");
+      std::fprintf(
+          stderr,
+          "usage: simulation [--seeds N] [--from N] [--seed N] [--jobs N] [--stop] [--trace]\n");
       return 2;
     }
   }
@@ -166,9 +174,9 @@ int main(int argc, char** argv) {
   Totals totals;
   bool all = true;
   if (jobs == 1 || seeds == 1) {
-    totals = run_seeds(first, first + seeds, 1, trace);
+    totals = run_seeds(first, first + seeds, 1, trace, stop);
   } else {
-    all = run_in_processes(first, first + seeds, jobs, totals);
+    all = run_in_processes(first, first + seeds, jobs, stop, totals);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   const auto years = static_cast<double>(totals.simulated_ns) / 1e9 / (365.25 * 86'400);
