@@ -4,13 +4,14 @@
 #
 #   sh tests/run.sh                    everything but what takes minutes
 #   sh tests/run.sh all                that as well: what .ci/run runs
-#   sh tests/run.sh unit               a part: tree unit collectors fault threads integration package slow
+#   sh tests/run.sh unit               a part: tree unit collectors fault threads simulation integration package slow
 #   sh tests/run.sh loop delivery      tests by name: tests/integration/<name>_test.py, tests/package/<name>_test.py
 #   sh tests/run.sh loop release       only with this build: release asan tsan
 #
 # The C++ tests are built with AddressSanitizer and UndefinedBehaviorSanitizer (asan); those with the tag [threads] also
 # with ThreadSanitizer (tsan), which has nothing to say of others: they are the part threads. The agent is built with
-# both, for integration tests; release is the binary that is shipped. MSP_FROM_SCRATCH=1 sh tests/run.sh reproducible
+# both, for integration tests; release is the binary that is shipped, and what the simulation is linked with: 10,000
+# seeds need the optimizer, and the objects are there. MSP_FROM_SCRATCH=1 sh tests/run.sh reproducible
 # rebuilds its libraries as well, elsewhere, and compares (3 minutes).
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,10 +19,10 @@ root=$PWD
 
 parts=
 presets=
-most='tree unit collectors fault threads integration package'
+most='tree unit collectors fault threads simulation integration package'
 for word in "$@"; do
   case $word in
-    tree | unit | collectors | fault | threads | integration | package | slow) parts="$parts $word" ;;
+    tree | unit | collectors | fault | threads | simulation | integration | package | slow) parts="$parts $word" ;;
     all) parts="$most slow" ;;
     release | asan | tsan) presets="$presets $word" ;;
     *)
@@ -68,6 +69,7 @@ binary_of() { # part
   case $1 in
     collectors) echo collector_tests ;;
     threads) echo thread_tests ;;
+    simulation) echo simulation ;;
     *) echo "$1_tests" ;;
   esac
 }
@@ -76,6 +78,7 @@ cpp_parts() { # preset
   case $1 in
     asan) those='unit collectors fault' ;;
     tsan) those=threads ;;
+    release) those=simulation ;;
     *) those= ;;
   esac
   for part in $those; do
@@ -94,7 +97,7 @@ build() { # preset
   [ -n "$targets" ] || return 0
   began=$(date +%s)
   with_tests=ON
-  [ "${1%-arm64}" != release ] || with_tests=OFF
+  [ "${1%-arm64}" != release ] || is_in simulation "$targets" || with_tests=OFF
   log=build/tests/build-$1.log
   arch=
   [ "$1" != release-arm64 ] || arch='--arch aarch64'
@@ -176,6 +179,11 @@ python_tests() { # preset, folder, part of the name, tests...
 
 cpp_tests() { # preset
   for part in $(cpp_parts "$1"); do
+    if [ "$part" = simulation ]; then
+      # Always the same seeds; others by hand: build/release/tests/simulation --from 10001 --seeds 100000
+      echo "'simulation ($1)' sh -c 'build/$1/tests/simulation --seeds 10000 --jobs 2 && echo \"ok simulation ($1)\"'"
+      continue
+    fi
     tag=
     [ "$part" != threads ] || tag=' [threads]'
     echo "'$part ($1)' python3 tests/support/catch2_report.py '$part ($1)' build/$1/tests/$(binary_of "$part")$tag"

@@ -200,8 +200,8 @@ void RemoteWriteClient::on_unreadable(std::size_t samples) {
 
 /// An answer that says nothing about order (a 503, a time-out) leaves the question open.
 void RemoteWriteClient::ask_for_order(Batch& batch) {
-  const auto now_ms = clock_.wall_ns() / kNsPerMs;
-  for (const auto timestamp_ms : {now_ms, now_ms - kNsPerSecond / kNsPerMs}) {
+  const auto newer_ms = next_probe_ms();
+  for (const auto timestamp_ms : {newer_ms, newer_ms - kNsPerSecond / kNsPerMs}) {
     auto sample = probe_for(batch, timestamp_ms);
     const auto action = post(sample, 0, 1, protocol_.in_use()).action;
     if (action == Action::delivered) continue;
@@ -228,8 +228,15 @@ void RemoteWriteClient::on_refused(Splitter& shipment, Report& report) {
   }
 }
 
+/// An endpoint that wants samples in order would refuse a probe that is older than the last one, and
+/// seem to refuse everything, until a clock that stepped back has caught up.
+std::int64_t RemoteWriteClient::next_probe_ms() {
+  probe_ms_ = std::max(probe_ms_ + 1, clock_.wall_ns() / kNsPerMs);
+  return probe_ms_;
+}
+
 RemoteWriteClient::Report RemoteWriteClient::probe(Splitter& shipment) {
-  auto batch = probe_for(shipment.batch(), clock_.wall_ns() / kNsPerMs);
+  auto batch = probe_for(shipment.batch(), next_probe_ms());
   auto sent = exchange(batch, 0, 1, true);
   Report report;
   switch (sent.action) {

@@ -85,6 +85,7 @@ class RemoteWriteClient {
   Exchange post(Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire);
   Exchange exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
   Report send_front(Splitter& shipment);
+  std::int64_t next_probe_ms();
   Report probe(Splitter& shipment);
   std::size_t count_written(const Exchange& sent);
   void tell_unwritten(std::size_t unwritten, std::size_t samples);
@@ -100,6 +101,7 @@ class RemoteWriteClient {
   std::string refusal_;
   std::size_t samples_max_;
   std::optional<bool> takes_any_order_;
+  std::int64_t probe_ms_ = 0;   // the last one's time
   bool refused_whole_ = false;  // the last shipment that was done
   Throttle unwritten_lines_;
 };

@@ -127,7 +127,7 @@ Order Sender::order() const {
 
 /// Null where nothing is to be sent now: `due_ns` is when to look again.
 Splitter* Sender::next_to_send(bool is_last_try, std::int64_t& due_ns) {
-  if (live_.in_progress()) return &live_;
+  if (!live_.done()) return &live_;
   const bool fresh_first = order() == Order::fresh_first;
   const bool backlog_first = backlog_turn_ && clock_.monotonic_ns() >= flow_.ready_ns();
   if (fresh_first && !backlog_first && begin_live(Wanted::Lane::live, is_last_try, due_ns)) {
@@ -152,7 +152,10 @@ bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_n
     live_waits_since_ns_ = 0;
     return false;
   }
-  if (!is_last_try && failures_ == 0 && !is_due(live_.batch(), now_ns, due_ns)) {
+  // What did not fit would otherwise wait as long again, and be more each time.
+  const bool is_cut =
+      lane == Wanted::Lane::all && queue_.state(consumer_).samples > live_.batch().samples();
+  if (!is_last_try && failures_ == 0 && !is_cut && !is_due(live_.batch(), now_ns, due_ns)) {
     put_back(live_);
     return false;
   }

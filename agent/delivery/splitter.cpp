@@ -138,8 +138,14 @@ void Splitter::halve(const Piece& piece) {
   const auto rows = piece.rows_end - piece.rows_begin;
   if (rows > 1) {
     first.rows_end = second.rows_begin = piece.rows_begin + rows / 2;
-    queue_.push_back(first);
-    queue_.push_back(second);
+    if (batch_.rows()[piece.rows_end - 1].request == nullptr) {
+      queue_.push_back(first);
+      queue_.push_back(second);
+      return;
+    }
+    // Requests come last, and may have samples of one series: they go in their order.
+    queue_.push_front(second);
+    queue_.push_front(first);
     return;
   }
   // Points go in time order, so the earlier ones first, down to the last.

@@ -3,11 +3,11 @@
 // It goes as a whole, but for the series that were refused the last time: those go alone, so that
 // one that is refused at every tick costs a few requests each time and not twenty. What is refused
 // is halved, breadth first, until the bad rows stand alone, and a row of several samples further,
-// in time order, until the bad samples do. Nothing is given up on the word of a server that refuses
-// everything for a while: a sample counts as refused when it was refused alone, then the server
-// took something, then it was refused again, and the server took something again. Until then it is
-// a doubt, for which the owner may have to send a probe. A conflict needs less: that the server took
-// something, before it or after it.
+// in time order, until the bad samples do; a relay's requests are halved in their order. Nothing is
+// given up on the word of a server that refuses everything for a while: a sample counts as refused
+// when it was refused alone, then the server took something, then it was refused again, and the
+// server took something again. Until then it is a doubt, for which the owner may have to send a
+// probe. A conflict needs less: that the server took something, before it or after it.
 //
 // Knows no network, no clock and no log.
 #pragma once

@@ -117,10 +117,13 @@ void Queue::recover(std::uint64_t end) {
     after = entry.last_sequence;
     memory_.append(std::move(entry), now_ns);
   }
-  // Above all numbers that are known; and above those in a folder that is mounted later, as the
-  // time of a later start nearly always is.
-  const auto wall_ms = clock_.wall_ns() / kNsPerMs;
-  first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
+  // Behind all numbers that are known. Where none is, or the folder cannot be read, a disk that is
+  // mounted later may have some: the time of a start is nearly always above those.
+  first_issued_ = end;
+  if (!segments_.is_open() || end <= 1) {
+    const auto wall_ms = clock_.wall_ns() / kNsPerMs;
+    first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
+  }
   next_sequence_ = first_issued_;
   if (end < first_issued_) {
     nothing_.add(end, first_issued_ - 1);

@@ -13,6 +13,7 @@
 #include "agent/base/text.h"
 #include "agent/delivery/order_test.h"
 #include "agent/queue/compression.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/scrapes.h"
 #include "write_request.pb.h"
 
@@ -181,6 +182,30 @@ TEST_CASE_METHOD(CourierFixture, "whether older samples are taken is known of zs
   CHECK(asked(false, 409) == false);
   CHECK(asked(false, 503) == std::nullopt);  // it says nothing about order
   CHECK(asked(false, 401) == std::nullopt);
+}
+
+TEST_CASE_METHOD(CourierFixture,
+                 "a probe is not older than the one before, whatever the clock does") {
+  test::FakeClock clock;
+  std::int64_t newest_ms = 0;
+  server.judge = [&](const Samples& samples) {
+    if (samples[0].first != kProbe.name) return 400;
+    return samples[0].second < std::exchange(newest_ms, samples[0].second) ? 409 : 204;
+  };
+  RemoteWriteClient courier(
+      Protocol::prometheus_1_0,
+      [this](std::string_view body, const std::vector<std::string>& headers) {
+        return server.take(body, headers);
+      },
+      stats, clock);
+  for (int i = 0; i < 3; ++i) {
+    fill(1, 1, 1);
+    CHECK(send_all(courier) == Outcome::progress);
+    CHECK(shipment.done());
+    CHECK(shipment.refused_samples() == 1);
+    clock.step_wall(-3600 * kNsPerSecond);
+  }
+  CHECK(server.probes.size() >= 3);
 }
 
 TEST_CASE_METHOD(CourierFixture, "a bad sample does not change the protocol") {

@@ -148,6 +148,30 @@ TEST_CASE_METHOD(SenderFixture, "sender: a stop delivers what waits, due or not"
 }
 
 TEST_CASE_METHOD(SenderFixture,
+                 "oldest_first: what does not fit into a request does not wait for send_every") {
+  config.protocol = Protocol::prometheus_1_0;
+  config.send_every = 240s;
+  // All but the probe is refused, so that requests become small.
+  judge = [](const Received& request) { return status(request.is_probe() ? 204 : 400); };
+  start();
+  produce("host", kSecond, 60 * kSecond, 60);
+  run_for(kHour + 6 * kMinute);
+  CHECK(waiting() == 0);
+  CHECK(stats.samples_rejected == 120);
+}
+
+TEST_CASE_METHOD(SenderFixture,
+                 "sender: 413 to the first live request holds up none of its samples") {
+  judge = [](const Received& request) { return status(request.samples.size() > 1 ? 413 : 204); };
+  start();
+  produce("host", kSecond, 15 * kSecond, 4);
+  run_for(2 * kMinute);
+  CHECK(waiting() == 0);
+  CHECK(stored_once().size() == 8);
+  CHECK(stored_at_once() == 8);
+}
+
+TEST_CASE_METHOD(SenderFixture,
                  "sender: two samples of a series at one time are one, and counted") {
   start();
   append_now("host");

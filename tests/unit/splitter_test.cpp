@@ -273,6 +273,39 @@ TEST_CASE("a relay's request that is refused goes as a whole, and what is beside
   CHECK_FALSE(shipment.refused_series().empty());
 }
 
+TEST_CASE("requests of a relay are taken in their order, whichever of them is refused") {
+  for (std::size_t bad = 0; bad < 16; ++bad) {
+    INFO("bad " << bad);
+    Splitter shipment;
+    fill(shipment.batch(), 3, 1);
+    for (std::uint64_t sequence = 2; sequence < 15; ++sequence) {
+      const auto at_ms = static_cast<std::int64_t>(sequence);
+      const auto request =
+          std::make_shared<const Request>(Request{nullptr, 1, at_ms, at_ms, "never looked into"});
+      shipment.batch().add({sequence, sequence, nullptr, request});
+    }
+    shipment.start();
+    std::vector<std::size_t> taken;  // rows: three series, then the requests
+    while (!shipment.done()) {
+      if (shipment.wants_probe()) {
+        shipment.probe_accepted();
+        continue;
+      }
+      const auto front = shipment.front();
+      if (front.rows_begin <= bad && bad < front.rows_end) {
+        shipment.refused(front.rows_end);
+        continue;
+      }
+      for (auto row = front.rows_begin; row < front.rows_end; ++row) {
+        if (row >= 3) taken.push_back(row);
+      }
+      shipment.accepted(front.rows_end);
+    }
+    CHECK(std::is_sorted(taken.begin(), taken.end()));
+    CHECK(taken.size() == (bad >= 3 ? 12u : 13u));
+  }
+}
+
 TEST_CASE("a released shipment can be filled again") {
   Splitter shipment;
   fill(shipment.batch(), 5, 2);
