@@ -15,7 +15,7 @@ std::string problem_text(const HttpAnswer& answer) {
   if (answer.status == 0) return answer.error;
   auto text = cat("HTTP ", answer.status);
   if (!answer.moved_to.empty()) {
-    if (answer.status < 400) return cat(text, " to ", answer.moved_to);
+    if (answer.status < 400) return cat(text, ", a redirect to ", answer.moved_to);
     text += cat(" after a redirect to ", answer.moved_to);
   }
   auto words = std::string_view(answer.words);

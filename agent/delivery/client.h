@@ -24,7 +24,7 @@
 
 namespace msp {
 
-/// "HTTP 503: the server's own words", "HTTP 302 to https://other/write", or why there was no answer.
+/// "HTTP 503: the server's own words", "HTTP 302, a redirect to https://other/write", or why there was no answer.
 std::string problem_text(const HttpAnswer& answer);
 
 /// Used by one thread.

@@ -113,14 +113,15 @@ void Queue::recover(std::uint64_t end) {
     end = std::max(end, entry.last_sequence + 1);
     const bool is_stored = stored.next(entry.first_sequence) > entry.last_sequence ||
                            segments_.is_stored(entry.first_sequence);
-    if (entry.first_sequence <= after || is_stored) continue;
+    if (entry.first_sequence <= after) continue;
     after = entry.last_sequence;
+    if (is_stored) continue;
     memory_.append(std::move(entry), now_ns);
   }
-  // Behind all numbers that are known. Where none is, or the folder cannot be read, a disk that is
-  // mounted later may have some: the time of a start is nearly always above those.
+  // Behind all numbers that are known. Where no entry is, or the folder cannot be read, a disk that
+  // is mounted later may have some: the time of a start is nearly always above those.
   first_issued_ = end;
-  if (!segments_.is_open() || end <= 1) {
+  if (!segments_.is_open() || (segments_.empty() && after == 0)) {
     const auto wall_ms = clock_.wall_ns() / kNsPerMs;
     first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
   }

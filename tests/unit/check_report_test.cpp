@@ -106,7 +106,8 @@ TEST_CASE("a redirect that is not followed is told with where it leads") {
   answered.answer.moved_to = "https://other.example.com/write";
   const auto steps = endpoint_steps(endpoint(), answered, "");
   CHECK(step_of(steps, "write").text ==
-        "HTTP 302 to https://other.example.com/write; set url to the address that the redirect "
+        "HTTP 302, a redirect to https://other.example.com/write; set url to the address that the "
+        "redirect "
         "points to");
 }
 

@@ -95,7 +95,7 @@ TEST_CASE("where a redirect leads is a part of the problem") {
   auto answer = status(302);
   answer.words = "Found";
   answer.moved_to = "https://other/write";
-  CHECK(problem_text(answer) == "HTTP 302 to https://other/write");
+  CHECK(problem_text(answer) == "HTTP 302, a redirect to https://other/write");
   answer = status(404);
   answer.words = "404 no such page";
   CHECK(problem_text(answer) == "HTTP 404: no such page");
