@@ -106,6 +106,7 @@ void Queue::recover(std::uint64_t end) {
   nothing_ = content.done[kNothing];
   content.done.erase(kNothing);
   for (const auto& [name, done] : content.done) saved_[name].add_from(done, 0);
+  logged_ = std::move(content.done);
   for (const auto& [name, offset] : saved_) end = std::max(end, offset.end());
   const auto now_ns = clock_.monotonic_ns();
   std::uint64_t after = 0;
@@ -134,6 +135,7 @@ void Queue::recover(std::uint64_t end) {
     }
   }
   spill_soon_ = !memory_.empty();
+  known_from_ = oldest_known();
 }
 
 std::size_t Queue::add_consumer(const std::string& name, std::function<void()> on_append) {
@@ -371,10 +373,14 @@ void Queue::tidy_wal() {
     const bool is_new = wal_.bytes() <= kSegmentHeaderSize || wal_failed_;
     if (!is_new && wal_.bytes() <= 2 * memory_.bytes() + kWalSlack) return;
     for (const auto& waiting : memory_.waiting()) entries.push_back(waiting.entry);
-    // Of what this process knows: what is older may turn up on a disk that is mounted late.
-    const auto oldest = oldest_known();
+    // Of what this process knew from the start on, and what the log says already: what is older may
+    // turn up on a disk that is mounted late.
     for (const auto& consumer : consumers_) {
-      if (!consumer.name.empty()) done[consumer.name].add_from(consumer.done, oldest);
+      if (consumer.name.empty()) continue;
+      if (const auto logged = logged_.find(consumer.name); logged != logged_.end()) {
+        done[consumer.name] = logged->second;
+      }
+      done[consumer.name].add_from(consumer.done, known_from_);
     }
     done[kNothing] = nothing_;
   }
