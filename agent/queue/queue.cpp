@@ -10,6 +10,8 @@
 namespace msp {
 namespace {
 
+// As many entries of a few hundred samples each do not fit into a segment.
+constexpr std::uint64_t kLostGapMax = 10'000;
 // A log that is never empty is written anew beyond this, and twice what is in use.
 constexpr std::uint64_t kWalSlack = 64 * 1024;
 // In the log: not a consumer, but the segments have these.
@@ -106,6 +108,7 @@ void Queue::recover(std::uint64_t end) {
   nothing_ = content.done[kNothing];
   content.done.erase(kNothing);
   for (const auto& [name, done] : content.done) saved_[name].add_from(done, 0);
+  logged_ = std::move(content.done);
   for (const auto& [name, offset] : saved_) end = std::max(end, offset.end());
   const auto now_ns = clock_.monotonic_ns();
   std::uint64_t after = 0;
@@ -138,6 +141,7 @@ void Queue::recover(std::uint64_t end) {
     }
   }
   spill_soon_ = !memory_.empty();
+  known_from_ = oldest_known();
 }
 
 std::size_t Queue::add_consumer(const std::string& name, std::function<void()> on_append) {
@@ -210,9 +214,9 @@ std::uint64_t Queue::oldest_known() const {
 }
 
 /// Numbers that were given out, that the consumer is not done with, and that are nowhere: their
-/// samples by the average. With the lock.
+/// samples by the average. A wide gap is none of a lost segment, but of a start with the time as
+/// its first number of which the note is lost as well. With the lock.
 std::uint64_t Queue::count_lost_at_start(Consumer& consumer) {
-  std::uint64_t known_end = 0;
   std::uint64_t samples = 0;
   std::uint64_t sequences = 0;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> present;
@@ -228,13 +232,13 @@ std::uint64_t Queue::count_lost_at_start(Consumer& consumer) {
     sequences += waiting.entry.last_sequence - waiting.entry.first_sequence + 1;
   }
   std::sort(present.begin(), present.end());
-  for (const auto& [first, last] : present) known_end = std::max(known_end, last + 1);
   const auto per_sequence = sequences > 0 ? std::max<std::uint64_t>(samples / sequences, 1) : 0;
   std::uint64_t lost = 0;
   auto next = consumer.done.next();
   for (const auto& [first, last] : present) {
     if (first > next) {
-      const auto missing = first - next - consumer.done.count(next, first - 1);
+      const auto gap = first - next - consumer.done.count(next, first - 1);
+      const auto missing = gap <= kLostGapMax ? gap : 0;
       lost += missing * per_sequence;
       consumer.drop(next, first - 1, missing * per_sequence, DropReason::damage);
     }
@@ -375,10 +379,14 @@ void Queue::tidy_wal() {
     const bool is_new = wal_.bytes() <= kSegmentHeaderSize || wal_failed_;
     if (!is_new && wal_.bytes() <= 2 * memory_.bytes() + kWalSlack) return;
     for (const auto& waiting : memory_.waiting()) entries.push_back(waiting.entry);
-    // Of what this process knows: what is older may turn up on a disk that is mounted late.
-    const auto oldest = oldest_known();
+    // Of what this process knew from the start on, and what the log says already: what is older may
+    // turn up on a disk that is mounted late.
     for (const auto& consumer : consumers_) {
-      if (!consumer.name.empty()) done[consumer.name].add_from(consumer.done, oldest);
+      if (consumer.name.empty()) continue;
+      if (const auto logged = logged_.find(consumer.name); logged != logged_.end()) {
+        done[consumer.name] = logged->second;
+      }
+      done[consumer.name].add_from(consumer.done, known_from_);
     }
     done[kNothing] = nothing_;
   }

@@ -214,6 +214,8 @@ class Queue {
   mutable std::mutex mutex_;  // all below
   MemoryQueue memory_;
   Offset nothing_;                  // numbers given to nothing, as far as it is known
+  std::uint64_t known_from_ = 1;    // the oldest entry that was found at the start
+  Offsets logged_;                  // what the log said at the start
   std::uint64_t first_issued_ = 1;  // by this process
   std::uint64_t next_sequence_ = 1;
   std::deque<Consumer> consumers_;  // addresses stay

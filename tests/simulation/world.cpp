@@ -230,11 +230,11 @@ std::int64_t World::safe_until_ns(const std::vector<Span>& spans, std::int64_t r
   return safe_ns;
 }
 
-/// How long an entry may be in memory only, as queue.h says: until it is due and a round of the
-/// spiller has been, and another one, for what became due during that.
+/// How long an entry may be in memory only: until it is due (queue.h), the next append wakes the
+/// spiller, and a round of it has been, and another one, for what became due during that.
 std::int64_t World::window_ns() const {
   const auto& timing = options_.timing;
-  return timing.spill_after_ns + timing.send_every_ns + 2 * timing.rest_ns;
+  return timing.spill_after_ns + timing.send_every_ns + 2 * timing.rest_ns + interval_ns_;
 }
 
 /// The process is dead, and the write-ahead log with it.
@@ -605,6 +605,7 @@ Outcome World::run() {
   const auto produces_until_ns = faults_until_ns + 5 * kMinute;
   auto drain_until_ns = produces_until_ns + kDrainMaxNs;
   clock_.at(began_ns + duration(kSecond, 10 * kMinute), [this] { fate(); });
+  auto settled_ns = kNeverNs;
   Outcome outcome;
   start();
   for (;;) {
@@ -623,7 +624,14 @@ Outcome World::run() {
       die();
       start();
     }
-    if (is_over_ && !is_producing_ && is_drained()) break;
+    if (is_over_ && !is_producing_ && is_drained()) {
+      // A disk that was mounted late is found by the spiller, which has nothing to do on a good day.
+      if (settled_ns == kNeverNs) {
+        settled_ns = now_ns + kMinute;
+        wake_spiller(now_ns);
+      }
+      if (now_ns >= settled_ns) break;
+    }
     if (now_ns >= drain_until_ns) {
       violation(outcome, "not drained two hours after the last fault");
       break;
@@ -660,13 +668,14 @@ void World::check_endpoint(std::size_t number, Outcome& outcome) {
   std::uint64_t missing = 0;      // and their loss is not excused
   std::uint64_t unexplained = 0;  // and the centre takes them
   std::size_t first = 0;
+  std::size_t first_missing = 0;
   for (std::size_t i = 0; i < ledger_.samples().size(); ++i) {
     if (centre.has(i)) continue;
     if (ledger_.samples()[i].may_be_lost) {
       ++outcome.excused;
       continue;
     }
-    ++missing;
+    if (missing++ == 0) first_missing = i;
     if (centre.may_refuse(i)) continue;
     if (unexplained++ == 0) first = i;
   }
@@ -680,7 +689,8 @@ void World::check_endpoint(std::size_t number, Outcome& outcome) {
   };
   if (!centre.invented().empty()) violation(outcome, who + "was sent " + centre.invented());
   if (missing > counted) {
-    violation(outcome, cat(who, missing, " samples are missing, and ", counted, " are counted"));
+    violation(outcome, cat(who, missing, " samples are missing, the first is sample ",
+                           first_missing + 1, ", and ", counted, " are counted"));
   }
   // Each reason only where it can be.
   const bool refuses_all = modes_.contains(Mode::refuses_all);

@@ -489,8 +489,7 @@ TEST_CASE("the queue is as its model where a limit bites: what is lost is counte
   run(kTooLittle, false);
 }
 
-// Not run by default: 10 of 60 seeds fail (counts after a fault and a late mount).
-TEST_CASE("the queue is as its model with disks that are mounted late", "[.late_mount]") {
+TEST_CASE("the queue is as its model with disks that are mounted late") {
   run(1 << 20, true);
 }
 

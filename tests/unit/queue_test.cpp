@@ -471,4 +471,26 @@ TEST_CASE_METHOD(Fixture, "a second queue on the same folder is told which proce
                                    ": stop that agent, or give this one a buffer.path of its own");
 }
 
+TEST_CASE_METHOD(QueueFixture,
+                 "what was acknowledged before the log was written anew is not lost") {
+  round();  // the offsets' file knows nothing of what comes
+  for (std::int64_t t = 1; t <= 6'000; ++t) {
+    append({t});
+    REQUIRE(taken() == Times{t});
+  }
+  SECTION("in the same life") {}
+  SECTION("in an earlier life") {
+    reopen();
+    for (std::int64_t t = 6'001; t <= 12'000; ++t) {
+      append({t});
+      REQUIRE(taken() == Times{t});
+    }
+  }
+  append({20'000});
+  reopen();
+  CHECK(dropped(0, DropReason::damage) == 0);
+  CHECK(told_count("lost") == 0);
+  CHECK(peeked() == Times{20'000});
+}
+
 }  // namespace msp
