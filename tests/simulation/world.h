@@ -155,6 +155,7 @@ class World {
   bool wants_stop_ = false;
   bool wants_power_cut_ = false;
   bool is_mounted_ = true;
+  bool log_is_covered_ = false;  // the disk was mounted over it
   std::vector<Span> disk_faults_;
   std::vector<Span> log_faults_;
   std::size_t deaths_ = 0;
