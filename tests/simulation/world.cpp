@@ -248,6 +248,15 @@ void World::lose_memory(bool spilled) {
   ledger_.excuse_since(safe_ns);
 }
 
+/// The process is dead, and the write-ahead log is there. Entries that could not be logged are
+/// logged again with the first append after the retry.
+void World::excuse_unlogged() {
+  const auto safe_ns =
+      safe_until_ns(log_faults_, options_.timing.retry_ns + 2 * kMinute + 2 * interval_ns_);
+  const bool is_logged = safe_ns == clock_.monotonic_ns() - window_ns() && !log_is_covered_;
+  if (!is_logged) ledger_.excuse_since(safe_ns);
+}
+
 /// What becomes of a process that was killed, and of its host.
 void World::die() {
   ++deaths_;
@@ -270,11 +279,7 @@ void World::die() {
       clock_.at(clock_.monotonic_ns() + duration(10 * kSecond, 30 * kMinute), [this] { mount(); });
     }
   } else {
-    // Entries that could not be logged are logged again with the first append after the retry.
-    const auto safe_ns =
-        safe_until_ns(log_faults_, options_.timing.retry_ns + 2 * kMinute + 2 * interval_ns_);
-    const bool is_logged = safe_ns == clock_.monotonic_ns() - window_ns() && !log_is_covered_;
-    if (!is_logged) ledger_.excuse_since(safe_ns);
+    excuse_unlogged();
   }
   clock_.advance(duration(kSecond / 10, chance(80) ? 20 * kSecond : kHour));
 }
@@ -301,6 +306,8 @@ void World::stop_in_order() {
   if (!plan_.log_on_disk && chance(70)) {
     files_.remove_tree("/run");
     lose_memory(true);
+  } else {
+    excuse_unlogged();
   }
   clock_.advance(duration(kSecond / 10, kMinute));
 }

@@ -104,6 +104,7 @@ class World {
   void die();
   void stop_in_order();
   void lose_memory(bool spilled);
+  void excuse_unlogged();
   std::int64_t safe_until_ns(const std::vector<Span>& spans, std::int64_t recovery_ns) const;
   std::int64_t window_ns() const;
 
