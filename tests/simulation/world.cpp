@@ -232,10 +232,10 @@ std::int64_t World::safe_until_ns(const std::vector<Span>& spans, std::int64_t r
 }
 
 /// How long an entry may be in memory only: until it is due (queue.h), the next append wakes the
-/// spiller, and a round of it has been, and another one, for what became due during that.
+/// spiller, and a round of it has been, which may be that of a retry.
 std::int64_t World::window_ns() const {
   const auto& timing = options_.timing;
-  return timing.spill_after_ns + timing.send_every_ns + 2 * timing.rest_ns + interval_ns_;
+  return timing.spill_after_ns + timing.send_every_ns + timing.retry_ns + interval_ns_;
 }
 
 /// The process is dead, and the write-ahead log with it.
