@@ -123,7 +123,12 @@ int Centre::store(const std::vector<Received>& samples, bool has_probe, std::int
   bool is_out_of_order = false;
   if (nature_.in_order) {
     if (has_probe && probe_ms < newest_probe_ms_) return 409;
-    is_out_of_order = std::any_of(samples.begin(), samples.end(), is_too_old);
+    auto newest_ms = newest_ms_;  // the samples of one request have an order, too
+    for (const auto& sample : samples) {
+      const auto timestamp_ms = ledger_.samples()[sample.number].timestamp_ms;
+      is_out_of_order = is_out_of_order || timestamp_ms < newest_ms[sample.series];
+      newest_ms[sample.series] = std::max(newest_ms[sample.series], timestamp_ms);
+    }
   }
   for (const auto& sample : samples) {
     if (!has(sample.number) && newest_number_[sample.series] > sample.number + 1) ++late_count_;

@@ -7,10 +7,11 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 seeds=2000
-case ${1:-} in [0-9]*)
-  seeds=$1
-  shift
-  ;;
+case ${1:-} in
+  [0-9]*)
+    seeds=$1
+    shift
+    ;;
 esac
 wanted=$*
 copy=$PWD/build/mutations
@@ -24,7 +25,10 @@ mutate() {
   name=$1
   file=$2
   script=$3
-  case " $wanted " in "  " | *" $name "*) ;; *) return 0 ;; esac
+  case " $wanted " in
+    "  " | *" $name "*) ;;
+    *) return 0 ;;
+  esac
   sed -i "$script" "$copy/$file"
   if cmp -s "$file" "$copy/$file"; then
     echo "$name: the mutation does not apply to $file" >&2
@@ -59,10 +63,8 @@ mutate ack_on_failure agent/delivery/sender.cpp \
   's/if (!sent.in_progress()) put_back(sent);/if (!sent.in_progress()) finish(sent);/'
 mutate trim_unstored agent/queue/queue.cpp \
   's/if (!segments_.is_stored(entry.first_sequence)) return false;/if (segments_.empty()) return false;/'
-mutate no_log agent/queue/queue.cpp 's/    copied = wal_.append(entry);/    copied = {};/'
+mutate no_log agent/queue/queue.cpp 's/    copied = wal_.append(entry);/    copied = Result<void>();/'
 mutate forget_done agent/queue/queue.cpp 's/^    copy_done_to_wal(name, batch.entries());$//'
-mutate no_lock agent/queue/queue.cpp \
-  's/  if (!\*locked) {/  if (false) {/'
 mutate keep_unsynced agent/queue/segments.cpp 's/^    forget_unsynced();$/    mark_synced();/'
 mutate lease_forgotten agent/queue/queue.cpp \
   's/    if (consumer.is_leased(\*entry)) {/    if (false) {/'

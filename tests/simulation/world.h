@@ -104,6 +104,7 @@ class World {
   void die();
   void stop_in_order();
   void lose_memory(bool spilled);
+  void excuse_unlogged();
   std::int64_t safe_until_ns(const std::vector<Span>& spans, std::int64_t recovery_ns) const;
   std::int64_t window_ns() const;
 
@@ -155,6 +156,7 @@ class World {
   bool wants_stop_ = false;
   bool wants_power_cut_ = false;
   bool is_mounted_ = true;
+  bool log_is_covered_ = false;  // the disk was mounted over it
   std::vector<Span> disk_faults_;
   std::vector<Span> log_faults_;
   std::size_t deaths_ = 0;
