@@ -245,6 +245,7 @@ TEST_CASE("delivery: what is kept for an endpoint that is gone is delivered", "[
   world.centre.status[b.url] = 503;
   REQUIRE(world.delivery->set_endpoints(config_of({a, b})));
   world.append(1);
+  REQUIRE(world.centre.wait_requests(a.url, 1));
   REQUIRE(world.centre.wait_requests(b.url, 1));
   REQUIRE(world.delivery->set_endpoints(config_of({a})));
   world.append(2);

@@ -156,7 +156,7 @@ class World {
       case 10:
         return round(true);
       case 11:
-        return round_with_fault();
+        return late_mounts_ ? round(true) : round_with_fault();
       case 12:
         return read_with_fault(consumer);
       case 13:
