@@ -69,7 +69,7 @@ mutate keep_unsynced agent/queue/segments.cpp 's/^    forget_unsynced();$/    ma
 mutate lease_forgotten agent/queue/queue.cpp \
   's/    if (consumer.is_leased(\*entry)) {/    if (false) {/'
 mutate both_lanes agent/queue/queue.cpp \
-  's/    if (consumer.is_done(entry) || consumer.is_leased(entry)) return true;/    if (consumer.is_done(entry)) return true;/'
+  's/ || consumer.is_leased(entry)) return true;/) return true;/'
 mutate refused_is_dropped_uncounted agent/delivery/sender.cpp \
   's/  stats_.samples_rejected += sent.refused_samples();//'
 mutate drops_uncounted agent/queue/consumer.cpp \

@@ -488,21 +488,7 @@ void World::fate() {
       return;
     case 9:
     case 10:
-      if (plan_.power_cuts && chance(50)) {
-        wants_power_cut_ = true;
-      } else if (!plan_.kills) {
-        return;
-      }
-      tell("a kill comes");
-      if (chance(20)) {
-        is_killed_ = true;
-        files_.stop_after(0);
-      } else if (chance(30)) {
-        wants_kill_in_post_ = true;
-      } else {
-        files_.stop_after(below(chance(50) ? 8 : 60), chance(50));
-      }
-      return;
+      return plan_death();
     case 11:
       if (plan_.stops) wants_stop_ = true;
       return;
@@ -524,6 +510,23 @@ void World::fate() {
         wake_spiller(spiller_hangs_until_ns_);
       }
       return;
+  }
+}
+
+void World::plan_death() {
+  if (plan_.power_cuts && chance(50)) {
+    wants_power_cut_ = true;
+  } else if (!plan_.kills) {
+    return;
+  }
+  tell("a kill comes");
+  if (chance(20)) {
+    is_killed_ = true;
+    files_.stop_after(0);
+  } else if (chance(30)) {
+    wants_kill_in_post_ = true;
+  } else {
+    files_.stop_after(below(chance(50) ? 8 : 60), chance(50));
   }
 }
 
@@ -718,18 +721,11 @@ void World::check_endpoint(std::size_t number, Outcome& outcome) {
                   std::to_string(static_cast<double>(sample.at_ns) / 1e9)));
   }
   const bool disk_is_sound = disk_faults_.empty() && log_faults_.empty() && !plan_.power_cuts;
-  const struct {
-    DropReason reason;
-    bool is_possible;
-  } kPossible[] = {
-      {DropReason::max_size, true},
-      {DropReason::max_age, plan_.short_age || plan_.clock_steps || plan_.suspends},
-      {DropReason::free_space, plan_.full_disk},
-      {DropReason::memory, false},
-      {DropReason::damage, !disk_is_sound || plan_.read_errors},
-      {DropReason::too_large, false},
-  };
-  for (const auto& [which, is_possible] : kPossible) {
+  const bool may_be_damaged = !disk_is_sound || plan_.read_errors;
+  for (const auto& [which, is_possible] :
+       {std::pair(DropReason::max_age, plan_.short_age || plan_.clock_steps || plan_.suspends),
+        std::pair(DropReason::free_space, plan_.full_disk), std::pair(DropReason::memory, false),
+        std::pair(DropReason::damage, may_be_damaged), std::pair(DropReason::too_large, false)}) {
     if (is_possible || reason(which) == 0) continue;
     violation(outcome, cat(who, reason(which), " samples dropped, reason ", drop_reason_name(which),
                            ", which nothing here is"));

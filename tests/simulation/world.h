@@ -117,6 +117,7 @@ class World {
                   const std::vector<std::string>& headers);
 
   void fate();
+  void plan_death();
   void set_mode(Endpoint& endpoint, Mode mode, std::int64_t for_ns);
   void fail_disk(std::int64_t for_ns);
   void end_of_disk_fault();
