@@ -96,33 +96,6 @@ std::optional<double> parse_amount(std::string_view text) {
   return amount && *amount < 0x1p64 ? amount : std::nullopt;  // no NaN is
 }
 
-std::string quoted(std::string_view text, std::size_t bytes_max) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const auto is_shown = [](std::string_view character) {
-    const auto first = static_cast<unsigned char>(character[0]);
-    if (character.size() == 1) return first >= 0x20 && first != 0x7f;
-    const auto second = static_cast<unsigned char>(character[1]);
-    return !(first == 0xc2 && second < 0xa0);  // U+0080 to U+009F
-  };
-  std::string quote = "'";
-  while (!text.empty()) {
-    const auto length = utf8_length(text);
-    const auto character = text.substr(0, std::max<std::size_t>(length, 1));
-    const bool is_plain = length > 0 && is_shown(character);
-    const auto bytes = is_plain ? character.size() : 4 * character.size();
-    if (quote.size() - 1 + bytes > bytes_max) break;
-    for (const unsigned char byte : character) {
-      if (is_plain) {
-        quote += static_cast<char>(byte);
-      } else {
-        quote += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
-      }
-    }
-    text.remove_prefix(character.size());
-  }
-  return quote += text.empty() ? "'" : "...'";
-}
-
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const auto length = utf8_length(text);
@@ -184,6 +157,10 @@ std::string visible(std::string_view text, std::size_t bytes_max) {
     text.remove_prefix(character.bytes);
   }
   return out;
+}
+
+std::string quoted(std::string_view text, std::size_t bytes_max) {
+  return cat("'", visible(text, bytes_max), "'");
 }
 
 std::string visible_lines(std::string_view text) {

@@ -34,7 +34,7 @@ std::optional<Number> parse_number(std::string_view text) {
 std::optional<double> parse_amount(std::string_view text);
 
 /// `text` in single quotes, as a message may repeat it wherever it comes from: control characters
-/// (those of C1, too) and bytes that are not UTF-8 as \xNN, and "..." for what does not fit into
+/// and what else is not printable as visible() writes it, and "..." for what does not fit into
 /// `bytes_max` bytes between the quotes.
 std::string quoted(std::string_view text, std::size_t bytes_max);
 

@@ -41,7 +41,7 @@ Result<Thread> Thread::start(const std::string& name, std::function<void()> work
     result.state_->thread = std::thread(run);
   } catch (const std::system_error& error) {
     result.state_.reset();
-    return failed(cat("cannot start the thread of ", name, ": ", errno_text(error.code().value()),
+    return failed(cat("cannot start a thread for ", name, ": ", errno_text(error.code().value()),
                       "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
   }
   return result;

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 #include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
@@ -134,6 +134,20 @@ void shorten(std::vector<ConfigError>& errors, const Config& config) {
   errors.pop_back();
 }
 
+/// An absolute path without "//", "." and "..", and without a '/' at its end.
+std::string plain_path(std::string_view path) {
+  std::vector<std::string_view> parts;
+  while (!path.empty()) {
+    const auto part = path.substr(0, std::min(path.find('/'), path.size()));
+    path.remove_prefix(std::min(part.size() + 1, path.size()));
+    if (part == ".." && !parts.empty()) parts.pop_back();
+    if (!part.empty() && part != "." && part != "..") parts.push_back(part);
+  }
+  std::string plain;
+  for (const auto part : parts) plain += cat("/", part);
+  return plain.empty() ? "/" : plain;
+}
+
 /// Whether the path, however it is written, is a folder that belongs to the system, or is in one of
 /// the kernel's file systems. A folder of one's own below the others is none.
 bool is_system_folder(const std::string& path) {
@@ -144,9 +158,7 @@ bool is_system_folder(const std::string& path) {
       "/usr/lib", "/usr/local", "/usr/sbin",  "/usr/share", "/var",     "/var/cache", "/var/lib",
       "/var/log", "/var/run",   "/var/spool", "/var/tmp"};
   constexpr std::string_view kKernels[] = {"/proc/", "/sys/"};
-  auto plain = std::filesystem::path(path).lexically_normal().string();
-  if (plain.starts_with("//")) plain.erase(0, 1);  // POSIX lets two slashes be special
-  while (plain.size() > 1 && plain.ends_with('/')) plain.pop_back();
+  const auto plain = plain_path(path);
   return std::find(std::begin(kSystem), std::end(kSystem), plain) != std::end(kSystem) ||
          std::any_of(std::begin(kKernels), std::end(kKernels),
                      [&](std::string_view kernels) { return plain.starts_with(kernels); });

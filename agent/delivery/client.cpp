@@ -67,6 +67,7 @@ RemoteWriteClient::RemoteWriteClient(Protocol protocol, Post post, EndpointStats
       stats_(stats),
       clock_(clock),
       protocol_(protocol),
+      run_(clock.wall_ns() / kNsPerMs),
       samples_max_(FlowControl::kSamplesMax) {
   stats_.protocol = wire_name(protocol_.in_use());
 }
@@ -202,7 +203,7 @@ void RemoteWriteClient::on_unreadable(std::size_t samples) {
 void RemoteWriteClient::ask_for_order(Batch& batch) {
   const auto newer_ms = next_probe_ms();
   for (const auto timestamp_ms : {newer_ms, newer_ms - kNsPerSecond / kNsPerMs}) {
-    auto sample = probe_for(batch, timestamp_ms);
+    auto sample = probe_for(batch, timestamp_ms, run_);
     const auto action = post(sample, 0, 1, protocol_.in_use()).action;
     if (action == Action::delivered) continue;
     if (action == Action::try_again || action == Action::fix_configuration) return;
@@ -236,7 +237,7 @@ std::int64_t RemoteWriteClient::next_probe_ms() {
 }
 
 RemoteWriteClient::Report RemoteWriteClient::probe(Splitter& shipment) {
-  auto batch = probe_for(shipment.batch(), next_probe_ms());
+  auto batch = probe_for(shipment.batch(), next_probe_ms(), run_);
   auto sent = exchange(batch, 0, 1, true);
   Report report;
   switch (sent.action) {

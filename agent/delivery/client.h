@@ -96,6 +96,7 @@ class RemoteWriteClient {
   EndpointStats& stats_;
   Clock& clock_;
   ProtocolChoice protocol_;
+  const std::int64_t run_;  // of probes: when this client was made, in milliseconds
   SizeLimit size_;
   Encoder encoder_;
   std::string refusal_;

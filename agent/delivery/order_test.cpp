@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/text.h"
+
 namespace msp {
 
-Batch probe_for(Batch& batch, std::int64_t timestamp_ms) {
+Batch probe_for(Batch& batch, std::int64_t timestamp_ms, std::int64_t run) {
   const auto rows = batch.rows();
-  std::vector<Label> labels{{std::string(kMetricName), std::string(kProbe.name)}};
+  std::vector<Label> labels{{std::string(kMetricName), std::string(kProbe.name)},
+                            {"run", cat(run)}};
   const auto first = std::find_if(rows.begin(), rows.end(),
                                   [](const Batch::Row& row) { return row.series != nullptr; });
   // A relay's requests are not looked into: of those alone it has no labels.

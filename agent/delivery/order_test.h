@@ -14,9 +14,10 @@ namespace msp {
 inline constexpr MetricDesc kProbe{
     "msp_agent_probe",
     "1 whenever the agent tested whether an endpoint accepts samples at all, or in any order.",
-    "the agent"};
+    "the agent", MetricType::gauge, "run"};
 
-/// With the labels that all series of `batch` share. `batch` is not empty.
-Batch probe_for(Batch& batch, std::int64_t timestamp_ms);
+/// With the labels that all series of `batch` share, and `run`, which tells it from the probes of
+/// others and of earlier runs: those may have had a later time. `batch` is not empty.
+Batch probe_for(Batch& batch, std::int64_t timestamp_ms, std::int64_t run);
 
 }  // namespace msp

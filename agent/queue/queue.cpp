@@ -110,7 +110,8 @@ void Queue::recover(std::uint64_t end) {
   for (const auto& [name, done] : content.done) saved_[name].add_from(done, 0);
   logged_ = std::move(content.done);
   for (const auto& [name, offset] : saved_) end = std::max(end, offset.end());
-  const auto now_ns = clock_.monotonic_ns();
+  // What an earlier process left is no live sample, but for the newest of each stream.
+  const auto appended_ns = clock_.monotonic_ns() - 2 * options_.timing.send_every_ns;
   std::uint64_t after = 0;
   for (auto& entry : content.entries) {
     end = std::max(end, entry.last_sequence + 1);
@@ -119,7 +120,7 @@ void Queue::recover(std::uint64_t end) {
     if (entry.first_sequence <= after) continue;
     after = entry.last_sequence;
     if (is_stored) continue;
-    memory_.append(std::move(entry), now_ns);
+    memory_.append(std::move(entry), appended_ns);
   }
   // Behind all numbers that are known. Where no entry is, or the folder cannot be read, a disk that
   // is mounted later may have some: the time of a start is nearly always above those.

@@ -69,7 +69,7 @@ def a_line_is_one_printable_line_whatever_it_quotes() -> None:
         said = (folder / "log").read_bytes().decode()  # raises where it is not UTF-8
     lines = [line for line in said.splitlines() if "loadavg: " in line]
     assert len(lines) == 1 and "\\x1b[31m\\xff\\u009b\\x00" in lines[0], said[:500]
-    assert lines[0].endswith("...") and len(lines[0]) < 9_000, lines[0][-200:]
+    assert lines[0].endswith("...'") and len(lines[0]) < 9_000, lines[0][-200:]
     odd = {character for character in said if character != "\n" and unicodedata.category(character) == "Cc"}
     assert not odd, odd
 

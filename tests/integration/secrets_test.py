@@ -181,7 +181,8 @@ def logins(folder: pathlib.Path, canaries: Canaries, proxy_port: int) -> dict[st
     }
 
 
-def config_of(folder: pathlib.Path, canaries: Canaries, echo: Echo) -> pathlib.Path:
+def configs_of(folder: pathlib.Path, canaries: Canaries, echo: Echo) -> list[pathlib.Path]:
+    """As many as the limit on endpoints makes necessary."""
     token = canaries.new("query of url")
     encoded = urllib.parse.quote(canaries.new("second of url", "&/ "), safe="")
     endpoints = [f"- url: http://127.0.0.1:{echo.port}/{name}/{status}?token={token}&key={encoded}\n  timeout: 5s\n"
@@ -190,11 +191,18 @@ def config_of(folder: pathlib.Path, canaries: Canaries, echo: Echo) -> pathlib.P
     # And one that asks the proxy for a connection.
     endpoints.append(f"- url: https://127.0.0.1:9/tunnel?token={token}\n"
                      f"  proxy_url: http://carol:{canaries.new('tunnel')}@127.0.0.1:{echo.port}\n")
-    config = folder / "msp-agent.yaml"
-    config.write_text(f"customer_id: alpha\nserver_name: web-01\ninterval: 1s\nlog: {{level: debug}}\n"
-                      "collectors: {enabled: [loadavg, uname]}\n"
-                      f"buffer: {{path: {folder}/buffer}}\nremote_write:\n{''.join(endpoints)}")
-    return config
+    configs = []
+    for begin in range(0, len(endpoints), ENDPOINTS_MAX):
+        config = folder / f"msp-agent-{begin}.yaml"
+        config.write_text(f"customer_id: alpha\nserver_name: web-01\ninterval: 1s\nlog: {{level: debug}}\n"
+                          "collectors: {enabled: [loadavg, uname]}\n"
+                          f"buffer: {{path: {folder}/buffer-{begin}}}\n"
+                          f"remote_write:\n{''.join(endpoints[begin:begin + ENDPOINTS_MAX])}")
+        configs.append(config)
+    return configs
+
+
+ENDPOINTS_MAX = 16  # of a configuration
 
 
 class Outputs:
@@ -226,25 +234,33 @@ def lines_with(text: str, part: str) -> str:
     return "\n".join(line[:2000] for line in text.splitlines() if part in line)[:4000]
 
 
+def outputs_of(config: pathlib.Path, run: pathlib.Path, outputs: Outputs) -> None:
+    status = run / "status.json"
+    env = {**os.environ, "RUNTIME_DIRECTORY": str(run)}
+
+    def each_has_an_answer() -> bool:
+        endpoints = json.loads(status.read_text() or "{}").get("endpoints") if status.exists() else None
+        return bool(endpoints) and all(endpoint["requests"] > 0 or endpoint["last_error"] for endpoint in endpoints)
+
+    process = Process([BINARY, "--config", str(config)], run / "log", env)
+    with started(process):
+        poll_until("an answer of each endpoint", each_has_an_answer, 60, process)
+        for arguments in (("status",), ("status", "--json"), ("check",), ("check", "--json"), ("--dry-run",),
+                          ("--dry-run", "--diff"), ("check",), ("check",)):
+            outputs.run(config, *arguments, env=env)
+        outputs.add("status.json", status.read_bytes())
+    outputs.add("log", (run / "log").read_bytes())
+
+
 def whatever_a_server_repeats_no_output_shows_a_secret() -> None:
     canaries, outputs = Canaries(SEED), Outputs()
     with temporary_folder() as folder, echoing() as echo:
-        config = config_of(folder, canaries, echo)
-        (folder / "run").mkdir()
-        env = {**os.environ, "RUNTIME_DIRECTORY": str(folder / "run")}
-        process = Process([BINARY, "--config", str(config)], folder / "log", env)
-        endpoints = config.read_text().count("- url: ")
-        with started(process):
-            poll_until("an answer of each endpoint", lambda: json.loads(
-                (folder / "run/status.json").read_text() or "{}").get("endpoints") and all(
-                    endpoint["requests"] > 0 or endpoint["last_error"]
-                    for endpoint in json.loads((folder / "run/status.json").read_text())["endpoints"]),
-                60, process)
-            for arguments in (("status",), ("status", "--json"), ("check",), ("check", "--json"), ("--dry-run",),
-                              ("--dry-run", "--diff"), ("check",), ("check",)):
-                outputs.run(config, *arguments, env=env)
-            outputs.add("status.json", (folder / "run/status.json").read_bytes())
-        outputs.add("log", (folder / "log").read_bytes())
+        configs = configs_of(folder, canaries, echo)
+        endpoints = sum(config.read_text().count("- url: ") for config in configs)
+        for config in configs:
+            run = folder / f"run-{config.stem}"
+            run.mkdir()
+            outputs_of(config, run, outputs)
     assert echo.requests >= endpoints, f"{echo.requests} requests for {endpoints} endpoints"
     for name in ("log", "status", "status --json", "check", "check --json", "status.json"):
         text = outputs.said[name].decode(errors="replace")

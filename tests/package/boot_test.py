@@ -34,7 +34,7 @@ def all_ticks(machine: Container, receiver: Receiver, oldest_before: int) -> lis
     after a random wait."""
     poll_until(f"ticks from before {oldest_before}", lambda: min(receiver.timestamps(), default=oldest_before) <
                oldest_before, BACKLOG_SECONDS_MAX)
-    wait_until_status(machine, "0 behind", BACKLOG_SECONDS_MAX)
+    wait_until_status(machine, ", 0 behind", BACKLOG_SECONDS_MAX)
     return sorted(set(receiver.timestamps()))
 
 
@@ -94,7 +94,7 @@ def a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back() -> Non
         signal_main(machine, signal.SIGSTOP)
         wait_until_restarted(machine, pid)
         assert "Watchdog timeout" in machine.journal() and machine.property("NRestarts") == "1", machine.journal()
-        wait_until_status(machine, "0 behind")
+        wait_until_status(machine, ", 0 behind")
 
 
 def a_reboot_and_no_network_at_boot_lose_nothing() -> None:

@@ -66,7 +66,7 @@ def upgrades_and_downgrades_lose_no_sample_and_keep_the_configuration() -> None:
             assert (machine.root / CONFIG).read_text() == edited, "the configuration was replaced"
         assert machine.property("UnitFileState") == "enabled"
         with receiving(port=port) as receiver:
-            wait_until_status(machine, "0 behind", 70)
+            wait_until_status(machine, ", 0 behind", 70)
             # And while it delivers.
             before = main_pid(machine)
             began = time.time() * 1000

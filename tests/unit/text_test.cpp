@@ -63,10 +63,10 @@ TEST_CASE("text: a quote shows what would act on a terminal, and is cut") {
   CHECK(quoted("", 64) == "''");
   CHECK(quoted("(null)", 64) == "'(null)'");
   CHECK(quoted("caf\xc3\xa9 \xe2\x82\xac \xc2\xa0", 64) == "'caf\xc3\xa9 \xe2\x82\xac \xc2\xa0'");
-  CHECK(quoted("a\x1b[2J\x7f\t\0"sv, 64) == R"('a\x1b[2J\x7f\x09\x00')");
+  CHECK(quoted("a\x1b[2J\x7f\t\0"sv, 64) == R"('a\x1b[2J\x7f\t\x00')");
   CHECK(quoted("\xc2\x9b"
                "2J",
-               64) == R"('\xc2\x9b2J')");                            // C1, as UTF-8
+               64) == R"('\u009b2J')");                              // C1, as UTF-8
   CHECK(quoted("\x9b\xff\xe2\x82", 64) == R"('\x9b\xff\xe2\x82')");  // not UTF-8
   CHECK(quoted("12345", 5) == "'12345'");
   CHECK(quoted("123456", 5) == "'12345...'");
