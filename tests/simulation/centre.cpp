@@ -83,7 +83,7 @@ HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& h
   }
   std::vector<Received> samples;
   bool is_poisoned = false;
-  bool has_probe = false;
+  std::string probe;  // which run's; empty: none
   std::int64_t probe_ms = 0;
   for (const auto& series : request.timeseries()) {
     const bool is_whole = series.labels_size() == 2 && series.labels(0).name() == "__name__" &&
@@ -91,7 +91,9 @@ HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& h
                           series.labels(1).value() == "alpha";
     const auto name = series.labels_size() > 0 ? series.labels(0).value() : std::string();
     if (name == kProbe.name) {
-      has_probe = true;
+      for (const auto& label : series.labels()) {
+        if (label.name() == "run") probe = label.value();
+      }
       probe_ms = series.samples(0).timestamp();
       continue;
     }
@@ -108,11 +110,12 @@ HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& h
   }
   if (nature_.samples_max > 0 && samples.size() > nature_.samples_max) return status(413);
   if (is_poisoned) return status(400);
-  return status(store(samples, has_probe, probe_ms));
+  return status(store(samples, probe, probe_ms));
 }
 
 /// Returns the status.
-int Centre::store(const std::vector<Received>& samples, bool has_probe, std::int64_t probe_ms) {
+int Centre::store(const std::vector<Received>& samples, const std::string& probe,
+                  std::int64_t probe_ms) {
   const auto count = ledger_.series_count();
   newest_ms_.resize(count, std::numeric_limits<std::int64_t>::min());
   newest_number_.resize(count, 0);
@@ -122,7 +125,8 @@ int Centre::store(const std::vector<Received>& samples, bool has_probe, std::int
   };
   bool is_out_of_order = false;
   if (nature_.in_order) {
-    if (has_probe && probe_ms < newest_probe_ms_) return 409;
+    const auto newest = newest_probes_ms_.find(probe);
+    if (newest != newest_probes_ms_.end() && probe_ms < newest->second) return 409;
     auto newest_ms = newest_ms_;  // the samples of one request have an order, too
     for (const auto& sample : samples) {
       const auto timestamp_ms = ledger_.samples()[sample.number].timestamp_ms;
@@ -134,7 +138,10 @@ int Centre::store(const std::vector<Received>& samples, bool has_probe, std::int
     if (!has(sample.number) && newest_number_[sample.series] > sample.number + 1) ++late_count_;
   }
   if (is_out_of_order && !nature_.stores_a_part) return 409;
-  if (has_probe) newest_probe_ms_ = std::max(newest_probe_ms_, probe_ms);
+  if (!probe.empty()) {
+    auto& newest = newest_probes_ms_[probe];
+    newest = std::max(newest, probe_ms);
+  }
   for (const auto& sample : samples) {
     if (nature_.in_order && is_too_old(sample)) continue;
     if (!stored_[sample.number]) ++stored_count_;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -59,15 +60,15 @@ class Centre {
     std::size_t number;
     std::size_t series;
   };
-  int store(const std::vector<Received>& samples, bool has_probe, std::int64_t probe_ms);
+  int store(const std::vector<Received>& samples, const std::string& probe, std::int64_t probe_ms);
 
   const Ledger& ledger_;
   const Nature nature_;
   std::vector<bool> stored_;  // by number
   std::size_t stored_count_ = 0;
-  std::vector<std::int64_t> newest_ms_;     // by series
-  std::vector<std::size_t> newest_number_;  // by series, plus 1
-  std::int64_t newest_probe_ms_ = 0;
+  std::vector<std::int64_t> newest_ms_;                   // by series
+  std::vector<std::size_t> newest_number_;                // by series, plus 1
+  std::map<std::string, std::int64_t> newest_probes_ms_;  // of each run
   std::size_t late_count_ = 0;
   std::string invented_;
 };

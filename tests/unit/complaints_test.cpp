@@ -93,7 +93,7 @@ TEST_CASE("complaints: nothing in them acts on a terminal") {
   complaints.unreadable("/\a", failed("cannot open /\a: \x1b"), {"m", {"\r"}});
   CHECK(end_tick(complaints) ==
         Told{R"(/net/\x1b[2J: '\x1b]0;x\x07' is not a count; m of \x9be is left out)",
-             R"(cannot open /\x07: \x1b; m of \x0d is left out)"});
+             R"(cannot open /\x07: \x1b; m of \r is left out)"});
 }
 
 }  // namespace

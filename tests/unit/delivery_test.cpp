@@ -318,7 +318,7 @@ TEST_CASE("delivery: where no thread can be started nothing has changed", "[thre
     if (!test::forbid_threads()) return 3;
     const auto refused = world.delivery->set_endpoints(config_of({b, c}));
     if (refused) return 4;
-    if (refused.error().text.find("cannot start the thread of http://b/w") == std::string::npos) {
+    if (refused.error().text.find("cannot start a thread for http://b/w") == std::string::npos) {
       return 5;
     }
     if (world.stats.endpoints.size() != 1 || world.stats.endpoints.front().removed) return 6;

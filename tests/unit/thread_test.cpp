@@ -94,7 +94,7 @@ TEST_CASE("thread: where no more can be started it is an error that says what to
     const auto says = [&](const char* words) {
       return thread.error().text.find(words) != std::string::npos;
     };
-    return says("cannot start the thread of endpoint: ") && says("TasksMax=") ? 0 : 4;
+    return says("cannot start a thread for endpoint: ") && says("TasksMax=") ? 0 : 4;
   });
   CHECK(outcome == 0);
 }
