@@ -183,7 +183,8 @@ def disk_full(server: Server) -> str:
         with started(process):
             poll_until("all of the lines", lambda: all(part in process.log() for part in parts), 30, process)
             start, *lines = process.log().splitlines()
-        return "\n".join(["$ msp-agent", start, *sorted(lines), check_of(config, "room")])
+        by_words = sorted(lines, key=lambda line: line.split(" ", 1)[1])  # behind the time
+        return "\n".join(["$ msp-agent", start, *by_words, check_of(config, "room")])
     finally:
         run("umount", "-l", str(buffer))
 
