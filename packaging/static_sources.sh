@@ -70,7 +70,7 @@ of_release() { # nothing, or "-RELEASE"
   sed -E "$other; $other"
 }
 
-# Nobody is asked whether an unsigned package will do: it will not.
+# An unsigned package is an error, without a question to the user.
 as_apt() { # kind, command...
   config=$cache/apt-$1/apt.conf
   shift

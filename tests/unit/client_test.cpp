@@ -1,8 +1,5 @@
 #include "agent/delivery/client.h"
 
-#include <snappy.h>
-#include <zstd.h>
-
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
@@ -15,6 +12,7 @@
 #include "agent/queue/compression.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/scrapes.h"
+#include "tests/support/sender_fixture.h"
 #include "write_request.pb.h"
 
 namespace msp {
@@ -23,18 +21,7 @@ namespace {
 using Outcome = RemoteWriteClient::Outcome;
 using Sample = std::pair<std::string, std::int64_t>;
 using Samples = std::vector<Sample>;
-
-std::string message_of(std::string_view body, bool is_zstd) {
-  std::string message;
-  if (is_zstd) {
-    message.resize(ZSTD_getFrameContentSize(body.data(), body.size()));
-    REQUIRE(ZSTD_decompress(message.data(), message.size(), body.data(), body.size()) ==
-            message.size());
-  } else {
-    REQUIRE(snappy::Uncompress(body.data(), body.size(), &message));
-  }
-  return message;
-}
+using test::message_of;
 
 /// A receiver in memory. It stores what it accepts with 204.
 struct Server {
