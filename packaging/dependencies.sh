@@ -13,12 +13,13 @@ set -eu
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libssl-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
   libfmt-dev zlib1g-dev'
-cross='g++-aarch64-linux-gnu'
+cross='g++-aarch64-linux-gnu lld'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 victoria-metrics'
 test='catch2 clang-format debootstrap dnf fish fuse3 libfuse3-dev lintian mandoc nftables nginx openssl prometheus
   prometheus-node-exporter python3 qemu-system-x86 qemu-user-static rpmlint strace systemd-container
   util-linux zsh'
+[ "$(uname -m)" != aarch64 ] || build="$build lld" # packaging/static.cmake says why
 
 usage() {
   sed -n 's/^#   //p' "$0" >&2

@@ -27,12 +27,22 @@ target_link_libraries(http_library INTERFACE ${static_dependencies}/lib/libcurl.
 add_library(regex_library INTERFACE)
 target_link_libraries(regex_library INTERFACE ${RE2})
 
-# A linker's warning is about a function that needs the host's shared libraries after all: getaddrinfo, dlopen.
+# A linker's warning is about a function that needs the host's shared libraries after all: getaddrinfo, dlopen. Only the
+# one for x86-64 has them.
 # Position-independent for a random address space; packed relocations make that 0.06 MB instead of 0.53 MB.
 set(static_link_options -static-pie -Wl,--fatal-warnings)
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
   list(APPEND static_link_options -Wl,-z,pack-relative-relocs)
 else()
-  # Kernels for 64-bit ARM have pages of up to 64 KiB. Its linker does not pack relocations.
-  list(APPEND static_link_options -Wl,-z,max-page-size=65536)
+  # For 64-bit ARM, the distribution's binutils cannot pack relocations; lld can. The compiler looks for it in its own
+  # folders and in those of -B.
+  find_program(LLD ld.lld)
+  if(NOT LLD)
+    message(FATAL_ERROR "  the linker lld is not there; run: sh packaging/dependencies.sh cross")
+  endif()
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/linker)
+  file(CREATE_LINK ${LLD} ${CMAKE_BINARY_DIR}/linker/ld.lld SYMBOLIC)
+  list(APPEND static_link_options -fuse-ld=lld -B${CMAKE_BINARY_DIR}/linker -Wl,--pack-dyn-relocs=relr)
+  # Its kernels have pages of up to 64 KiB. What is read-only after the start ends where such a page does.
+  list(APPEND static_link_options -Wl,-z,max-page-size=65536 -Wl,-z,common-page-size=65536)
 endif()
