@@ -70,11 +70,13 @@ void tell_exception() {
 }  // namespace
 
 /// In the static binary this stands in for the C++ library's default, which brings a demangler of
-/// 48 kB.
-namespace __cxxabiv1 {
-extern std::terminate_handler __terminate_handler;
-std::terminate_handler __terminate_handler = end_without_catch;
-}  // namespace __cxxabiv1
+/// 48 kB. It is the one name that the library refers to from everywhere: in __terminate_handler,
+/// which is the handler until main begins, and in set_terminate.
+namespace __gnu_cxx {
+void __verbose_terminate_handler() {
+  end_without_catch();
+}
+}  // namespace __gnu_cxx
 
 int main(int argc, char** argv) {
   std::set_terminate(end_without_catch);
