@@ -2,7 +2,9 @@
 # letter of this changes. A recipe gets the folder of the unpacked source and the folder whose include/ and lib/ it
 # fills; CC, AR and RANLIB are set. Nothing of either path may end in what it makes.
 
-small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables'
+# No exception passes C code: it needs no tables to unwind it, and for ARM it takes both options to leave them out.
+# -fPIE: as code for a shared library, which is its default, OpenSSL reaches each of its variables by way of a table.
+small_code='-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables -fPIE'
 
 # An edit of a source file. One that changes nothing is an error: the next version has that line in another form.
 edit() { # file, script of sed -E
@@ -34,10 +36,11 @@ build_openssl() { # build folder, destination
     done &&
     edit providers/defltprov.c '/^#include "encoders.inc"/d' &&
     edit providers/baseprov.c '/^#include "encoders.inc"/d' &&
+    use_small_p256 &&
     { ! is_newer_openssl || fit_what_is_new; } &&
     # shellcheck disable=SC2046  # words on purpose
     ./Configure "linux-$arch" --prefix=/nonexistent --openssldir=/nonexistent no-shared no-dso no-engine no-module \
-      $(printf 'no-%s ' afalgeng aria async autoalginit autoerrinit autoload-config bf blake2 camellia capieng \
+      no-pic $(printf 'no-%s ' afalgeng aria async autoalginit autoerrinit autoload-config bf blake2 camellia capieng \
         cast cmp cms comp ct des dsa dtls ec2m filenames gost idea legacy md4 mdc2 multiblock nextprotoneg ocb ocsp \
         psk rc2 rc4 rc5 rmd160 scrypt seed siphash sm2 sm3 sm4 sock srp srtp ssl-trace ssl3 tests tls1 tls1_1 ts \
         ui-console whirlpool) \
@@ -50,11 +53,24 @@ build_openssl() { # build folder, destination
     cp libssl.a libcrypto.a "$2/lib/"
 }
 
+# A table of multiples of the base point of P-256 takes 148 kB. It makes a new key three times as fast, and a handshake
+# has one at most. Without it, the base point is a point like any other, and the time does not depend on the key either.
+use_small_p256() {
+  edit crypto/ec/ecp_nistz256.c 's/if \(preComputedTable == NULL && ecp_nistz256_is_affine_G\(generator\)\)/if (0)/' &&
+    edit crypto/ec/asm/ecp_nistz256-x86_64.pl \
+      's/^while \(@line=splice\(@arr,0,16\)\) \{/while (0) {/; /^\.align\t4096$/d' &&
+    edit crypto/ec/asm/ecp_nistz256-armv8.pl 's/^for\(1\.\.37\) \{/for (()) {/; /^\.align\t12$/d'
+}
+
 # AES-GCM has one more implementation for the widest registers of x86-64: 698 kB, a tenth of the binary, for speeds that
-# metrics never need. And each algorithm that is on offer costs a kilobyte and more of memory as soon as one of its kind
-# is used: signatures with the digest in their name (TLS names both), digests, key derivations, ciphers and generators
-# of random numbers that no TLS 1.2 or 1.3 client needs, all ML-KEM but that of X25519MLKEM768, and forms of keys that
-# stand in no certificate.
+# metrics never need. For 64-bit ARM it is 26 kB. For the same reason these go: RSA's private keys, SHA, ChaCha20 and
+# Poly1305 with AVX (93 kB); AES together with its HMAC (28 kB); AES in bit slices, for CPUs without instructions for it
+# (12 kB): they permute vectors instead, and the time does not depend on the key either.
+#
+# And each algorithm that is on offer costs a kilobyte and more of memory as soon as one of its kind is used: signatures
+# with the digest in their name (TLS names both), digests, key derivations, ciphers and generators of random numbers
+# that no TLS 1.2 or 1.3 client needs, all ML-KEM but that of X25519MLKEM768, and forms of keys that stand in no
+# certificate.
 #
 # Without autoerrinit, ERR_load_SSL_strings() of 3.5 loads nothing; with_reason of certificate.cpp needs it to.
 fit_what_is_new() {
@@ -62,6 +78,13 @@ fit_what_is_new() {
   edit ssl/ssl_err_legacy.c "s/return OPENSSL_init_crypto\(.*\);/$load return ossl_err_load_SSL_strings();/" || return 1
   defaults=providers/defltprov.c
   edit providers/implementations/ciphers/cipher_aes_gcm_hw_vaes_avx512.inc '/^# define VAES_GCM_ENABLED$/d' &&
+    edit providers/implementations/ciphers/cipher_aes_gcm_hw_armv8.inc 's/IS_CPU_SUPPORT_UNROLL8_EOR3\(\)/0/' &&
+    edit crypto/bn/rsaz_exp.h '/^#define RSAZ_ENABLED$/d' &&
+    for code in sha/asm/sha1 sha/asm/sha512 chacha/asm/chacha poly1305/asm/poly1305; do
+      edit crypto/$code-x86_64.pl 's/^(\t\$avx = )\(\$[a-z1]+ ?>= ?2\.19\).*/\10;/' || return 1
+    done &&
+    edit crypto/aes/build.info '/^ *\$AESDEF_(x86_64|aarch64)=/s/ ?BSAES_ASM//' &&
+    edit $defaults '/PROV_NAMES_AES_[0-9]+_CBC_HMAC_SHA[0-9]+,/{N;d}' &&
     edit $defaults '/PROV_NAMES_(RSA|ECDSA)_SHA[0-9]/d' &&
     edit $defaults '/PROV_NAMES_ED[0-9]+(ph|ctx)/d' &&
     edit $defaults '/PROV_NAMES_(SHA2_256_192|SHA2_512_2[0-9]+|SHA3_224|SHA3_384|KECCAK_[0-9]+),/d' &&
@@ -129,7 +152,8 @@ build_curl() { # source folder, destination
     -DCURL_CA_BUNDLE=none -DCURL_CA_PATH=none -DCURL_DISABLE_OPENSSL_AUTO_LOAD_CONFIG=ON \
     -DUSE_LIBIDN2=OFF -DCURL_USE_LIBPSL=OFF -DCURL_USE_LIBSSH2=OFF -DUSE_NGHTTP2=OFF -DCURL_USE_GSSAPI=OFF \
     -DCURL_BROTLI=OFF -DCURL_ZSTD=OFF -DCURL_ZLIB=OFF -DCURL_DISABLE_ALTSVC=ON -DCURL_DISABLE_HSTS=ON \
-    -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON
+    -DCURL_DISABLE_COOKIES=ON -DCURL_DISABLE_NTLM=ON -DCURL_DISABLE_NETRC=ON -DCURL_DISABLE_MIME=ON \
+    -DCURL_DISABLE_DOH=ON -DCURL_DISABLE_CRYPTO_AUTH=ON -DCURL_DISABLE_GETOPTIONS=ON -DCURL_DISABLE_PROGRESS_METER=ON
 }
 
 # The distribution's is made for speed; here each of its loops is there once. What it writes and reads is the same.
