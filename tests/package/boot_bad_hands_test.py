@@ -98,6 +98,19 @@ def a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces() 
         assert state == ["active", "0", "yes"], f"{state}: {machine.journal()}"
 
 
+def a_step_to_no_namespaces_that_was_cut_short_is_completed() -> None:
+    """On a slow host the time for what follows a stop may end when the drop-in is there and not yet loaded."""
+    with receiving() as receiver, machine_with_agent(SUITE) as machine:
+        configure(machine, receiver.url)
+        start(machine)
+        machine.must("mkdir -p /run/systemd/system/msp-agent.service.d && ln -s "
+                     "/usr/share/msp-agent/without-namespaces.conf /run/systemd/system/msp-agent.service.d/ && "
+                     "mount -t tmpfs -o ro t /tmp")
+        assert machine.run("systemctl restart msp-agent").returncode != 0, "PrivateDevices= does without /tmp"
+        poll_until("the second start", lambda: machine.property("ActiveState") == "active", 20)
+        assert machine.property("PrivateDevices") == "no", machine.journal()
+
+
 def an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it() -> None:
     """Whoever has got into the agent can choose its exit status, and is not to get rid of the sandbox by it."""
     with machine_with_agent(SUITE) as machine:
@@ -171,6 +184,7 @@ if __name__ == "__main__":
                                  a_configuration_that_the_service_may_not_read_is_told_once,
                                  a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery,
                                  a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces,
+                                 a_step_to_no_namespaces_that_was_cut_short_is_completed,
                                  an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it,
                                  a_secret_that_only_root_may_read_reaches_the_agent,
                                  a_second_agent_is_told_whose_buffer_it_is_and_tried_again,
