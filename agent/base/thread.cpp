@@ -68,12 +68,12 @@ bool Thread::has_ended() const {
 }
 
 Thread::~Thread() {
-  if (state_ && state_->thread.joinable()) {
-    if (has_ended()) {
-      state_->thread.join();
-    } else {
-      state_->thread.detach();
-    }
+  if (!state_ || !state_->thread.joinable()) return;
+  // A thread that owned this itself has ended when it lets go of it, and cannot wait for itself.
+  if (has_ended() && state_->thread.get_id() != std::this_thread::get_id()) {
+    state_->thread.join();
+  } else {
+    state_->thread.detach();
   }
 }
 

@@ -11,7 +11,7 @@
 namespace msp {
 
 /// Moved, not copied. A thread that was not joined when this is destroyed is let go of: what it uses
-/// must live as long as the process.
+/// must live as long as the process, or be owned by `work`, which may own this as well.
 class Thread {
  public:
   /// Called in the thread when an exception left `work`; `reason` is what() of it.

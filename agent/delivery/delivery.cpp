@@ -39,8 +39,9 @@ struct WakeFlag {
 }  // namespace
 
 /// One endpoint's thread. A changed configuration gets a new Sender in the same thread, so that
-/// there are never two for one place in the queue.
-class Delivery::Worker {
+/// there are never two for one place in the queue. The thread owns it as well: one that hangs and is
+/// let go of is freed when it ends after all.
+class Delivery::Worker : public std::enable_shared_from_this<Worker> {
  public:
   Worker(const Setup& setup, Sender::Setup sender, std::string identity,
          std::shared_ptr<WakeFlag> wakeup)
@@ -53,7 +54,7 @@ class Delivery::Worker {
 
   Result<void> start() {
     auto thread = Thread::start(
-        stats_.name, [this] { run(); }, setup_.on_thread_failure);
+        stats_.name, [self = shared_from_this()] { self->run(); }, setup_.on_thread_failure);
     if (!thread) return thread.error();
     thread_ = std::move(*thread);
     return {};
@@ -61,7 +62,8 @@ class Delivery::Worker {
 
   const std::string& identity() const { return identity_; }
   EndpointStats& stats() const { return stats_; }
-  bool has_ended() const { return ended_; }
+  /// It has got everything, and its thread uses nothing any more.
+  bool has_ended() const { return ended_ && thread_.has_ended(); }
 
   /// False where the thread has ended.
   bool set(const Sender::Setup& config) {
@@ -104,6 +106,13 @@ class Delivery::Worker {
 
   bool join_until(std::int64_t deadline_ns) { return thread_.join_until(deadline_ns); }
 
+  /// Takes its stats out of the list, as long as it lives.
+  void take_stats(std::list<EndpointStats>& all) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const auto& each) { return &each == &stats_; });
+    own_stats_.splice(own_stats_.end(), all, found);
+  }
+
  private:
   void run() {
     while (run_sender()) {
@@ -144,7 +153,8 @@ class Delivery::Worker {
   Sender::Setup config_;
   std::atomic<std::uint64_t> generation_ = 0;  // of config_
   EndpointStats& stats_;
-  std::shared_ptr<StopSource> stop_;  // of the sender of config_
+  std::list<EndpointStats> own_stats_;  // those, once they are in no other list
+  std::shared_ptr<StopSource> stop_;    // of the sender of config_
   std::atomic<bool> ended_ = false;
   Thread thread_;
 };
@@ -183,7 +193,7 @@ Result<void> Delivery::set_endpoints(const Config& config) {
   auto& all_stats = setup_.stats.endpoints;
   const bool is_reload = !workers_.empty();
   // Threads first: where one cannot be started nothing else has changed.
-  std::list<std::unique_ptr<Worker>> added;
+  std::list<std::shared_ptr<Worker>> added;
   for (const auto& endpoint : config.endpoints) {
     const auto identity = endpoint_identity(config, endpoint);
     const auto found = std::find_if(workers_.begin(), workers_.end(), [&](const auto& worker) {
@@ -195,13 +205,13 @@ Result<void> Delivery::set_endpoints(const Config& config) {
           (*found)->stats(), setup_.clock};
       if ((*found)->set(changed)) continue;
       queue.remove_consumer((*found)->stats().number);
-      all_stats.remove_if([&](const auto& stats) { return &stats == &(*found)->stats(); });
+      (*found)->take_stats(all_stats);
       workers_.erase(found);
     }
     const auto wakeup = std::make_shared<WakeFlag>();
     const auto number = queue.add_consumer(identity, [wakeup] { wakeup->wake(); });
     auto& stats = all_stats.emplace_back(endpoint.name(), number);
-    auto worker = std::make_unique<Worker>(
+    auto worker = std::make_shared<Worker>(
         setup_, Sender::Setup{endpoint, config.interval, queue, number, stats, setup_.clock},
         identity, wakeup);
     const auto started = worker->start();
@@ -209,12 +219,9 @@ Result<void> Delivery::set_endpoints(const Config& config) {
     if (started) continue;
     for (auto& other : added) other->request_stop(setup_.clock.monotonic_ns());
     for (auto& other : added) {
-      const auto other_number = other->stats().number;
-      if (!other->join_until(setup_.clock.monotonic_ns() + kGraceNs)) {
-        static_cast<void>(other.release());  // it hangs in a read of the disk
-      }
-      queue.remove_consumer(other_number);
-      all_stats.remove_if([&](const auto& stats) { return stats.number == other_number; });
+      other->join_until(setup_.clock.monotonic_ns() + kGraceNs);
+      queue.remove_consumer(other->stats().number);
+      other->take_stats(all_stats);
     }
     return started.error();
   }
@@ -245,12 +252,11 @@ void Delivery::reap() {
       ++at;
       continue;
     }
-    worker.join_until(setup_.clock.monotonic_ns() + kGraceNs);
-    const auto* const stats = &worker.stats();
-    log_info(cat(stats->name, ", which is no longer in the configuration, has got everything"));
-    setup_.queue.remove_consumer(stats->number);
+    log_info(
+        cat(worker.stats().name, ", which is no longer in the configuration, has got everything"));
+    setup_.queue.remove_consumer(worker.stats().number);
+    worker.take_stats(setup_.stats.endpoints);
     at = workers_.erase(at);
-    setup_.stats.endpoints.remove_if([&](const EndpointStats& other) { return &other == stats; });
   }
 }
 
@@ -258,9 +264,7 @@ bool Delivery::stop(std::int64_t deadline_ns) {
   for (auto& worker : workers_) worker->request_stop(deadline_ns);
   bool all_ended = true;
   for (auto& worker : workers_) {
-    if (worker->join_until(deadline_ns + kGraceNs)) continue;
-    all_ended = false;
-    static_cast<void>(worker.release());  // its thread uses it
+    if (!worker->join_until(deadline_ns + kGraceNs)) all_ended = false;
   }
   workers_.clear();
   return all_ended;

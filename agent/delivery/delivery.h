@@ -63,7 +63,7 @@ class Delivery {
   class Worker;
 
   Setup setup_;
-  std::list<std::unique_ptr<Worker>> workers_;
+  std::list<std::shared_ptr<Worker>> workers_;
 };
 
 }  // namespace msp
