@@ -2,8 +2,6 @@
 
 #include <catch2/catch.hpp>
 
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +10,8 @@
 #include <mutex>
 #include <set>
 #include <thread>
+
+#include "tests/support/without_threads.h"
 
 using namespace std::chrono_literals;
 
@@ -271,39 +271,28 @@ TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call 
   CHECK(host.inside == 1);
 }
 
+TEST_CASE("without threads: a tick is refused, and the next one is not", "[.alone]") {
+  const auto wakeup = std::make_shared<const Wakeup>();
+  MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s, wakeup);
+  mounts.set_mounts({{"/a", 1, "ext4"}});
+  REQUIRE(test::forbid_threads());
+  const auto refused = mounts.begin();
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().text, Catch::StartsWith("statvfs: cannot start a thread"));
+  REQUIRE(test::allow_threads());
+  REQUIRE(mounts.begin());
+  while (const auto wait_ns = mounts.wait_ns()) wakeup->wait(wait_ns);
+  CHECK(mounts.finish());
+  CHECK_FALSE(mounts.answer(0).timed_out);
+}
+
 TEST_CASE("mounts: no thread to be had is an error of that tick; the next one tries again",
           "[threads]") {
-#ifdef __SANITIZE_THREAD__
-  constexpr bool kStartsThreadsAfterFork = false;
-#else
-  constexpr bool kStartsThreadsAfterFork = true;
-#endif
-  if (::geteuid() != 0 || !kStartsThreadsAfterFork) {
-    WARN("only root can become a user without tasks, and not with this sanitizer: not looked at");
+  if (::geteuid() != 0) {
+    WARN("only root can become a user without tasks: not looked at");
     return;
   }
-  const pid_t child = ::fork();
-  if (child == 0) {
-    constexpr uid_t kUserOfNobodyElse = 61'184;
-    struct rlimit limit {
-      1, 64
-    };
-    if (::setrlimit(RLIMIT_NPROC, &limit) != 0 || ::setuid(kUserOfNobodyElse) != 0) ::_exit(1);
-    const auto wakeup = std::make_shared<const Wakeup>();
-    MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s, wakeup);
-    mounts.set_mounts({{"/a", 1, "ext4"}});
-    const auto refused = mounts.begin();
-    if (refused || refused.error().text.find("statvfs: cannot start a thread") != 0) ::_exit(2);
-    limit.rlim_cur = 64;
-    if (::setrlimit(RLIMIT_NPROC, &limit) != 0) ::_exit(3);
-    if (!mounts.begin()) ::_exit(4);
-    while (const auto wait_ns = mounts.wait_ns()) wakeup->wait(wait_ns);
-    ::_exit(mounts.finish() && !mounts.answer(0).timed_out ? 0 : 4);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
+  test::check_alone("without threads: a tick is refused, and the next one is not");
 }
 
 }  // namespace msp

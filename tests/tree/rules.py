@@ -48,6 +48,7 @@ THREADS = re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b")
 TYPE_OPENS = re.compile(r"(?m)^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;]+)? \{")
 # A test case that starts a thread, or whose file includes what does, has the tag: ThreadSanitizer runs no others.
 TAG_OF_THREADS = "[threads]"
+TAG_OF_ALONE = "[.alone]"  # run by a test case that has the other tag
 CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
 STARTS_THREADS = re.compile(THREADS.pattern + r'|#include "(?:agent/base/detached_thread|'
                             r'agent/sources/background|collectors/mount_stat|tests/support/scripted_server)\.h"')
@@ -170,9 +171,10 @@ def check_tags(name: str, text: str) -> list[str]:
         return []
     head, *cases = re.split(r"(?m)^TEST_CASE", text)
     of_all = STARTS_THREADS.search(head)
+    tagged = re.compile("|".join(map(re.escape, (TAG_OF_THREADS, TAG_OF_ALONE))))
     return [f"{name}: starts threads and lacks the tag {TAG_OF_THREADS}: TEST_CASE{case.splitlines()[0]}"
             for case in cases
-            if (of_all or STARTS_THREADS.search(case)) and TAG_OF_THREADS not in case.split(") {\n")[0]]
+            if (of_all or STARTS_THREADS.search(case)) and not tagged.search(case.split(") {\n")[0])]
 
 
 def check_functions(name: str, text: str) -> list[str]:

@@ -147,7 +147,8 @@ def the_checker_finds_nothing_in_a_good_tree() -> None:
         (root / "agent/x.cpp").write_text(
             long_function(80) + constructor + "// std::thread is not used\n#include <thread>\n" + long_function(80))
         (root / "tests/unit/x_test.cpp").write_text(
-            'TEST_CASE("a",\n          "[threads]") {\n  std::thread t(f);\n}\nTEST_CASE("b") {\n}\n')
+            'TEST_CASE("a",\n          "[threads]") {\n  std::thread t(f);\n}\nTEST_CASE("b") {\n}\n'
+            'TEST_CASE("c", "[.alone]") {\n  std::thread t(f);\n}\n')
         problems = rules.check_tree(root)
     assert not problems, problems
 

@@ -48,13 +48,20 @@ struct Centre {
   std::condition_variable changed;
   std::map<std::string, int> requests;     // by URL
   std::map<std::string, int> connections;  // made so far
+  int connected = 0;                       // there are now
   std::map<std::string, int> status;       // what it answers; 204 where there is none
   bool throws = false;
 
   RemoteWriteClient::Post connect(const EndpointConfig& config) {
     const std::lock_guard lock(mutex);
     ++connections[config.url];
-    return [this, url = config.url](std::string_view, const std::vector<std::string>&) {
+    ++connected;
+    const std::shared_ptr<Centre> connection(this, [](Centre* centre) {
+      const std::lock_guard inner(centre->mutex);
+      --centre->connected;
+      centre->changed.notify_all();
+    });
+    return [this, connection, url = config.url](std::string_view, const std::vector<std::string>&) {
       const std::lock_guard inner(mutex);
       ++requests[url];
       changed.notify_all();
@@ -68,6 +75,10 @@ struct Centre {
   bool wait_for(const std::function<bool()>& condition) {
     std::unique_lock lock(mutex);
     return changed.wait_for(lock, 60s, condition);
+  }
+  /// From then on no sender uses anything.
+  bool wait_until_none_is_connected() {
+    return wait_for([&] { return connected == 0; });
   }
   bool wait_requests(const std::string& url, int count) {
     return wait_for([&, count] { return requests[url] >= count; });
@@ -95,10 +106,6 @@ class HangingFiles : public FileSystem {
   void wait_until_one_hangs() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return hanging_ > 0; });
-  }
-  void wait_until_none_hangs() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return hanging_ == 0; });
   }
 
   Result<std::shared_ptr<Folder>> open_folder(const std::string& path) override {
@@ -139,7 +146,6 @@ class HangingFiles : public FileSystem {
     changed_.notify_all();
     changed_.wait(lock, [&] { return !is_shut_; });
     --hanging_;
-    changed_.notify_all();
   }
 
   std::mutex mutex_;
@@ -275,9 +281,7 @@ TEST_CASE("delivery: a stop sends what waits", "[threads]") {
 
 TEST_CASE("delivery: a sender that hangs in the read of a disk does not hold up a stop",
           "[threads]") {
-  // What a thread that was let go of uses lives as long as the process.
-  static std::vector<std::unique_ptr<World>> kept;
-  auto& world = *kept.emplace_back(std::make_unique<World>());
+  World world;
   const auto a = endpoint("http://a/w");
   world.queue->add_consumer(endpoint_identity(config_of({a}), a));
   for (int t = 1; t <= 3; ++t) world.append(t);
@@ -292,7 +296,7 @@ TEST_CASE("delivery: a sender that hangs in the read of a disk does not hold up 
   CHECK_FALSE(world.delivery->stop(deadline_ns));
   CHECK(monotonic_ns() - began_ns < 10 * kNsPerSecond);
   world.files.open();
-  world.files.wait_until_none_hangs();
+  REQUIRE(world.centre.wait_until_none_is_connected());
 }
 
 TEST_CASE("delivery: an exception in a sender is told", "[threads]") {
@@ -308,26 +312,27 @@ TEST_CASE("delivery: an exception in a sender is told", "[threads]") {
   CHECK(world.delivery->stop(monotonic_ns() + kLong));
 }
 
+TEST_CASE("without threads: a new endpoint is refused", "[.alone]") {
+  World world;
+  const auto a = endpoint("http://a/w");
+  const auto b = endpoint("http://b/w");
+  const auto c = endpoint("http://c/w");
+  REQUIRE(world.delivery->set_endpoints(config_of({a})));
+  REQUIRE(test::forbid_threads());
+  const auto refused = world.delivery->set_endpoints(config_of({b, c}));
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().text, Catch::Contains("cannot start a thread for http://b/w"));
+  REQUIRE(world.stats.endpoints.size() == 1);
+  CHECK_FALSE(world.stats.endpoints.front().removed);
+  world.append(1);
+  CHECK(world.centre.wait_requests(a.url, 1));
+  CHECK(world.delivery->stop(monotonic_ns() + kLong));
+  CHECK(world.queue->state(0).samples == 0);
+  CHECK_FALSE(world.queue->has_waiting(1));
+}
+
 TEST_CASE("delivery: where no thread can be started nothing has changed", "[threads]") {
-  const auto outcome = test::in_child([] {
-    World world;
-    const auto a = endpoint("http://a/w");
-    const auto b = endpoint("http://b/w");
-    const auto c = endpoint("http://c/w");
-    if (!world.delivery->set_endpoints(config_of({a}))) return 2;
-    if (!test::forbid_threads()) return 3;
-    const auto refused = world.delivery->set_endpoints(config_of({b, c}));
-    if (refused) return 4;
-    if (refused.error().text.find("cannot start a thread for http://b/w") == std::string::npos) {
-      return 5;
-    }
-    if (world.stats.endpoints.size() != 1 || world.stats.endpoints.front().removed) return 6;
-    world.append(1);
-    if (!world.centre.wait_requests(a.url, 1)) return 7;
-    if (!world.delivery->stop(monotonic_ns() + kLong)) return 8;
-    return world.queue->state(0).samples == 0 && !world.queue->has_waiting(1) ? 0 : 9;
-  });
-  CHECK(outcome == 0);
+  test::check_alone("without threads: a new endpoint is refused");
 }
 
 }  // namespace msp

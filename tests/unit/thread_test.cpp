@@ -84,19 +84,36 @@ TEST_CASE("thread: an exception is told, whatever it is, and ends it", "[threads
   CHECK(run([] { throw 1; }) == "an exception that is none of the standard library's");
 }
 
+TEST_CASE("thread: one that owns its own Thread ends by itself once it is let go of", "[threads]") {
+  struct Owner {
+    Thread thread;
+    std::shared_ptr<Gate> gone;
+    ~Owner() { gone->open(); }
+  };
+  const auto gate = std::make_shared<Gate>();
+  const auto gone = std::make_shared<Gate>();
+  auto owner = std::make_shared<Owner>();
+  owner->gone = gone;
+  auto thread = Thread::start(
+      "test", [gate, owner] { gate->wait(); }, [](const std::string&) {});
+  REQUIRE(thread);
+  owner->thread = std::move(*thread);
+  owner.reset();
+  gate->open();
+  gone->wait();
+}
+
+TEST_CASE("without threads: one more is an error", "[.alone]") {
+  REQUIRE(test::forbid_threads());
+  const auto thread = Thread::start(
+      "endpoint", [] {}, [](const std::string&) {});
+  REQUIRE_FALSE(thread);
+  CHECK_THAT(thread.error().text, Catch::Contains("cannot start a thread for endpoint: ") &&
+                                      Catch::Contains("TasksMax="));
+}
+
 TEST_CASE("thread: where no more can be started it is an error that says what to look at") {
-  std::string text;
-  const auto outcome = test::in_child([&] {
-    if (!test::forbid_threads()) return 2;
-    const auto thread = Thread::start(
-        "endpoint", [] {}, [](const std::string&) {});
-    if (thread) return 3;
-    const auto says = [&](const char* words) {
-      return thread.error().text.find(words) != std::string::npos;
-    };
-    return says("cannot start a thread for endpoint: ") && says("TasksMax=") ? 0 : 4;
-  });
-  CHECK(outcome == 0);
+  test::check_alone("without threads: one more is an error");
 }
 
 }  // namespace msp
