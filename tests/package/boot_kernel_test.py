@@ -21,7 +21,8 @@ while (my $peer = $server->accept) {
     next unless $line =~ /^\r?\n$/;
     read $peer, my $body, $size;
     print $peer "HTTP/1.1 204 No Content\r\n\r\n"; $peer->flush;
-    open my $out, ">", "/run/requests"; print $out ++$count; close $out;
+    open my $out, ">", "/run/requests.new"; print $out ++$count; close $out;
+    rename "/run/requests.new", "/run/requests";
   }
 }
 """
