@@ -1,6 +1,7 @@
 #include "agent/http/connection.h"
 
 #include <curl/curl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -162,13 +163,21 @@ struct Connection::Curl {
     open();
   }
 
-  /// A connection was made with the certificates and keys of its time.
-  void follow_tls_files() {
+  /// A connection was made with the certificates and keys of its time. OpenSSL would wait for the
+  /// writer of a FIFO.
+  Result<void> follow_tls_files() {
     const auto& tls = options.tls;
+    for (const auto& [key, path] :
+         {std::pair("tls.cert_file", &tls.cert_file), std::pair("tls.key_file", &tls.key_file)}) {
+      struct stat at {};
+      if (path->empty() || ::stat(path->c_str(), &at) != 0 || S_ISREG(at.st_mode)) continue;
+      return failed(cat(key, " ", *path, ": not a regular file; put the PEM file back"));
+    }
     const std::array<FileMark, 3> now = {mark_of(tls.ca_file), mark_of(tls.cert_file),
                                          mark_of(tls.key_file)};
     if (now != tls_files) start_over();
     tls_files = now;
+    return {};
   }
 
   /// Looked for at every request: it may be installed while the agent runs. A proxy is trusted like
@@ -369,8 +378,9 @@ Connection::~Connection() = default;
 HttpAnswer Connection::exchange(const HttpRequest& request, const Place& place, const Login& login,
                                 const Deadline& deadline, HttpTrace* trace) {
   auto& curl = *curl_;
-  curl.follow_tls_files();
-  if (const auto found = curl.set_ca_store(place.url); !found) {
+  auto found = curl.follow_tls_files();
+  if (found) found = curl.set_ca_store(place.url);
+  if (!found) {
     HttpAnswer answer;
     answer.error = found.error().text;
     answer.is_own_fault = true;

@@ -7,8 +7,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "agent/queue/batch.h"
@@ -24,13 +24,24 @@ struct ConsumerState {
   std::uint64_t dropped[kDropReasons] = {};  // samples, since start
 };
 
+/// An entry that is in a batch of the consumer. Where it is dropped meanwhile, the batch still has it:
+/// it is lost only if that comes back undelivered.
+struct Lease {
+  std::uint64_t first;  // sequences
+  std::uint64_t last;
+  std::uint64_t samples;
+  std::int64_t first_timestamp_ms;
+  std::optional<DropReason> dropped = std::nullopt;
+};
+
 struct Consumer {
   std::string name;  // empty: free for another one
   std::function<void()> on_append;
   bool ended = false;
-  Offset done;  // or dropped, or lost: what will not be handed out
+  bool is_new = false;  // gets nothing of an earlier process
+  Offset done;          // or dropped, or lost: what will not be handed out
   ConsumerState state;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> leased;    // sequences in its batches
+  std::vector<Lease> leased;                                      // the entries in its batches
   std::map<std::string, std::uint64_t, std::less<>> newest_done;  // by stream: the last sequence
                                                                   // acked, remembered or not
   std::deque<Entry> read;  // from segments, not done with, oldest first
@@ -46,8 +57,12 @@ struct Consumer {
   bool has_had_newer(const Entry& entry) const;
   /// Will not get these sequences from now on; `samples` of them were waiting.
   void forget(std::uint64_t first, std::uint64_t last, std::uint64_t samples);
-  /// The same, and it should have got them.
+  /// The same, and it should have got them. What is leased waits, and is counted, until the lease ends.
   void drop(std::uint64_t first, std::uint64_t last, std::uint64_t samples, DropReason reason);
+  /// The entry is no longer in a batch.
+  void end_lease(const Entry& entry, bool is_delivered);
+  /// Samples that wait in batches alone.
+  std::uint64_t dropped_and_leased() const;
 };
 
 }  // namespace msp

@@ -12,21 +12,12 @@ namespace {
 
 // As many entries of a few hundred samples each do not fit into a segment.
 constexpr std::uint64_t kLostGapMax = 10'000;
-// A log that is never empty is written anew beyond this, and twice what is in use.
-constexpr std::uint64_t kWalSlack = 64 * 1024;
 // In the log: not a consumer, but the segments have these.
 const std::string kStored;
 const std::string kNothing = "\n";  // these were given to nothing, as far as the process knew
-constexpr std::int64_t kTellRefusedEveryNs = 3600 * kNsPerSecond;
-constexpr std::string_view kNotCrashSafe =
-    "; until it works again, what was just collected does not survive a crash of the agent";
 
 Notice warning(std::string text) {
   return {Notice::Severity::warning, std::move(text)};
-}
-
-Notice information(std::string text) {
-  return {Notice::Severity::information, std::move(text)};
 }
 
 }  // namespace
@@ -34,7 +25,8 @@ Notice information(std::string text) {
 Queue::Queue(Options options)
     : options_(std::move(options)),
       clock_(*options_.clock),
-      segments_(std::min<std::uint64_t>(Segments::kSegmentBytes, options_.limits.bytes_max / 8)) {}
+      segments_(std::min<std::uint64_t>(Segments::kSegmentBytes, options_.limits.bytes_max / 8)),
+      wal_(*options_.files, options_.wal_folder, clock_, options_.timing.retry_ns) {}
 
 Queue::~Queue() = default;
 
@@ -92,16 +84,7 @@ std::uint64_t Queue::take_over(const std::shared_ptr<Folder>& folder) {
 
 /// `end` is one past the numbers that were found in use on disk.
 void Queue::recover(std::uint64_t end) {
-  Wal::Content content;
-  auto folder = options_.files->open_folder(options_.wal_folder);
-  auto opened = folder ? wal_.open(*folder) : Result<void>(folder.error());
-  if (!opened) {
-    on_wal_failure(opened.error());
-  } else if (auto read = wal_.read()) {
-    content = std::move(*read);
-  } else {
-    options_.notify(warning(cat("buffer: ", read.error().text, "; what it held is lost")));
-  }
+  auto content = wal_.recover().value_or(Wal::Content());
   state_.damaged_records += content.damaged_regions;
   const auto stored = content.done[kStored];
   content.done.erase(kStored);
@@ -125,7 +108,7 @@ void Queue::recover(std::uint64_t end) {
   // Behind all numbers that are known. Where no entry is, or the folder cannot be read, a disk that
   // is mounted later may have some: the time of a start is nearly always above those.
   first_issued_ = end;
-  if (!segments_.is_open() || (segments_.empty() && after == 0)) {
+  if (!segments_.is_open() || !wal_.is_recovered() || (segments_.empty() && after == 0)) {
     const auto wall_ms = clock_.wall_ns() / kNsPerMs;
     first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
   }
@@ -135,11 +118,7 @@ void Queue::recover(std::uint64_t end) {
     if (const auto& ranges = nothing_.ranges(); ranges.size() > Offset::kRangesMax) {
       nothing_.skip_to(ranges.front().last + 1);
     }
-    // Into an empty log the first append writes it.
-    if (wal_.is_open() && wal_.bytes() > kSegmentHeaderSize) {
-      const auto put = wal_.append_done(kNothing, end, first_issued_ - 1);
-      if (!put) on_wal_failure(put.error());
-    }
+    wal_.append_done(kNothing, end, first_issued_ - 1);
   }
   spill_soon_ = !memory_.empty();
   known_from_ = oldest_known();
@@ -161,6 +140,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
       auto& consumer = *found;
       consumer.name = name;
       consumer.state = {};
+      consumer.is_new = false;
       consumer.leased.clear();
       consumer.newest_done.clear();
       consumer.read.clear();
@@ -175,6 +155,7 @@ std::size_t Queue::add_consumer(const std::string& name, std::function<void()> o
         }
       } else if (knows_consumers_ || next_sequence_ > first_issued_) {
         consumer.done = Offset(next_sequence_);
+        consumer.is_new = true;
       } else {
         consumer.done = Offset(oldest_known());
         skip_nothing(consumer);
@@ -293,6 +274,9 @@ void Queue::append(Entry entry, std::uint64_t samples) {
   bool wake_spiller = false;
   {
     std::unique_lock wal_lock(wal_mutex_);
+    if (!wal_.is_recovered()) {
+      if (auto content = wal_.recover()) adopt(std::move(*content));
+    }
     {
       const std::lock_guard lock(mutex_);
       entry.first_sequence = entry.last_sequence = next_sequence_++;
@@ -328,57 +312,14 @@ void Queue::append(Entry entry, std::uint64_t samples) {
   if (wake_spiller) wake_spiller_();
 }
 
-/// With wal_mutex_, as all below that touch the log.
+/// With wal_mutex_.
 void Queue::copy_to_wal(const Entry& entry) {
-  Result<void> copied;
-  if (wal_.is_open()) {
-    copied = wal_.append(entry);
-    if (!copied && wal_.is_open()) tell_refused(copied.error());
-    if (wal_.is_open()) {
-      tidy_wal();
-      return;
-    }
-  } else {
-    if (clock_.monotonic_ns() < wal_retry_ns_) return;
-    auto folder = options_.files->open_folder(options_.wal_folder);
-    copied = folder ? wal_.open(*folder) : Result<void>(folder.error());
-    if (copied) {
-      tidy_wal();
-      if (wal_.is_open()) {
-        if (std::exchange(wal_failed_, false)) {
-          wal_notices_.push_back(
-              information("buffer: what was just collected survives a crash again"));
-        }
-        return;
-      }
-    }
-  }
-  on_wal_failure(copied ? failed("the write-ahead log could not be written anew") : copied.error());
-}
-
-void Queue::on_wal_failure(const Error& error) {
-  wal_retry_ns_ = clock_.monotonic_ns() + options_.timing.retry_ns;
-  if (std::exchange(wal_failed_, true)) return;
-  wal_notices_.push_back(warning(cat("buffer: ", error.text, kNotCrashSafe)));
-}
-
-/// Over a limit of the format, so that only this entry is not in the log.
-void Queue::tell_refused(const Error& error) {
-  const auto now_ns = clock_.monotonic_ns();
-  if (refused_told_ns_ != 0 && now_ns - refused_told_ns_ < kTellRefusedEveryNs) return;
-  refused_told_ns_ = now_ns;
-  wal_notices_.push_back(warning(
-      cat(error.text, "; it cannot be kept on disk, and is lost where it is not delivered soon")));
-}
-
-/// Writes the log anew where most of it no longer counts.
-void Queue::tidy_wal() {
+  wal_.append(entry);
   std::vector<Entry> entries;
   Offsets done;
   {
     const std::lock_guard lock(mutex_);
-    const bool is_new = wal_.bytes() <= kSegmentHeaderSize || wal_failed_;
-    if (!is_new && wal_.bytes() <= 2 * memory_.bytes() + kWalSlack) return;
+    if (!wal_.wants_rewrite(memory_.bytes())) return;
     for (const auto& waiting : memory_.waiting()) entries.push_back(waiting.entry);
     // Of what this process knew from the start on, and what the log says already: what is older may
     // turn up on a disk that is mounted late.
@@ -391,12 +332,43 @@ void Queue::tidy_wal() {
     }
     done[kNothing] = nothing_;
   }
-  if (auto written = wal_.rewrite(entries, done); !written) on_wal_failure(written.error());
+  wal_.rewrite(entries, done);
+}
+
+/// What was in a log that could not be read before. It is appended anew: its sequences may be in use.
+/// With wal_mutex_.
+void Queue::adopt(Wal::Content content) {
+  const std::lock_guard lock(mutex_);
+  state_.damaged_records += content.damaged_regions;
+  const auto stored = content.done[kStored];
+  std::uint64_t after = 0;
+  for (auto& entry : content.entries) {
+    const auto first = entry.first_sequence;
+    const auto last = entry.last_sequence;
+    if (first <= after) continue;
+    after = last;
+    if (stored.next(first) > last || segments_.is_stored(first)) continue;
+    entry.first_sequence = next_sequence_;
+    entry.last_sequence = next_sequence_ + (last - first);
+    next_sequence_ = entry.last_sequence + 1;
+    for (auto& consumer : consumers_) {
+      const auto logged = content.done.find(consumer.name);
+      const bool had_it = logged != content.done.end() && logged->second.next(first) > last;
+      if (consumer.ended || consumer.is_new || had_it) {
+        consumer.done.add(entry.first_sequence, entry.last_sequence);
+      } else {
+        consumer.state.samples += entry.samples();
+      }
+    }
+    memory_.append(std::move(entry), clock_.monotonic_ns() - 2 * options_.timing.send_every_ns);
+  }
+  spill_soon_ = !memory_.empty();
 }
 
 bool Queue::has_waiting(std::size_t number) const {
   const std::lock_guard lock(mutex_);
-  return consumers_[number].done.next() < next_sequence_;
+  const auto& consumer = consumers_[number];
+  return consumer.done.next() < next_sequence_ || !consumer.leased.empty();
 }
 
 void Queue::expect_backlog(std::size_t number) {
@@ -417,7 +389,8 @@ bool Queue::read(std::size_t number, const Wanted& wanted, Batch& batch) {
     wanted.lane == Wanted::Lane::live ? read_live(consumer, wanted, batch)
                                       : read_in_order(consumer, wanted, batch, lock, notices);
     for (const auto& entry : batch.entries()) {
-      consumer.leased.emplace_back(entry.first_sequence, entry.last_sequence);
+      consumer.leased.push_back(
+          {entry.first_sequence, entry.last_sequence, entry.samples(), entry.first_timestamp_ms()});
     }
   }
   notify_all(notices);
@@ -581,10 +554,7 @@ std::optional<Entry> Queue::read_segment(Consumer& consumer, const Segments::Seg
 
 void Queue::release(std::size_t number, Batch& batch) {
   const std::lock_guard lock(mutex_);
-  auto& leased = consumers_[number].leased;
-  for (const auto& entry : batch.entries()) {
-    std::erase(leased, std::pair(entry.first_sequence, entry.last_sequence));
-  }
+  for (const auto& entry : batch.entries()) consumers_[number].end_lease(entry, false);
   batch.clear();
 }
 
@@ -604,40 +574,22 @@ void Queue::ack(std::size_t number, Batch& batch) {
           newest = consumer.newest_done.emplace(std::string(stream), 0).first;
         }
         newest->second = std::max(newest->second, entry.last_sequence);
+        consumer.end_lease(entry, true);
         if (consumer.is_done(entry) || !consumer.done.has_room(entry.first_sequence)) continue;
         consumer.forget(entry.first_sequence, entry.last_sequence, entry.samples());
       }
-      if (consumer.done.next() >= next_sequence_) consumer.state.samples = 0;
+      if (consumer.done.next() >= next_sequence_) {
+        consumer.state.samples = consumer.dropped_and_leased();
+      }
       trim_memory();
       if (memory_.empty()) spill_soon_ = false;
       wake_spiller = !segments_.empty();
     }
-    copy_done_to_wal(name, batch.entries());
+    wal_.append_done(name, batch.entries());
     notify_of_wal(wal_lock);
   }
-  release(number, batch);
+  batch.clear();
   if (wake_spiller) wake_spiller_();
-}
-
-/// What one consumer is done with, and others wait for: a crash resends only what is under way.
-void Queue::copy_done_to_wal(const std::string& consumer, std::span<const Entry> entries) {
-  if (!wal_.is_open()) return;
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  const auto put = [&] {
-    if (last == 0 || !wal_.is_open()) return;
-    if (auto put = wal_.append_done(consumer, first, last); !put) on_wal_failure(put.error());
-  };
-  for (const auto& entry : entries) {
-    if (last != 0 && entry.first_sequence == last + 1) {
-      last = entry.last_sequence;
-      continue;
-    }
-    put();
-    first = entry.first_sequence;
-    last = entry.last_sequence;
-  }
-  put();
 }
 
 /// Returns what went because it is stored. With the lock.
@@ -666,22 +618,29 @@ ConsumerState Queue::state(std::size_t number) const {
   const std::lock_guard lock(mutex_);
   const auto& consumer = consumers_[number];
   auto state = consumer.state;
+  state.oldest_timestamp_ms = oldest_timestamp_ms(consumer);
+  return state;
+}
+
+/// With the lock.
+std::int64_t Queue::oldest_timestamp_ms(const Consumer& consumer) const {
+  if (consumer.state.samples == 0) return 0;
+  for (const auto& lease : consumer.leased) {
+    if (lease.dropped) return lease.first_timestamp_ms;  // older than all that is kept
+  }
   const auto next = consumer.done.next();
-  if (next >= next_sequence_ || state.samples == 0) return state;
+  if (next >= next_sequence_) return 0;
+  const auto* const waiting = memory_.find(next);
+  if (waiting != nullptr && waiting->entry.first_sequence <= next) {
+    return waiting->entry.first_timestamp_ms();
+  }
   if (const auto segment = segments_.find(next); segment && segment->is_read) {
-    state.oldest_timestamp_ms = segment->summary.first_timestamp_ms;
     const auto read = std::find_if(consumer.read.begin(), consumer.read.end(),
                                    [&](const Entry& entry) { return !consumer.is_done(entry); });
-    if (segment->summary.first_sequence < next && read != consumer.read.end()) {
-      state.oldest_timestamp_ms = read->first_timestamp_ms();
-    }
+    const bool is_begun = segment->summary.first_sequence < next && read != consumer.read.end();
+    return is_begun ? read->first_timestamp_ms() : segment->summary.first_timestamp_ms;
   }
-  const auto* const waiting = memory_.find(next);
-  if (waiting != nullptr &&
-      (state.oldest_timestamp_ms == 0 || waiting->entry.first_sequence <= next)) {
-    state.oldest_timestamp_ms = waiting->entry.first_timestamp_ms();
-  }
-  return state;
+  return waiting != nullptr ? waiting->entry.first_timestamp_ms() : 0;
 }
 
 Queue::State Queue::state() const {
@@ -741,7 +700,7 @@ void Queue::forget_stored() {
     const std::lock_guard lock(mutex_);
     stored = trim_memory();
   }
-  copy_done_to_wal(kStored, stored);
+  wal_.append_done(kStored, stored);
   notify_of_wal(wal_lock);
 }
 
@@ -845,7 +804,7 @@ void Queue::recount() {
         if (consumer->is_done(entry) || segments_.is_stored(entry.first_sequence)) continue;
         samples += entry.samples();
       }
-      consumer->state.samples = samples;
+      consumer->state.samples = samples + consumer->dropped_and_leased();
       wake = consumer->on_append;
     }
     if (wake) wake();
@@ -878,7 +837,7 @@ void Queue::set_free_space_guard(bool on) {
 
 /// Gives up the lock of the log, and tells what happened to it.
 void Queue::notify_of_wal(std::unique_lock<std::mutex>& wal_lock) {
-  const auto notices = std::exchange(wal_notices_, {});
+  const auto notices = wal_.take_notices();
   wal_lock.unlock();
   notify_all(notices);
 }

@@ -39,7 +39,7 @@
 #include "agent/queue/notice.h"
 #include "agent/queue/offsets_file.h"
 #include "agent/queue/segments.h"
-#include "agent/queue/wal.h"
+#include "agent/queue/wal_writer.h"
 
 namespace msp {
 
@@ -175,12 +175,10 @@ class Queue {
   void recover(std::uint64_t end);
   void append(Entry entry, std::uint64_t samples);
   void copy_to_wal(const Entry& entry);
-  void copy_done_to_wal(const std::string& consumer, std::span<const Entry> entries);
-  void tidy_wal();
-  void on_wal_failure(const Error& error);
-  void tell_refused(const Error& error);
+  void adopt(Wal::Content content);
   void skip_nothing(Consumer& consumer) const;
   std::uint64_t oldest_known() const;
+  std::int64_t oldest_timestamp_ms(const Consumer& consumer) const;
   std::uint64_t count_lost_at_start(Consumer& consumer);
   bool is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
                const Wanted& wanted) const;
@@ -205,11 +203,7 @@ class Queue {
   std::function<void()> wake_spiller_ = [] {};
 
   std::mutex wal_mutex_;  // before mutex_: producers take it for one append, then consumers
-  Wal wal_;
-  std::int64_t wal_retry_ns_ = 0;
-  bool wal_failed_ = false;
-  std::int64_t refused_told_ns_ = 0;
-  std::vector<Notice> wal_notices_;  // to be told without the lock
+  WalWriter wal_;
 
   mutable std::mutex mutex_;  // all below
   MemoryQueue memory_;

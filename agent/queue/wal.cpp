@@ -133,6 +133,10 @@ Result<void> Wal::rewrite(const std::vector<Entry>& entries, const Offsets& done
   return {};
 }
 
+bool Wal::is_empty() const {
+  return bytes_ <= kSegmentHeaderSize;
+}
+
 Result<void> Wal::close_after(Result<void> failure) {
   file_.reset();
   return failure;

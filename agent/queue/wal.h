@@ -46,6 +46,8 @@ class Wal {
   Result<void> rewrite(const std::vector<Entry>& entries, const Offsets& done);
 
   std::uint64_t bytes() const { return bytes_; }
+  bool is_empty() const;
+  void close() { file_.reset(); }
 
  private:
   Result<void> close_after(Result<void> failure);

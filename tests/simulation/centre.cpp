@@ -144,7 +144,7 @@ int Centre::store(const std::vector<Received>& samples, const std::string& probe
   }
   for (const auto& sample : samples) {
     if (nature_.in_order && is_too_old(sample)) continue;
-    if (!stored_[sample.number]) ++stored_count_;
+    if (stored_[sample.number]) ++again_count_;
     stored_[sample.number] = true;
     auto& newest = newest_ms_[sample.series];
     newest = std::max(newest, ledger_.samples()[sample.number].timestamp_ms);

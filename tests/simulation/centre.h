@@ -49,9 +49,10 @@ class Centre {
   const Nature& nature() const { return nature_; }
   bool has(std::size_t number) const { return number < stored_.size() && stored_[number]; }
   bool may_refuse(std::size_t number) const;
-  std::size_t stored_count() const { return stored_count_; }
   /// Samples that came, for the first time, after one of their series that was appended later.
   std::size_t late_count() const { return late_count_; }
+  /// Samples that were stored already when they came.
+  std::size_t again_count() const { return again_count_; }
   /// A sample that was never appended, or not with that value; empty: none came.
   const std::string& invented() const { return invented_; }
 
@@ -64,12 +65,12 @@ class Centre {
 
   const Ledger& ledger_;
   const Nature nature_;
-  std::vector<bool> stored_;  // by number
-  std::size_t stored_count_ = 0;
+  std::vector<bool> stored_;                              // by number
   std::vector<std::int64_t> newest_ms_;                   // by series
   std::vector<std::size_t> newest_number_;                // by series, plus 1
   std::map<std::string, std::int64_t> newest_probes_ms_;  // of each run
   std::size_t late_count_ = 0;
+  std::size_t again_count_ = 0;
   std::string invented_;
 };
 

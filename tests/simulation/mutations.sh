@@ -63,8 +63,10 @@ mutate ack_on_failure agent/delivery/sender.cpp \
   's/if (!sent.in_progress()) put_back(sent);/if (!sent.in_progress()) finish(sent);/'
 mutate trim_unstored agent/queue/queue.cpp \
   's/if (!segments_.is_stored(entry.first_sequence)) return false;/if (segments_.empty()) return false;/'
-mutate no_log agent/queue/queue.cpp 's/    copied = wal_.append(entry);/    copied = Result<void>();/'
-mutate forget_done agent/queue/queue.cpp 's/^    copy_done_to_wal(name, batch.entries());$//'
+mutate no_log agent/queue/wal_writer.cpp 's/  if (auto appended = wal_.append(entry); !appended) {/  if (Result<void> appended; !appended) {/'
+mutate forget_done agent/queue/queue.cpp 's/^    wal_.append_done(name, batch.entries());$//'
+mutate log_written_over agent/queue/wal_writer.cpp 's/^    wal_.close();$/    is_recovered_ = true;/'
+mutate lost_lease agent/queue/consumer.cpp 's/    if (!is_delivered) state/    if (false) state/'
 mutate keep_unsynced agent/queue/segments.cpp 's/^    forget_unsynced();$/    mark_synced();/'
 mutate lease_forgotten agent/queue/queue.cpp \
   's/    if (consumer.is_leased(\*entry)) {/    if (false) {/'

@@ -161,8 +161,6 @@ void World::make_endpoints() {
 
 void World::start() {
   ++life_;
-  // A log that could not be read at the start is written over when it can be opened.
-  if (plan_.log_on_disk) files_.fail_reads("", "");
   is_killed_ = wants_kill_in_post_ = wants_stop_ = wants_power_cut_ = false;
   log_is_covered_ = false;
   tell("start of life ", life_);
@@ -202,18 +200,19 @@ void World::start() {
 /// Nothing of the agent is left but files; nothing is closed in order. Not while it is at work.
 void World::bury() {
   if (queue_ == nullptr) return;
+  // What destructors do is not what a dead process does.
+  files_.stop_after(0);
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     auto& endpoint = endpoints_[i];
+    endpoint.rejected += endpoint.delivery->stats.samples_rejected;
+    endpoint.duplicates += endpoint.delivery->stats.samples_duplicate;
+    // What a limit took while a request carried it ends with the request.
+    endpoint.delivery.reset();
     const auto state = queue_->state(i);
     for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
       endpoint.dropped[reason] += state.dropped[reason];
     }
-    endpoint.rejected += endpoint.delivery->stats.samples_rejected;
-    endpoint.duplicates += endpoint.delivery->stats.samples_duplicate;
   }
-  // What destructors do is not what a dead process does.
-  files_.stop_after(0);
-  for (auto& endpoint : endpoints_) endpoint.delivery.reset();
   spiller_.reset();
   queue_.reset();
   stop_.reset();
@@ -466,9 +465,7 @@ void World::fate() {
     case 6:
       if (!plan_.read_errors) return;
       tell("reads of the disk fail");
-      files_.fail_reads("/disk", "Input/output error");
-      clock_.at(now_ns + duration(kSecond, 10 * kMinute), [this] { files_.fail_reads("", ""); });
-      return;
+      return fail_reads(duration(kSecond, 10 * kMinute));
     case 7:
       if (!plan_.full_disk) return;
       tell("the disk is full");
@@ -561,6 +558,15 @@ void World::fail_disk(std::int64_t for_ns) {
   }
   disk_faults_.push_back({clock_.monotonic_ns(), kNeverNs});
   clock_.at(clock_.monotonic_ns() + for_ns, [this] { end_of_disk_fault(); });
+}
+
+/// No file can be opened, to write it either; a start that cannot read the log does not write to it.
+void World::fail_reads(std::int64_t for_ns) {
+  const auto now_ns = clock_.monotonic_ns();
+  files_.fail_reads("/disk", "Input/output error");
+  disk_faults_.push_back({now_ns, now_ns + for_ns});
+  if (plan_.log_on_disk) log_faults_.push_back({now_ns, now_ns + for_ns});
+  clock_.at(now_ns + for_ns, [this] { files_.fail_reads("", ""); });
 }
 
 /// Of all that there are.
@@ -745,6 +751,9 @@ void World::check_endpoint(std::size_t number, Outcome& outcome) {
   const bool is_exact = deaths_ == 0 && disk_is_sound && !plan_.read_errors && !nature.in_order &&
                         !refuses_all && !modes_.contains(Mode::slow) &&
                         !modes_.contains(Mode::loses_answers);
+  if (is_exact && centre.again_count() > 0) {
+    violation(outcome, cat(who, centre.again_count(), " samples came a second time"));
+  }
   if (is_exact && missing != counted) {
     violation(outcome,
               cat(who, missing, " samples are missing, and exactly ", counted, " are counted"));

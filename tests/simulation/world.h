@@ -120,6 +120,7 @@ class World {
   void plan_death();
   void set_mode(Endpoint& endpoint, Mode mode, std::int64_t for_ns);
   void fail_disk(std::int64_t for_ns);
+  void fail_reads(std::int64_t for_ns);
   void end_of_disk_fault();
   void mount();
   void end_faults();

@@ -10,7 +10,9 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 #include "agent/config/config.h"
+#include "agent/http/client.h"
 #include "agent/run/status_file.h"
+#include "tests/support/http_fixture.h"
 
 namespace msp {
 namespace {
@@ -72,6 +74,18 @@ TEST_CASE("a configuration that is a FIFO, or names one, is told") {
   CHECK(error_with("  tls:\n    cert_file: /c\n    key_file: ", fifo) ==
         found("tls.key_file", "a FIFO"));
   CHECK(error_with("  tls:\n    ca_file: ", folder.path("none")).empty());
+}
+
+TEST_CASE("a client certificate that has become a FIFO is named, and not waited for") {
+  const OwnFolder folder;
+  auto options = test::options_for("https://127.0.0.1:1/w");
+  options.tls.cert_file = folder.path("none");
+  options.tls.key_file = folder.path("fifo");
+  HttpClient client(options);
+  const auto refused = test::post(client);
+  CHECK(refused.is_own_fault);
+  CHECK(refused.error ==
+        "tls.key_file " + folder.path("fifo") + ": not a regular file; put the PEM file back");
 }
 
 TEST_CASE("a FIFO in the place of the new status keeps nobody waiting, and is gone afterwards") {

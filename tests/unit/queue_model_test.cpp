@@ -298,8 +298,7 @@ class World {
     const auto at = below(held_.size());
     auto held = std::move(held_[at]);
     held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(at));
-    below(4) == 0 ? fixture_.queue->release(held.consumer, held.batch)
-                  : ack(held.consumer, held.batch);
+    below(4) == 0 ? put_back(held) : ack(held.consumer, held.batch);
     REQUIRE(held.batch.empty());
   }
 
@@ -308,8 +307,22 @@ class World {
     fixture_.queue->ack(consumer, batch);
   }
 
+  /// Of what the batch has, a limit may have taken the oldest meanwhile: that is lost now.
+  void put_back(Held& held) {
+    const auto numbers = numbers_of(held.batch);
+    fixture_.queue->release(held.consumer, held.batch);
+    auto& told = dropped_[held.consumer];
+    const auto now = fixture_.dropped(held.consumer, DropReason::max_size);
+    for (auto number = numbers.begin(); told < now; ++number) {
+      REQUIRE(number != numbers.end());
+      told += number->second;
+      waiting_[held.consumer].erase(number->first);
+    }
+    REQUIRE(told == now);
+  }
+
   void put_back_all() {
-    for (auto& held : held_) fixture_.queue->release(held.consumer, held.batch);
+    for (auto& held : held_) put_back(held);
     held_.clear();
   }
 
@@ -373,16 +386,18 @@ class World {
     round(true);
   }
 
-  /// A limit takes the oldest: as many samples as it says, of this consumer's.
+  /// A limit takes the oldest: as many samples as it says, of this consumer's. What is held waits
+  /// until it is put back.
   void find_drops() {
     for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
       INFO("consumer " << consumer);
-      auto& waiting = waiting_[consumer];
       auto& told = dropped_[consumer];
       const auto now = fixture_.dropped(consumer, DropReason::max_size);
-      for (; told < now; waiting.erase(waiting.begin())) {
-        REQUIRE_FALSE(waiting.empty());
-        told += waiting.begin()->second;
+      const auto free = free_of(consumer);
+      for (auto number = free.begin(); told < now; ++number) {
+        REQUIRE(number != free.end());
+        told += number->second;
+        waiting_[consumer].erase(number->first);
       }
       REQUIRE(told == now);
       for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
@@ -407,7 +422,7 @@ class World {
   /// again.
   void restart(bool orderly) {
     if (orderly) round(true);
-    held_.clear();
+    put_back_all();
     fixture_.close();
     // (Not after a late mount: the numbers between may be counted as lost then, which is told.)
     const bool is_power_cut = orderly && !has_mounted_late_ && below(2) == 0;
@@ -431,7 +446,7 @@ class World {
   /// The host boots, and the agent is quicker than the mount of the disk.
   void restart_without_disk() {
     round(true);
-    held_.clear();
+    put_back_all();
     fixture_.close();
     fixture_.files.remove_tree("/run");
     fixture_.files.unmount("/disk/buffer");

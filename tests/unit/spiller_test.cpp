@@ -75,6 +75,29 @@ TEST_CASE_METHOD(Fixture, "a limit counts what an endpoint had not got, to the s
   }
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "what a limit takes while a request carries it is lost only if that fails") {
+  with.limits.bytes_max = 4096;
+  reopen({"a", "b"});
+  append({1, 2, 3});
+  round();
+  Batch arrives;
+  Batch fails;
+  REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = 100}, arrives));
+  REQUIRE(queue->read(1, {.lane = Wanted::Lane::all, .samples_max = 100}, fails));
+  for (int t = 4; dropped(0, DropReason::max_size) == 0; ++t) {
+    REQUIRE(t < 1000);
+    append({t});
+    if (t % 10 == 0) round();
+  }
+  const auto others = dropped(0, DropReason::max_size);
+  CHECK(dropped(1, DropReason::max_size) == others);
+  queue->ack(0, arrives);
+  queue->release(1, fails);
+  CHECK(dropped(0, DropReason::max_size) == others);
+  CHECK(dropped(1, DropReason::max_size) == others + 6);
+}
+
 TEST_CASE_METHOD(Fixture, "where the file system is nearly full the store gives way, then waits") {
   append({1});
   round();
