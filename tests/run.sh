@@ -10,7 +10,7 @@
 #
 # The C++ tests are built with AddressSanitizer and UndefinedBehaviorSanitizer (asan); those with the tag [threads] also
 # with ThreadSanitizer (tsan), which has nothing to say of others: they are the part threads. The agent is built with
-# both, for integration tests; release is the binary that is shipped, and what the simulation is linked with: 4,000
+# both, for integration tests; release is the binary that is shipped, and what the simulation is linked with: 10,000
 # seeds need the optimizer, and the objects are there. MSP_FROM_SCRATCH=1 sh tests/run.sh reproducible
 # rebuilds its libraries as well, elsewhere, and compares (3 minutes).
 set -eu
@@ -180,8 +180,8 @@ python_tests() { # preset, folder, part of the name, tests...
 cpp_tests() { # preset
   for part in $(cpp_parts "$1"); do
     if [ "$part" = simulation ]; then
-      # Always the same seeds; others by hand: build/release/tests/simulation --from 4001 --seeds 100000
-      echo "'simulation ($1)' sh -c 'build/$1/tests/simulation --seeds 4000 --jobs 2 && echo \"ok simulation ($1)\"'"
+      # Always the same seeds; others by hand: build/release/tests/simulation --from 10001 --seeds 100000
+      echo "'simulation ($1)' sh -c 'build/$1/tests/simulation --seeds 10000 --jobs 2 && echo \"ok simulation ($1)\"'"
       continue
     fi
     tag=

@@ -63,7 +63,8 @@ mutate ack_on_failure agent/delivery/sender.cpp \
   's/if (!sent.in_progress()) put_back(sent);/if (!sent.in_progress()) finish(sent);/'
 mutate trim_unstored agent/queue/queue.cpp \
   's/if (!segments_.is_stored(entry.first_sequence)) return false;/if (segments_.empty()) return false;/'
-mutate no_log agent/queue/wal_writer.cpp 's/  if (auto appended = wal_.append(entry); !appended) {/  if (Result<void> appended; !appended) {/'
+mutate no_log agent/queue/wal_writer.cpp \
+  's/  if (auto appended = wal_.append(entry); !appended) {/  if (Result<void> appended; !appended) {/'
 mutate forget_done agent/queue/queue.cpp 's/^    wal_.append_done(name, batch.entries());$//'
 mutate log_written_over agent/queue/wal_writer.cpp 's/^    wal_.close();$/    is_recovered_ = true;/'
 mutate lost_lease agent/queue/consumer.cpp 's/    if (!is_delivered) state/    if (false) state/'
