@@ -1,4 +1,4 @@
-// The counters of one line of a /proc table, by column:
+// The counters of one line of a /proc table, by column, decimal or hexadecimal:
 //   94304459 2269 0 x 0 0
 // A column that holds no count (garbled, negative, beyond 2^64) costs that column.
 #pragma once
@@ -21,11 +21,11 @@ struct CountersLine {
 
   /// `on_garbled(column, word)` is called for each column that is there and is no count.
   template <typename OnGarbled>
-  CountersLine(std::string_view text, const OnGarbled& on_garbled) {
+  CountersLine(std::string_view text, const OnGarbled& on_garbled, int base = 10) {
     for (; found != kColumns; ++found) {
       const auto word = next_word(text);
       if (word.empty()) break;
-      const auto value = parse_number<std::uint64_t>(word);
+      const auto value = parse_number<std::uint64_t>(word, base);
       if (value) {
         values[found] = *value;
         is_good.set(found);
@@ -41,5 +41,19 @@ struct CountersLine {
     return found < least && (found == 0 || is_good[found - 1]);
   }
 };
+
+/// For a line of which it is known only afterwards which of its garbled columns are missed.
+inline constexpr auto kGarbledLater = [](std::size_t, std::string_view) {};
+
+inline std::size_t words_in(std::string_view text) {
+  std::size_t words = 0;
+  while (!next_word(text).empty()) ++words;
+  return words;
+}
+
+inline std::string_view word_at(std::string_view text, std::size_t column) {
+  while (column-- > 0) next_word(text);
+  return next_word(text);
+}
 
 }  // namespace msp

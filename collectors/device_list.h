@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -44,6 +45,13 @@ class DeviceList {
  private:
   std::vector<Device> devices_;  // the first seen_ ones are this tick's, in its order
   std::size_t seen_ = 0;
+};
+
+/// A device of which nothing is known but its name.
+struct NamedDevice {
+  std::string name;
+
+  static NamedDevice make(std::string_view name) { return {std::string(name)}; }
 };
 
 }  // namespace msp

@@ -64,6 +64,20 @@ void NumberFile::forget() {
   is_missing_ = false;
 }
 
+bool add_number(NumberFile& file, const MetricDesc& metric, SeriesWriter& out, double per_unit) {
+  const auto reading = file.read(true);
+  if (reading.state == NumberFile::State::missing) {
+    file.forget();
+    return false;
+  }
+  if (reading.state == NumberFile::State::number) {
+    out.add(metric, static_cast<double>(reading.number) / per_unit);
+  } else {
+    complain(out.complaints(), file, reading, {metric.name});
+  }
+  return true;
+}
+
 void complain(Complaints& complaints, const NumberFile& file, const NumberFile::Reading& reading,
               const Complaints::LeftOut& left_out) {
   switch (reading.state) {

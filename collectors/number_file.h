@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "agent/base/file.h"
-#include "agent/metrics/complaints.h"
+#include "agent/metrics/series_writer.h"
 
 namespace msp {
 
@@ -52,6 +52,10 @@ class NumberFile {
   std::array<char, 64> text_{};
   std::size_t size_ = 0;
 };
+
+/// Adds the metric whose value is what the file holds, divided by `per_unit`, or complains. False where
+/// there is no such file; it is looked for again the next time.
+bool add_number(NumberFile& file, const MetricDesc& metric, SeriesWriter& out, double per_unit = 1);
 
 /// Complains of a reading that is neither a number nor missing.
 void complain(Complaints& complaints, const NumberFile& file, const NumberFile::Reading& reading,

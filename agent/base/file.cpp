@@ -17,7 +17,8 @@ constexpr std::size_t kFirstCapacity = 256;
 
 Error path_error(std::string_view what, const std::string& path, int error) {
   auto text = cat("cannot ", what, " ", path, ": ", errno_text(error));
-  return error == ENOENT ? no_data(std::move(text)) : failed(std::move(text));
+  const bool is_not_there = error == ENOENT || error == EOPNOTSUPP;
+  return is_not_there ? no_data(std::move(text)) : failed(std::move(text));
 }
 
 }  // namespace

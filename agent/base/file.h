@@ -55,7 +55,8 @@ class KeptFile {
   explicit KeptFile(std::string path, End end = End::empty_read)
       : path_(std::move(path)), end_(end) {}
 
-  /// The content, valid until the next read. A file that does not exist is Error::Kind::no_data; no
+  /// The content, valid until the next read. A file that does not exist, or of which the kernel says
+  /// that it has been switched off (EOPNOTSUPP), is Error::Kind::no_data; no
   /// error text repeats what the caller knows, all name the path.
   Result<std::string_view> read();
 

@@ -20,11 +20,13 @@ std::string_view next_word(std::string_view& rest);
 
 std::string_view trim(std::string_view text);
 
-/// The whole of `text` as a decimal number, or nothing. No sign for unsigned types, no spaces.
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
+/// The whole of `text` as a decimal number, or nothing. No sign for unsigned types, no spaces. Whole
+/// numbers may have another base, without a prefix that names it.
+template <typename Number, typename... Base>
+std::optional<Number> parse_number(std::string_view text, Base... base) {
   Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, base...);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
 }

@@ -1,0 +1,35 @@
+// One of several files of a collector, that the kernel need not have: missing costs a look and
+// nothing else, unreadable costs what is read from it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "collectors/collector.h"
+
+namespace msp {
+
+class OptionalFile {
+ public:
+  OptionalFile(const CollectorContext& context, const std::string& path,
+               KeptFile::End end = KeptFile::End::empty_read)
+      : file_(context.files.open(path, end)) {}
+
+  /// Nothing where there is no such file, and where it cannot be read: then `out` is told that
+  /// `what` is left out. Valid until the next tick.
+  std::optional<std::string_view> read(const Tick& tick, SeriesWriter& out, std::string_view what);
+
+  /// Gives the descriptor back until the next read.
+  void close() { file_->close(); }
+  /// At the last read.
+  bool is_missing() const { return is_missing_; }
+  const std::string& path() const { return file_->path(); }
+
+ private:
+  std::shared_ptr<KeptFile> file_;
+  bool is_missing_ = false;
+};
+
+}  // namespace msp
