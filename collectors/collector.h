@@ -18,6 +18,7 @@
 #pragma once
 
 #include <sys/statvfs.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 
 #include <chrono>
@@ -52,11 +53,12 @@ struct HostPaths {
   }
 };
 
-/// The two system calls whose answers no file can stand in for. As the manual pages: -1 and errno
+/// The system calls whose answers no file can stand in for. As the manual pages: -1 and errno
 /// on failure.
 struct Host {
   int (*uname)(struct utsname*) = ::uname;
   int (*statvfs)(const char* path, struct statvfs*) = ::statvfs;  // any thread, may block for ever
+  int (*adjtimex)(struct timex*) = ::adjtimex;
 };
 
 struct CollectorOptions {

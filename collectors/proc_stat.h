@@ -1,4 +1,4 @@
-// What cpu and stat both know of /proc/stat.
+// What cpu, stat and schedstat all know of their files.
 #pragma once
 
 #include <algorithm>

@@ -62,14 +62,38 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_disk_ata_write_cache", "0 or 1"},
     {"node_disk_ata_write_cache_enabled", "0 or 1"},
     {"node_disk_discarded_sectors_total", "sectors of 512 bytes"},
+    {"node_entropy_available_bits", "bits"},
+    {"node_entropy_pool_size_bits", "bits"},
     {"node_filesystem_device_error", "0 or 1"},
     {"node_filesystem_readonly", "0 or 1"},
     {"node_memory_HugePages_Free", "pages"},
     {"node_memory_HugePages_Rsvd", "pages"},
     {"node_memory_HugePages_Surp", "pages"},
     {"node_memory_HugePages_Total", "pages"},
+    {"node_netstat_Ip6_InOctets", "bytes"},
+    {"node_netstat_Ip6_OutOctets", "bytes"},
+    {"node_netstat_IpExt_InOctets", "bytes"},
+    {"node_netstat_IpExt_OutOctets", "bytes"},
+    {"node_netstat_Ip_Forwarding", "1: yes, 2: no"},
+    {"node_os_support_end_timestamp_seconds", "seconds since 1970"},
+    {"node_os_version", "version"},
     {"node_scrape_collector_success", "0 or 1"},
+    {"node_selinux_config_mode", "-1 to 1"},
+    {"node_selinux_current_mode", "0 or 1"},
+    {"node_selinux_enabled", "0 or 1"},
+    {"node_sockstat_FRAG6_memory", "bytes"},
+    {"node_sockstat_FRAG_memory", "bytes"},
+    {"node_sockstat_TCP_mem", "pages"},
+    {"node_sockstat_UDP_mem", "pages"},
     {"node_time_seconds", "seconds since 1970"},
+    {"node_timex_loop_time_constant", "exponent"},
+    {"node_timex_status", "bits"},
+    {"node_timex_sync_status", "0 or 1"},
+    {"node_udp_queues", "bytes"},
+    {"node_vmstat_pgpgin", "KiB"},
+    {"node_vmstat_pgpgout", "KiB"},
+    {"node_vmstat_pswpin", "pages"},
+    {"node_vmstat_pswpout", "pages"},
     {"up", "always 1"},
 };
 
@@ -241,7 +265,7 @@ TEST_CASE("every metric that the code names is in docs/metrics.md") {
 
 TEST_CASE("every metric is read from where docs/metrics.md says") {
   // Not the clock and the time zone of this process, which cannot be changed.
-  const std::regex place("/[^,]+|statvfs\\(2\\)|uname\\(2\\)");
+  const std::regex place("/[^,]+|adjtimex\\(2\\)|statvfs\\(2\\)|uname\\(2\\)");
   using Kind = FixtureChange::Kind;
   for (const auto& entry : collector_registry()) {
     std::map<std::string, Families> unproven;  // by place

@@ -136,6 +136,7 @@ def it_names_its_machine() -> None:
     assert machines == {"aarch64"}, machines
     failed = [dict(labels)["collector"] for (name, labels), value in samples.items()
               if name == "node_scrape_collector_success" and value != 1]
+    failed = [name for name in failed if f"# {name}: no data here: " not in outcome.stdout]
     assert not failed, f"collectors that fail: {failed}"
 
 

@@ -34,6 +34,16 @@ inline int fake_uname(struct utsname* out) {
   return 0;
 }
 
+inline int fake_adjtimex(struct timex* out) {
+  *out = {};
+  out->offset = -1'234;
+  out->freq = 65'536;
+  out->maxerror = 16'000;
+  out->tick = 10'000;
+  out->status = STA_PLL | STA_NANO;
+  return TIME_OK;
+}
+
 using Lines = std::set<std::string>;
 
 /// A host, and one collector of it after the other.
@@ -43,43 +53,10 @@ class FileHost {
     g_answer = {};
     g_answer.f_bsize = 4096;
     g_answer.f_blocks = 10;
-    write("proc/stat",
-          "cpu  300 0 200 9000 10 0 5 0 0 0\n"
-          "cpu0 151 1 101 4501 6 2 3 4 5 7\n"
-          "cpu1 152 8 102 4502 9 10 11 12 13 14\n"
-          "intr 12345 15 16\nctxt 6789\nbtime 1700000000\nprocesses 4242\nprocs_running 1\n"
-          "procs_blocked 0\n");
-    write("proc/uptime", "86400.12 1234.5\n");
-    write("proc/loadavg", "0.20 0.18 0.12 1/80 11206\n");
-    write("proc/meminfo",
-          "MemTotal:       24684096 kB\nMemFree:        100 kB\nHugePages_Total:       7\n");
-    write("proc/diskstats",
-          "   8       0 sda 10 1 80 5 20 2 160 6 0 7 11 12 13 14 15 16 17\n"
-          "   8      16 sdb 18 19 21 22 23 24 25 26 27 28 29\n");
-    write("proc/net/dev",
-          "Inter-|   Receive  |  Transmit\n face |bytes    packets |bytes\n"
-          "    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
-          "  eth0: 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36\n");
-    write("proc/1/mountinfo",
-          "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
-          "60 24 8:2 / /srv rw - xfs /dev/sda2 rw\n");
-    const auto sys = "sys/devices/system/"s;
-    for (const auto* cpu : {"0", "1"}) {
-      const auto folder = cat(sys, "cpu/cpu", cpu);
-      write(folder + "/online", "1\n");
-      write(folder + "/topology/core_id", cat(cpu, "\n"));
-      write(folder + "/topology/physical_package_id", "0\n");
-      write(folder + "/thermal_throttle/core_throttle_count", cat("3", cpu, "\n"));
-      write(folder + "/thermal_throttle/package_throttle_count", "40\n");
-    }
-    write(sys + "cpu/isolated", "1\n");
-    write(sys + "clocksource/clocksource0/available_clocksource", "tsc acpi_pm\n");
-    write(sys + "clocksource/clocksource0/current_clocksource", "tsc\n");
-    write("sys/class/net/eth0/statistics/rx_nohandler", "9\n");
-    write("sys/block/sda/queue/rotational", "1\n");
-    write("root/run/udev/data/b8:0",
-          "S:disk/by-id/x\nE:ID_ATA=1\nE:ID_ATA_WRITE_CACHE=1\nE:ID_ATA_WRITE_CACHE_ENABLED=0\n"
-          "E:ID_ATA_ROTATION_RATE_RPM=7200\nE:ID_MODEL=disk\n");
+    write_proc();
+    write_net();
+    write_memory();
+    write_sys();
   }
   ~FileHost() { fs::remove_all(folder_); }
 
@@ -111,7 +88,7 @@ class FileHost {
   Report collect(std::string_view collector) const {
     Report report;
     FileTable files;
-    const Host host{.uname = fake_uname, .statvfs = fake_statvfs};
+    const Host host{.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex};
     const CollectorOptions options;
     ScrapeBuilder builder{TargetLabels{}};
     auto& writer = builder.add_writer();
@@ -147,6 +124,146 @@ class FileHost {
   }
 
  private:
+  void write_proc() const {
+    write("proc/stat",
+          "cpu  300 0 200 9000 10 0 5 0 0 0\n"
+          "cpu0 151 1 101 4501 6 2 3 4 5 7\n"
+          "cpu1 152 8 102 4502 9 10 11 12 13 14\n"
+          "intr 12345 15 16\nctxt 6789\nbtime 1700000000\nprocesses 4242\nprocs_running 1\n"
+          "procs_blocked 0\n");
+    write("proc/uptime", "86400.12 1234.5\n");
+    write("proc/loadavg", "0.20 0.18 0.12 1/80 11206\n");
+    write("proc/diskstats",
+          "   8       0 sda 10 1 80 5 20 2 160 6 0 7 11 12 13 14 15 16 17\n"
+          "   8      16 sdb 18 19 21 22 23 24 25 26 27 28 29\n");
+    write("proc/schedstat",
+          "version 15\ntimestamp 4295892034\ncpu0 0 0 0 0 0 0 75 76 77\n"
+          "domain0 3 1 2 3\ncpu1 0 0 0 0 0 0 78 79 80\ndomain0 3 1 2 3\n");
+    write("proc/sys/fs/file-nr", "1272\t0\t2466186\n");
+    write("proc/sys/kernel/random/entropy_avail", "256\n");
+    write("proc/sys/kernel/random/poolsize", "257\n");
+    write("proc/sys/kernel/hung_task_detect_count", "3\n");
+    write("proc/1/stat", "1 (systemd) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9\n");
+    write("proc/1/task/1/stat", "1 (systemd) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9\n");
+    write("proc/1/task/2/stat", "2 (a ) (b) R 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9\n");
+    write("proc/sys/kernel/threads-max", "99\n");
+    write("proc/sys/kernel/pid_max", "4194304\n");
+    write("proc/interrupts",
+          "           CPU0       CPU1\n LOC:     901233     881022   Local timer interrupts\n"
+          " RES:         91         92   Rescheduling interrupts\n ERR:          0\n");
+    write("proc/softirqs",
+          "                    CPU0       CPU1\n          HI:         93         94\n"
+          "       TIMER:      16850      15700\n");
+    write("proc/cgroups",
+          "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t95\t1\nmemory\t4\t54\t1\n");
+    write("proc/self/attr/current", "system_u:system_r:unconfined_service_t:s0\n");
+    write("proc/1/mountinfo",
+          "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+          "60 24 8:2 / /srv rw - xfs /dev/sda2 rw\n");
+  }
+
+  void write_net() const {
+    write("proc/net/dev",
+          "Inter-|   Receive  |  Transmit\n face |bytes    packets |bytes\n"
+          "    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
+          "  eth0: 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36\n");
+    write("proc/net/netstat",
+          "TcpExt: SyncookiesSent SyncookiesRecv ListenDrops TCPTimeouts\nTcpExt: 41 42 43 44\n"
+          "IpExt: InNoRoutes InOctets OutOctets\nIpExt: 45 46 47\n");
+    write("proc/net/snmp",
+          "Ip: Forwarding DefaultTTL\nIp: 1 64\n"
+          "Tcp: MaxConn ActiveOpens CurrEstab\nTcp: -1 48 49\nUdp: InDatagrams\nUdp: 50\n");
+    write("proc/net/snmp6", "Ip6InReceives   \t51\nIp6InOctets   \t52\nUdp6NoPorts   \t53\n");
+    write("proc/net/sockstat",
+          "sockets: used 293\nTCP: inuse 21 orphan 3 tw 4 alloc 41 mem 5\nUDP: inuse 6 mem 7\n"
+          "UDPLITE: inuse 8\nRAW: inuse 9\nFRAG: inuse 10 memory 4096\n");
+    write("proc/net/sockstat6", "TCP6: inuse 22\nUDP6: inuse 23\nFRAG6: inuse 24 memory 25\n");
+    write(
+        "proc/net/softnet_stat",
+        "00000054 00000055 00000056 00000000 00000000 00000000 00000000 00000000 00000057 00000058 "
+        "00000059 00000060 00000000\n"
+        "00000061 00000062 00000063 00000000 00000000 00000000 00000000 00000000 00000064 00000065 "
+        "00000066 00000067 00000001\n");
+    write("proc/net/stat/nf_conntrack",
+          "entries  clashres found new invalid ignore delete chainlength insert insert_failed drop "
+          "early_drop icmp_error  expect_new expect_create expect_delete search_restart\n"
+          "00000009  00000001 00000002 00000003 00000004 00000005 00000006 00000007 00000008 "
+          "00000009 00000010 00000011 00000012  00000013 00000014 00000015 00000016\n"
+          "00000009  00000001 00000002 00000003 00000004 00000005 00000006 00000007 00000008 "
+          "00000009 00000010 00000011 00000012  00000013 00000014 00000015 00000016\n");
+    write("proc/net/arp",
+          "IP address       HW type     Flags       HW address            Mask     Device\n"
+          "192.0.2.1        0x1         0x2         02:fc:00:00:00:05     *        eth0\n");
+    write(
+        "proc/net/udp",
+        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+        "timeout inode ref pointer drops\n"
+        "  349: 0100007F:0143 00000000:0000 07 00000010:00000080 00:00000000 00000000     0        "
+        "0 14523 2 ffff8e0142 0\n");
+    write("proc/net/udp6",
+          "  sl  local_address                         remote_address                        st "
+          "tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
+          "  350: 00000000000000000000000001000000:0143 00000000000000000000000000000000:0000 07 "
+          "00000020:00000040 00:00000000 00000000     0        0 14524 2 ffff8e0142 0\n");
+    write("proc/sys/net/netfilter/nf_conntrack_count", "81\n");
+    write("proc/sys/net/netfilter/nf_conntrack_max", "262144\n");
+  }
+
+  void write_memory() const {
+    write("proc/meminfo",
+          "MemTotal:       24684096 kB\nMemFree:        100 kB\nHugePages_Total:       7\n");
+    write("proc/vmstat", "nr_free_pages 915840\npgpgin 68\npgfault 69\noom_kill 70\n");
+    write("proc/pressure/cpu",
+          "some avg10=0.16 avg60=0.61 avg300=1.50 total=71\n"
+          "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+    for (const auto* resource : {"io", "memory"}) {
+      write(cat("proc/pressure/", resource),
+            "some avg10=0.16 avg60=0.61 avg300=1.50 total=72\n"
+            "full avg10=0.00 avg60=0.07 avg300=1.18 total=73\n");
+    }
+    write("proc/pressure/irq", "full avg10=0.00 avg60=0.00 avg300=0.00 total=74\n");
+    write(
+        "proc/buddyinfo",
+        "Node 0, zone      DMA      1      2      3\nNode 0, zone   Normal   4149  10349   4443\n");
+    write("proc/zoneinfo",
+          "Node 0, zone      DMA\n  per-node stats\n      nr_inactive_anon 565166\n"
+          "      nr_anon_pages 567374\n  pages free     2811\n        min      10\n"
+          "        protection: (0, 1959, 23925)\n      nr_free_pages 2811\n  pagesets\n"
+          "    cpu: 0\n              count:    0\n              high:     14\n");
+    write("sys/kernel/mm/ksm/pages_shared", "96\n");
+    write("sys/kernel/mm/ksm/run", "1\n");
+    write("sys/kernel/mm/ksm/sleep_millisecs", "20\n");
+    write("sys/devices/system/node/online", "0\n");
+    write("sys/devices/system/node/node0/meminfo",
+          "Node 0 MemTotal:       24684096 kB\nNode 0 Active(anon):     445 kB\n"
+          "Node 0 HugePages_Total:      7\n");
+    write("sys/devices/system/node/node0/numastat", "numa_hit 9120331\nnuma_miss 97\n");
+  }
+
+  void write_sys() const {
+    write("sys/fs/selinux/enforce", "1\n");
+    write("root/etc/selinux/config", "# comment\nSELINUX=enforcing\nSELINUXTYPE=targeted\n");
+    write("root/etc/os-release",
+          "NAME=\"AlmaLinux\"\nVERSION_ID=\"9.4\"\nID=\"almalinux\"\nSUPPORT_END=2032-06-01\n");
+    const auto sys = "sys/devices/system/"s;
+    for (const auto* cpu : {"0", "1"}) {
+      const auto folder = cat(sys, "cpu/cpu", cpu);
+      write(folder + "/online", "1\n");
+      write(folder + "/topology/core_id", cat(cpu, "\n"));
+      write(folder + "/topology/physical_package_id", "0\n");
+      write(folder + "/thermal_throttle/core_throttle_count", cat("3", cpu, "\n"));
+      write(folder + "/thermal_throttle/package_throttle_count", "40\n");
+    }
+    write(sys + "cpu/isolated", "1\n");
+    write(sys + "clocksource/clocksource0/available_clocksource", "tsc acpi_pm\n");
+    write(sys + "clocksource/clocksource0/current_clocksource", "tsc\n");
+    write("sys/class/net/eth0/statistics/rx_nohandler", "9\n");
+    write("sys/block/sda/queue/rotational", "1\n");
+    write("root/run/udev/data/b8:0",
+          "S:disk/by-id/x\nE:ID_ATA=1\nE:ID_ATA_WRITE_CACHE=1\nE:ID_ATA_WRITE_CACHE_ENABLED=0\n"
+          "E:ID_ATA_ROTATION_RATE_RPM=7200\nE:ID_MODEL=disk\n");
+  }
+
   static std::string make_folder() {
     char name[] = "/tmp/msp-agent-garbled-XXXXXX";
     return mkdtemp(name);

@@ -33,6 +33,9 @@ struct Statvfs {
 // Host holds plain function pointers; the tests run one case at a time.
 std::map<std::string, Statvfs> g_statvfs;
 struct utsname g_uname;
+struct timex g_timex;
+int g_clock_state;
+int g_clock_error;
 FixtureChange g_change;
 
 void change_digits(char* begin, char* end) {
@@ -57,6 +60,49 @@ int fake_statvfs(const char* path, struct statvfs* out) {
   if (errno != 0) return -1;
   *out = found->second.answer;
   return 0;
+}
+
+int fake_adjtimex(struct timex* out) {
+  *out = g_timex;
+  errno = g_clock_error;
+  return g_clock_error == 0 ? g_clock_state : -1;
+}
+
+void load_adjtimex(const fs::path& file, bool changes_digits) {
+  g_timex = {};
+  g_clock_state = 0;
+  g_clock_error = fs::exists(file) ? 0 : ENOSYS;
+  std::ifstream in(file);
+  for (std::string field, word; in >> field >> word;) {
+    if (changes_digits) change_digits(word.data(), word.data() + word.size());
+    const auto number = std::atol(word.c_str());
+    using F = decltype(&timex::offset);
+    constexpr std::pair<const char*, F> kFields[] = {
+        {"offset", &timex::offset},     {"freq", &timex::freq},
+        {"maxerror", &timex::maxerror}, {"esterror", &timex::esterror},
+        {"constant", &timex::constant}, {"tick", &timex::tick},
+        {"ppsfreq", &timex::ppsfreq},   {"jitter", &timex::jitter},
+        {"stabil", &timex::stabil},     {"jitcnt", &timex::jitcnt},
+        {"calcnt", &timex::calcnt},     {"errcnt", &timex::errcnt},
+        {"stbcnt", &timex::stbcnt}};
+    constexpr std::pair<const char*, int timex::*> kWhole[] = {
+        {"status", &timex::status}, {"shift", &timex::shift}, {"tai", &timex::tai}};
+    bool is_known = field == "state" || field == "errno";
+    if (field == "state") g_clock_state = static_cast<int>(number);
+    if (field == "errno") g_clock_error = word == "EPERM" ? EPERM : EFAULT;
+    for (const auto& [name, member] : kFields) {
+      if (field != name) continue;
+      g_timex.*member = number;
+      is_known = true;
+    }
+    for (const auto& [name, member] : kWhole) {
+      if (field != name) continue;
+      g_timex.*member = static_cast<int>(number);
+      is_known = true;
+    }
+    INFO(file.string() << ": " << field);
+    REQUIRE(is_known);
+  }
 }
 
 void load_statvfs(const fs::path& file, const std::string& rootfs) {
@@ -176,6 +222,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
   const HostPaths paths{host_folder / "proc", host_folder / "sys", host_folder / "root"};
   load_statvfs(folder / "statvfs.txt", paths.rootfs);
   load_uname(folder / "uname.txt");
+  load_adjtimex(folder / "adjtimex.txt", change.source == "adjtimex(2)");
   g_change = change;
   if (change.source == "uname(2)") change_digits(g_uname.release, std::end(g_uname.release));
   setenv("TZ", "UTC", 1);  // node_time_zone_offset_seconds, wherever the tests run
@@ -191,7 +238,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
   if (ticks.empty()) ticks.push_back(folder);
 
   FileTable files;
-  const Host host{fake_uname, fake_statvfs};
+  const Host host{fake_uname, fake_statvfs, fake_adjtimex};
   const auto options = load_options(folder / "options.yaml");
   set_tick(ticks.front());
   const auto wakeup = std::make_shared<const Wakeup>();

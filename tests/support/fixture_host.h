@@ -6,6 +6,8 @@
 //   1/ 2/ ...           instead of these: one such host per tick
 //   statvfs.txt         "path blocks block_size free available files files_free", or
 //                       "path ERRNO-NAME", a line each
+//   adjtimex.txt        "field number" of struct timex, a line each, "state" what the call returns, or
+//                       "errno ERRNO-NAME"
 //   uname.txt           sysname, nodename, release, version, machine, domainname, a line each
 //   options.yaml        what stands under "collectors:" in msp-agent.yaml
 //   expected.prom       what must come of it: golden_test.cpp
