@@ -56,6 +56,7 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"msp_agent_endpoint_up", "0 or 1"},
     {"msp_agent_probe", "always 1"},
     {"node_boot_time_seconds", "seconds since 1970"},
+    {"node_cgroups_enabled", "0 or 1"},
     {"node_cpu_isolated", "always 1"},
     {"node_cpu_online", "0 or 1"},
     {"node_disk_ata_rotation_rate_rpm", "rotations per minute"},
@@ -66,6 +67,13 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_entropy_pool_size_bits", "bits"},
     {"node_filesystem_device_error", "0 or 1"},
     {"node_filesystem_readonly", "0 or 1"},
+    {"node_ksmd_merge_across_nodes", "0 or 1"},
+    {"node_ksmd_pages_shared", "pages"},
+    {"node_ksmd_pages_sharing", "pages"},
+    {"node_ksmd_pages_to_scan", "pages"},
+    {"node_ksmd_pages_unshared", "pages"},
+    {"node_ksmd_pages_volatile", "pages"},
+    {"node_ksmd_run", "0, 1 or 2"},
     {"node_memory_HugePages_Free", "pages"},
     {"node_memory_HugePages_Rsvd", "pages"},
     {"node_memory_HugePages_Surp", "pages"},
@@ -102,6 +110,12 @@ std::string_view unit_shown(std::string_view name) {
     if (known == name) return unit;
   }
   if (name.ends_with("_info")) return "always 1";
+  // Their names have no unit.
+  if (name.starts_with("node_zoneinfo_") && !name.ends_with("_stacks")) return "pages";
+  if (name.starts_with("node_memory_numa_")) {
+    const bool is_bytes = !name.ends_with("_total") && name.find("HugePages_") == name.npos;
+    return is_bytes ? "bytes" : "pages";
+  }
   const auto unit = unit_of(name);
   return unit.empty() ? "count" : unit;
 }
