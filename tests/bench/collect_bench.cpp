@@ -67,15 +67,37 @@ struct FloorFile {
 // What a collector cannot do without; a file that this host does not have costs neither side
 // anything.
 constexpr FloorFile kFloorFiles[] = {
+    {"arp", "/proc/net/arp"},
+    {"conntrack", "/proc/net/stat/nf_conntrack"},
+    {"conntrack", "/proc/sys/net/netfilter/nf_conntrack_count"},
+    {"conntrack", "/proc/sys/net/netfilter/nf_conntrack_max"},
     {"cpu", "/proc/stat"},  // stat reads it too: one read serves both
     {"diskstats", "/proc/diskstats"},
+    {"entropy", "/proc/sys/kernel/random/entropy_avail"},
+    {"entropy", "/proc/sys/kernel/random/poolsize"},
+    {"filefd", "/proc/sys/fs/file-nr"},
     {"filesystem", "/proc/1/mountinfo"},
+    {"kernel_hung", "/proc/sys/kernel/hung_task_detect_count"},
     {"loadavg", "/proc/loadavg"},
     {"meminfo", "/proc/meminfo"},
     {"netdev", "/proc/net/dev"},
+    {"netstat", "/proc/net/netstat"},
+    {"netstat", "/proc/net/snmp"},
+    {"netstat", "/proc/net/snmp6"},
+    {"pressure", "/proc/pressure/cpu"},
+    {"pressure", "/proc/pressure/io"},
+    {"pressure", "/proc/pressure/irq"},
+    {"pressure", "/proc/pressure/memory"},
+    {"schedstat", "/proc/schedstat"},
+    {"sockstat", "/proc/net/sockstat"},
+    {"sockstat", "/proc/net/sockstat6"},
+    {"softnet", "/proc/net/softnet_stat"},
     {"stat", "/proc/uptime"},
     {"time", "/sys/devices/system/clocksource/clocksource0/available_clocksource"},
     {"time", "/sys/devices/system/clocksource/clocksource0/current_clocksource"},
+    {"udp_queues", "/proc/net/udp"},
+    {"udp_queues", "/proc/net/udp6"},
+    {"vmstat", "/proc/vmstat"},
 };
 
 class Floor {
@@ -84,18 +106,23 @@ class Floor {
     const std::set<std::string_view> wanted(collectors.begin(), collectors.end());
     for (const auto& file : kFloorFiles) {
       Fd fd(::open(file.path, O_RDONLY | O_CLOEXEC));
-      if (wanted.contains(file.collector) && fd) files_.push_back(std::move(fd));
+      // The kernel clears a buffer of the size that is asked for before it writes one of its
+      // settings.
+      const bool is_setting = std::string_view(file.path).starts_with("/proc/sys/");
+      if (wanted.contains(file.collector) && fd) {
+        files_.push_back({std::move(fd), is_setting ? 64 : kBytesMax});
+      }
     }
     for (const auto& series : *scrape.series) {
       if (series->labels.get(kMetricName) != "node_filesystem_size_bytes") continue;
       mounts_.emplace_back(series->labels.get("mountpoint"));
     }
-    content_.resize(1024 * 1024);
+    content_.resize(kBytesMax);
   }
 
   void pass() {
-    for (const auto& file : files_) {
-      bytes_ = ::pread(file.get(), content_.data(), content_.size(), 0);
+    for (const auto& [fd, bytes_max] : files_) {
+      bytes_ = ::pread(fd.get(), content_.data(), bytes_max, 0);
     }
     struct statvfs filesystem;
     for (const auto& mount : mounts_) (void)::statvfs(mount.c_str(), &filesystem);
@@ -107,7 +134,13 @@ class Floor {
   std::size_t mounts() const { return mounts_.size(); }
 
  private:
-  std::vector<Fd> files_;
+  struct File {
+    Fd fd;
+    std::size_t bytes_max;
+  };
+  static constexpr std::size_t kBytesMax = 1024 * 1024;
+
+  std::vector<File> files_;
   std::vector<std::string> mounts_;
   std::string content_;
   volatile ssize_t bytes_ = 0;
