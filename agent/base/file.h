@@ -55,9 +55,9 @@ class KeptFile {
   explicit KeptFile(std::string path, End end = End::empty_read)
       : path_(std::move(path)), end_(end) {}
 
-  /// The content, valid until the next read. A file that does not exist, or of which the kernel says
-  /// that it has been switched off (EOPNOTSUPP), is Error::Kind::no_data; no
-  /// error text repeats what the caller knows, all name the path.
+  /// The content, valid until the next read. A file that does not exist, or that the kernel says it
+  /// does not support (EOPNOTSUPP), is Error::Kind::no_data; no error text repeats what the caller
+  /// knows, all name the path.
   Result<std::string_view> read();
 
   /// The same, but a second call with the same `tick` returns what the first one read: two
