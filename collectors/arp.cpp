@@ -59,8 +59,8 @@ class Arp : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_arp(const CollectorContext& context) {
-  return std::make_unique<Arp>(context);
+CollectorType arp_collector() {
+  return {make_collector<Arp>};
 }
 
 }  // namespace msp

@@ -66,8 +66,8 @@ class Buddyinfo : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_buddyinfo(const CollectorContext& context) {
-  return std::make_unique<Buddyinfo>(context);
+CollectorType buddyinfo_collector() {
+  return {make_collector<Buddyinfo>};
 }
 
 }  // namespace msp

@@ -63,8 +63,8 @@ class Cgroups : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_cgroups(const CollectorContext& context) {
-  return std::make_unique<Cgroups>(context);
+CollectorType cgroups_collector() {
+  return {make_collector<Cgroups>};
 }
 
 }  // namespace msp

@@ -1,5 +1,5 @@
-// The contract of a collector: a part of the source `host`, one class each, made by a factory in
-// registry.cpp, asked once a tick.
+// The contract of a collector: a part of the source `host`, one class each, in a file with its options,
+// asked once a tick.
 //
 // A collector reads the host through the paths and the Host it was given, never through fixed ones;
 // keeps its files open between ticks, but no more than a fixed number of those of which there is
@@ -24,11 +24,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "agent/base/config_key.h"
 #include "agent/base/file.h"
-#include "agent/base/filter.h"
 #include "agent/base/result.h"
 #include "agent/base/text.h"
 #include "agent/base/wakeup.h"
@@ -61,26 +63,46 @@ struct Host {
   int (*adjtimex)(struct timex*) = ::adjtimex;
 };
 
-struct CollectorOptions {
-  struct Filesystem {
-    Filter mount_points;
-    Filter fs_types;
-    std::chrono::milliseconds mount_timeout{5000};
-    friend bool operator==(const Filesystem&, const Filesystem&) = default;
-  } filesystem;
-  Filter diskstats_devices;
-  Filter netdev_devices;
-  std::chrono::milliseconds interval{0};  // between ticks; 0: not known
-  friend bool operator==(const CollectorOptions&, const CollectorOptions&) = default;
+/// The options of one collector, in a type of the collector's file, which nobody else knows. Copies
+/// share the values.
+class CollectorOptions {
+ public:
+  CollectorOptions() = default;  // of a collector that has none
+  template <typename Options>
+  CollectorOptions(std::in_place_type_t<Options>, std::span<const ConfigKey> keys)
+      : keys_(keys),
+        values_(std::make_shared<Options>()),
+        are_equal_([](const void* a, const void* b) {
+          return *static_cast<const Options*>(a) == *static_cast<const Options*>(b);
+        }) {}
+
+  std::span<const ConfigKey> keys() const { return keys_; }
+  /// The object that the fields of keys() are in; null where there are none.
+  void* values() const { return values_.get(); }
+  template <typename Options>
+  const Options& as() const {
+    return *static_cast<const Options*>(values_.get());
+  }
+
+  friend bool operator==(const CollectorOptions& a, const CollectorOptions& b) {
+    return a.keys_.data() == b.keys_.data() &&
+           (a.values_ == b.values_ || a.are_equal_(a.values_.get(), b.values_.get()));
+  }
+
+ private:
+  std::span<const ConfigKey> keys_;
+  std::shared_ptr<void> values_;
+  bool (*are_equal_)(const void*, const void*) = nullptr;
 };
 
 /// What a factory gets; all of it outlives the collector.
 struct CollectorContext {
   const HostPaths& paths;
   const Host& host;
-  const CollectorOptions& options;
+  const CollectorOptions& options;  // of this collector
   FileTable& files;
   std::shared_ptr<const Wakeup> wakeup = nullptr;  // null: nobody is woken
+  std::chrono::milliseconds interval{0};           // between ticks; 0: not known
 };
 
 class Collector {
@@ -110,6 +132,23 @@ inline std::string got(std::string_view content) {
   return cat(", got ", quoted(content.substr(0, content.find('\n')), kQuotedBytesMax));
 }
 
-using CollectorFactory = std::unique_ptr<Collector> (*)(const CollectorContext&);
+/// What collectors/<name>.cpp defines, as the result of a function <name>_collector().
+struct CollectorType {
+  std::unique_ptr<Collector> (*make)(const CollectorContext&);
+  /// The options, all devices and mounts wanted: the defaults of the keys are set when the
+  /// configuration is read.
+  CollectorOptions (*options)() = [] { return CollectorOptions(); };
+};
+
+template <typename Class>
+std::unique_ptr<Collector> make_collector(const CollectorContext& context) {
+  return std::make_unique<Class>(context);
+}
+
+/// `Keys` is a table of keys that are members of `Options`.
+template <typename Options, const auto& Keys>
+CollectorOptions make_options() {
+  return CollectorOptions(std::in_place_type<Options>, Keys);
+}
 
 }  // namespace msp

@@ -111,8 +111,8 @@ class Conntrack : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_conntrack(const CollectorContext& context) {
-  return std::make_unique<Conntrack>(context);
+CollectorType conntrack_collector() {
+  return {make_collector<Conntrack>};
 }
 
 }  // namespace msp

@@ -391,8 +391,8 @@ class Cpu : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_cpu(const CollectorContext& context) {
-  return std::make_unique<Cpu>(context);
+CollectorType cpu_collector() {
+  return {make_collector<Cpu>};
 }
 
 }  // namespace msp

@@ -18,6 +18,22 @@
 namespace msp {
 namespace {
 
+struct Options {
+  Filter devices;
+  friend bool operator==(const Options&, const Options&) = default;
+};
+
+constexpr ConfigKey kOptions[] = {
+    // The default of node_exporter 1.12.
+    exclude<&Options::devices>("device_exclude",
+                               R"(^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$)",
+                               {"Disks that are left out: partitions, and disks in memory.",
+                                R"('^(z?ram|loop|fd|dm-)\d+$')"}),
+    include<&Options::devices>(
+        "device_include", "device_exclude",
+        {"The only disks that are sent, instead of `device_exclude`.", R"('^nvme\d+n\d+$')"}),
+};
+
 constexpr double kSectorBytes = 512;  // whatever the device's own sectors are
 constexpr double kMillisecond = 1.0 / 1000.0;
 
@@ -95,7 +111,7 @@ class Diskstats : public Collector {
  public:
   explicit Diskstats(const CollectorContext& context)
       : paths_(context.paths),
-        is_wanted_(context.options.diskstats_devices),
+        is_wanted_(context.options.as<Options>().devices),
         udev_folder_(paths_.root("/run/udev/data")),
         table_(context.files.open(paths_.proc("diskstats"))) {}
 
@@ -292,8 +308,8 @@ class Diskstats : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_diskstats(const CollectorContext& context) {
-  return std::make_unique<Diskstats>(context);
+CollectorType diskstats_collector() {
+  return {make_collector<Diskstats>, make_options<Options, kOptions>};
 }
 
 }  // namespace msp

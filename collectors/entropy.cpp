@@ -32,8 +32,8 @@ class Entropy : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_entropy(const CollectorContext& context) {
-  return std::make_unique<Entropy>(context);
+CollectorType entropy_collector() {
+  return {make_collector<Entropy>};
 }
 
 }  // namespace msp

@@ -43,8 +43,8 @@ class Filefd : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_filefd(const CollectorContext& context) {
-  return std::make_unique<Filefd>(context);
+CollectorType filefd_collector() {
+  return {make_collector<Filefd>};
 }
 
 }  // namespace msp

@@ -10,6 +10,7 @@
 // asked, and the mount is reported with kHidden for its error.
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <iterator>
 #include <optional>
 #include <unordered_map>
@@ -24,6 +25,45 @@
 
 namespace msp {
 namespace {
+
+using namespace std::chrono_literals;
+
+struct Options {
+  Filter mount_points;
+  Filter fs_types;
+  std::chrono::milliseconds mount_timeout{5000};
+  friend bool operator==(const Options&, const Options&) = default;
+};
+
+// The expressions are the defaults of node_exporter 1.12.
+constexpr ConfigKey kOptions[] = {
+    exclude<&Options::mount_points>(
+        "mount_points_exclude",
+        "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+        {"Mount points that are left out: those of the kernel's file systems and of containers.",
+         R"('^/(dev|proc|run|sys|mnt/backup)($|/)')"}),
+    include<&Options::mount_points>(
+        "mount_points_include", "mount_points_exclude",
+        {"The only mount points that are sent, instead of `mount_points_exclude`.",
+         R"('^/(srv(/.*)?)?$')"}),
+    exclude<&Options::fs_types>(
+        "fs_types_exclude",
+        "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|"
+        "iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|"
+        "erofs|sysfs|tracefs)$",
+        {"File system types that are left out: those without data of their own, and overlay, whose "
+         "data is on another file system. To see overlay file systems, take overlay out of this "
+         "list; those of Docker and Podman are below mount points that are left out.",
+         R"('^(autofs|cgroup2?|devtmpfs|nfs4?|overlay|proc|squashfs|sysfs|tmpfs)$')"}),
+    include<&Options::fs_types>(
+        "fs_types_include", "fs_types_exclude",
+        {"The only types that are sent, instead of `fs_types_exclude`.", "'^(ext4|xfs|btrfs)$'"}),
+    key<&Options::mount_timeout>(
+        "mount_timeout", key_type::Duration{10ms, 1h},
+        {"How long a mount may take to answer; then it is reported with "
+         "`node_filesystem_device_error` 1.\nAt most half of `interval` is used.",
+         "2s"}),
+};
 
 constexpr std::string_view kMountinfo = "/proc/1/mountinfo";
 constexpr std::string_view kStatvfs = "statvfs(2)";
@@ -145,10 +185,10 @@ class Filesystem : public Collector {
  public:
   explicit Filesystem(const CollectorContext& context)
       : paths_(context.paths),
-        options_(context.options.filesystem),
+        options_(context.options.as<Options>()),
         init_mounts_(context.files.open(paths_.proc("1/mountinfo"))),
         own_mounts_(context.files.open(paths_.proc("self/mountinfo"))),
-        mount_stat_(context.host.statvfs, timeout(context.options), context.wakeup) {}
+        mount_stat_(context.host.statvfs, timeout(context), context.wakeup) {}
 
   Result<bool> begin(const Tick& tick) override;
   std::int64_t wait_ns() override { return mount_stat_.wait_ns(); }
@@ -166,16 +206,16 @@ class Filesystem : public Collector {
   };
 
   /// Half a tick at most: the scrape waits for it, and is to be delivered before the next one.
-  static std::chrono::milliseconds timeout(const CollectorOptions& options) {
-    const auto timeout = options.filesystem.mount_timeout;
-    return options.interval.count() > 0 ? std::min(timeout, options.interval / 2) : timeout;
+  static std::chrono::milliseconds timeout(const CollectorContext& context) {
+    const auto timeout = context.options.as<Options>().mount_timeout;
+    return context.interval.count() > 0 ? std::min(timeout, context.interval / 2) : timeout;
   }
 
   Result<void> parse(std::string_view content, const KeptFile& file);
   static void report(Mount& mount, const MountAnswer& answer, SeriesWriter& out);
 
   const HostPaths& paths_;
-  const CollectorOptions::Filesystem& options_;
+  const Options& options_;
   std::shared_ptr<KeptFile> init_mounts_;
   std::shared_ptr<KeptFile> own_mounts_;
   std::string parsed_;                // what mounts_ was made of
@@ -336,8 +376,8 @@ void Filesystem::report(Mount& mount, const MountAnswer& answer, SeriesWriter& o
 
 }  // namespace
 
-std::unique_ptr<Collector> make_filesystem(const CollectorContext& context) {
-  return std::make_unique<Filesystem>(context);
+CollectorType filesystem_collector() {
+  return {make_collector<Filesystem>, make_options<Options, kOptions>};
 }
 
 }  // namespace msp

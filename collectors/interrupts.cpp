@@ -110,8 +110,8 @@ class Interrupts : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_interrupts(const CollectorContext& context) {
-  return std::make_unique<Interrupts>(context);
+CollectorType interrupts_collector() {
+  return {make_collector<Interrupts>};
 }
 
 }  // namespace msp

@@ -29,8 +29,8 @@ class KernelHung : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_kernel_hung(const CollectorContext& context) {
-  return std::make_unique<KernelHung>(context);
+CollectorType kernel_hung_collector() {
+  return {make_collector<KernelHung>};
 }
 
 }  // namespace msp

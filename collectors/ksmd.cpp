@@ -60,8 +60,8 @@ class Ksmd : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_ksmd(const CollectorContext& context) {
-  return std::make_unique<Ksmd>(context);
+CollectorType ksmd_collector() {
+  return {make_collector<Ksmd>};
 }
 
 }  // namespace msp

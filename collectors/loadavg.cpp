@@ -44,8 +44,8 @@ class Loadavg : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_loadavg(const CollectorContext& context) {
-  return std::make_unique<Loadavg>(context);
+CollectorType loadavg_collector() {
+  return {make_collector<Loadavg>};
 }
 
 }  // namespace msp

@@ -190,8 +190,8 @@ class Meminfo : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_meminfo(const CollectorContext& context) {
-  return std::make_unique<Meminfo>(context);
+CollectorType meminfo_collector() {
+  return {make_collector<Meminfo>};
 }
 
 }  // namespace msp

@@ -138,8 +138,8 @@ class MeminfoNuma : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_meminfo_numa(const CollectorContext& context) {
-  return std::make_unique<MeminfoNuma>(context);
+CollectorType meminfo_numa_collector() {
+  return {make_collector<MeminfoNuma>};
 }
 
 }  // namespace msp

@@ -18,6 +18,28 @@
 namespace msp {
 namespace {
 
+struct Options {
+  Filter devices;
+  friend bool operator==(const Options&, const Options&) = default;
+};
+
+constexpr ConfigKey kOptions[] = {
+    // Ours: node_exporter sends every device, and a container host has hundreds of these. They are
+    // recognized by their whole names, which nobody gives to a device of the host's own (lxcbr0,
+    // calico0, veth-wan): Docker's veth and 7 hexadecimal digits, those of the CNI plugins and of LXD
+    // with 8, Calico's cali and 11, Cilium's lxc and 12 (5 in its first versions) and lxc_health.
+    exclude<&Options::devices>(
+        "device_exclude", "^(veth[0-9a-f]{7,8}|cali[0-9a-f]{11}|lxc([0-9a-f]{5,12}|_health))$",
+        {"Network devices that are left out: those of single containers, recognized by the names "
+         "that Docker, CNI, Calico and Cilium give them. A bridge of the host's own, such as "
+         "lxcbr0, is sent.",
+         "'^(veth|cali|lxc|docker|br-)'"}),
+    include<&Options::devices>(
+        "device_include", "device_exclude",
+        {"The only network devices that are sent, instead of `device_exclude`.",
+         R"('^(eth|bond)\d+$')"}),
+};
+
 constexpr std::string_view kTable = "/proc/net/dev";
 
 #define MSP_NETDEV_FAMILY(statistic, source)                                               \
@@ -52,7 +74,7 @@ class Netdev : public Collector {
  public:
   explicit Netdev(const CollectorContext& context)
       : paths_(context.paths),
-        is_wanted_(context.options.netdev_devices),
+        is_wanted_(context.options.as<Options>().devices),
         table_(context.files.open(paths_.proc("net/dev"))) {}
 
   Result<void> collect(const Tick& tick, SeriesWriter& out) override {
@@ -149,8 +171,8 @@ class Netdev : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_netdev(const CollectorContext& context) {
-  return std::make_unique<Netdev>(context);
+CollectorType netdev_collector() {
+  return {make_collector<Netdev>, make_options<Options, kOptions>};
 }
 
 }  // namespace msp

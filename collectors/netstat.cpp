@@ -138,8 +138,8 @@ class Netstat : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_netstat(const CollectorContext& context) {
-  return std::make_unique<Netstat>(context);
+CollectorType netstat_collector() {
+  return {make_collector<Netstat>};
 }
 
 }  // namespace msp

@@ -153,8 +153,8 @@ class Os : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_os(const CollectorContext& context) {
-  return std::make_unique<Os>(context);
+CollectorType os_collector() {
+  return {make_collector<Os>};
 }
 
 }  // namespace msp

@@ -99,8 +99,8 @@ class Pressure : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_pressure(const CollectorContext& context) {
-  return std::make_unique<Pressure>(context);
+CollectorType pressure_collector() {
+  return {make_collector<Pressure>};
 }
 
 }  // namespace msp

@@ -203,8 +203,8 @@ class Processes : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_processes(const CollectorContext& context) {
-  return std::make_unique<Processes>(context);
+CollectorType processes_collector() {
+  return {make_collector<Processes>};
 }
 
 }  // namespace msp

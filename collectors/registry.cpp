@@ -1,7 +1,7 @@
 #include "collectors/registry.h"
 
 // One line each, by name: MSP_COLLECTOR(name, on by default). collectors/<name>.cpp defines
-// make_<name>.
+// <name>_collector().
 #define MSP_COLLECTORS               \
   MSP_COLLECTOR(arp, true)           \
   MSP_COLLECTOR(buddyinfo, false)    \
@@ -38,16 +38,22 @@
 
 namespace msp {
 
-#define MSP_COLLECTOR(name, default_on) \
-  std::unique_ptr<Collector> make_##name(const CollectorContext&);
+#define MSP_COLLECTOR(name, default_on) CollectorType name##_collector();
 MSP_COLLECTORS
 #undef MSP_COLLECTOR
 
 std::span<const CollectorEntry> collector_registry() {
-#define MSP_COLLECTOR(name, default_on) {#name, default_on, make_##name},
-  static constexpr CollectorEntry kCollectors[] = {MSP_COLLECTORS};
+#define MSP_COLLECTOR(name, default_on) {#name, default_on, name##_collector()},
+  static const CollectorEntry kCollectors[] = {MSP_COLLECTORS};
 #undef MSP_COLLECTOR
   return kCollectors;
+}
+
+std::span<const std::string_view> collector_names() {
+#define MSP_COLLECTOR(name, default_on) #name,
+  static constexpr std::string_view kNames[] = {MSP_COLLECTORS};
+#undef MSP_COLLECTOR
+  return kNames;
 }
 
 }  // namespace msp

@@ -12,10 +12,16 @@ namespace msp {
 struct CollectorEntry {
   std::string_view name;  // as in node_scrape_collector_success{collector}
   bool default_on;
-  CollectorFactory make;
+  CollectorType type;
+
+  auto make(const CollectorContext& context) const { return type.make(context); }
+  auto options() const { return type.options(); }
 };
 
 /// All collectors, by name. Static storage.
 std::span<const CollectorEntry> collector_registry();
+
+/// The names of all.
+std::span<const std::string_view> collector_names();
 
 }  // namespace msp

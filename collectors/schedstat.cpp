@@ -83,8 +83,8 @@ class Schedstat : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_schedstat(const CollectorContext& context) {
-  return std::make_unique<Schedstat>(context);
+CollectorType schedstat_collector() {
+  return {make_collector<Schedstat>};
 }
 
 }  // namespace msp

@@ -87,8 +87,8 @@ class Selinux : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_selinux(const CollectorContext& context) {
-  return std::make_unique<Selinux>(context);
+CollectorType selinux_collector() {
+  return {make_collector<Selinux>};
 }
 
 }  // namespace msp

@@ -93,8 +93,8 @@ class Sockstat : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_sockstat(const CollectorContext& context) {
-  return std::make_unique<Sockstat>(context);
+CollectorType sockstat_collector() {
+  return {make_collector<Sockstat>};
 }
 
 }  // namespace msp

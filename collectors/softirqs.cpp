@@ -68,8 +68,8 @@ class Softirqs : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_softirqs(const CollectorContext& context) {
-  return std::make_unique<Softirqs>(context);
+CollectorType softirqs_collector() {
+  return {make_collector<Softirqs>};
 }
 
 }  // namespace msp

@@ -94,8 +94,8 @@ class Softnet : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_softnet(const CollectorContext& context) {
-  return std::make_unique<Softnet>(context);
+CollectorType softnet_collector() {
+  return {make_collector<Softnet>};
 }
 
 }  // namespace msp

@@ -114,8 +114,8 @@ class Stat : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_stat(const CollectorContext& context) {
-  return std::make_unique<Stat>(context);
+CollectorType stat_collector() {
+  return {make_collector<Stat>};
 }
 
 }  // namespace msp

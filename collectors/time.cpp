@@ -114,8 +114,8 @@ class Time : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_time(const CollectorContext& context) {
-  return std::make_unique<Time>(context);
+CollectorType time_collector() {
+  return {make_collector<Time>};
 }
 
 }  // namespace msp

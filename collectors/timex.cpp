@@ -104,8 +104,8 @@ class Timex : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_timex(const CollectorContext& context) {
-  return std::make_unique<Timex>(context);
+CollectorType timex_collector() {
+  return {make_collector<Timex>};
 }
 
 }  // namespace msp

@@ -73,8 +73,8 @@ class UdpQueues : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_udp_queues(const CollectorContext& context) {
-  return std::make_unique<UdpQueues>(context);
+CollectorType udp_queues_collector() {
+  return {make_collector<UdpQueues>};
 }
 
 }  // namespace msp

@@ -35,8 +35,8 @@ class Uname : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_uname(const CollectorContext& context) {
-  return std::make_unique<Uname>(context);
+CollectorType uname_collector() {
+  return {make_collector<Uname>};
 }
 
 }  // namespace msp

@@ -47,8 +47,8 @@ class Vmstat : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_vmstat(const CollectorContext& context) {
-  return std::make_unique<Vmstat>(context);
+CollectorType vmstat_collector() {
+  return {make_collector<Vmstat>};
 }
 
 }  // namespace msp

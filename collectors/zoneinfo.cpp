@@ -172,8 +172,8 @@ class Zoneinfo : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_zoneinfo(const CollectorContext& context) {
-  return std::make_unique<Zoneinfo>(context);
+CollectorType zoneinfo_collector() {
+  return {make_collector<Zoneinfo>};
 }
 
 }  // namespace msp

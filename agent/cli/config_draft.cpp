@@ -1,7 +1,14 @@
 #include "agent/cli/config_draft.h"
 
+#include <algorithm>
+#include <map>
+#include <span>
+#include <string>
+#include <variant>
+
 #include "agent/base/text.h"
 #include "agent/config/config.h"
+#include "agent/config/schema.h"
 
 namespace msp {
 namespace {
@@ -20,27 +27,47 @@ std::string line(std::string_view indent, std::string_view key, std::string_view
   return value.empty() ? std::string() : cat(indent, key, ": ", quoted(value), "\n");
 }
 
+using Values = std::map<std::string, std::string>;  // by the paths of their keys
+
+/// The keys of a mapping that have values, in the order of the table.
+std::string mapping(std::span<const ConfigKey> keys, const std::string& above, const Values& values,
+                    const std::vector<Label>& labels) {
+  const auto depth = std::count(above.begin(), above.end(), '.');
+  const std::string indent(2 * static_cast<std::size_t>(depth), ' ');
+  std::string text;
+  for (const auto& key : keys) {
+    const auto path = cat(above, key.name);
+    std::string inner;
+    if (const auto* group = std::get_if<key_type::Group>(&key.type)) {
+      inner = mapping(group->keys(key.name), path + ".", values, labels);
+    } else if (const auto* groups = std::get_if<key_type::Groups>(&key.type)) {
+      inner = mapping(groups->keys(key.name), path + ".", values, labels);
+    } else if (path == "labels") {
+      for (const auto& label : labels) inner += line("  ", label.name, label.value);
+    } else if (const auto value = values.find(path); value != values.end()) {
+      text += line(indent, key.name, value->second);
+    }
+    if (!inner.empty()) text += cat(indent.empty() ? "\n" : "", indent, key.name, ":\n", inner);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string ConfigDraft::yaml() const {
-  auto text = cat(
-      "# Written by `msp-agent init`. Every key there is, with its default: msp-agent.yaml(5).\n\n"
-      "# Who the server belongs to, and what it is called: on every sample.\n",
-      line("", "customer_id", customer_id), line("", "server_name", server_name),
-      line("", "environment", environment));
-  if (!labels.empty()) {
-    text += "\n# On every sample as well.\nlabels:\n";
-    for (const auto& label : labels) text += line("  ", label.name, label.value);
-  }
-  text += "\n# Where samples are sent.\nremote_write:\n";
-  text += line("  ", "url", url);
-  if (!username.empty() || !password_file.empty()) {
-    text += cat("  basic_auth:\n", line("    ", "username", username),
-                line("    ", "password_file", password_file));
-  }
-  text += line("  ", "bearer_token_file", bearer_token_file);
-  if (!ca_file.empty()) text += cat("  tls:\n", line("    ", "ca_file", ca_file));
-  return text;
+  const Values values = {
+      {"customer_id", customer_id},
+      {"server_name", server_name},
+      {"environment", environment},
+      {"remote_write.url", url},
+      {"remote_write.basic_auth.username", username},
+      {"remote_write.basic_auth.password_file", password_file},
+      {"remote_write.bearer_token_file", bearer_token_file},
+      {"remote_write.tls.ca_file", ca_file},
+  };
+  return cat(
+      "# Written by `msp-agent init`. msp-agent.yaml(5) has every key, with its default.\n\n",
+      mapping(config_schema().keys(""), "", values, labels));
 }
 
 std::string ConfigDraft::problem_with(std::string_view key) const {

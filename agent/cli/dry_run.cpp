@@ -18,6 +18,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "agent/base/log.h"
@@ -35,8 +36,7 @@ constexpr std::chrono::seconds kApart{1};
 
 /// Puts `names` in the configuration's place, or says which of them is unknown.
 bool choose_collectors(const std::vector<std::string>& names, Config& config) {
-  std::vector<std::string_view> known;
-  for (const auto& entry : collector_registry()) known.push_back(entry.name);
+  const auto known = collector_names();
   for (const auto& name : names) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const auto meant = nearest(name, known);
@@ -104,14 +104,19 @@ std::string comment(std::string_view text) {
   return cat("# ", log_text(text), "\n");
 }
 
-/// Notes what the filters of `options` refuse.
+/// Notes what the filters of the collectors refuse.
 class LeftOut {
  public:
-  explicit LeftOut(CollectorOptions& options) {
-    watch("filesystem.mount_points_*", options.filesystem.mount_points);
-    watch("filesystem.fs_types_*", options.filesystem.fs_types);
-    watch("diskstats.device_*", options.diskstats_devices);
-    watch("netdev.device_*", options.netdev_devices);
+  explicit LeftOut(const Config& config) {
+    for (const auto& [collector, options] : config.collector_options) {
+      for (const auto& key : options.keys()) {
+        const auto* const regex = std::get_if<key_type::Regex>(&key.type);
+        if (regex == nullptr || regex->use != PatternUse::exclude) continue;
+        const auto stem = key.name.substr(0, key.name.rfind('_'));
+        watch(cat(collector, ".", stem, "_*"),
+              *static_cast<Filter*>(key.field(options.values(), key.name)));
+      }
+    }
   }
 
   std::string comments() const {
@@ -133,7 +138,7 @@ class LeftOut {
   }
 
  private:
-  void watch(std::string_view keys, Filter& filter) {
+  void watch(const std::string& keys, Filter& filter) {
     auto& names = names_[keys];  // stays where it is
     filter = Filter([wanted = filter, &names](std::string_view name) {
       const bool is_wanted = wanted(name);
@@ -142,7 +147,7 @@ class LeftOut {
     });
   }
 
-  std::map<std::string_view, std::set<std::string>> names_;
+  std::map<std::string, std::set<std::string>> names_;
 };
 
 /// Why a scrape like this one would not live through an outage; empty: it would.
@@ -166,7 +171,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   if (!config) return kExitBadConfig;
   if (!choose_collectors(wanted.collectors, *config)) return kExitBadUsage;
   if (options.log_level) init_log(*options.log_level);
-  const LeftOut left_out(config->collector_options);
+  const LeftOut left_out(*config);
   std::string failures;
   const auto scrapes = collect(
       *config, options.paths, wanted.diff ? 2 : 1, kApart,

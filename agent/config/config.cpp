@@ -1,104 +1,25 @@
 #include "agent/config/config.h"
 
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
-#include <iterator>
-#include <optional>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
-#include "agent/config/collector_config.h"
 #include "agent/config/diagnostics.h"
 #include "agent/config/document.h"
-#include "agent/config/endpoint_config.h"
+#include "agent/config/schema.h"
 #include "agent/config/section.h"
 #include "agent/config/snippet.h"
-#include "agent/config/validators.h"
 
 namespace msp {
 namespace {
-
-using namespace std::chrono_literals;
-
-/// A label's name as near to `name` as there is one.
-std::string label_like(std::string_view name) {
-  std::string like = name.empty() ? "region" : printable(name);
-  std::replace_if(
-      like.begin(), like.end(),
-      [](char c) {
-        return !is_label_name({&c, 1}) && (c < '0' || c > '9');
-      },
-      '_');
-  return is_label_name(like) && like != kMetricName ? like : cat("_", like);
-}
-
-std::string host_name() {
-  struct utsname host {};
-  return ::uname(&host) == 0 ? host.nodename : "";
-}
-
-void read_identity(Section& top, Config& out) {
-  constexpr std::string_view kIdAccepted =
-      "1 to 63 characters a-z, 0-9 and '-', the first and last not '-', such as customer_id: alpha";
-  const auto id = top.text("customer_id", kIdAccepted);
-  if (id && is_customer_id(id->text)) {
-    out.customer_id = id->text;
-  } else if (id && !id->text.empty()) {
-    top.reject("customer_id", shown(id->text), kIdAccepted);
-  } else if (id || !top.has("customer_id")) {
-    top.reject("customer_id", "nothing", kIdAccepted);
-  }
-
-  constexpr std::string_view kNameAccepted = "1 to 255 bytes of text";
-  out.host_name = host_name();
-  out.server_name = out.host_name;
-  if (const auto name = top.text("server_name", kNameAccepted); name && !name->text.empty()) {
-    out.server_name = name->text;
-    if (name->text.size() > kNameBytesMax) {
-      top.reject("server_name", shown(name->text), kNameAccepted);
-    }
-  } else if (out.server_name.empty()) {
-    top.reject("server_name", "nothing, and the host has no name", kNameAccepted);
-  }
-  if (const auto environment = top.text("environment", kNameAccepted)) {
-    out.environment = environment->text;
-    if (environment->text.size() > kNameBytesMax) {
-      top.reject("environment", shown(environment->text), kNameAccepted);
-    }
-  }
-}
-
-void read_labels(Section& top, Diagnostics& findings, Config& out) {
-  constexpr std::size_t kLabelsMax = 64;  // more than any receiver takes
-  if (!top.has_at_most(kLabelsMax, "labels", "labels")) return;
-  auto section = top.section("labels");
-  for (auto& [name, at, value] : section.pairs("a single value")) {
-    const auto key = section.path(printable(name));
-    if (!is_label_name(name)) {
-      findings.reject(at, key, "a name that no label can have",
-                      cat("letters, digits and '_', no digit first, such as ", label_like(name)));
-    } else if (name == kMetricName || name == "customer_id" || name == "server_name") {
-      findings.reject(at, key, "a label that is always set by the agent",
-                      name == kMetricName ? std::string("any other name")
-                                          : cat("the key ", name, " at the top of the file"));
-    } else if (name == "environment" && !out.environment.empty()) {
-      findings.reject(at, key, "the key environment at the top of the file as well",
-                      "one of the two");
-    } else if (value && value->text.size() > kLabelValueBytesMax) {
-      findings.reject(value->at, key, cat(value->text.size(), " bytes"), "at most 1024 bytes");
-    } else if (value && !value->text.empty()) {
-      out.labels.push_back({name, value->text});
-    }
-  }
-}
 
 /// Receivers have a limit for the labels of a series, and VictoriaMetrics drops those beyond it
 /// without a word to who sent them.
@@ -134,74 +55,6 @@ void shorten(std::vector<ConfigError>& errors, const Config& config) {
   errors.pop_back();
 }
 
-/// An absolute path without "//", "." and "..", and without a '/' at its end.
-std::string plain_path(std::string_view path) {
-  std::vector<std::string_view> parts;
-  while (!path.empty()) {
-    const auto part = path.substr(0, std::min(path.find('/'), path.size()));
-    path.remove_prefix(std::min(part.size() + 1, path.size()));
-    if (part == ".." && !parts.empty()) parts.pop_back();
-    if (!part.empty() && part != "." && part != "..") parts.push_back(part);
-  }
-  std::string plain;
-  for (const auto part : parts) plain += cat("/", part);
-  return plain.empty() ? "/" : plain;
-}
-
-/// Whether the path, however it is written, is a folder that belongs to the system, or is in one of
-/// the kernel's file systems. A folder of one's own below the others is none.
-bool is_system_folder(const std::string& path) {
-  constexpr std::string_view kSystem[] = {
-      "/",        "/bin",       "/boot",      "/dev",       "/dev/shm", "/etc",       "/home",
-      "/lib",     "/lib32",     "/lib64",     "/libx32",    "/media",   "/opt",       "/proc",
-      "/root",    "/run",       "/sbin",      "/sys",       "/tmp",     "/usr",       "/usr/bin",
-      "/usr/lib", "/usr/local", "/usr/sbin",  "/usr/share", "/var",     "/var/cache", "/var/lib",
-      "/var/log", "/var/run",   "/var/spool", "/var/tmp"};
-  constexpr std::string_view kKernels[] = {"/proc/", "/sys/"};
-  const auto plain = plain_path(path);
-  return std::find(std::begin(kSystem), std::end(kSystem), plain) != std::end(kSystem) ||
-         std::any_of(std::begin(kKernels), std::end(kKernels),
-                     [&](std::string_view kernels) { return plain.starts_with(kernels); });
-}
-
-void read_series_max(Section& top, std::size_t& out) {
-  constexpr std::string_view kAccepted = "a number from 1000 to 130000, such as 25000";
-  const auto value = top.text("series_max", kAccepted);
-  if (!value) return;
-  const auto number = parse_number<std::size_t>(value->text);
-  if (number && *number >= 1'000 && *number <= kSeriesMaxEnd) {
-    out = *number;
-  } else {
-    top.reject("series_max", shown(value->text), kAccepted);
-  }
-}
-
-void read_buffer(Section& top, BufferConfig& out) {
-  auto section = top.section("buffer");
-  section.read_path("path", out.path);
-  while (out.path.size() > 1 && out.path.ends_with('/')) out.path.pop_back();
-  if (is_system_folder(out.path)) {
-    section.reject("path", cat(shown(out.path), ", a folder of the system"),
-                   "a folder of the agent's own, such as /var/lib/msp-agent/buffer");
-  }
-  section.read("max_size", {1ull << 20, 1ull << 40, "a size from 1MiB to 1TiB, such as 256MiB"},
-               out.bytes_max);
-  section.read("max_age", {1min, 365 * 24h, "a duration from 1m to 365d, such as 7d"}, out.age_max);
-  section.read("min_free", {0, 1ull << 50, "a size such as 512MiB; 0 fills the disk"},
-               out.free_bytes_min);
-  section.finish();
-  const char* runtime = std::getenv("RUNTIME_DIRECTORY");
-  const std::string_view folders = runtime != nullptr ? runtime : "";
-  out.head_path = folders.empty() ? out.path : folders.substr(0, folders.find(':'));
-}
-
-void read_log(Section& top, LogLevel& out) {
-  auto section = top.section("log");
-  constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
-  if (const auto level = section.choice("level", kLevels)) out = static_cast<LogLevel>(*level);
-  section.finish();
-}
-
 std::string too_large(std::uint64_t bytes) {
   return cat("the file has ", bytes, " bytes; accepted: at most ", kConfigBytesMax);
 }
@@ -217,14 +70,14 @@ bool is_world_readable(const struct stat& status) {
 }
 
 /// A key of the file in which it stands.
-struct Key {
+struct Place {
   std::string file;
   std::string text;
 };
 
 /// An error where the path, if it is there, is no file: libcurl and OpenSSL would wait for a FIFO's
 /// writer for ever. What is there no longer, or not yet, is told when it is needed.
-void check_named_file(const std::string& path, const Key& key, ConfigOutcome& out) {
+void check_named_file(const std::string& path, const Place& key, ConfigOutcome& out) {
   struct stat status {};
   if (path.empty() || ::stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return;
   const auto* const what = S_ISDIR(status.st_mode)    ? "a folder"
@@ -234,9 +87,8 @@ void check_named_file(const std::string& path, const Key& key, ConfigOutcome& ou
       {key.file, 0, 0, cat(key.text, ": found ", what, "; accepted: the path of a file"), {}});
 }
 
-/// The same, and a warning where everybody on the host, or nobody, can read the secret.
-void check_secret_file(const std::string& path, const Key& key, ConfigOutcome& out) {
-  check_named_file(path, key, out);
+/// A warning where everybody on the host, or nobody, can read the secret.
+void warn_of_secret_file(const std::string& path, const Place& key, ConfigOutcome& out) {
   if (path.empty()) return;
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
@@ -282,22 +134,15 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
 
   ConfigOutcome outcome;
   auto& config = outcome.config;
+  config = default_config();
   Diagnostics findings(file);
   Section top(document.root.get(), "", findings);
   if (top.present()) {
-    read_identity(top, config);
-    read_labels(top, findings, config);
-    top.read("interval",
-             {kIntervalLimits.min, kIntervalLimits.max, "a duration from 1s to 1h, such as 15s"},
-             config.interval);
-    read_series_max(top, config.series_max);
-    read_collectors(top, findings, config);
-    config.collector_options.interval = config.interval;
-    config.endpoints = read_endpoints(top, config.interval, findings, outcome.inline_secrets);
-    read_buffer(top, config.buffer);
-    read_log(top, config.log_level);
-    top.finish();
+    const auto& schema = config_schema();
+    top.read(schema.keys(""), &config);
+    schema.check(top, &config, nullptr);
   }
+  outcome.inline_secrets = findings.take_inline_secrets();
   outcome.errors = findings.take();
   shorten(outcome.errors, config);
   if (outcome.errors.empty()) warn_of_many_labels(top, file, outcome);
@@ -333,19 +178,14 @@ ConfigOutcome load_config(const std::string& path) {
                                      "secret; run: chmod o-r ", path));
     }
   }
-  const auto& endpoints = outcome.config.endpoints;
-  for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    const auto& endpoint = endpoints[i];
-    const auto key = [&](std::string_view last) {
-      const auto number = endpoints.size() == 1 ? std::string() : cat("[", i, "]");
-      return Key{path, cat("remote_write", number, ".", last)};
-    };
-    check_secret_file(endpoint.password_file, key("basic_auth.password_file"), outcome);
-    check_secret_file(endpoint.bearer_token_file, key("bearer_token_file"), outcome);
-    check_named_file(endpoint.tls.ca_file, key("tls.ca_file"), outcome);
-    check_named_file(endpoint.tls.cert_file, key("tls.cert_file"), outcome);
-    check_named_file(endpoint.tls.key_file, key("tls.key_file"), outcome);
-  }
+  visit_values(
+      outcome.config, [&](const ConfigKey& key, const std::string& key_path, const void* field) {
+        const auto* const type = std::get_if<key_type::Path>(&key.type);
+        if (type == nullptr || type->to == key_type::Path::To::folder) return;
+        check_named_file(*static_cast<const std::string*>(field), {path, key_path}, outcome);
+        if (type->to != key_type::Path::To::secret_file) return;
+        warn_of_secret_file(*static_cast<const std::string*>(field), {path, key_path}, outcome);
+      });
   return outcome;
 }
 

@@ -63,9 +63,10 @@ struct Config {
   std::vector<Label> labels;
   std::chrono::milliseconds interval{15'000};
   std::size_t series_max = kSeriesMaxDefault;  // of one source
-  std::vector<std::string> collectors;         // enabled ones, in the registry's order
-  CollectorOptions collector_options;
-  std::vector<EndpointConfig> endpoints;  // at least one
+  std::vector<std::string> collectors;         // those that run, in the registry's order
+  std::vector<std::string> collectors_disabled;
+  std::map<std::string, CollectorOptions> collector_options;  // by collector, on or off
+  std::vector<EndpointConfig> endpoints;                      // at least one
   BufferConfig buffer;
   LogLevel log_level = LogLevel::info;
 

@@ -22,6 +22,10 @@ class Diagnostics {
   /// The usual form: "KEY: found WHAT; accepted: ACCEPTED".
   void reject(Position at, std::string_view key, std::string_view what, std::string_view accepted);
 
+  /// A key whose secret stands in the file itself.
+  void add_inline_secret(std::string key) { inline_secrets_.push_back(std::move(key)); }
+  std::vector<std::string> take_inline_secrets() { return std::exchange(inline_secrets_, {}); }
+
   /// In the file's order; after kErrorsMax one line that counts the rest.
   std::vector<ConfigError> take();
 
@@ -33,6 +37,7 @@ class Diagnostics {
   std::string file_;
   std::vector<ConfigError> errors_;  // those that take() may return, and a few more
   std::size_t left_out_ = 0;
+  std::vector<std::string> inline_secrets_;
 };
 
 /// `text` as it may stand in a one-line message: cut where it is long, what is not printable escaped,

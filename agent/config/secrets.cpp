@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <string_view>
+#include <variant>
+
+#include "agent/config/schema.h"
 
 namespace msp {
 namespace {
@@ -19,15 +22,19 @@ bool is_on_every_sample(const Config& config, std::string_view value) {
 
 Redactor secrets_of(const Config& config) {
   Redactor secrets;
-  for (const auto& endpoint : config.endpoints) {
-    secrets.add_url(endpoint.url);
-    secrets.add_url(endpoint.proxy_url);
-    secrets.add(endpoint.password);
-    secrets.add(endpoint.bearer_token);
-    for (const auto& [name, value] : endpoint.headers) {
-      if (!is_on_every_sample(config, value)) secrets.add(value);
+  visit_values(config, [&](const ConfigKey& key, const std::string&, const void* field) {
+    if (key.privacy != Privacy::secret) return;
+    if (std::holds_alternative<key_type::Url>(key.type)) {
+      secrets.add_url(*static_cast<const std::string*>(field));
+    } else if (std::holds_alternative<key_type::Text>(key.type)) {
+      secrets.add(*static_cast<const std::string*>(field));
+    } else if (std::holds_alternative<key_type::Mapping>(key.type)) {
+      using Values = std::map<std::string, std::string>;
+      for (const auto& [name, value] : *static_cast<const Values*>(field)) {
+        if (!is_on_every_sample(config, value)) secrets.add(value);
+      }
     }
-  }
+  });
   return secrets;
 }
 

@@ -1,12 +1,15 @@
 #include "agent/config/section.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <utility>
 
 #include "agent/base/text.h"
 #include "agent/config/environment.h"
 #include "agent/config/quantity.h"
+#include "agent/config/schema.h"
+#include "agent/config/url.h"
 
 namespace msp {
 namespace {
@@ -25,13 +28,31 @@ std::string_view kind_name(Node::Kind kind) {
   return "a mapping";
 }
 
-std::string one_of(std::span<const std::string_view> words) {
-  std::string text;
-  for (const auto word : words) text += cat(text.empty() ? "" : ", ", word);
-  return text;
+constexpr std::string_view kNotShown = "something else (not shown)";
+constexpr std::size_t kNamesMax = 100;     // of a list of words
+constexpr std::size_t kWordBytesMax = 64;  // nobody mistypes more than that
+
+/// ", did you mean 'interval'?", or nothing.
+template <typename Known>
+std::string suggestion(std::string_view word, const Known& known) {
+  const auto meant = word.size() > kWordBytesMax ? "" : nearest(word, known);
+  return meant.empty() ? std::string() : cat(", did you mean '", meant, "'?");
 }
 
 }  // namespace
+
+/// A key, and where its value goes.
+struct Section::Target {
+  const ConfigKey& key;
+  void* field;
+  void* object;
+  std::string accepted;
+
+  template <typename Value>
+  Value& value() const {
+    return *static_cast<Value*>(field);
+  }
+};
 
 Section::Section(const Node* node, std::string path, Diagnostics& findings)
     : node_(node), path_(std::move(path)), findings_(findings) {
@@ -71,14 +92,9 @@ const Node::Entry* Section::find(std::string_view key) const {
   return nullptr;
 }
 
-const Node* Section::node(std::string_view key) {
-  known_.push_back(key);
+const Node* Section::node(std::string_view key) const {
   const auto* const entry = find(key);
   return entry != nullptr && entry->value->kind != Node::Kind::empty ? entry->value.get() : nullptr;
-}
-
-bool Section::has(std::string_view key) {
-  return node(key) != nullptr;
 }
 
 Position Section::at(std::string_view key) const {
@@ -113,59 +129,10 @@ std::optional<Value> Section::scalar(const Node& node, std::string key, std::str
   return Value{std::move(*expanded), node.at, std::move(key), from_environment};
 }
 
-std::optional<Value> Section::text(std::string_view key, std::string_view accepted) {
-  const auto* const value = node(key);
+std::optional<Value> Section::text(const Target& target) {
+  const auto* const value = node(target.key.name);
   if (value == nullptr) return std::nullopt;
-  return scalar(*value, path(key), accepted);
-}
-
-void Section::read(std::string_view key, const DurationRange& range,
-                   std::chrono::milliseconds& out) {
-  const auto value = text(key, range.accepted);
-  if (!value) return;
-  const auto duration = parse_duration(value->text);
-  if (duration && *duration >= range.min && *duration <= range.max) {
-    out = *duration;
-  } else {
-    reject(key, shown(value->text), range.accepted);
-  }
-}
-
-void Section::read(std::string_view key, const SizeRange& range, std::uint64_t& out) {
-  const auto value = text(key, range.accepted);
-  if (!value) return;
-  const auto size = parse_size(value->text);
-  if (size && *size >= range.min && *size <= range.max) {
-    out = *size;
-  } else {
-    reject(key, shown(value->text), range.accepted);
-  }
-}
-
-void Section::read(std::string_view key, bool& out) {
-  constexpr std::string_view kWords[] = {"false", "true"};
-  if (const auto word = choice(key, kWords)) out = *word == 1;
-}
-
-std::optional<std::size_t> Section::choice(std::string_view key,
-                                           std::span<const std::string_view> words) {
-  const auto value = text(key, one_of(words));
-  if (!value) return std::nullopt;
-  const auto found = std::find(words.begin(), words.end(), value->text);
-  if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  reject(key, shown(value->text), one_of(words));
-  return std::nullopt;
-}
-
-void Section::read_path(std::string_view key, std::string& out) {
-  constexpr std::string_view kAccepted = "an absolute path, that is one that begins with '/'";
-  const auto value = text(key, kAccepted);
-  if (!value || value->text.empty()) return;
-  if (value->text.front() == '/') {
-    out = value->text;
-  } else {
-    reject(key, "something else (not shown)", kAccepted);
-  }
+  return scalar(*value, path(target.key.name), target.accepted);
 }
 
 bool Section::has_at_most(std::size_t max, std::string_view of_what, std::string_view key) {
@@ -177,21 +144,16 @@ bool Section::has_at_most(std::size_t max, std::string_view of_what, std::string
   return false;
 }
 
-Section Section::section(std::string_view key) {
-  const auto* const mapping = node(key);
-  return Section(mapping, path(key), findings_);
-}
-
-std::optional<std::vector<Value>> Section::list(std::string_view key, std::string_view accepted) {
-  const auto* const value = node(key);
+std::optional<std::vector<Value>> Section::list(const Target& target, std::string_view accepted) {
+  const auto* const value = node(target.key.name);
   if (value == nullptr) return std::nullopt;
   if (value->kind != Node::Kind::list) {
-    reject(key, kind_name(value->kind), accepted);
+    reject(target.key.name, kind_name(value->kind), accepted);
     return std::nullopt;
   }
   std::vector<Value> values;
   for (std::size_t i = 0; i < value->items.size(); ++i) {
-    auto item = scalar(*value->items[i], cat(path(key), "[", i, "]"), accepted);
+    auto item = scalar(*value->items[i], cat(path(target.key.name), "[", i, "]"), target.accepted);
     if (item) values.push_back(std::move(*item));
   }
   return values;
@@ -201,7 +163,6 @@ std::vector<Section::Pair> Section::pairs(std::string_view accepted) {
   std::vector<Pair> pairs;
   if (node_ == nullptr) return pairs;
   for (const auto& entry : node_->entries) {
-    known_.push_back(entry.key);
     Pair pair{entry.key, entry.at, std::nullopt};
     if (entry.value->kind != Node::Kind::empty) {
       pair.value = scalar(*entry.value, path(printable(entry.key)), accepted);
@@ -211,21 +172,232 @@ std::vector<Section::Pair> Section::pairs(std::string_view accepted) {
   return pairs;
 }
 
-void Section::finish() {
-  if (node_ == nullptr) return;
-  constexpr std::size_t kWordMax = 64;  // nobody mistypes more than that
-  std::vector<std::string_view> keys(known_);
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+void Section::read(std::span<const ConfigKey> keys, void* object) {
+  for (const auto& key : keys) {
+    void* const field = key.field(object, key.name);
+    const Target target{key, field, object, accepted_by(key, field)};
+    if (key.is_required && present() && !has(key.name)) {
+      reject(key.name, "nothing", target.accepted);
+    }
+    std::visit([&](const auto& type) { read(target, type); }, key.type);
+  }
+  if (present()) report_unknown(keys);
+}
+
+void Section::read(const Target& target, const key_type::Text& type) {
+  const auto value = text(target);
+  if (!value) return;
+  const auto privacy = target.key.privacy;
+  if (value->text.empty()) {
+    if (!type.may_be_empty) reject(target.key.name, "nothing", target.accepted);
+  } else if (type.is_good != nullptr && !type.is_good(value->text)) {
+    reject(target.key.name, privacy == Privacy::open ? shown(value->text) : std::string(kNotShown),
+           target.accepted);
+  } else {
+    target.value<std::string>() = value->text;
+    if (privacy == Privacy::secret && !value->from_environment) {
+      findings_.add_inline_secret(value->key);
+    }
+  }
+}
+
+void Section::read(const Target& target, const key_type::Url& type) {
+  const auto value = text(target);
+  if (!value) return;
+  const auto& url = value->text;
+  if (url.empty()) {
+    if (target.key.is_required) reject(target.key.name, "nothing", target.accepted);
+    return;
+  }
+  // `init` looks whether an address was filled in, right or wrong.
+  if (!type.may_have_user) target.value<std::string>() = url;
+  const bool may_hold_login = url.find('@') != std::string::npos;
+  const auto user = type.may_have_user ? UrlUser::accepted : UrlUser::refused;
+  if (const auto checked = check_url(url, user); !checked) {
+    const bool is_hidden = type.may_have_user || may_hold_login;
+    const auto what = is_hidden ? std::string("an address") : shown(url.substr(0, url.find('?')));
+    const std::string_view advice = may_hold_login && !type.may_have_user
+                                        ? "; a user and password belong under basic_auth"
+                                        : "";
+    reject(target.key.name, cat(what, " with ", checked.error().text),
+           cat(target.accepted, advice));
+    return;
+  }
+  target.value<std::string>() = url;
+  if (may_hold_login && !value->from_environment) findings_.add_inline_secret(value->key);
+}
+
+void Section::read(const Target& target, const key_type::Path&) {
+  const auto value = text(target);
+  if (!value || value->text.empty()) return;
+  if (value->text.front() == '/') {
+    target.value<std::string>() = value->text;
+  } else {
+    reject(target.key.name, kNotShown, target.accepted);
+  }
+}
+
+template <typename Amount, typename Range>
+void Section::take(const Target& target, const Value& value, const std::optional<Amount>& amount,
+                   const Range& range) {
+  if (amount && *amount >= range.min && *amount <= range.max) {
+    target.value<Amount>() = *amount;
+  } else {
+    reject(target.key.name, shown(value.text), target.accepted);
+  }
+}
+
+void Section::read(const Target& target, const key_type::Duration& type) {
+  if (const auto value = text(target)) take(target, *value, parse_duration(value->text), type);
+}
+
+void Section::read(const Target& target, const key_type::Size& type) {
+  if (const auto value = text(target)) take(target, *value, parse_size(value->text), type);
+}
+
+void Section::read(const Target& target, const key_type::Number& type) {
+  const auto value = text(target);
+  if (value) take(target, *value, parse_number<std::uint64_t>(value->text), type);
+}
+
+void Section::read(const Target& target, const key_type::Rate& type) {
+  const auto value = text(target);
+  if (!value) return;
+  if (value->text == "unlimited") {
+    target.value<std::uint64_t>() = 0;
+  } else {
+    const key_type::Number range{type.min, UINT64_MAX};
+    take(target, *value, parse_number<std::uint64_t>(value->text), range);
+  }
+}
+
+void Section::read(const Target& target, const key_type::Flag&) {
+  const auto value = text(target);
+  if (!value) return;
+  if (value->text == "true" || value->text == "false") {
+    target.value<bool>() = value->text == "true";
+  } else {
+    reject(target.key.name, shown(value->text), target.accepted);
+  }
+}
+
+void Section::read(const Target& target, const key_type::Choice& type) {
+  const auto value = text(target);
+  if (!value) return;
+  const auto found = std::find(type.words.begin(), type.words.end(), value->text);
+  if (found == type.words.end()) {
+    return reject(target.key.name, shown(value->text), target.accepted);
+  }
+  const int choice = static_cast<int>(found - type.words.begin());
+  std::memcpy(target.field, &choice, sizeof choice);
+}
+
+/// The two keys of a filter are read one after the other. An empty expression excludes nothing, and
+/// includes as if it were not set. On an error everything is wanted.
+void Section::read(const Target& target, const key_type::Regex& type) {
+  auto& filter = target.value<Filter>();
+  const auto value = text(target);
+  const bool is_include = type.use == PatternUse::include;
+  if (!value) {
+    if (!is_include) filter = *make_filter(type.by_default, type.use);
+    return;
+  }
+  if (is_include && value->text.empty()) return;
+  auto made = make_filter(value->text, type.use);
+  if (!made) {
+    reject(target.key.name,
+           cat(shown(value->text), ", no regular expression: ", printable(made.error().text)),
+           target.accepted);
+  }
+  const auto* const other = is_include ? node(type.instead_of) : nullptr;
+  if (made && other != nullptr && !other->text.empty()) {
+    reject(target.key.name, cat(type.instead_of, " as well"), "one of the two");
+  }
+  filter = made ? std::move(*made) : Filter();
+}
+
+void Section::read(const Target& target, const key_type::Words& type) {
+  if (!has_at_most(kNamesMax, "names", target.key.name)) return;
+  const auto words = type.words();
+  const auto values = list(target, cat("a list of ", type.noun, ": ", target.accepted));
+  if (!values) return;
+  for (const auto& value : *values) {
+    if (std::find(words.begin(), words.end(), value.text) != words.end()) {
+      target.value<std::vector<std::string>>().push_back(value.text);
+    } else {
+      findings_.reject(value.at, value.key, cat(shown(value.text), suggestion(value.text, words)),
+                       target.accepted);
+    }
+  }
+}
+
+void Section::read(const Target& target, const key_type::Texts& type) {
+  if (!has_at_most(type.max, "entries", target.key.name)) return;
+  const auto values = list(target, target.accepted);
+  if (!values) return;
+  for (const auto& value : *values) {
+    if (type.is_good(value.text)) {
+      type.add(target.field, value.text);
+    } else {
+      findings_.reject(value.at, value.key, shown(value.text), target.accepted);
+    }
+  }
+}
+
+void Section::read(const Target& target, const key_type::Mapping& type) {
+  const auto& name = target.key.name;
+  if (!has_at_most(type.max, type.noun, name)) return;
+  Section inner(node(name), path(name), findings_);
+  type.read(inner, target.field, target.object);
+}
+
+void Section::read(const Target& target, const key_type::Group& type) {
+  const auto& name = target.key.name;
+  Section inner(node(name), path(name), findings_);
+  inner.read(type.keys(name), target.field);
+  if (type.check != nullptr) type.check(inner, target.field, target.object);
+}
+
+void Section::read(const Target& target, const key_type::Groups& type) {
+  const auto& name = target.key.name;
+  const auto* const value = node(name);
+  if (value == nullptr) return;
+  const auto read_one = [&](const Node& one, std::string one_path) {
+    Section inner(&one, std::move(one_path), findings_);
+    void* const object = type.append(target.field);
+    inner.read(type.keys(name), object);
+    if (type.check != nullptr) type.check(inner, object, target.object);
+  };
+  if (value->kind == Node::Kind::mapping) return read_one(*value, path(name));
+  if (value->kind == Node::Kind::scalar) {
+    return reject(name, kind_name(value->kind), target.accepted);
+  }
+  if (value->items.empty() && target.key.is_required) reject(name, "nothing", target.accepted);
+  if (!has_at_most(type.max, type.noun, name)) return;
+  for (std::size_t i = 0; i < value->items.size(); ++i) {
+    const auto& item = *value->items[i];
+    const auto item_path = cat(path(name), "[", i, "]");
+    if (item.kind == Node::Kind::empty) {
+      findings_.reject(value->at, item_path, "nothing",
+                       target.accepted.substr(0, target.accepted.find(',')));
+    } else {
+      read_one(item, item_path);
+    }
+  }
+}
+
+void Section::report_unknown(std::span<const ConfigKey> known) {
+  std::vector<std::string_view> names;
+  for (const auto& key : known) names.push_back(key.name);
+  std::sort(names.begin(), names.end());
   std::size_t unknown = 0;
   for (const auto& entry : node_->entries) {
-    if (std::binary_search(keys.begin(), keys.end(), entry.key)) continue;
+    if (std::binary_search(names.begin(), names.end(), entry.key)) continue;
     // Behind those that are shown, only the count is.
     const bool is_told = ++unknown <= Diagnostics::kErrorsMax;
-    const auto meant = !is_told || entry.key.size() > kWordMax ? "" : nearest(entry.key, known_);
-    const auto suggestion = meant.empty() ? std::string() : cat(", did you mean '", meant, "'?");
-    findings_.add(entry.at, cat(path(printable(entry.key)), ": unknown key", suggestion,
-                                "; accepted: ", one_of(keys)));
+    findings_.add(entry.at,
+                  cat(path(printable(entry.key)), ": unknown key",
+                      is_told ? suggestion(entry.key, names) : "", "; accepted: ", one_of(names)));
   }
 }
 

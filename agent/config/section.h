@@ -1,20 +1,16 @@
-// One mapping of the configuration while it is read: typed access to its keys. What was asked for
-// is what is known; finish() reports every other key, with the nearest one that is known.
+// A mapping of the configuration while it is read by a table of keys (config_key.h). All that is wrong
+// with it is told to the diagnostics; values that are refused are not stored.
 //
-// A key without a value (`timeout:`) counts as not set. Each accessor returns nothing where the key
-// is not set and where its value was refused, which it has then reported; has() tells the two
-// apart. Environment variables are expanded here. Accessors that know a value's form show it in
-// messages; those that only hand out text never do, for it may be a secret.
+// A key without a value (`timeout:`) counts as not set. Environment variables are expanded here.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/base/config_key.h"
 #include "agent/config/diagnostics.h"
 #include "agent/config/document.h"
 
@@ -34,46 +30,20 @@ class Section {
   /// not set. `findings` and the node outlive the section.
   Section(const Node* node, std::string path, Diagnostics& findings);
 
+  /// Reads the keys of the table into the fields of `object`, applies the rules of what is inside, and
+  /// reports every other key, with the nearest one of the table.
+  void read(std::span<const ConfigKey> keys, void* object);
+
   bool present() const { return node_ != nullptr; }
   /// Whether the key has a value, right or wrong.
-  bool has(std::string_view key);
+  bool has(std::string_view key) const { return node(key) != nullptr; }
+  /// The node of a key's value, null where it is not set.
+  const Node* node(std::string_view key) const;
   /// Where the key's value stands; where there is none, the key; else the section.
   Position at(std::string_view key) const;
   Position at() const { return node_ != nullptr ? node_->at : Position{}; }
   /// The key with what leads to it.
   std::string path(std::string_view key) const;
-
-  std::optional<Value> text(std::string_view key, std::string_view accepted);
-
-  struct DurationRange {
-    std::chrono::milliseconds min;
-    std::chrono::milliseconds max;
-    std::string_view accepted;
-  };
-  void read(std::string_view key, const DurationRange& range, std::chrono::milliseconds& out);
-
-  struct SizeRange {
-    std::uint64_t min;
-    std::uint64_t max;
-    std::string_view accepted;
-  };
-  void read(std::string_view key, const SizeRange& range, std::uint64_t& out);
-
-  void read(std::string_view key, bool& out);
-
-  /// The index in `words` of the key's value.
-  std::optional<std::size_t> choice(std::string_view key, std::span<const std::string_view> words);
-
-  /// An absolute path. The text is not shown: a secret is easily written where its file belongs.
-  void read_path(std::string_view key, std::string& out);
-
-  /// False, and told, where the list or mapping of the key has more than `max` entries: the caller
-  /// reads none of them then. `of_what`: "headers".
-  bool has_at_most(std::size_t max, std::string_view of_what, std::string_view key);
-
-  Section section(std::string_view key);
-  /// The values of a list; nothing where it is not set or not a list.
-  std::optional<std::vector<Value>> list(std::string_view key, std::string_view accepted);
 
   struct Pair {
     std::string name;
@@ -83,23 +53,46 @@ class Section {
   /// Every key of the section, for sections in which the user makes the names (labels).
   std::vector<Pair> pairs(std::string_view accepted);
 
-  /// The node as it is, null where it is not set.
-  const Node* node(std::string_view key);
-
   void reject(std::string_view key, std::string_view what, std::string_view accepted);
-
-  /// Reports the keys that nobody asked for.
-  void finish();
+  void reject(Position at, std::string_view path, std::string_view what,
+              std::string_view accepted) {
+    findings_.reject(at, path, what, accepted);
+  }
 
  private:
+  struct Target;
+
   const Node::Entry* find(std::string_view key) const;
   std::optional<Value> scalar(const Node& node, std::string key, std::string_view accepted);
+  std::optional<Value> text(const Target& target);
+  std::optional<std::vector<Value>> list(const Target& target, std::string_view accepted);
+  bool has_at_most(std::size_t max, std::string_view of_what, std::string_view key);
+  template <typename Amount, typename Range>
+  void take(const Target& target, const Value& value, const std::optional<Amount>& amount,
+            const Range& range);
+
+  void read(const Target& target, const key_type::Text& type);
+  void read(const Target& target, const key_type::Url& type);
+  void read(const Target& target, const key_type::Path& type);
+  void read(const Target& target, const key_type::Duration& type);
+  void read(const Target& target, const key_type::Size& type);
+  void read(const Target& target, const key_type::Number& type);
+  void read(const Target& target, const key_type::Rate& type);
+  void read(const Target& target, const key_type::Flag& type);
+  void read(const Target& target, const key_type::Choice& type);
+  void read(const Target& target, const key_type::Regex& type);
+  void read(const Target& target, const key_type::Words& type);
+  void read(const Target& target, const key_type::Texts& type);
+  void read(const Target& target, const key_type::Mapping& type);
+  void read(const Target& target, const key_type::Group& type);
+  void read(const Target& target, const key_type::Groups& type);
+
   void report_duplicates();
+  void report_unknown(std::span<const ConfigKey> known);
 
   const Node* node_;
   std::string path_;
   Diagnostics& findings_;
-  std::vector<std::string_view> known_;  // literals
 };
 
 }  // namespace msp

@@ -1,10 +1,12 @@
 #include "agent/config/snippet.h"
 
 #include <algorithm>
-#include <iterator>
+#include <map>
+#include <variant>
 #include <vector>
 
 #include "agent/base/text.h"
+#include "agent/config/schema.h"
 
 namespace msp {
 namespace {
@@ -12,23 +14,33 @@ namespace {
 constexpr std::size_t kColumnsMax = 100;
 constexpr std::string_view kHidden = "...";
 
-// Keys that hold keys, and none of them a secret's value on the same line.
-constexpr std::string_view kSections[] = {"collectors", "filesystem",   "netdev", "diskstats",
-                                          "buffer",     "remote_write", "tls",    "basic_auth",
-                                          "log",        "labels"};
-// Keys whose value is no secret. Not those of sections: in "buffer: {..}" a misplaced one may
-// stand.
-// clang-format off
-constexpr std::string_view kOpen[] = {
-    "customer_id", "server_name", "environment", "interval", "enabled", "disabled", "device_exclude",
-    "device_include", "mount_points_exclude", "mount_points_include", "fs_types_exclude",
-    "fs_types_include", "mount_timeout", "series_max", "protocol", "order", "catch_up_rate", "timeout", "max_size",
-    "max_age", "min_free", "level", "insecure_skip_verify"};
-// clang-format on
+/// What may be shown of the keys of a name, wherever they stand. Of a mapping nothing is: in
+/// "buffer: {..}" a misplaced secret may stand.
+struct KeysNamed {
+  bool are_open = true;        // no value is a secret
+  bool are_sections = true;    // hold keys, and none of them a secret's value on the same line
+  bool are_plain_urls = true;  // addresses without a login
+};
 
-template <typename Words>
-bool is_one_of(std::string_view word, const Words& words) {
-  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+const KeysNamed& keys_named(std::string_view name) {
+  static const auto all = [] {
+    std::map<std::string_view, KeysNamed> names;
+    visit_keys([&](const ConfigKey& key, const std::string&) {
+      const bool has_keys = std::holds_alternative<key_type::Group>(key.type) ||
+                            std::holds_alternative<key_type::Groups>(key.type) ||
+                            std::holds_alternative<key_type::Mapping>(key.type);
+      const auto* const url = std::get_if<key_type::Url>(&key.type);
+      const bool is_open = key.privacy == Privacy::open;
+      auto& keys = names[key.name];
+      keys.are_open = keys.are_open && is_open && !has_keys;
+      keys.are_sections = keys.are_sections && is_open && has_keys;
+      keys.are_plain_urls = keys.are_plain_urls && url != nullptr && !url->may_have_user;
+    });
+    return names;
+  }();
+  static constexpr KeysNamed kUnknown{false, false, false};
+  const auto found = all.find(name);
+  return found == all.end() ? kUnknown : found->second;
 }
 
 /// A line as "  - key: value".
@@ -58,7 +70,7 @@ Parts parts_of(std::string_view line) {
 bool is_open(const std::vector<std::string_view>& lines, std::size_t index) {
   auto parts = parts_of(lines[index]);
   const auto is_item = [&](std::size_t i) { return trim(lines[i]).starts_with("-"); };
-  if (!parts.key.empty() && !is_one_of(parts.key, kOpen)) return false;
+  if (!parts.key.empty() && !keys_named(parts.key).are_open) return false;
   bool wants_owner = parts.key.empty();
   if (wants_owner && !is_item(index)) return false;
   auto indent = wants_owner ? lines[index].find('-') + 1 : parts.indent;
@@ -67,7 +79,7 @@ bool is_open(const std::vector<std::string_view>& lines, std::size_t index) {
     parts = parts_of(lines[i]);
     if (parts.indent >= indent || (wants_owner && is_item(i))) continue;
     const bool is_known =
-        wants_owner ? is_one_of(parts.key, kOpen) : is_one_of(parts.key, kSections);
+        wants_owner ? keys_named(parts.key).are_open : keys_named(parts.key).are_sections;
     if (!is_known) return false;
     wants_owner = false;
     indent = is_item(i) ? lines[i].find('-') + 1 : parts.indent;
@@ -88,7 +100,8 @@ std::string in_columns(std::string_view text) {
 
 /// Where the value of a URL's line may be shown: no login and no query in it.
 bool is_plain_url(const Parts& parts, std::string_view line) {
-  return parts.key == "url" && line.find_first_of("@?", parts.value_begin) == line.npos;
+  return keys_named(parts.key).are_plain_urls &&
+         line.find_first_of("@?", parts.value_begin) == line.npos;
 }
 
 }  // namespace

@@ -34,6 +34,18 @@ bool is_user_name(std::string_view name) {
   return !name.empty() && name.find(':') == name.npos;
 }
 
+bool is_endpoint_name(std::string_view name) {
+  constexpr std::size_t kBytesMax = 64;
+  return !name.empty() && name.size() <= kBytesMax &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return is_digit(c) || is_letter(c) || c == '.' || c == '_' || c == '-';
+         });
+}
+
+bool is_no_proxy_entry(std::string_view text) {
+  return text == "*" || is_proxy_exception(text);
+}
+
 bool is_header_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return is_digit(c) || is_letter(c) ||

@@ -2,7 +2,6 @@
 // configuration itself, `init`, and the import of other agents' configurations.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -12,21 +11,17 @@ namespace msp {
 inline constexpr std::size_t kNameBytesMax = 255;         // server_name, environment
 inline constexpr std::size_t kLabelValueBytesMax = 1024;  // what receivers take without cutting it
 
-struct DurationLimits {
-  std::chrono::milliseconds min;
-  std::chrono::milliseconds max;
-};
-inline constexpr DurationLimits kIntervalLimits{std::chrono::seconds(1), std::chrono::hours(1)};
-inline constexpr DurationLimits kTimeoutLimits{std::chrono::milliseconds(100),
-                                               std::chrono::minutes(5)};
-inline constexpr DurationLimits kMountTimeoutLimits{std::chrono::milliseconds(10),
-                                                    std::chrono::hours(1)};
-
 /// [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?, what a DNS label and an X-Scope-OrgID can both be.
 bool is_customer_id(std::string_view id);
 
 /// The user of basic_auth (RFC 7617, section 2).
 bool is_user_name(std::string_view name);
+
+/// The key `name` of an endpoint.
+bool is_endpoint_name(std::string_view name);
+
+/// An entry of no_proxy.
+bool is_no_proxy_entry(std::string_view text);
 
 /// RFC 9110, section 5.6.2: token.
 bool is_header_name(std::string_view name);

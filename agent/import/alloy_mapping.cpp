@@ -95,7 +95,7 @@ class AlloyMapper {
     const bool is_exporter = node_exporter_ == nullptr;
     MappingReader part(&scrape.body, scrape.id, context_);
     const auto interval =
-        part.duration("scrape_interval", kIntervalLimits).value_or(std::string(kAlloyInterval));
+        part.duration("scrape_interval", "interval").value_or(std::string(kAlloyInterval));
     if (is_first) imported_.interval = interval;
     if (is_first && scrape.body.find("scrape_interval") == nullptr) {
       part.different("scrape_interval", "not set: 1m, as Alloy has it; msp-agent's own is 15s");

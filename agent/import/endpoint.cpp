@@ -344,7 +344,8 @@ std::optional<ImportedEndpoint> convert_endpoint(MappingReader& part, ConvertCon
   read_headers(part, "headers", context, out);
   read_headers(part, "http_headers", context, out);
   read_tls(part.part("tls_config"), out);
-  if (const auto timeout = part.duration("remote_timeout", kTimeoutLimits)) out.timeout = *timeout;
+  if (const auto timeout = part.duration("remote_timeout", "remote_write.timeout"))
+    out.timeout = *timeout;
   const bool is_usable = check_addresses(part, out);
   read_no_proxy(part, out);
   part.finish(kKeys);

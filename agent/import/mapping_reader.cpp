@@ -1,11 +1,14 @@
 #include "agent/import/mapping_reader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
+#include <variant>
 
 #include "agent/base/text.h"
 #include "agent/config/quantity.h"
+#include "agent/config/schema.h"
 
 namespace msp {
 namespace {
@@ -76,21 +79,6 @@ std::optional<long> foreign_duration_ms(std::string_view text) {
   constexpr double kMax = 1e15;
   if (!(total < kMax)) return std::nullopt;
   return std::lround(total);
-}
-
-std::string duration_words(long ms) {
-  struct Unit {
-    std::string_view name;
-    long ms;
-  };
-  constexpr Unit kUnits[] = {{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}};
-  std::string words;
-  for (const auto& unit : kUnits) {
-    if (ms < unit.ms) continue;
-    words += cat(ms / unit.ms, unit.name);
-    ms %= unit.ms;
-  }
-  return words.empty() ? "0s" : words;
 }
 
 MappingReader::MappingReader(const Setting* setting, std::string name, ConvertContext& context)
@@ -173,8 +161,7 @@ std::vector<std::string> MappingReader::texts(std::string_view key) {
   return texts;
 }
 
-std::optional<std::string> MappingReader::duration(std::string_view key,
-                                                   const DurationLimits& limits) {
+std::optional<std::string> MappingReader::duration(std::string_view key, std::string_view our_key) {
   const auto value = text(key);
   const auto shown = known(value);
   if (!value || !shown) return value;
@@ -186,16 +173,16 @@ std::optional<std::string> MappingReader::duration(std::string_view key,
                               : cat(quoted(*value), " is no duration"));
     return std::nullopt;
   }
-  const long min_ms = limits.min.count();
-  const long max_ms = limits.max.count();
-  const auto nearest = std::clamp(*ms, min_ms, max_ms);
-  if (nearest != *ms) {
-    different(key,
-              cat(quoted(*value), " is ", duration_words(nearest), " in msp-agent, which takes ",
-                  duration_words(min_ms), " to ", duration_words(max_ms)));
+  const auto& ours = find_key(our_key);
+  const auto& range = std::get<key_type::Duration>(ours.type);
+  const std::chrono::milliseconds wanted(*ms);
+  const auto nearest = std::clamp(wanted, range.min, range.max);
+  if (nearest != wanted) {
+    different(key, cat(quoted(*value), " is ", duration_words(nearest),
+                       " in msp-agent, which takes ", range_of(ours)));
     return duration_words(nearest);
   }
-  return is_variable ? *value : duration_words(*ms);
+  return is_variable ? *value : duration_words(wanted);
 }
 
 std::optional<std::string> MappingReader::file_path(std::string_view key) {

@@ -55,8 +55,9 @@ class MappingReader {
   std::optional<std::string> known(const std::optional<std::string>& text) const;
   /// A list of texts; items that are none are noted.
   std::vector<std::string> texts(std::string_view key);
-  /// A duration within `limits` in our words; another one is noted and taken to the nearest end.
-  std::optional<std::string> duration(std::string_view key, const DurationLimits& limits);
+  /// A duration in our words, in the range of our key; another one is noted and taken to the nearest
+  /// end.
+  std::optional<std::string> duration(std::string_view key, std::string_view our_key);
   /// An absolute path.
   std::optional<std::string> file_path(std::string_view key);
 
@@ -80,8 +81,5 @@ std::optional<std::string> text_of(const Setting& setting, std::string& why);
 
 /// A Go or Prometheus duration (1m30s, 1.5s, 1w) in milliseconds.
 std::optional<long> foreign_duration_ms(std::string_view text);
-
-/// "15s", "1m30s", "500ms"
-std::string duration_words(long ms);
 
 }  // namespace msp

@@ -65,7 +65,7 @@ class PrometheusMapper {
 
   ImportedConfig map() {
     auto global = top_.part("global");
-    const auto interval = global.duration("scrape_interval", kIntervalLimits);
+    const auto interval = global.duration("scrape_interval", "interval");
     const auto jobs = top_.all("scrape_configs");
     choose(jobs);
     SampleLabels labels;
@@ -154,7 +154,7 @@ class PrometheusMapper {
   bool map_job(const Setting& setting, const std::optional<std::string>& interval,
                SampleLabels& labels) {
     MappingReader part(&setting, "scrape_configs", context_);
-    const auto own_interval = part.duration("scrape_interval", kIntervalLimits);
+    const auto own_interval = part.duration("scrape_interval", "interval");
     imported_.interval = own_interval.value_or(interval.value_or(std::string(kPrometheusInterval)));
     if (!own_interval && !interval) {
       part.different("scrape_interval",

@@ -142,7 +142,7 @@ void convert_filesystem(MappingReader part, ImportedConfig& imported) {
   auto& options = imported.collector_options["filesystem"];
   convert_filter(part, {"mount_points_exclude", "mount_points_include"}, options);
   convert_filter(part, {"fs_types_exclude", "fs_types_include"}, options);
-  if (const auto timeout = part.duration("mount_timeout", kMountTimeoutLimits)) {
+  if (const auto timeout = part.duration("mount_timeout", "collectors.filesystem.mount_timeout")) {
     if (*timeout != "5s") options.emplace("mount_timeout", *timeout);
   }
   part.finish();

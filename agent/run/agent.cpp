@@ -83,6 +83,7 @@ std::unique_ptr<HostSource> make_host(const Config& config, const Ground& ground
       .collectors = config.collectors,
       .paths = ground.paths,
       .options = config.collector_options,
+      .interval = config.interval,
       .labels = config.target_labels(),
       .series_max = ground.series_max,
       .wakeup = ground.wakeup,

@@ -20,7 +20,7 @@ SourceOptions source_options(const HostSource::Setup& setup) {
   SourceOptions options;
   options.name = kHostSource;
   options.labels = setup.labels;
-  if (setup.options.interval.count() > 0) options.interval = setup.options.interval;
+  if (setup.interval.count() > 0) options.interval = setup.interval;
   // What collectors wait for has deadlines of its own, half an interval at most.
   options.deadline = options.interval * 3 / 4;
   options.series_max = setup.series_max;
@@ -35,10 +35,12 @@ double seconds(std::int64_t ns) {
 }  // namespace
 
 HostSource::HostSource(Setup setup) : Source(source_options(setup)), setup_(std::move(setup)) {
-  const CollectorContext context{setup_.paths, setup_.host, setup_.options, files_, setup_.wakeup};
   for (const auto& name : setup_.collectors) {
     for (const auto& entry : collector_registry()) {
       if (entry.name != name) continue;
+      const auto& options = setup_.options.try_emplace(name, entry.options()).first->second;
+      const CollectorContext context{setup_.paths, setup_.host,   options,
+                                     files_,       setup_.wakeup, setup_.interval};
       parts_.push_back({.name = entry.name,
                         .collector = entry.make(context),
                         .writer = &builder().add_writer()});

@@ -6,7 +6,9 @@
 // than its timestamp says.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +40,8 @@ class HostSource final : public Source {
   struct Setup {
     std::vector<std::string> collectors;  // names of the registry
     HostPaths paths = {};
-    CollectorOptions options = {};
+    std::map<std::string, CollectorOptions> options = {};  // by collector; none: its options()
+    std::chrono::milliseconds interval{0};                 // 0: not known
     TargetLabels labels = {};
     std::size_t series_max = kSeriesMaxDefault;
     Relabel relabel = nullptr;

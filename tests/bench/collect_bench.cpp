@@ -230,6 +230,7 @@ int run(Arguments arguments) {
       .collectors = collectors,
       .paths = {},
       .options = outcome.config.collector_options,
+      .interval = outcome.config.interval,
       .labels = {.forced = {{"customer_id", "bench"}, {"server_name", "bench"}}, .defaults = {}},
       .wakeup = wakeup,
       .on_health_change =

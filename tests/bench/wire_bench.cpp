@@ -182,6 +182,7 @@ Scrapes of_this_host(unsigned count) {
   HostSource host({.collectors = outcome.config.collectors,
                    .paths = {},
                    .options = outcome.config.collector_options,
+                   .interval = outcome.config.interval,
                    .labels = outcome.config.target_labels(),
                    .wakeup = wakeup,
                    .self_samples = [&](SeriesWriter& out) { self.add_to(out); }});

@@ -11,6 +11,7 @@
 #include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
 #include "tests/support/collect.h"
+#include "tests/support/collector_options.h"
 
 namespace fs = std::filesystem;
 
@@ -33,9 +34,6 @@ struct Fixture {
   Fixture() {
     g_error = 0;
     g_asked.clear();
-    const auto all = [](std::string_view) { return true; };
-    options.filesystem.mount_points = options.filesystem.fs_types = all;
-    options.diskstats_devices = options.netdev_devices = all;
   }
   ~Fixture() { fs::remove_all(folder); }
 
@@ -47,7 +45,9 @@ struct Fixture {
   std::string tick(std::string_view collector) {
     if (!part) {
       for (const auto& entry : collector_registry()) {
-        if (entry.name == collector) part = entry.make({paths, host, options, files, wakeup});
+        if (entry.name != collector) continue;
+        options = options.values() == nullptr ? entry.options() : options;
+        part = entry.make({paths, host, options, files, wakeup});
       }
     }
     builder.begin(writer);
@@ -166,7 +166,8 @@ TEST_CASE_METHOD(Fixture, "filesystem: errors read as Go's") {
 
 TEST_CASE_METHOD(Fixture, "filesystem: mounts are filtered again only when mountinfo has changed") {
   int asked = 0;
-  options.filesystem.fs_types = [&](std::string_view) { return ++asked > 0; };
+  options = test::options_of("filesystem");
+  test::option<Filter>(options, "fs_types_exclude") = [&](std::string_view) { return ++asked > 0; };
   write("proc/1/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
   for (int i = 0; i < 3; ++i) tick("filesystem");
   CHECK(asked == 1);
@@ -182,7 +183,10 @@ TEST_CASE_METHOD(Fixture, "filesystem: mounts are filtered again only when mount
 
 TEST_CASE_METHOD(Fixture, "netdev: a filter is asked once per device") {
   int asked = 0;
-  options.netdev_devices = [&](std::string_view name) { return ++asked > 0 && name != "eth1"; };
+  options = test::options_of("netdev");
+  test::option<Filter>(options, "device_exclude") = [&](std::string_view name) {
+    return ++asked > 0 && name != "eth1";
+  };
   write("proc/net/dev", net_dev({"eth0", "eth1", "eth2"}));
   for (int i = 0; i < 3; ++i) tick("netdev");
   CHECK(asked == 3);

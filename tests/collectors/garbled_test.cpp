@@ -293,7 +293,7 @@ TEST_CASE("filesystem: a number of blocks below 0 is no size") {
 }
 
 TEST_CASE("options that nobody has set want every device and mount") {
-  const FileHost host;  // collects with CollectorOptions{}
+  const FileHost host;  // collects with the options as their type has them
   for (const auto* collector : {"diskstats", "netdev", "filesystem"}) {
     const auto report = host.collect(collector);
     INFO(collector);

@@ -13,6 +13,7 @@
 #include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
 #include "tests/support/collect.h"
+#include "tests/support/collector_options.h"
 
 namespace fs = std::filesystem;
 
@@ -28,10 +29,7 @@ int fake_statvfs(const char* path, struct statvfs* out) {
 }
 
 struct TwoTables {
-  TwoTables() {
-    const auto all = [](std::string_view) { return true; };
-    options.filesystem.mount_points = options.filesystem.fs_types = all;
-  }
+  TwoTables() {}
   ~TwoTables() { fs::remove_all(folder); }
 
   void write(const std::string& name, const std::string& text) const {
@@ -76,7 +74,7 @@ struct TwoTables {
   const fs::path folder = make_folder();
   HostPaths paths{folder, folder, "/"};
   Host host{.statvfs = fake_statvfs};
-  CollectorOptions options;
+  CollectorOptions options = test::options_of("filesystem");
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   ScrapeBuilder builder{TargetLabels{}};

@@ -22,6 +22,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/sources/host.h"
+#include "tests/support/collector_options.h"
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
@@ -120,11 +121,11 @@ struct Fixture {
     setup.wakeup = wakeup;
     setup.collectors = std::move(collectors);
     setup.paths.procfs = folder / "proc";
-    setup.options.filesystem.mount_timeout = kTimeout;
-    setup.options.filesystem.fs_types = [](std::string_view) { return true; };
-    setup.options.filesystem.mount_points = [prefix = folder.string()](std::string_view point) {
-      return point.starts_with(prefix);
-    };
+    const auto options = test::options_of("filesystem");
+    test::option<std::chrono::milliseconds>(options, "mount_timeout") = kTimeout;
+    test::option<Filter>(options, "mount_points_include") =
+        [prefix = folder.string()](std::string_view point) { return point.starts_with(prefix); };
+    setup.options.emplace("filesystem", options);
     source = std::make_unique<HostSource>(std::move(setup));
   }
 

@@ -19,7 +19,7 @@ import unicodedata
 import urllib.parse
 from typing import Iterator
 
-from support.agent import BINARY, temporary_folder
+from support.agent import BINARY, ROOT, temporary_folder
 from support.check import run_checks
 from support.process import Process, poll_until, started
 
@@ -162,6 +162,13 @@ def in_file(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
     return path
 
 
+def secret_keys() -> set[str]:
+    """Those of the table of keys, as the page that is made from it marks them."""
+    page = (ROOT / "docs/configuration.md").read_text()
+    return {key for key, facts in re.findall(r"(?ms)^### `([\w.]+)`$.*?^(Type: .*?)\n\n", page)
+            if "ecret" in facts}
+
+
 def logins(folder: pathlib.Path, canaries: Canaries, proxy_port: int) -> dict[str, str]:
     """Each key that may hold a secret, as YAML below an endpoint."""
     def quoted(text: str) -> str:
@@ -252,6 +259,16 @@ def outputs_of(config: pathlib.Path, run: pathlib.Path, outputs: Outputs) -> Non
     outputs.add("log", (run / "log").read_bytes())
 
 
+def every_secret_of_the_configuration_is_tried() -> None:
+    tried = {"remote_write.url"}  # configs_of() has one in its query
+    with temporary_folder() as folder:
+        for keys in logins(folder, Canaries(SEED), 9).values():
+            names = re.findall(r"\b(\w+):(?= )", keys.split("http://")[0])
+            tried |= {f"remote_write.{'.'.join((names[0], name) if name != names[0] else (name,))}" for name in names}
+    keys = secret_keys()
+    assert len(keys) > 5 and keys <= tried, f"secrets without a canary: {sorted(keys - tried)}"
+
+
 def whatever_a_server_repeats_no_output_shows_a_secret() -> None:
     canaries, outputs = Canaries(SEED), Outputs()
     with temporary_folder() as folder, echoing() as echo:
@@ -311,4 +328,5 @@ def an_error_in_the_configuration_shows_no_secret() -> None:
     outputs.hold_nothing_of(canaries)
 
 
-run_checks(whatever_a_server_repeats_no_output_shows_a_secret, an_error_in_the_configuration_shows_no_secret)
+run_checks(every_secret_of_the_configuration_is_tried, whatever_a_server_repeats_no_output_shows_a_secret,
+           an_error_in_the_configuration_shows_no_secret)

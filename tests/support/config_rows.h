@@ -7,6 +7,7 @@
 
 #include "agent/base/text.h"
 #include "agent/config/config.h"
+#include "agent/config/schema.h"
 #include "collectors/registry.h"
 
 namespace msp::test {
@@ -39,11 +40,8 @@ inline std::string with_endpoint(const std::string& rest) {
   return "customer_id: alpha\nremote_write:\n  url: http://h/w\n" + rest;
 }
 
-inline std::string collector_names() {
-  std::string names;
-  for (const auto& entry : collector_registry())
-    names += cat(names.empty() ? "" : ", ", entry.name);
-  return names;
+inline std::string names_of_collectors() {
+  return one_of(collector_names());
 }
 
 inline const std::string kIdAccepted =

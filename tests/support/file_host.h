@@ -89,12 +89,12 @@ class FileHost {
     Report report;
     FileTable files;
     const Host host{.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex};
-    const CollectorOptions options;
     ScrapeBuilder builder{TargetLabels{}};
     auto& writer = builder.add_writer();
     for (const auto& entry : collector_registry()) {
       if (entry.name != collector) continue;
       const auto wakeup = std::make_shared<const Wakeup>();
+      const auto options = entry.options();
       const auto part = entry.make({paths_, host, options, files, wakeup});
       const Tick tick{1, 1'700'000'000'250'000'000};
       if (const auto begun = part->begin(tick); !begun) {

@@ -166,7 +166,7 @@ void set_host(const fs::path& tick, const fs::path& host) {
   for (const auto& path : gone) fs::remove_all(path);
 }
 
-CollectorOptions load_options(const fs::path& file) {
+CollectorOptions load_options(const CollectorEntry& entry, const fs::path& file) {
   std::string yaml = "customer_id: t\nserver_name: t\nremote_write: {url: http://localhost/}\n";
   if (fs::exists(file)) {
     yaml += "collectors:\n";
@@ -175,7 +175,9 @@ CollectorOptions load_options(const fs::path& file) {
   }
   const auto outcome = parse_config(yaml, file);
   for (const auto& error : outcome.errors) FAIL(error.to_string());
-  return outcome.config.collector_options;
+  const auto& options = outcome.config.collector_options;
+  const auto found = options.find(std::string(entry.name));
+  return found == options.end() ? CollectorOptions() : found->second;
 }
 
 /// "/run/udev/data/bMAJOR:MINOR" as an expression for paths in a host's folder, where what is not
@@ -239,7 +241,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
 
   FileTable files;
   const Host host{fake_uname, fake_statvfs, fake_adjtimex};
-  const auto options = load_options(folder / "options.yaml");
+  const auto options = load_options(entry, folder / "options.yaml");
   set_tick(ticks.front());
   const auto wakeup = std::make_shared<const Wakeup>();
   const auto collector = entry.make({paths, host, options, files, wakeup});

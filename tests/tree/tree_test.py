@@ -3,7 +3,6 @@ import pathlib
 import re
 import subprocess
 
-import configuration_page
 import rules
 from support.agent import ROOT, temporary_folder
 from support.check import run_checks
@@ -20,40 +19,6 @@ def the_code_is_formatted() -> None:
                              text=True, timeout=300, check=False, cwd=ROOT)
     unformatted = sorted(set(re.findall(rf"(?m)^{re.escape(str(ROOT))}/(.+?):\d+:\d+: error: ", outcome.stderr)))
     assert outcome.returncode == 0, f"run clang-format -i on: {' '.join(unformatted)}\n{outcome.stderr[:1000]}"
-
-
-def keys_of_the_configuration() -> dict[str, str]:
-    """Every key in etc/msp-agent.yaml, such as collectors.netdev.device_exclude, and its value: a line '#key:' shows
-    one that is not set, and braces hold further ones."""
-    keys: dict[str, str] = {}
-    above, parents = [], set()
-    for line in (ROOT / "etc/msp-agent.yaml").read_text().splitlines():
-        if not (shown := re.match(r"( *)#?(\w+):(?: (\{(\w.*)\}|.*))?", line)):
-            continue
-        depth = len(shown[1]) // 2
-        above = [*above[:depth], shown[2]]
-        parents |= {".".join(above[:length]) for length in range(1, len(above))}
-        inner = re.findall(r"(\w+): ?(\w*)", shown[4] or "")
-        keys |= {".".join([*above, key]): value for key, value in inner} or {".".join(above): shown[3] or ""}
-    return {key: value for key, value in keys.items() if key not in parents}
-
-
-def the_manual_has_every_key_and_its_default() -> None:
-    manual = dict(re.findall(r"(?ms)^\.It Ic (\S+)(.*?)(?=^\.It|^\.El)", configuration_page.MANUAL.read_text()))
-    wanted = keys_of_the_configuration()
-    assert len(wanted) > 30 and "remote_write.tls.ca_file" in wanted, wanted
-    assert manual.keys() == wanted.keys(), f"in etc/msp-agent.yaml or in the manual alone: {manual.keys() ^ wanted}"
-    for key, value in wanted.items():
-        default = value.strip("'\"")
-        if default not in {"", "[]", "{}"}:
-            shown = configuration_page.unescaped(manual[key])
-            assert re.search(rf"(?m)Default:\s+(\.\w\w )?{re.escape(default)} ?\.$", shown), \
-                f"{key}: etc/msp-agent.yaml has the default {default}, the manual another one: {shown}"
-
-
-def the_page_of_the_configuration_is_the_manual() -> None:
-    is_same = configuration_page.PAGE.read_text() == configuration_page.page()
-    assert is_same, f"{configuration_page.PAGE.name} is not what the manual says; run: {configuration_page.COMMAND}"
 
 
 def a_good_tree(root: pathlib.Path) -> None:
@@ -153,6 +118,5 @@ def the_checker_finds_nothing_in_a_good_tree() -> None:
     assert not problems, problems
 
 
-run_checks(the_tree_keeps_its_rules, the_code_is_formatted, the_manual_has_every_key_and_its_default,
-           the_page_of_the_configuration_is_the_manual, the_checker_finds_each_kind_of_fault,
+run_checks(the_tree_keeps_its_rules, the_code_is_formatted, the_checker_finds_each_kind_of_fault,
            the_checker_finds_nothing_in_a_good_tree)

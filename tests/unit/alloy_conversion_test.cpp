@@ -334,8 +334,6 @@ TEST_CASE("convert: durations of Go and Prometheus") {
     INFO(bad);
     CHECK_FALSE(foreign_duration_ms(bad).has_value());
   }
-  CHECK(duration_words(90'000) == "1m30s");
-  CHECK(duration_words(1'500) == "1s500ms");
 }
 
 TEST_CASE("convert: an environment file as systemd reads it") {

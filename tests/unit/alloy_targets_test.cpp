@@ -7,6 +7,7 @@
 #include "agent/base/text.h"
 #include "agent/import/conversion.h"
 #include "agent/import/host_target.h"
+#include "tests/support/collector_options.h"
 #include "tests/support/conversions.h"
 
 namespace msp {
@@ -186,8 +187,8 @@ TEST_CASE("convert: what a second exporter collects is collected too, and told")
                               scrape_of("s", one) + scrape_of("t", two)}) {
     const auto got = alloy(exporters + scrapes + host("customer_id = \"a\""));
     CHECK(loaded(got).collectors == std::vector<std::string>{"cpu", "netdev"});
-    CHECK(loaded(got).collector_options.netdev_devices("eth0"));
-    CHECK_FALSE(loaded(got).collector_options.netdev_devices("eth1"));
+    CHECK(test::filter_of(loaded(got).collector_options, "netdev.device_exclude")("eth0"));
+    CHECK_FALSE(test::filter_of(loaded(got).collector_options, "netdev.device_exclude")("eth1"));
     CHECK(told(got,
                "exporter.unix.b: a second exporter; msp-agent has one set of collectors, with "
                "the interval and the options of the first; what only this one has is added "
@@ -262,20 +263,23 @@ TEST_CASE("convert: Alloy's own filters come along where none is set, and only t
         .collector_options;
   };
   const auto unset = options("");
-  CHECK(unset.diskstats_devices("zram0"));
-  CHECK_FALSE(unset.diskstats_devices("ram0"));
-  CHECK(unset.filesystem.fs_types("erofs"));
-  CHECK_FALSE(unset.filesystem.fs_types("squashfs"));
-  CHECK(unset.filesystem.mount_points("/var/lib/containers/storage/overlay"));
-  CHECK_FALSE(unset.filesystem.mount_points("/var/lib/docker/overlay2/x"));
+  CHECK(test::filter_of(unset, "diskstats.device_exclude")("zram0"));
+  CHECK_FALSE(test::filter_of(unset, "diskstats.device_exclude")("ram0"));
+  CHECK(test::filter_of(unset, "filesystem.fs_types_exclude")("erofs"));
+  CHECK_FALSE(test::filter_of(unset, "filesystem.fs_types_exclude")("squashfs"));
+  CHECK(test::filter_of(unset,
+                        "filesystem.mount_points_exclude")("/var/lib/containers/storage/overlay"));
+  CHECK_FALSE(
+      test::filter_of(unset, "filesystem.mount_points_exclude")("/var/lib/docker/overlay2/x"));
   const auto set = options(
       "filesystem {\n fs_types_exclude = \"^ext4$\"\n}\ndisk {\n "
       "device_include = \"^sda$\"\n}");
-  CHECK(set.filesystem.fs_types("squashfs"));
-  CHECK_FALSE(set.filesystem.fs_types("ext4"));
-  CHECK_FALSE(set.filesystem.mount_points("/var/lib/docker/overlay2/x"));
-  CHECK(set.diskstats_devices("sda"));
-  CHECK_FALSE(set.diskstats_devices("zram0"));
+  CHECK(test::filter_of(set, "filesystem.fs_types_exclude")("squashfs"));
+  CHECK_FALSE(test::filter_of(set, "filesystem.fs_types_exclude")("ext4"));
+  CHECK_FALSE(
+      test::filter_of(set, "filesystem.mount_points_exclude")("/var/lib/docker/overlay2/x"));
+  CHECK(test::filter_of(set, "diskstats.device_exclude")("sda"));
+  CHECK_FALSE(test::filter_of(set, "diskstats.device_exclude")("zram0"));
 }
 
 TEST_CASE("convert: jobs that are in other files are named as such") {

@@ -155,7 +155,7 @@ TEST_CASE("config errors: labels") {
 }
 
 TEST_CASE("config errors: collectors") {
-  const auto names = collector_names();
+  const auto names = names_of_collectors();
   const std::string regex = "; accepted: an RE2 regular expression, such as '^(veth|docker)'";
   check({
       {with("collectors: {enabled: [loadavgg]}\n"),

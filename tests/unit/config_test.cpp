@@ -12,6 +12,7 @@
 
 #include "agent/base/text.h"
 #include "collectors/registry.h"
+#include "tests/support/collector_options.h"
 #include "tests/support/shipped_config.h"
 
 namespace fs = std::filesystem;
@@ -60,33 +61,33 @@ void check_defaults(const Config& config) {
   CHECK(config.collectors == default_on);
 
   const auto& options = config.collector_options;
-  CHECK(options.filesystem.mount_timeout == 5s);
+  CHECK(test::option<std::chrono::milliseconds>(options.at("filesystem"), "mount_timeout") == 5s);
   for (const std::string wanted : {"/", "/home", "/devices", "/run", "/run/credentials"}) {
     INFO(wanted);
-    CHECK(options.filesystem.mount_points(wanted));
+    CHECK(test::filter_of(options, "filesystem.mount_points_exclude")(wanted));
   }
   for (const std::string unwanted :
        {"/dev", "/dev/shm", "/proc/sys/fs/binfmt_misc", "/sys", "/run/credentials/x.service",
         "/var/lib/docker/overlay2/x/merged", "/var/lib/containers/storage/overlay"}) {
     INFO(unwanted);
-    CHECK_FALSE(options.filesystem.mount_points(unwanted));
+    CHECK_FALSE(test::filter_of(options, "filesystem.mount_points_exclude")(unwanted));
   }
-  CHECK(options.filesystem.fs_types("ext4"));
-  CHECK(options.filesystem.fs_types("tmpfs"));
-  CHECK(options.filesystem.fs_types("nfs4"));
-  CHECK_FALSE(options.filesystem.fs_types("overlay"));
-  CHECK_FALSE(options.filesystem.fs_types("cgroup2"));
-  CHECK_FALSE(options.filesystem.fs_types("erofs"));
-  CHECK(options.diskstats_devices("sda"));
-  CHECK(options.diskstats_devices("nvme0n1"));
-  CHECK(options.diskstats_devices("dm-0"));
-  CHECK_FALSE(options.diskstats_devices("sda1"));
-  CHECK_FALSE(options.diskstats_devices("nvme0n1p2"));
-  CHECK_FALSE(options.diskstats_devices("zram0"));
-  CHECK(options.netdev_devices("eth0"));
-  CHECK_FALSE(options.netdev_devices("veth257015d"));
+  CHECK(test::filter_of(options, "filesystem.fs_types_exclude")("ext4"));
+  CHECK(test::filter_of(options, "filesystem.fs_types_exclude")("tmpfs"));
+  CHECK(test::filter_of(options, "filesystem.fs_types_exclude")("nfs4"));
+  CHECK_FALSE(test::filter_of(options, "filesystem.fs_types_exclude")("overlay"));
+  CHECK_FALSE(test::filter_of(options, "filesystem.fs_types_exclude")("cgroup2"));
+  CHECK_FALSE(test::filter_of(options, "filesystem.fs_types_exclude")("erofs"));
+  CHECK(test::filter_of(options, "diskstats.device_exclude")("sda"));
+  CHECK(test::filter_of(options, "diskstats.device_exclude")("nvme0n1"));
+  CHECK(test::filter_of(options, "diskstats.device_exclude")("dm-0"));
+  CHECK_FALSE(test::filter_of(options, "diskstats.device_exclude")("sda1"));
+  CHECK_FALSE(test::filter_of(options, "diskstats.device_exclude")("nvme0n1p2"));
+  CHECK_FALSE(test::filter_of(options, "diskstats.device_exclude")("zram0"));
+  CHECK(test::filter_of(options, "netdev.device_exclude")("eth0"));
+  CHECK_FALSE(test::filter_of(options, "netdev.device_exclude")("veth257015d"));
   for (const auto* own : {"lxcbr0", "lxdbr0", "calico0", "veth-wan", "vethernet", "veth0"}) {
-    CHECK(options.netdev_devices(own));
+    CHECK(test::filter_of(options, "netdev.device_exclude")(own));
   }
 
   REQUIRE(config.endpoints.size() == 1);
@@ -166,14 +167,15 @@ TEST_CASE("config: every key of the host") {
   CHECK(config.interval == 90s);
   CHECK(config.collectors == std::vector<std::string>{"loadavg"});
   const auto& options = config.collector_options;
-  CHECK(options.filesystem.mount_points("/srv/x"));
-  CHECK_FALSE(options.filesystem.mount_points("/"));
-  CHECK(options.filesystem.fs_types("proc"));
-  CHECK(options.filesystem.mount_timeout == 500ms);
-  CHECK(options.netdev_devices("veth0"));
-  CHECK(options.diskstats_devices("sda"));
-  CHECK_FALSE(options.diskstats_devices("sda1"));
-  CHECK_FALSE(options.diskstats_devices("vda"));
+  CHECK(test::filter_of(options, "filesystem.mount_points_exclude")("/srv/x"));
+  CHECK_FALSE(test::filter_of(options, "filesystem.mount_points_exclude")("/"));
+  CHECK(test::filter_of(options, "filesystem.fs_types_exclude")("proc"));
+  CHECK(test::option<std::chrono::milliseconds>(options.at("filesystem"), "mount_timeout") ==
+        500ms);
+  CHECK(test::filter_of(options, "netdev.device_exclude")("veth0"));
+  CHECK(test::filter_of(options, "diskstats.device_exclude")("sda"));
+  CHECK_FALSE(test::filter_of(options, "diskstats.device_exclude")("sda1"));
+  CHECK_FALSE(test::filter_of(options, "diskstats.device_exclude")("vda"));
   CHECK(config.buffer.path == "/srv/buffer");
   CHECK(config.buffer.bytes_max == 2ull << 30);
   CHECK(config.buffer.age_max == 12h);
@@ -339,7 +341,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 40);
+  CHECK(keys == 48);
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";

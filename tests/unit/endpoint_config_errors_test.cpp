@@ -95,13 +95,15 @@ TEST_CASE("config errors: an endpoint's name, and how often it is sent to") {
       "; accepted: a duration from the interval to 1h, such as 60s; interval is ";
   check({
       {with_endpoint("  name: a b\n"), {"f:4:9: remote_write.name: found 'a b'" + name}},
-      {with_endpoint("  name: ''\n"), {"f:4:9: remote_write.name: found ''" + name}},
+      {with_endpoint("  name: ''\n"), {"f:4:9: remote_write.name: found nothing" + name}},
       {with_endpoint("  send_every: 14s\n"),
        {"f:4:15: remote_write.send_every: found '14s'" + every + "15s"}},
       {with_endpoint("  send_every: 2h\n"),
-       {"f:4:15: remote_write.send_every: found '2h'" + every + "15s"}},
+       {"f:4:15: remote_write.send_every: found '2h'; accepted: a duration from the interval to "
+        "1h, "
+        "such as 60s"}},
       {"customer_id: a\ninterval: 60s\nremote_write: {url: http://h/w, send_every: 30s}\n",
-       {"f:3:45: remote_write.send_every: found '30s'" + every + "60s"}},
+       {"f:3:45: remote_write.send_every: found '30s'" + every + "1m"}},
       {"customer_id: a\nremote_write:\n- url: http://a/w\n  name: x\n- url: http://b/w\n  name: "
        "x\n",
        {"f:6:9: remote_write[1].name: found the name of remote_write[0]; accepted: each name "

@@ -23,7 +23,18 @@ TEST_CASE("quantity: durations") {
   }
 }
 
+TEST_CASE("quantity: amounts in words can be read again") {
+  for (const std::string_view duration : {"500ms", "15s", "1m30s", "7d", "1d2h3m4s5ms", "0s"}) {
+    CHECK(duration_words(*parse_duration(duration)) == duration);
+  }
+  for (const std::string_view size : {"0", "1B", "1KiB", "256MiB", "1TiB", "1025KiB"}) {
+    CHECK(size_words(*parse_size(size)) == size);
+  }
+  CHECK(size_words(*parse_size("1MB")) == "1000000B");
+}
+
 TEST_CASE("quantity: sizes") {
+  CHECK(parse_size("0") == 0);
   CHECK(parse_size("0B") == 0);
   CHECK(parse_size("512B") == 512);
   CHECK(parse_size("1KiB") == 1024);
