@@ -65,7 +65,7 @@ struct Text {
   bool may_be_empty = false;  // an empty text counts as not set
 };
 
-struct Url {
+struct Address {
   using Value = std::string;
   std::string_view such_as;
   bool may_have_user = false;  // user:password@
@@ -189,7 +189,7 @@ inline constexpr Rule rule = RuleOf<decltype(Check)>::template call<Check>;
 }  // namespace key_type
 
 struct ConfigKey {
-  using Type = std::variant<key_type::Text, key_type::Url, key_type::Path, key_type::Duration,
+  using Type = std::variant<key_type::Text, key_type::Address, key_type::Path, key_type::Duration,
                             key_type::Size, key_type::Number, key_type::Rate, key_type::Flag,
                             key_type::Choice, key_type::Regex, key_type::Words, key_type::Texts,
                             key_type::Mapping, key_type::Group, key_type::Groups>;
@@ -254,7 +254,7 @@ consteval ConfigKey key(std::string_view name, Type type, Help help = {}) {
                        !std::same_as<Type, key_type::Mapping>) {
     static_assert(std::is_same_v<typename Type::Value, Value>, "stored as another type");
     if constexpr (std::same_as<Type, key_type::Path>) privacy = Privacy::hidden;
-    if constexpr (std::same_as<Type, key_type::Url>) privacy = Privacy::secret;
+    if constexpr (std::same_as<Type, key_type::Address>) privacy = Privacy::secret;
   }
   const auto field = [](void* object, std::string_view) -> void* {
     return &(static_cast<Object*>(object)->*Member);

@@ -251,7 +251,7 @@ constexpr ConfigKey kTls[] = {
 
 constexpr ConfigKey kEndpoint[] = {
     of_endpoint<&EndpointConfig::url>(
-        "url", Url{"https://monitor.example.com/api/v1/write"},
+        "url", Address{"https://monitor.example.com/api/v1/write"},
         {"The remote write address of VictoriaMetrics, Mimir or Prometheus, such as "
          "https://monitor.example.com/api/v1/write.",
          "https://monitor.example.com/api/v1/write"})
@@ -304,7 +304,7 @@ constexpr ConfigKey kEndpoint[] = {
         {"Certificates and keys, if the system's certificates are not enough. Files are absolute "
          "paths."}),
     of_endpoint<&EndpointConfig::proxy_url>(
-        "proxy_url", Url{"http://proxy.example.com:3128", true},
+        "proxy_url", Address{"http://proxy.example.com:3128", true},
         {"The proxy, such as http://proxy.example.com:3128; it may contain `user:password@`. "
          "Variables of the environment, such as `http_proxy`, are ignored; `'${https_proxy:-}'` "
          "uses one of them.",
@@ -556,7 +556,7 @@ std::string accepted_by(const ConfigKey& key, const void* field) {
   return std::visit(
       Overloaded{
           [](const Text& type) { return std::string(type.accepted); },
-          [](const Url& type) { return cat("an address such as ", type.such_as); },
+          [](const Address& type) { return cat("an address such as ", type.such_as); },
           [](const Path&) {
             return std::string("an absolute path, that is one that begins with '/'");
           },
@@ -588,7 +588,7 @@ std::string value_of(const ConfigKey& key, const void* field) {
   return std::visit(
       Overloaded{
           [&](const Text&) { return stored<std::string>(field); },
-          [&](const Url&) { return stored<std::string>(field); },
+          [&](const Address&) { return stored<std::string>(field); },
           [&](const Path&) { return stored<std::string>(field); },
           [&](const Duration&) { return duration_words(stored<std::chrono::milliseconds>(field)); },
           [&](const Size&) { return size_words(stored<std::uint64_t>(field)); },

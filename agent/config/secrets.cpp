@@ -24,7 +24,7 @@ Redactor secrets_of(const Config& config) {
   Redactor secrets;
   visit_values(config, [&](const ConfigKey& key, const std::string&, const void* field) {
     if (key.privacy != Privacy::secret) return;
-    if (std::holds_alternative<key_type::Url>(key.type)) {
+    if (std::holds_alternative<key_type::Address>(key.type)) {
       secrets.add_url(*static_cast<const std::string*>(field));
     } else if (std::holds_alternative<key_type::Text>(key.type)) {
       secrets.add(*static_cast<const std::string*>(field));

@@ -41,19 +41,6 @@ std::string suggestion(std::string_view word, const Known& known) {
 
 }  // namespace
 
-/// A key, and where its value goes.
-struct Section::Target {
-  const ConfigKey& key;
-  void* field;
-  void* object;
-  std::string accepted;
-
-  template <typename Value>
-  Value& value() const {
-    return *static_cast<Value*>(field);
-  }
-};
-
 Section::Section(const Node* node, std::string path, Diagnostics& findings)
     : node_(node), path_(std::move(path)), findings_(findings) {
   if (node_ == nullptr || node_->kind == Node::Kind::empty) {
@@ -129,12 +116,6 @@ std::optional<Value> Section::scalar(const Node& node, std::string key, std::str
   return Value{std::move(*expanded), node.at, std::move(key), from_environment};
 }
 
-std::optional<Value> Section::text(const Target& target) {
-  const auto* const value = node(target.key.name);
-  if (value == nullptr) return std::nullopt;
-  return scalar(*value, path(target.key.name), target.accepted);
-}
-
 bool Section::has_at_most(std::size_t max, std::string_view of_what, std::string_view key) {
   const auto* const value = node(key);
   if (value == nullptr) return true;
@@ -142,21 +123,6 @@ bool Section::has_at_most(std::size_t max, std::string_view of_what, std::string
   if (count <= max) return true;
   reject(key, cat(count, " ", of_what), cat("at most ", max));
   return false;
-}
-
-std::optional<std::vector<Value>> Section::list(const Target& target, std::string_view accepted) {
-  const auto* const value = node(target.key.name);
-  if (value == nullptr) return std::nullopt;
-  if (value->kind != Node::Kind::list) {
-    reject(target.key.name, kind_name(value->kind), accepted);
-    return std::nullopt;
-  }
-  std::vector<Value> values;
-  for (std::size_t i = 0; i < value->items.size(); ++i) {
-    auto item = scalar(*value->items[i], cat(path(target.key.name), "[", i, "]"), target.accepted);
-    if (item) values.push_back(std::move(*item));
-  }
-  return values;
 }
 
 std::vector<Section::Pair> Section::pairs(std::string_view accepted) {
@@ -172,218 +138,249 @@ std::vector<Section::Pair> Section::pairs(std::string_view accepted) {
   return pairs;
 }
 
+/// Reads the value of one key, by its type.
+struct Section::Reader {
+  Section& section;
+  const ConfigKey& key;
+  void* field;
+  void* object;  // of the section
+  std::string accepted;
+
+  std::optional<Value> text() const {
+    const auto* const value = section.node(key.name);
+    if (value == nullptr) return std::nullopt;
+    return section.scalar(*value, section.path(key.name), accepted);
+  }
+
+  std::optional<std::vector<Value>> list(std::string_view accepted_list) const {
+    const auto* const value = section.node(key.name);
+    if (value == nullptr) return std::nullopt;
+    if (value->kind != Node::Kind::list) {
+      section.reject(key.name, kind_name(value->kind), accepted_list);
+      return std::nullopt;
+    }
+    std::vector<Value> values;
+    for (std::size_t i = 0; i < value->items.size(); ++i) {
+      auto item =
+          section.scalar(*value->items[i], cat(section.path(key.name), "[", i, "]"), accepted);
+      if (item) values.push_back(std::move(*item));
+    }
+    return values;
+  }
+
+  void reject(std::string_view what) const { reject(what, accepted); }
+  void reject(std::string_view what, std::string_view accepted_instead) const {
+    section.reject(key.name, what, accepted_instead);
+  }
+
+  template <typename Value>
+  Value& stored() const {
+    return *static_cast<Value*>(field);
+  }
+
+  void operator()(const key_type::Text& type) const {
+    const auto value = text();
+    if (!value) return;
+    if (value->text.empty()) {
+      if (!type.may_be_empty) reject("nothing");
+    } else if (type.is_good != nullptr && !type.is_good(value->text)) {
+      reject(key.privacy == Privacy::open ? shown(value->text) : std::string(kNotShown));
+    } else {
+      stored<std::string>() = value->text;
+      if (key.privacy == Privacy::secret && !value->from_environment) {
+        section.findings_.add_inline_secret(value->key);
+      }
+    }
+  }
+
+  void operator()(const key_type::Address& type) const {
+    const auto value = text();
+    if (!value) return;
+    const auto& url = value->text;
+    if (url.empty()) {
+      if (key.is_required) reject("nothing");
+      return;
+    }
+    // `init` looks whether an address was filled in, right or wrong.
+    if (!type.may_have_user) stored<std::string>() = url;
+    const bool may_hold_login = url.find('@') != std::string::npos;
+    const auto user = type.may_have_user ? UrlUser::accepted : UrlUser::refused;
+    if (const auto checked = check_url(url, user); !checked) {
+      const bool is_hidden = type.may_have_user || may_hold_login;
+      const auto what = is_hidden ? std::string("an address") : shown(url.substr(0, url.find('?')));
+      const std::string_view advice = may_hold_login && !type.may_have_user
+                                          ? "; a user and password belong under basic_auth"
+                                          : "";
+      reject(cat(what, " with ", checked.error().text), cat(accepted, advice));
+      return;
+    }
+    stored<std::string>() = url;
+    if (may_hold_login && !value->from_environment) section.findings_.add_inline_secret(value->key);
+  }
+
+  void operator()(const key_type::Path&) const {
+    const auto value = text();
+    if (!value || value->text.empty()) return;
+    if (value->text.front() == '/') {
+      stored<std::string>() = value->text;
+    } else {
+      reject(kNotShown);
+    }
+  }
+
+  template <typename Amount, typename Range>
+  void take(const Value& value, const std::optional<Amount>& amount, const Range& range) const {
+    if (amount && *amount >= range.min && *amount <= range.max) {
+      stored<Amount>() = *amount;
+    } else {
+      reject(shown(value.text));
+    }
+  }
+
+  void operator()(const key_type::Duration& type) const {
+    if (const auto value = text()) take(*value, parse_duration(value->text), type);
+  }
+
+  void operator()(const key_type::Size& type) const {
+    if (const auto value = text()) take(*value, parse_size(value->text), type);
+  }
+
+  void operator()(const key_type::Number& type) const {
+    const auto value = text();
+    if (value) take(*value, parse_number<std::uint64_t>(value->text), type);
+  }
+
+  void operator()(const key_type::Rate& type) const {
+    const auto value = text();
+    if (!value) return;
+    if (value->text == "unlimited") {
+      stored<std::uint64_t>() = 0;
+    } else {
+      const key_type::Number range{type.min, UINT64_MAX};
+      take(*value, parse_number<std::uint64_t>(value->text), range);
+    }
+  }
+
+  void operator()(const key_type::Flag&) const {
+    const auto value = text();
+    if (!value) return;
+    if (value->text == "true" || value->text == "false") {
+      stored<bool>() = value->text == "true";
+    } else {
+      reject(shown(value->text));
+    }
+  }
+
+  void operator()(const key_type::Choice& type) const {
+    const auto value = text();
+    if (!value) return;
+    const auto found = std::find(type.words.begin(), type.words.end(), value->text);
+    if (found == type.words.end()) return reject(shown(value->text));
+    const int choice = static_cast<int>(found - type.words.begin());
+    std::memcpy(field, &choice, sizeof choice);
+  }
+
+  /// The two keys of a filter are read one after the other. An empty expression excludes nothing, and
+  /// includes as if it were not set. On an error everything is wanted.
+  void operator()(const key_type::Regex& type) const {
+    auto& filter = stored<Filter>();
+    const auto value = text();
+    const bool is_include = type.use == PatternUse::include;
+    if (!value) {
+      if (!is_include) filter = *make_filter(type.by_default, type.use);
+      return;
+    }
+    if (is_include && value->text.empty()) return;
+    auto made = make_filter(value->text, type.use);
+    if (!made) {
+      reject(cat(shown(value->text), ", no regular expression: ", printable(made.error().text)));
+    }
+    const auto* const other = is_include ? section.node(type.instead_of) : nullptr;
+    if (made && other != nullptr && !other->text.empty()) {
+      reject(cat(type.instead_of, " as well"), "one of the two");
+    }
+    filter = made ? std::move(*made) : Filter();
+  }
+
+  void operator()(const key_type::Words& type) const {
+    if (!section.has_at_most(kNamesMax, "names", key.name)) return;
+    const auto words = type.words();
+    const auto values = list(cat("a list of ", type.noun, ": ", accepted));
+    if (!values) return;
+    for (const auto& value : *values) {
+      if (std::find(words.begin(), words.end(), value.text) != words.end()) {
+        stored<std::vector<std::string>>().push_back(value.text);
+      } else {
+        section.findings_.reject(value.at, value.key,
+                                 cat(shown(value.text), suggestion(value.text, words)), accepted);
+      }
+    }
+  }
+
+  void operator()(const key_type::Texts& type) const {
+    if (!section.has_at_most(type.max, "entries", key.name)) return;
+    const auto values = list(accepted);
+    if (!values) return;
+    for (const auto& value : *values) {
+      if (type.is_good(value.text)) {
+        type.add(field, value.text);
+      } else {
+        section.findings_.reject(value.at, value.key, shown(value.text), accepted);
+      }
+    }
+  }
+
+  void operator()(const key_type::Mapping& type) const {
+    const auto& name = key.name;
+    if (!section.has_at_most(type.max, type.noun, name)) return;
+    Section inner(section.node(name), section.path(name), section.findings_);
+    type.read(inner, field, object);
+  }
+
+  void operator()(const key_type::Group& type) const {
+    const auto& name = key.name;
+    Section inner(section.node(name), section.path(name), section.findings_);
+    inner.read(type.keys(name), field);
+    if (type.check != nullptr) type.check(inner, field, object);
+  }
+
+  void operator()(const key_type::Groups& type) const {
+    const auto& name = key.name;
+    const auto* const value = section.node(name);
+    if (value == nullptr) return;
+    const auto read_one = [&](const Node& one, std::string one_path) {
+      Section inner(&one, std::move(one_path), section.findings_);
+      void* const element = type.append(field);
+      inner.read(type.keys(name), element);
+      if (type.check != nullptr) type.check(inner, element, object);
+    };
+    if (value->kind == Node::Kind::mapping) return read_one(*value, section.path(name));
+    if (value->kind == Node::Kind::scalar) return reject(kind_name(value->kind));
+    if (value->items.empty() && key.is_required) reject("nothing");
+    if (!section.has_at_most(type.max, type.noun, name)) return;
+    for (std::size_t i = 0; i < value->items.size(); ++i) {
+      const auto& item = *value->items[i];
+      const auto item_path = cat(section.path(name), "[", i, "]");
+      if (item.kind == Node::Kind::empty) {
+        section.findings_.reject(value->at, item_path, "nothing",
+                                 accepted.substr(0, accepted.find(',')));
+      } else {
+        read_one(item, item_path);
+      }
+    }
+  }
+};
+
 void Section::read(std::span<const ConfigKey> keys, void* object) {
   for (const auto& key : keys) {
     void* const field = key.field(object, key.name);
-    const Target target{key, field, object, accepted_by(key, field)};
+    const Reader reader{*this, key, field, object, accepted_by(key, field)};
     if (key.is_required && present() && !has(key.name)) {
-      reject(key.name, "nothing", target.accepted);
+      reject(key.name, "nothing", reader.accepted);
     }
-    std::visit([&](const auto& type) { read(target, type); }, key.type);
+    std::visit(reader, key.type);
   }
   if (present()) report_unknown(keys);
-}
-
-void Section::read(const Target& target, const key_type::Text& type) {
-  const auto value = text(target);
-  if (!value) return;
-  const auto privacy = target.key.privacy;
-  if (value->text.empty()) {
-    if (!type.may_be_empty) reject(target.key.name, "nothing", target.accepted);
-  } else if (type.is_good != nullptr && !type.is_good(value->text)) {
-    reject(target.key.name, privacy == Privacy::open ? shown(value->text) : std::string(kNotShown),
-           target.accepted);
-  } else {
-    target.value<std::string>() = value->text;
-    if (privacy == Privacy::secret && !value->from_environment) {
-      findings_.add_inline_secret(value->key);
-    }
-  }
-}
-
-void Section::read(const Target& target, const key_type::Url& type) {
-  const auto value = text(target);
-  if (!value) return;
-  const auto& url = value->text;
-  if (url.empty()) {
-    if (target.key.is_required) reject(target.key.name, "nothing", target.accepted);
-    return;
-  }
-  // `init` looks whether an address was filled in, right or wrong.
-  if (!type.may_have_user) target.value<std::string>() = url;
-  const bool may_hold_login = url.find('@') != std::string::npos;
-  const auto user = type.may_have_user ? UrlUser::accepted : UrlUser::refused;
-  if (const auto checked = check_url(url, user); !checked) {
-    const bool is_hidden = type.may_have_user || may_hold_login;
-    const auto what = is_hidden ? std::string("an address") : shown(url.substr(0, url.find('?')));
-    const std::string_view advice = may_hold_login && !type.may_have_user
-                                        ? "; a user and password belong under basic_auth"
-                                        : "";
-    reject(target.key.name, cat(what, " with ", checked.error().text),
-           cat(target.accepted, advice));
-    return;
-  }
-  target.value<std::string>() = url;
-  if (may_hold_login && !value->from_environment) findings_.add_inline_secret(value->key);
-}
-
-void Section::read(const Target& target, const key_type::Path&) {
-  const auto value = text(target);
-  if (!value || value->text.empty()) return;
-  if (value->text.front() == '/') {
-    target.value<std::string>() = value->text;
-  } else {
-    reject(target.key.name, kNotShown, target.accepted);
-  }
-}
-
-template <typename Amount, typename Range>
-void Section::take(const Target& target, const Value& value, const std::optional<Amount>& amount,
-                   const Range& range) {
-  if (amount && *amount >= range.min && *amount <= range.max) {
-    target.value<Amount>() = *amount;
-  } else {
-    reject(target.key.name, shown(value.text), target.accepted);
-  }
-}
-
-void Section::read(const Target& target, const key_type::Duration& type) {
-  if (const auto value = text(target)) take(target, *value, parse_duration(value->text), type);
-}
-
-void Section::read(const Target& target, const key_type::Size& type) {
-  if (const auto value = text(target)) take(target, *value, parse_size(value->text), type);
-}
-
-void Section::read(const Target& target, const key_type::Number& type) {
-  const auto value = text(target);
-  if (value) take(target, *value, parse_number<std::uint64_t>(value->text), type);
-}
-
-void Section::read(const Target& target, const key_type::Rate& type) {
-  const auto value = text(target);
-  if (!value) return;
-  if (value->text == "unlimited") {
-    target.value<std::uint64_t>() = 0;
-  } else {
-    const key_type::Number range{type.min, UINT64_MAX};
-    take(target, *value, parse_number<std::uint64_t>(value->text), range);
-  }
-}
-
-void Section::read(const Target& target, const key_type::Flag&) {
-  const auto value = text(target);
-  if (!value) return;
-  if (value->text == "true" || value->text == "false") {
-    target.value<bool>() = value->text == "true";
-  } else {
-    reject(target.key.name, shown(value->text), target.accepted);
-  }
-}
-
-void Section::read(const Target& target, const key_type::Choice& type) {
-  const auto value = text(target);
-  if (!value) return;
-  const auto found = std::find(type.words.begin(), type.words.end(), value->text);
-  if (found == type.words.end()) {
-    return reject(target.key.name, shown(value->text), target.accepted);
-  }
-  const int choice = static_cast<int>(found - type.words.begin());
-  std::memcpy(target.field, &choice, sizeof choice);
-}
-
-/// The two keys of a filter are read one after the other. An empty expression excludes nothing, and
-/// includes as if it were not set. On an error everything is wanted.
-void Section::read(const Target& target, const key_type::Regex& type) {
-  auto& filter = target.value<Filter>();
-  const auto value = text(target);
-  const bool is_include = type.use == PatternUse::include;
-  if (!value) {
-    if (!is_include) filter = *make_filter(type.by_default, type.use);
-    return;
-  }
-  if (is_include && value->text.empty()) return;
-  auto made = make_filter(value->text, type.use);
-  if (!made) {
-    reject(target.key.name,
-           cat(shown(value->text), ", no regular expression: ", printable(made.error().text)),
-           target.accepted);
-  }
-  const auto* const other = is_include ? node(type.instead_of) : nullptr;
-  if (made && other != nullptr && !other->text.empty()) {
-    reject(target.key.name, cat(type.instead_of, " as well"), "one of the two");
-  }
-  filter = made ? std::move(*made) : Filter();
-}
-
-void Section::read(const Target& target, const key_type::Words& type) {
-  if (!has_at_most(kNamesMax, "names", target.key.name)) return;
-  const auto words = type.words();
-  const auto values = list(target, cat("a list of ", type.noun, ": ", target.accepted));
-  if (!values) return;
-  for (const auto& value : *values) {
-    if (std::find(words.begin(), words.end(), value.text) != words.end()) {
-      target.value<std::vector<std::string>>().push_back(value.text);
-    } else {
-      findings_.reject(value.at, value.key, cat(shown(value.text), suggestion(value.text, words)),
-                       target.accepted);
-    }
-  }
-}
-
-void Section::read(const Target& target, const key_type::Texts& type) {
-  if (!has_at_most(type.max, "entries", target.key.name)) return;
-  const auto values = list(target, target.accepted);
-  if (!values) return;
-  for (const auto& value : *values) {
-    if (type.is_good(value.text)) {
-      type.add(target.field, value.text);
-    } else {
-      findings_.reject(value.at, value.key, shown(value.text), target.accepted);
-    }
-  }
-}
-
-void Section::read(const Target& target, const key_type::Mapping& type) {
-  const auto& name = target.key.name;
-  if (!has_at_most(type.max, type.noun, name)) return;
-  Section inner(node(name), path(name), findings_);
-  type.read(inner, target.field, target.object);
-}
-
-void Section::read(const Target& target, const key_type::Group& type) {
-  const auto& name = target.key.name;
-  Section inner(node(name), path(name), findings_);
-  inner.read(type.keys(name), target.field);
-  if (type.check != nullptr) type.check(inner, target.field, target.object);
-}
-
-void Section::read(const Target& target, const key_type::Groups& type) {
-  const auto& name = target.key.name;
-  const auto* const value = node(name);
-  if (value == nullptr) return;
-  const auto read_one = [&](const Node& one, std::string one_path) {
-    Section inner(&one, std::move(one_path), findings_);
-    void* const object = type.append(target.field);
-    inner.read(type.keys(name), object);
-    if (type.check != nullptr) type.check(inner, object, target.object);
-  };
-  if (value->kind == Node::Kind::mapping) return read_one(*value, path(name));
-  if (value->kind == Node::Kind::scalar) {
-    return reject(name, kind_name(value->kind), target.accepted);
-  }
-  if (value->items.empty() && target.key.is_required) reject(name, "nothing", target.accepted);
-  if (!has_at_most(type.max, type.noun, name)) return;
-  for (std::size_t i = 0; i < value->items.size(); ++i) {
-    const auto& item = *value->items[i];
-    const auto item_path = cat(path(name), "[", i, "]");
-    if (item.kind == Node::Kind::empty) {
-      findings_.reject(value->at, item_path, "nothing",
-                       target.accepted.substr(0, target.accepted.find(',')));
-    } else {
-      read_one(item, item_path);
-    }
-  }
 }
 
 void Section::report_unknown(std::span<const ConfigKey> known) {

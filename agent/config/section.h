@@ -60,33 +60,12 @@ class Section {
   }
 
  private:
-  struct Target;
+  struct Reader;
 
   const Node::Entry* find(std::string_view key) const;
   std::optional<Value> scalar(const Node& node, std::string key, std::string_view accepted);
-  std::optional<Value> text(const Target& target);
-  std::optional<std::vector<Value>> list(const Target& target, std::string_view accepted);
+  /// False, and told, where a list or mapping has more entries: none of them is read then.
   bool has_at_most(std::size_t max, std::string_view of_what, std::string_view key);
-  template <typename Amount, typename Range>
-  void take(const Target& target, const Value& value, const std::optional<Amount>& amount,
-            const Range& range);
-
-  void read(const Target& target, const key_type::Text& type);
-  void read(const Target& target, const key_type::Url& type);
-  void read(const Target& target, const key_type::Path& type);
-  void read(const Target& target, const key_type::Duration& type);
-  void read(const Target& target, const key_type::Size& type);
-  void read(const Target& target, const key_type::Number& type);
-  void read(const Target& target, const key_type::Rate& type);
-  void read(const Target& target, const key_type::Flag& type);
-  void read(const Target& target, const key_type::Choice& type);
-  void read(const Target& target, const key_type::Regex& type);
-  void read(const Target& target, const key_type::Words& type);
-  void read(const Target& target, const key_type::Texts& type);
-  void read(const Target& target, const key_type::Mapping& type);
-  void read(const Target& target, const key_type::Group& type);
-  void read(const Target& target, const key_type::Groups& type);
-
   void report_duplicates();
   void report_unknown(std::span<const ConfigKey> known);
 

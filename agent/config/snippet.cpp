@@ -29,7 +29,7 @@ const KeysNamed& keys_named(std::string_view name) {
       const bool has_keys = std::holds_alternative<key_type::Group>(key.type) ||
                             std::holds_alternative<key_type::Groups>(key.type) ||
                             std::holds_alternative<key_type::Mapping>(key.type);
-      const auto* const url = std::get_if<key_type::Url>(&key.type);
+      const auto* const url = std::get_if<key_type::Address>(&key.type);
       const bool is_open = key.privacy == Privacy::open;
       auto& keys = names[key.name];
       keys.are_open = keys.are_open && is_open && !has_keys;

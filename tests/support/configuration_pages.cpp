@@ -166,7 +166,7 @@ std::string kind_of(const ConfigKey& key) {
     return path->to == Path::To::folder ? "folder" : "file";
   }
   if (const auto* words = std::get_if<Words>(&key.type)) return cat("list of ", words->noun);
-  if (is_any<Url>(key)) return "URL";
+  if (is_any<Address>(key)) return "URL";
   if (is_any<Duration>(key)) return "duration";
   if (is_any<Size>(key)) return "size";
   if (is_any<Number, Rate>(key)) return "number";
@@ -197,7 +197,7 @@ std::vector<std::string> facts_of(const Entry& entry) {
   }
   if (const auto most = most_of(key); !most.empty()) facts.push_back(cat("At most ", most, "."));
   if (key.privacy == Privacy::secret) {
-    const auto* const url = std::get_if<key_type::Url>(&key.type);
+    const auto* const url = std::get_if<key_type::Address>(&key.type);
     facts.emplace_back(url != nullptr ? url->may_have_user ? "Secret: the login in it."
                                                            : "Secret: the query in it, behind `?`."
                        : is_any<key_type::Mapping>(key) ? "The values are secret."

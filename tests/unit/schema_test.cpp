@@ -63,7 +63,7 @@ constexpr ConfigKey kItem[] = {
 };
 constexpr ConfigKey kKeys[] = {
     key<&Values::text>("text", Text{"an x", [](std::string_view text) { return text == "x"; }}),
-    key<&Values::url>("url", Url{"http://h"}),
+    key<&Values::url>("url", Address{"http://h"}),
     key<&Values::file>("file", Path{Path::To::file}),
     key<&Values::duration>("duration", Duration{1s, 1h}),
     key<&Values::size>("size", Size{1 << 10, 1 << 30}),
@@ -235,7 +235,7 @@ TEST_CASE("schema: the value of a secret is in no text that a person reads") {
     if (key.privacy != Privacy::secret) return;
     INFO(path);
     ++found;
-    const bool is_url = std::holds_alternative<Url>(key.type);
+    const bool is_url = std::holds_alternative<Address>(key.type);
     const auto text = is_url ? cat("http://h/w?token=", secret) : secret;
     const auto value =
         std::holds_alternative<Mapping>(key.type) ? cat("{x-key: ", secret, "}") : text;
