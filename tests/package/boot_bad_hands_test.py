@@ -163,7 +163,7 @@ def status_of_an_agent_that_does_not_run_tells_the_journals_last_error() -> None
             return outcome.stdout
         assert "journal's last error" not in status(), "an error before there was a start"
         machine.run("systemctl enable --now msp-agent")  # as shipped: it does not start
-        wanted = "\n  The journal's last error: /etc/msp-agent.yaml:8:14: customer_id and, in line "
+        wanted = "\n  The journal's last error: /etc/msp-agent.yaml:9:14: customer_id and, in line "
         assert wanted in status(), status()
         # A service that ran, and was ended by somebody: what it said last is told as well.
         port = free_port()
