@@ -1,4 +1,5 @@
 """The loop: ticks, stops, outages and pauses, each on a running agent at an interval of 1 s."""
+import datetime
 import re
 import signal
 import threading
@@ -13,10 +14,21 @@ from support.victoria_metrics import running_victoria_metrics
 STOP_SECONDS_MAX = 5
 
 
-def gaps_of(timestamps: list[int]) -> list[int]:
-    """Milliseconds from tick to tick, without the first tick, which is at once and not on the grid."""
-    ordered = sorted(timestamps)[1:]
-    return [b - a for a, b in zip(ordered, ordered[1:])]
+def grid_of(timestamps: list[int]) -> int:
+    """The phase of an agent's ticks, in milliseconds. A busy machine makes a tick late and none early: it is the phase
+    from which all of them are the least late."""
+    phases = [tick % 1000 for tick in timestamps]
+    return min(phases, key=lambda grid: max((phase - grid) % 1000 for phase in phases))
+
+
+def check_no_hole(timestamps: list[int]) -> None:
+    """Each second has its tick, most of them in time. The first one, at once and not on the grid, is not looked at."""
+    ticks = sorted(timestamps)[1:]
+    grid = grid_of(ticks)
+    slots = [(tick - grid) // 1000 for tick in ticks]
+    assert slots == list(range(slots[0], slots[0] + len(slots))), f"a hole: {ticks}"
+    late = [(tick - grid) % 1000 for tick in ticks]
+    assert sorted(late)[len(late) // 2] <= 250, f"most ticks are late: {late} ms"
 
 
 def a_stop_delivers_what_is_buffered() -> None:
@@ -37,7 +49,7 @@ def a_stop_delivers_what_is_buffered() -> None:
         ticks = receiver.timestamps()
         assert len(ticks) >= 3, f"ticks that arrived: {ticks}"
         assert stopped_ms - max(ticks) < 1250, f"the last tick that arrived is {stopped_ms - max(ticks):.0f} ms old"
-        assert all(abs(gap - 1000) <= 250 for gap in gaps_of(ticks)), f"a hole: {gaps_of(ticks)}"
+        check_no_hole(ticks)
 
 
 def a_stop_ends_in_time_when_nobody_listens() -> None:
@@ -57,9 +69,9 @@ def an_outage_leaves_no_hole_and_two_log_lines() -> None:
     port = free_port()
     with temporary_folder() as folder:
         config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write")
-        started_ms = time.time() * 1000
         with running_agent(config) as agent:
             poll_until("cannot reach", lambda: "cannot reach" in agent.log(), process=agent)
+            started_ms = datetime.datetime.fromisoformat(agent.log().split()[0]).timestamp() * 1000
             time.sleep(4)  # the outage
             with running_victoria_metrics(folder, port) as server:
                 poll_until("delivered again", lambda: "delivered again" in agent.log(), 60, agent)
@@ -70,7 +82,7 @@ def an_outage_leaves_no_hole_and_two_log_lines() -> None:
                     exported = server.export(f'node_load1{{customer_id="{CUSTOMER}"}}')
                     assert len(exported) == 1, f"{len(exported)} series"
                     ticks = exported[0]["timestamps"]
-                    assert all(abs(gap - 1000) <= 250 for gap in gaps_of(ticks)), f"a hole: {gaps_of(ticks)}"
+                    check_no_hole(ticks)
                     return ticks[-1] - ticks[0] > 5000 and ticks[0] - started_ms < 1000
                 poll_until("every tick since the start", whole, 20, agent)
                 agent.stop()
@@ -85,14 +97,14 @@ def an_outage_leaves_no_hole_and_two_log_lines() -> None:
 def missed_ticks_are_skipped_and_counted_not_sent_late() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         with running_agent(write_config(folder, receiver.url)) as agent:
-            poll_until("3 ticks", lambda: len(receiver.timestamps()) >= 3, process=agent)
+            poll_until("5 ticks", lambda: len(receiver.timestamps()) >= 5, process=agent)
             before = len(receiver.timestamps())
             agent.send(signal.SIGSTOP)
             stopped_ms = time.time() * 1000
             time.sleep(4.3)  # the pause itself
             resumed_ms = time.time() * 1000
             agent.send(signal.SIGCONT)
-            poll_until("3 ticks more", lambda: len(receiver.timestamps()) >= before + 3, process=agent)
+            poll_until("5 ticks more", lambda: len(receiver.timestamps()) >= before + 5, process=agent)
             agent.stop()
         ticks = receiver.timestamps()
         late = [tick for tick in ticks if stopped_ms + 50 < tick < resumed_ms - 50]
@@ -101,17 +113,19 @@ def missed_ticks_are_skipped_and_counted_not_sent_late() -> None:
         skipped = {value for request in receiver.requests for series in request.series
                    if series.name == "msp_agent_ticks_skipped_total" for _, value in series.samples}
         assert min(skipped) == 0 and 3 <= max(skipped) <= 4, f"msp_agent_ticks_skipped_total: {sorted(skipped)}"
-        phases = [tick % 1000 for tick in ticks[1:] if not resumed_ms - 50 < tick < resumed_ms + 250]
-        spread = max((phase - phases[0] + 500) % 1000 - 500 for phase in phases)
-        assert abs(spread) < 250, f"the rhythm before and after is not the same: {phases}"
+        # The first tick after the pause is at once or on the grid.
+        before_it = [tick for tick in ticks[1:] if tick <= stopped_ms + 50]
+        after_it = [tick for tick in ticks if tick >= resumed_ms - 50][1:]
+        apart = (grid_of(after_it) - grid_of(before_it) + 500) % 1000 - 500
+        assert abs(apart) < 250, f"the rhythm before and after is not the same: {before_it} {after_it}"
 
 
-def phase_of(server: str) -> float:
+def phase_of(server: str) -> int:
     """Milliseconds after the full second at which this server ticks."""
     with temporary_folder() as folder, receiving() as receiver:
         with running_agent(write_config(folder, receiver.url, server=server)) as agent:
-            poll_until("3 ticks", lambda: len(receiver.timestamps()) >= 3, process=agent)
-        return receiver.timestamps()[2] % 1000
+            poll_until("4 ticks", lambda: len(receiver.timestamps()) >= 4, process=agent)
+        return grid_of(sorted(receiver.timestamps())[1:])
 
 
 def servers_tick_at_their_own_phase_the_same_after_a_restart() -> None:
