@@ -271,7 +271,7 @@ TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call 
   CHECK(host.inside == 1);
 }
 
-TEST_CASE("without threads: a tick is refused, and the next one is not", "[.alone]") {
+TEST_CASE("without threads: a tick is refused and the next one is not", "[.alone]") {
   const auto wakeup = std::make_shared<const Wakeup>();
   MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s, wakeup);
   mounts.set_mounts({{"/a", 1, "ext4"}});
@@ -292,7 +292,7 @@ TEST_CASE("mounts: no thread to be had is an error of that tick; the next one tr
     WARN("only root can become a user without tasks: not looked at");
     return;
   }
-  test::check_alone("without threads: a tick is refused, and the next one is not");
+  test::check_alone("without threads: a tick is refused and the next one is not");
 }
 
 }  // namespace msp

@@ -39,6 +39,7 @@ inline bool allow_threads() {
 }
 
 /// Checks that the test case of this name, one with the tag [.alone], passes in a process of its own.
+/// Its name has no comma, which would be the end of it for Catch2.
 /// That one starts anew: a fork of a process whose earlier tests have threads still at work may do
 /// next to nothing, and a sanitizer ends it.
 inline void check_alone(const std::string& test_case) {
