@@ -70,11 +70,15 @@ void WalWriter::append_done(const std::string& consumer, std::uint64_t first, st
 }
 
 bool WalWriter::wants_rewrite(std::size_t bytes_in_use) const {
-  return wal_.is_open() && (is_behind_ || wal_.bytes() > 2 * bytes_in_use + kSlackBytes);
+  const auto counts = bytes_in_use * per_byte_in_use_;
+  return wal_.is_open() && (is_behind_ || wal_.bytes() > 2 * counts + kSlackBytes);
 }
 
 void WalWriter::rewrite(const std::vector<Entry>& entries, const Offsets& done) {
   if (auto written = wal_.rewrite(entries, done); !written) return on_failure(written.error());
+  std::size_t in_use = 0;
+  for (const auto& entry : entries) in_use += entry.bytes();
+  per_byte_in_use_ = in_use > 0 ? 1 + wal_.bytes() / in_use : 1;
   is_behind_ = false;
   if (!std::exchange(has_failed_, false)) return;
   notices_.push_back(

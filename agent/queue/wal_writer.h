@@ -35,7 +35,7 @@ class WalWriter {
   void append_done(const std::string& consumer, std::span<const Entry> entries);
   void append_done(const std::string& consumer, std::uint64_t first, std::uint64_t last);
 
-  /// Whether rewrite() is due, where `bytes_in_use` of the log still count.
+  /// Whether rewrite() is due, where entries of `bytes_in_use` in memory still count.
   bool wants_rewrite(std::size_t bytes_in_use) const;
   void rewrite(const std::vector<Entry>& entries, const Offsets& done);
 
@@ -55,6 +55,7 @@ class WalWriter {
   bool is_recovered_ = false;
   bool is_behind_ = false;  // entries are missing in it: rewrite() is due
   bool has_failed_ = false;
+  std::uint64_t per_byte_in_use_ = 1;  // bytes of the log, which has labels with each entry
   std::int64_t retry_ns_ = 0;
   std::int64_t refused_told_ns_ = 0;
   std::vector<Notice> notices_;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include "agent/base/text.h"
 #include "tests/support/queue_fixture.h"
 
 namespace msp {
@@ -476,6 +477,26 @@ TEST_CASE_METHOD(Fixture,
     CHECK(taken() == Times{1, 2, 4});
     CHECK(waiting() == 0);
   }
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "the log of a long outage is written anew seldom, and is small after it") {
+  files.fail("/disk", "No space left on device");
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back(cat("a_series_with_a_long_name_", i));
+  const auto wide = series_set(names);
+  const std::vector<double> values(names.size(), 1);
+  const auto before = files.changes_below("/run");
+  constexpr std::uint64_t kAppends = 3'000;
+  for (std::uint64_t t = 1; t <= kAppends; ++t) {
+    queue->append(scrape(static_cast<std::int64_t>(t), wide, values));
+  }
+  // One write each; written anew, it takes a few calls more.
+  CHECK(files.changes_below("/run") - before < kAppends + 100);
+  while (!taken().empty()) {
+  }
+  append({kAppends + 1, kAppends + 2});
+  CHECK(files.content("/run/buffer/wal").size() < 2 * 64 * 1024);
 }
 
 TEST_CASE_METHOD(Fixture, "an append wakes each consumer, the end of a consumer that one") {
