@@ -106,9 +106,9 @@ def a_step_to_no_namespaces_that_was_cut_short_is_completed() -> None:
         machine.must("mkdir -p /run/systemd/system/msp-agent.service.d && ln -s "
                      "/usr/share/msp-agent/without-namespaces.conf /run/systemd/system/msp-agent.service.d/ && "
                      "mount -t tmpfs -o ro t /tmp")
-        assert machine.run("systemctl restart msp-agent").returncode != 0, "PrivateDevices= does without /tmp"
-        poll_until("the second start", lambda: machine.property("ActiveState") == "active", 20)
-        assert machine.property("PrivateDevices") == "no", machine.journal()
+        machine.run("systemctl restart msp-agent")  # it fails where the stop in it has not come to the step either
+        poll_until("the start without namespaces", lambda: machine.property("PrivateDevices") == "no" and
+                   machine.property("ActiveState") == "active", 20)
 
 
 def an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it() -> None:
