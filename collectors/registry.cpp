@@ -2,38 +2,52 @@
 
 // One line each, by name: MSP_COLLECTOR(name, on by default). collectors/<name>.cpp defines
 // <name>_collector().
-#define MSP_COLLECTORS               \
-  MSP_COLLECTOR(arp, true)           \
-  MSP_COLLECTOR(buddyinfo, false)    \
-  MSP_COLLECTOR(cgroups, false)      \
-  MSP_COLLECTOR(conntrack, true)     \
-  MSP_COLLECTOR(cpu, true)           \
-  MSP_COLLECTOR(diskstats, true)     \
-  MSP_COLLECTOR(entropy, true)       \
-  MSP_COLLECTOR(filefd, true)        \
-  MSP_COLLECTOR(filesystem, true)    \
-  MSP_COLLECTOR(interrupts, false)   \
-  MSP_COLLECTOR(kernel_hung, true)   \
-  MSP_COLLECTOR(ksmd, false)         \
-  MSP_COLLECTOR(loadavg, true)       \
-  MSP_COLLECTOR(meminfo, true)       \
-  MSP_COLLECTOR(meminfo_numa, false) \
-  MSP_COLLECTOR(netdev, true)        \
-  MSP_COLLECTOR(netstat, true)       \
-  MSP_COLLECTOR(os, true)            \
-  MSP_COLLECTOR(pressure, true)      \
-  MSP_COLLECTOR(processes, false)    \
-  MSP_COLLECTOR(schedstat, true)     \
-  MSP_COLLECTOR(selinux, true)       \
-  MSP_COLLECTOR(sockstat, true)      \
-  MSP_COLLECTOR(softirqs, false)     \
-  MSP_COLLECTOR(softnet, true)       \
-  MSP_COLLECTOR(stat, true)          \
-  MSP_COLLECTOR(time, true)          \
-  MSP_COLLECTOR(timex, true)         \
-  MSP_COLLECTOR(udp_queues, true)    \
-  MSP_COLLECTOR(uname, true)         \
-  MSP_COLLECTOR(vmstat, true)        \
+#define MSP_COLLECTORS                  \
+  MSP_COLLECTOR(arp, true)              \
+  MSP_COLLECTOR(bonding, true)          \
+  MSP_COLLECTOR(buddyinfo, false)       \
+  MSP_COLLECTOR(cgroups, false)         \
+  MSP_COLLECTOR(conntrack, true)        \
+  MSP_COLLECTOR(cpu, true)              \
+  MSP_COLLECTOR(cpufreq, false)         \
+  MSP_COLLECTOR(diskstats, true)        \
+  MSP_COLLECTOR(dmi, true)              \
+  MSP_COLLECTOR(edac, true)             \
+  MSP_COLLECTOR(entropy, true)          \
+  MSP_COLLECTOR(filefd, true)           \
+  MSP_COLLECTOR(filesystem, true)       \
+  MSP_COLLECTOR(hwmon, false)           \
+  MSP_COLLECTOR(interrupts, false)      \
+  MSP_COLLECTOR(kernel_hung, true)      \
+  MSP_COLLECTOR(ksmd, false)            \
+  MSP_COLLECTOR(loadavg, true)          \
+  MSP_COLLECTOR(mdadm, true)            \
+  MSP_COLLECTOR(meminfo, true)          \
+  MSP_COLLECTOR(meminfo_numa, false)    \
+  MSP_COLLECTOR(netclass, false)        \
+  MSP_COLLECTOR(netdev, true)           \
+  MSP_COLLECTOR(netstat, true)          \
+  MSP_COLLECTOR(nfs, true)              \
+  MSP_COLLECTOR(nfsd, true)             \
+  MSP_COLLECTOR(nvme, true)             \
+  MSP_COLLECTOR(os, true)               \
+  MSP_COLLECTOR(powersupplyclass, true) \
+  MSP_COLLECTOR(pressure, true)         \
+  MSP_COLLECTOR(processes, false)       \
+  MSP_COLLECTOR(schedstat, true)        \
+  MSP_COLLECTOR(selinux, true)          \
+  MSP_COLLECTOR(sockstat, true)         \
+  MSP_COLLECTOR(softirqs, false)        \
+  MSP_COLLECTOR(softnet, true)          \
+  MSP_COLLECTOR(stat, true)             \
+  MSP_COLLECTOR(thermal_zone, true)     \
+  MSP_COLLECTOR(time, true)             \
+  MSP_COLLECTOR(timex, true)            \
+  MSP_COLLECTOR(udp_queues, true)       \
+  MSP_COLLECTOR(uname, true)            \
+  MSP_COLLECTOR(vmstat, true)           \
+  MSP_COLLECTOR(watchdog, true)         \
+  MSP_COLLECTOR(xfs, true)              \
   MSP_COLLECTOR(zoneinfo, false)
 
 namespace msp {

@@ -55,13 +55,14 @@ void convert_enabled(MappingReader& part, ConvertContext& context, ImportedConfi
   const bool is_set = !part.all("set_collectors").empty();
   auto names = is_set ? our_names(part, "set_collectors") : defaults;
   if (!is_set) {
-    std::string others;
+    std::string others, off;
     for (const auto& name : kAlloyDefaults) {
-      if (!is_ours(name)) others += cat(others.empty() ? "" : ", ", name);
+      auto& list = is_ours(name) ? off : others;
+      if (!defaults.contains(std::string(name))) list += cat(list.empty() ? "" : ", ", name);
     }
     context.notes.left_out(part.at(),
                            cat(part.name(), ": Alloy's default collectors that msp-agent ",
-                               "does not have: ", others));
+                               "does not have: ", others, "; that it has off by default: ", off));
   }
   // What we do not have and is switched off is as it was.
   for (const auto& name : part.texts("disable_collectors")) names.erase(name);

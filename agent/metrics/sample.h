@@ -32,7 +32,7 @@ struct MetricDesc {
 };
 
 /// The most label names that a collector's metric has; a test holds it to them.
-inline constexpr std::size_t kFamilyLabelsMax = 12;
+inline constexpr std::size_t kFamilyLabelsMax = 20;
 
 /// Points at a MetricDesc that is static, or owned by those that point at it, or at none.
 class DescPtr {

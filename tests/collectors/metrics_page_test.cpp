@@ -57,8 +57,11 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"msp_agent_probe", "always 1"},
     {"node_boot_time_seconds", "seconds since 1970"},
     {"node_cgroups_enabled", "0 or 1"},
+    {"node_cooling_device_cur_state", "step"},
+    {"node_cooling_device_max_state", "step"},
     {"node_cpu_isolated", "always 1"},
     {"node_cpu_online", "0 or 1"},
+    {"node_cpu_scaling_governor", "0 or 1"},
     {"node_disk_ata_rotation_rate_rpm", "rotations per minute"},
     {"node_disk_ata_write_cache", "0 or 1"},
     {"node_disk_ata_write_cache_enabled", "0 or 1"},
@@ -67,6 +70,9 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_entropy_pool_size_bits", "bits"},
     {"node_filesystem_device_error", "0 or 1"},
     {"node_filesystem_readonly", "0 or 1"},
+    {"node_hwmon_beep_enabled", "0 or 1"},
+    {"node_hwmon_chip_names", "always 1"},
+    {"node_hwmon_sensor_label", "always 1"},
     {"node_ksmd_merge_across_nodes", "0 or 1"},
     {"node_ksmd_pages_shared", "pages"},
     {"node_ksmd_pages_sharing", "pages"},
@@ -74,6 +80,9 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_ksmd_pages_unshared", "pages"},
     {"node_ksmd_pages_volatile", "pages"},
     {"node_ksmd_run", "0, 1 or 2"},
+    {"node_md_blocks", "KiB"},
+    {"node_md_blocks_synced", "KiB"},
+    {"node_md_state", "0 or 1"},
     {"node_memory_HugePages_Free", "pages"},
     {"node_memory_HugePages_Rsvd", "pages"},
     {"node_memory_HugePages_Surp", "pages"},
@@ -83,8 +92,31 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_netstat_IpExt_InOctets", "bytes"},
     {"node_netstat_IpExt_OutOctets", "bytes"},
     {"node_netstat_Ip_Forwarding", "1: yes, 2: no"},
+    {"node_network_address_assign_type", "a code of the kernel"},
+    {"node_network_carrier", "0 or 1"},
+    {"node_network_device_id", "number"},
+    {"node_network_dormant", "0 or 1"},
+    {"node_network_flags", "bits"},
+    {"node_network_iface_id", "number"},
+    {"node_network_iface_link", "number"},
+    {"node_network_iface_link_mode", "a code of the kernel"},
+    {"node_network_name_assign_type", "a code of the kernel"},
+    {"node_network_net_dev_group", "number"},
+    {"node_network_protocol_type", "a code of the kernel"},
+    {"node_network_transmit_queue_length", "packets"},
+    {"node_network_up", "0 or 1"},
+    {"node_nfsd_disk_bytes_read_total", "bytes"},
+    {"node_nfsd_disk_bytes_written_total", "bytes"},
+    {"node_nfsd_read_ahead_cache_size_blocks", "blocks"},
     {"node_os_support_end_timestamp_seconds", "seconds since 1970"},
     {"node_os_version", "version"},
+    {"node_power_supply_authentic", "0 or 1"},
+    {"node_power_supply_calibrate", "0 or 1"},
+    {"node_power_supply_capacity", "percent"},
+    {"node_power_supply_capacity_alert_max", "percent"},
+    {"node_power_supply_capacity_alert_min", "percent"},
+    {"node_power_supply_online", "0, 1 or 2"},
+    {"node_power_supply_present", "0 or 1"},
     {"node_scrape_collector_success", "0 or 1"},
     {"node_selinux_config_mode", "-1 to 1"},
     {"node_selinux_current_mode", "0 or 1"},
@@ -93,6 +125,7 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_sockstat_FRAG_memory", "bytes"},
     {"node_sockstat_TCP_mem", "pages"},
     {"node_sockstat_UDP_mem", "pages"},
+    {"node_thermal_zone_temp", "celsius"},
     {"node_time_seconds", "seconds since 1970"},
     {"node_timex_loop_time_constant", "exponent"},
     {"node_timex_status", "bits"},
@@ -102,6 +135,10 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_vmstat_pgpgout", "KiB"},
     {"node_vmstat_pswpin", "pages"},
     {"node_vmstat_pswpout", "pages"},
+    {"node_watchdog_access_cs0", "0 or 1"},
+    {"node_watchdog_bootstatus", "bits"},
+    {"node_watchdog_fw_version", "version"},
+    {"node_watchdog_nowayout", "0 or 1"},
     {"up", "always 1"},
 };
 
@@ -115,6 +152,29 @@ std::string_view unit_shown(std::string_view name) {
   if (name.starts_with("node_memory_numa_")) {
     const bool is_bytes = !name.ends_with("_total") && name.find("HugePages_") == name.npos;
     return is_bytes ? "bytes" : "pages";
+  }
+  if (name.starts_with("node_power_supply_")) {
+    constexpr std::pair<std::string_view, std::string_view> kQuantities[] = {
+        {"temp", "celsius"},         {"time", "seconds"},     {"voltage", "volts"},
+        {"charge_voltage", "volts"}, {"current", "amperes"},  {"energy", "watt hours"},
+        {"power_watt", "watts"},     {"cyclecount", "count"}, {"charge_control", "millionths"},
+        {"charge", "ampere hours"},
+    };
+    const auto rest = name.substr(std::string_view("node_power_supply_").size());
+    for (const auto& [part, unit] : kQuantities) {
+      if (rest.find(part) != rest.npos) return unit;
+    }
+  }
+  if (name.starts_with("node_hwmon_")) {
+    if (name.ends_with("_alarm") || name.ends_with("_fault") || name.ends_with("_beep_enabled")) {
+      return "0 or 1";
+    }
+    if (name.ends_with("_rpm")) return "rotations per minute";
+    if (name.ends_with("_watt")) return "watts";
+    if (name.ends_with("_amps")) return "amperes";
+    if (name.ends_with("_joule_total")) return "joules";
+    if (name.ends_with("_mhz")) return "megahertz";
+    if (name.find("_humidity") != name.npos || name.ends_with("_accuracy")) return "ratio";
   }
   const auto unit = unit_of(name);
   return unit.empty() ? "count" : unit;

@@ -57,6 +57,7 @@ class FileHost {
     write_net();
     write_memory();
     write_sys();
+    write_devices();
   }
   ~FileHost() { fs::remove_all(folder_); }
 
@@ -264,6 +265,68 @@ class FileHost {
           "E:ID_ATA_ROTATION_RATE_RPM=7200\nE:ID_MODEL=disk\n");
   }
 
+  /// No text in them is a number.
+  void write_devices() const {
+    write("proc/mdstat",
+          "Personalities : [raid1]\nmd0 : active raid1 sdb1[1] sda1[0]\n"
+          "      523968 blocks super 1.2 [2/2] [UU]\n\nunused devices: <none>\n");
+    write("sys/block/md0/md/level", "raid1\n");
+    write("sys/block/md0/md/raid_disks", "2\n");
+    write("sys/block/md0/md/degraded", "1\n");
+    write("proc/net/rpc/nfs", "net 70 71 72 73\nrpc 74 75 76\nproc3 3 77 78 79\n");
+    write("proc/net/rpc/nfsd",
+          "rc 1 2 3\nfh 4 0 0 0 0\nio 5 6\nth 8 0\nra 32 0 0 0 0 0 0 0 0 0 0 7\n"
+          "net 81 82 83 84\nrpc 85 0 86 87 88\nproc3 3 0 89 90\nproc4ops 5 0 0 0 91 92\n"
+          "wdeleg_getattr 93\n");
+    write("sys/class/net/bonding_masters", "bond0\n");
+    write("sys/class/net/bond0/bonding/slaves", "eth0 eth1\n");
+    write("sys/class/net/bond0/lower_eth0/bonding_slave/mii_status", "up\n");
+    write("sys/class/net/bond0/lower_eth1/bonding_slave/mii_status", "down\n");
+    const auto eth0 = "sys/class/net/eth0/"s;
+    write(eth0 + "address", "fe:fc:aa:bb:cc:de\n");
+    write(eth0 + "operstate", "up\n");
+    write(eth0 + "flags", "0x1003\n");
+    write(eth0 + "mtu", "1500\n");
+    write(eth0 + "carrier_changes", "3\n");
+    write(eth0 + "speed", "10000\n");
+    write("sys/class/thermal/thermal_zone0/type", "acpitz\n");
+    write("sys/class/thermal/thermal_zone0/temp", "27800\n");
+    write("sys/class/thermal/cooling_device0/type", "Processor\n");
+    write("sys/class/thermal/cooling_device0/cur_state", "2\n");
+    write("sys/class/thermal/cooling_device0/max_state", "10\n");
+    const auto mc0 = "sys/devices/system/edac/mc/mc0/"s;
+    for (const auto* file : {"ce_count", "ce_noinfo_count", "ue_count", "ue_noinfo_count",
+                             "csrow0/ce_count", "csrow0/ue_count", "csrow0/ch0_ce_count"}) {
+      write(mc0 + file, "4\n");
+    }
+    write(mc0 + "csrow0/ch0_dimm_label", "DIMM_A1\n");
+    write("sys/class/nvme/nvme0/model", "Drive\n");
+    write("sys/class/nvme/nvme0/state", "live\n");
+    write("sys/class/nvme/nvme0/nvme0n1/size", "1000215216\n");
+    write("sys/class/nvme/nvme0/nvme0n1/nuse", "815216\n");
+    write("sys/class/nvme/nvme0/nvme0n1/queue/logical_block_size", "512\n");
+    write("sys/class/dmi/id/product_name", "PowerEdge R640\n");
+    write("sys/class/dmi/id/bios_vendor", "Vendor\n");
+    for (const auto* file : {"scaling_cur_freq", "scaling_min_freq", "scaling_max_freq"}) {
+      write("sys/devices/system/cpu/cpu0/cpufreq/"s + file, "1699981\n");
+    }
+    write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    write("sys/devices/system/cpu/cpu0/cpufreq/scaling_available_governors",
+          "performance powersave\n");
+    write("sys/class/hwmon/hwmon0/name", "coretemp\n");
+    write("sys/class/hwmon/hwmon0/temp1_label", "Core\n");
+    write("sys/class/hwmon/hwmon0/temp1_input", "46000\n");
+    write("sys/class/hwmon/hwmon0/fan1_input", "1200\n");
+    write("sys/class/hwmon/hwmon0/device/in0_input", "1008\n");
+    write("sys/fs/xfs/sda1/stats/stats", "extent_alloc 1 2 3 4\nabt 5 6 7 8\nrw 9 10\n");
+    write("sys/class/power_supply/BAT/type", "Battery\n");
+    write("sys/class/power_supply/BAT/capacity", "81\n");
+    write("sys/class/power_supply/BAT/voltage_now", "12229000\n");
+    write("sys/class/watchdog/watchdog0/identity", "iTCO_wdt\n");
+    write("sys/class/watchdog/watchdog0/timeout", "60\n");
+    write("sys/class/watchdog/watchdog0/nowayout", "0\n");
+  }
+
   static std::string make_folder() {
     char name[] = "/tmp/msp-agent-garbled-XXXXXX";
     return mkdtemp(name);
@@ -273,9 +336,9 @@ class FileHost {
   const HostPaths paths_{folder_ / "proc", folder_ / "sys", folder_ / "root"};
 };
 
-/// Without node_disk_info, which stays, with labels left out.
+/// Without the metrics that stay, with labels left out.
 inline Lines without_info(Lines lines) {
-  std::erase_if(lines, [](const auto& line) { return line.starts_with("node_disk_info"); });
+  std::erase_if(lines, [](const auto& line) { return line.find("_info{") != line.npos; });
   return lines;
 }
 

@@ -150,9 +150,12 @@ void set_host(const fs::path& tick, const fs::path& host) {
     wanted.insert(host / part);
     if (!fs::exists(tick / part)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(tick / part)) {
-      const auto to = host / fs::relative(entry.path(), tick);
+      const auto to = host / entry.path().lexically_relative(tick);
       wanted.insert(to);
-      if (entry.is_directory()) {
+      if (entry.is_symlink()) {
+        fs::remove(to);
+        fs::copy_symlink(entry.path(), to);
+      } else if (entry.is_directory()) {
         fs::create_directories(to);
       } else {
         std::ofstream(to, std::ios::binary | std::ios::trunc) << slurp(entry.path());

@@ -1,0 +1,92 @@
+// A folder of /sys with a folder per device and files of one value in it:
+//   /sys/class/net/eth0/mtu    1500
+// opened for one tick, its files read one by one and closed at once. Nothing is kept, so that a
+// thousand devices cost a few descriptors, and a device that has taken over the name of another one
+// is never mistaken for it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/file.h"
+#include "agent/base/text.h"
+#include "agent/metrics/series_writer.h"
+
+namespace msp {
+
+/// What one read of a file gets: the kernel makes no attribute longer than a page.
+struct SysText {
+  static constexpr int kNotRegular = -1;  // no errno
+  char bytes[4096];
+  std::size_t size = 0;
+  int error = 0;  // errno; 0: it was read
+
+  /// Without the white space around it.
+  std::string_view text() const { return trim({bytes, size}); }
+};
+
+class SysFolder {
+ public:
+  /// `path` outlives the folder.
+  explicit SysFolder(const std::string& path);
+  /// `parent` and `name` outlive it.
+  SysFolder(const SysFolder& parent, const char* name);
+
+  /// False where there is no such folder.
+  explicit operator bool() const { return static_cast<bool>(fd_); }
+
+  /// The names in it in byte order, as node_exporter visits them, into `names`.
+  void list(std::vector<std::string>& names) const;
+
+  /// Never waits: what is not a regular file is not opened. `file` may have folders before its name.
+  SysText read(const char* file) const;
+
+  /// Tells the next device behind the same name from this one.
+  ino_t inode() const;
+
+  std::string path() const;
+  std::string path(std::string_view file) const;
+
+ private:
+  const SysFolder* parent_ = nullptr;
+  std::string_view name_;
+  Fd fd_;
+};
+
+/// Whether a device does not have the file, has no value in it now (a network device that is down,
+/// a sensor without a probe), or keeps it from us: worth no complaint.
+bool has_no_value(int error);
+
+enum class SysNumber { count, integer, hexadecimal };
+
+/// The number in a file. Nothing where there is none; where that is not as it should be, `out` is
+/// told that `metric` is left out.
+std::optional<double> read_number(const SysFolder& folder, const char* file,
+                                  const MetricDesc& metric, SeriesWriter& out,
+                                  SysNumber kind = SysNumber::count);
+
+/// Adds the number in a file, as it stands there.
+void add_number(const SysFolder& folder, const char* file, const MetricDesc& metric,
+                SeriesWriter::LabelValues labels, SeriesWriter& out,
+                SysNumber kind = SysNumber::count);
+
+enum class SysLabel { missing, good, garbled };
+
+/// The text of a file, made UTF-8, into `label`, which is empty where there is none. Control
+/// characters are garbled: then `out` is told that a label of `metric` is left out.
+SysLabel read_label(const SysFolder& folder, const char* file, const MetricDesc& metric,
+                    std::string& label, SeriesWriter& out);
+
+/// Tells `out` of a file that cannot be read, if that is worth a complaint.
+void complain(const SysFolder& folder, std::string_view file, int error, std::string_view left_out,
+              SeriesWriter& out);
+
+/// What follows `prefix` in `name` where that is a number: "0" of "mc0". Else empty.
+std::string_view number_behind(std::string_view name, std::string_view prefix);
+
+}  // namespace msp
