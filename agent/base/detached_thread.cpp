@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <csignal>
-#include <exception>
 #include <memory>
 #include <utility>
 
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/base/thread.h"
 
 namespace msp {
 namespace {
@@ -21,8 +21,8 @@ void* thread_main(void* argument) {
   const std::unique_ptr<Run> run(static_cast<Run*>(argument));
   try {
     (*run)();
-  } catch (const std::exception& error) {
-    log_error(cat("internal error: a background call failed: ", error.what()));
+  } catch (...) {
+    log_error(cat("internal error: a background call failed: ", exception_text()));
   }
   return nullptr;
 }

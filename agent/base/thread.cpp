@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -11,6 +12,18 @@
 #include "agent/base/text.h"
 
 namespace msp {
+
+std::string exception_text() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return "out of memory; raise the limit on it (MemoryMax= of the unit, ulimit -v)";
+  } catch (const std::exception& exception) {
+    return exception.what();
+  } catch (...) {
+    return "an exception that is none of the standard library's";
+  }
+}
 
 /// Shared with the thread, which may outlive the owner.
 struct Thread::State {
@@ -28,10 +41,8 @@ Result<Thread> Thread::start(const std::string& name, std::function<void()> work
   const auto run = [state, work = std::move(work), on_exception = std::move(on_exception)] {
     try {
       work();
-    } catch (const std::exception& exception) {
-      on_exception(exception.what());
     } catch (...) {
-      on_exception("an exception that is none of the standard library's");
+      on_exception(exception_text());
     }
     const std::lock_guard lock(state->mutex);
     state->ended = true;

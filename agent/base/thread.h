@@ -10,11 +10,14 @@
 
 namespace msp {
 
+/// What the exception is that is being handled, and what to do about it.
+std::string exception_text();
+
 /// Moved, not copied. A thread that was not joined when this is destroyed is let go of: what it uses
 /// must live as long as the process, or be owned by `work`, which may own this as well.
 class Thread {
  public:
-  /// Called in the thread when an exception left `work`; `reason` is what() of it.
+  /// Called in the thread when an exception left `work`; `reason` is exception_text().
   using OnException = std::function<void(const std::string& reason)>;
 
   Thread() = default;

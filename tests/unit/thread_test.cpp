@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -81,6 +82,8 @@ TEST_CASE("thread: an exception is told, whatever it is, and ends it", "[threads
     return told;
   };
   CHECK(run([] { throw std::runtime_error("the reason"); }) == "the reason");
+  CHECK(run([] { throw std::bad_alloc(); }) ==
+        "out of memory; raise the limit on it (MemoryMax= of the unit, ulimit -v)");
   CHECK(run([] { throw 1; }) == "an exception that is none of the standard library's");
 }
 
