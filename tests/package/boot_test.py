@@ -53,7 +53,8 @@ def an_installed_and_configured_agent_delivers_to_victoria_metrics() -> None:
         status = machine.must("systemctl status --no-pager msp-agent")
         assert "Active: active (running)" in status and "enabled" in status, status
         said = messages(machine)
-        assert re.fullmatch(r"msp-agent \S+: alpha/web-01: every 1 s \d+ collectors to " + re.escape(server.url), said[0])
+        wanted = r"msp-agent \S+: alpha/web-01: every 1 s \d+ collectors to " + re.escape(server.url)
+        assert re.fullmatch(wanted, said[0]), said
         # This VictoriaMetrics is too old for zstd.
         assert all("gets prometheus-1.0 from now on" in line for line in said[1:]), f"a good start is one line: {said}"
         pid = main_pid(machine)
