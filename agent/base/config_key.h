@@ -125,7 +125,8 @@ struct Regex {
 /// A list of words out of a set.
 struct Words {
   using Value = std::vector<std::string>;
-  std::string_view noun;  // "collectors"
+  std::string_view noun;       // "collectors"
+  std::string_view listed_by;  // the command that shows them; empty: they fit on a line
   std::span<const std::string_view> (*words)();
 };
 

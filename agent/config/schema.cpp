@@ -144,7 +144,7 @@ void check_collectors(Section& section, Config& config) {
     if (is_on && !has(config.collectors_disabled, entry.name)) running.emplace_back(entry.name);
   }
   if (enabled != nullptr && enabled->kind == Node::Kind::list && enabled->items.empty()) {
-    section.reject("enabled", "an empty list", cat("at least one of ", one_of(collector_names())));
+    section.reject("enabled", "an empty list", "at least one of what 'msp-agent collectors' lists");
   } else if (running.empty() && (enabled == nullptr || !config.collectors.empty())) {
     section.reject("disabled", "every collector", "all but one, at most");
   }
@@ -357,14 +357,15 @@ constexpr ConfigKey kLog[] = {
                             {"The lowest level that is logged.", "debug"}),
 };
 
+constexpr std::string_view kCollectorList = "msp-agent collectors";
 constexpr ConfigKey kEnabled[] = {
     key<&Config::collectors>(
-        "enabled", Words{"collectors", collector_names},
+        "enabled", Words{"collectors", kCollectorList, collector_names},
         {"The collectors that run, instead of the default ones. `msp-agent collectors` lists all "
          "of them.",
          "[cpu, filesystem, loadavg, meminfo]"}),
     key<&Config::collectors_disabled>(
-        "disabled", Words{"collectors", collector_names},
+        "disabled", Words{"collectors", kCollectorList, collector_names},
         {"Collectors that do not run: shorter than a list of all others.", "[diskstats]"}),
 };
 
@@ -572,7 +573,10 @@ std::string accepted_by(const ConfigKey& key, const void* field) {
           [](const Regex&) {
             return std::string("an RE2 regular expression, such as '^(veth|docker)'");
           },
-          [](const Words& type) { return one_of(type.words()); },
+          [](const Words& type) {
+            return type.listed_by.empty() ? one_of(type.words())
+                                          : cat("what '", type.listed_by, "' lists");
+          },
           [](const Texts& type) { return std::string(type.accepted); },
           [](const Mapping&) { return std::string(); }, [](const Group&) { return std::string(); },
           [&](const Groups& type) {

@@ -193,7 +193,7 @@ def a_clock_that_is_off_is_told() -> None:
 
 def a_buffer_that_cannot_be_used_fails() -> None:
     with temporary_folder() as folder, receiving() as receiver:
-        config = config_of(folder, receiver.url)
+        config = write_config(folder, receiver.url, interval="5s")
         checked = Checked(config)
         room = checked.has("room", "ok", "an outage of about 7 days at ", "buffer.max_age")
         assert room["outage_seconds"] == 7 * 86400 and room["samples_per_tick"] > 50, room

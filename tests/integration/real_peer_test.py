@@ -42,11 +42,14 @@ OURS_ONLY = {
     r"up": "what Prometheus adds to a scrape",
     r"msp_agent_.*": "the agent on itself",
 }
+STATE = "a state is there while a process is in it"
 # What a kernel or a host need not have: there is nothing to find wherever the tests run.
 OURS_ONLY_SOMEWHERE = {
     r"node_pressure_irq_stalled_seconds_total": "node_exporter has it since 1.9.0 (its pull request 3048)",
+    r"node_processes_(threads_)?state": STATE,
 }
 THEIRS_ONLY = {
+    r"node_processes_(threads_)?state": STATE,
     r"node_exporter_build_info|promhttp_.*": "the exporter on itself",
     # Since 1.9.0 (its pull request 3049) node_exporter sends the keys it knows, no longer every line of the file.
     r"node_memory_(KReclaimable|FileHugePages|FilePmdMapped|Hugetlb|SecPageTables|Balloon|Unaccepted|GPUActive"

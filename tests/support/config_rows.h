@@ -41,7 +41,7 @@ inline std::string with_endpoint(const std::string& rest) {
 }
 
 inline std::string names_of_collectors() {
-  return one_of(collector_names());
+  return "what 'msp-agent collectors' lists";
 }
 
 inline const std::string kIdAccepted =

@@ -73,7 +73,7 @@ constexpr ConfigKey kKeys[] = {
     key<&Values::colour>("colour", Choice{kColours}),
     exclude<&Values::filter>("out", "^a"),
     include<&Values::filter>("in", "out"),
-    key<&Values::words>("words", Words{"colours", colours}),
+    key<&Values::words>("words", Words{"colours", "", colours}),
     key<&Values::texts>("texts",
                         Texts{"a list of y", 2, [](std::string_view text) { return text == "y"; }}),
     key<&Values::labels>("labels", Mapping{"labels", 2, rule<read_pairs>}),
