@@ -19,7 +19,6 @@ VOLATILE = (
     (r"\bprocess \d+\b", "process PID"),
     (r"\b\d[\d,]* samples\b", "N samples"),
     (r"\b\d+ collectors\b", "N collectors"),
-    # All of them, behind a name that is none of them.
     (r"(?m)(?<=next try in ).*$", "N s"),
     # A step's time has a column of its own.
     (r"(?m)^(  (?:ok|note|warning|failed) +\S+ +)[\d.]+ ms +", r"\1N ms "),
