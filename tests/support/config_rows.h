@@ -41,7 +41,7 @@ inline std::string with_endpoint(const std::string& rest) {
 }
 
 inline std::string names_of_collectors() {
-  return "what 'msp-agent collectors' lists";
+  return one_of(collector_names());
 }
 
 inline const std::string kIdAccepted =
