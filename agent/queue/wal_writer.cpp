@@ -71,7 +71,7 @@ void WalWriter::append_done(const std::string& consumer, std::uint64_t first, st
 
 bool WalWriter::wants_rewrite(std::size_t bytes_in_use) const {
   const auto counts = bytes_in_use * per_byte_in_use_;
-  return wal_.is_open() && (is_behind_ || wal_.bytes() > 2 * counts + kSlackBytes);
+  return wal_.is_open() && is_due() && (is_behind_ || wal_.bytes() > 2 * counts + kSlackBytes);
 }
 
 void WalWriter::rewrite(const std::vector<Entry>& entries, const Offsets& done) {
