@@ -30,8 +30,9 @@ class Arp : public Collector {
     if (!content) return content.error();
     auto rest = *content;
     const auto names = next_line(rest);
-    if (!names || !names->starts_with("IP address")) {
-      return failed(cat(file_->path(), ": expected a line of column names", got(*content)));
+    const bool has_names = names && names->starts_with("IP address");
+    if (names && !has_names) {
+      out.complaints().garbled(file_->path(), *names, "a line of column names", {"a line"});
     }
     for (auto& [device, entries] : devices_) entries = 0;
     while (const auto line = next_line(rest)) {
@@ -46,6 +47,9 @@ class Arp : public Collector {
       ++known->second;
     }
     std::erase_if(devices_, [](const auto& device) { return device.second == 0; });
+    if (!has_names && devices_.empty()) {
+      return failed(cat(file_->path(), ": expected a line of column names", got(*content)));
+    }
     for (const auto& [device, entries] : devices_) {
       out.add(kEntries, {device}, static_cast<double>(entries));
     }

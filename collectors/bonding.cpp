@@ -59,6 +59,11 @@ class Bonding : public Collector {
     bool is_known = true;
     auto rest = slaves.text();
     for (auto word = next_word(rest); !word.empty(); word = next_word(rest)) {
+      if (word.find('\0') != word.npos) {
+        out.complaints().garbled(bond.path(kFile), word, "the name of a device",
+                                 {kSlaves.name, {name}});
+        return;
+      }
       auto status = read_status(bond, "lower_", word);
       if (status.error == ENOENT) status = read_status(bond, "slave_", word);
       if (has_no_value(status.error)) continue;  // it has been released meanwhile

@@ -7,6 +7,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/device_list.h"
+#include "collectors/label_text.h"
 #include "collectors/number_labels.h"
 
 namespace msp {
@@ -37,7 +38,9 @@ class Buddyinfo : public Collector {
     auto node = next_word(rest);
     const bool is_zone = next_word(rest) == "zone";
     const auto zone = next_word(rest);
-    if (!is_node || !is_zone || !node.ends_with(',') || zone.empty()) {
+    const bool has_number =
+        node.ends_with(',') && parse_number<unsigned>(node.substr(0, node.size() - 1));
+    if (!is_node || !has_number || !is_zone || zone.empty() || has_control(zone)) {
       out.complaints().garbled(file_->path(), line, "'Node N, zone NAME counts'", {"a line"});
       return;
     }

@@ -6,6 +6,7 @@
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
 #include "collectors/device_list.h"
+#include "collectors/label_text.h"
 
 namespace msp {
 namespace {
@@ -39,7 +40,7 @@ class Cgroups : public Collector {
     const auto name = next_word(rest);
     next_word(rest);  // its hierarchy
     const CountersLine<2> counts(rest, kGarbledLater);
-    if (counts.found < 2 || name.find('\0') != name.npos) {
+    if (counts.found < 2 || has_control(name)) {
       out.complaints().garbled(file_->path(), line, "a controller and 3 numbers", {"a line"});
       return;
     }

@@ -13,6 +13,8 @@
 // had written in this tick is dropped, and the runner reports node_scrape_collector_success 0. What
 // the kernel does not have is Error::Kind::no_data, or left out in silence, not a failure.
 //
+// A collector that finds no data (Error::Kind::no_data) is not asked again for a minute.
+//
 // Main thread only, one call at a time, and none of them may wait: a collector that is late delays
 // all others. What can hang or is slow runs in a thread of the collector's own, from begin() on.
 #pragma once
@@ -138,6 +140,11 @@ struct CollectorType {
   /// The options, all devices and mounts wanted: the defaults of the keys are set when the
   /// configuration is read.
   CollectorOptions (*options)() = [] { return CollectorOptions(); };
+  /// Its series come from outside: where another part of the scrape has the same one, that is sent.
+  bool gives_way = false;
+  /// Why one tick of it may cost the host more than all others together, as the end of a sentence
+  /// (docs/metrics.md); such a collector is asked at an interval of its own. Empty: it is cheap.
+  std::string_view costly = {};
 };
 
 template <typename Class>

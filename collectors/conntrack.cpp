@@ -72,9 +72,7 @@ class Conntrack : public Collector {
   void add_sums(std::string_view rest, SeriesWriter& out) const {
     const auto names = next_line(rest);
     if (!names || !names->starts_with("entries")) {
-      out.complaints().garbled(stat_.path(), names.value_or(""), "a line of names",
-                               {"what it counts"});
-      return;
+      out.complaints().garbled(stat_.path(), names.value_or(""), "a line of names", {"a line"});
     }
     std::array<std::uint64_t, std::size(kColumns)> sums{};
     std::bitset<std::size(kColumns)> is_garbled;  // then the sum is not known

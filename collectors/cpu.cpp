@@ -166,13 +166,21 @@ class Cpu : public Collector {
   /// `content`.
   void parse(std::string_view content, Complaints& complaints) {
     lines_.clear();
+    std::string_view stray;  // a line that a kernel could have, but not among those of the cpus
     while (const auto line = next_line(content)) {
       if (line->starts_with("intr ")) return;
       if (!line->starts_with("cpu")) {
         auto rest = *line;
-        if (can_be_line_name(next_word(rest))) continue;
-        complaints.garbled(stat_->path(), *line, "the line of a cpu", {"a line"});
+        if (can_be_line_name(next_word(rest))) {
+          stray = *line;
+        } else {
+          complaints.garbled(stat_->path(), *line, "the line of a cpu", {"a line"});
+        }
         continue;
+      }
+      if (!stray.empty()) {
+        complaints.garbled(stat_->path(), stray, "the line of a cpu", {"a line"});
+        stray = {};
       }
       auto rest = line->substr(3);
       const auto cpu = next_word(rest);

@@ -3,8 +3,8 @@
 // kHz, and which governor that is:
 //   scaling_cur_freq 1699981   scaling_available_governors performance powersave
 //
-// Some drivers measure for 20 ms when scaling_cur_freq is read: off by default. cpuinfo_cur_freq,
-// which is for root alone and slower still, and the other cpuinfo_* files are not read.
+// Some drivers measure for 20 ms when scaling_cur_freq is read, so this collector is a costly one.
+// cpuinfo_cur_freq, which is for root alone and slower still, and the other cpuinfo_* files are not read.
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
@@ -79,7 +79,8 @@ class Cpufreq : public Collector {
 }  // namespace
 
 CollectorType cpufreq_collector() {
-  return {make_collector<Cpufreq>};
+  return {.make = make_collector<Cpufreq>,
+          .costly = "some drivers measure for 20 ms per CPU when `scaling_cur_freq` is read"};
 }
 
 }  // namespace msp

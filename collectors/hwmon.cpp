@@ -5,13 +5,14 @@
 // The metric's name is made of type and element, its unit is that of the type.
 //
 // A chip is called by its device, "platform_coretemp_0", for hwmonN is another one after the next
-// start. Some drivers ask a slow bus at each read, and a few hang: off by default. A sensor that
+// start. Some drivers ask a slow bus at each read, so this collector is a costly one. A sensor that
 // cannot be read now is left out.
 #include <limits.h>
 #include <stdlib.h>
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "agent/base/text.h"
 #include "collectors/collector.h"
@@ -60,6 +61,17 @@ std::optional<Sensor> parse_sensor(std::string_view file) {
   if (file[end] != '_' || end + 1 == file.size()) return std::nullopt;
   sensor.element = file.substr(end + 1);
   return sensor;
+}
+
+/// Whether its number may be below zero: voltages, currents, power and temperatures, those at which
+/// a fan is turned up (pwm1_auto_point1_temp) too, but not whether one is too high.
+bool is_signed(const Sensor& sensor) {
+  constexpr std::string_view kSwitches[] = {"alarm", "beep", "enable", "fault", "type"};
+  for (const auto what : kSwitches) {
+    if (sensor.element.ends_with(what)) return false;
+  }
+  return sensor.type == "in" || sensor.type == "curr" || sensor.type == "power" ||
+         sensor.type == "temp" || sensor.element.find("temp") != sensor.element.npos;
 }
 
 /// As node_exporter makes a part of a name of it: lower case, with '_' for what a name cannot have,
@@ -164,8 +176,10 @@ struct Metric {
 const Metric* metric_of(const Sensor& sensor, bool has_plain) {
   constexpr std::size_t kMetricsMax = 1024;
   using Metrics = std::map<std::string, Metric, std::less<>>;
-  static Metrics& metrics = *new Metrics;  // main thread only, as all collectors
+  static Metrics& metrics = *new Metrics;
   static std::string key;
+  static std::mutex mutex;  // collectors that are asked on demand have a thread of their own
+  const std::lock_guard lock(mutex);
   key = sensor.type;
   key += '/';
   key += sensor.element;
@@ -294,8 +308,9 @@ class Hwmon : public Collector {
       return complain(folder, file, content.error, metric->desc.name, out);
     }
     const auto number = parse_number<std::int64_t>(content.text());
-    if (!number) {
-      out.complaints().garbled(folder.path(file), content.text(), "a whole number",
+    if (!number || (*number < 0 && !is_signed(sensor))) {
+      out.complaints().garbled(folder.path(file), content.text(),
+                               is_signed(sensor) ? "a whole number" : "a count",
                                {metric->desc.name});
       return;
     }
@@ -320,7 +335,7 @@ class Hwmon : public Collector {
 }  // namespace
 
 CollectorType hwmon_collector() {
-  return {make_collector<Hwmon>};
+  return {.make = make_collector<Hwmon>, .costly = "some drivers ask a slow bus for each value"};
 }
 
 }  // namespace msp

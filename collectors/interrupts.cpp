@@ -12,6 +12,7 @@
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
 #include "collectors/device_list.h"
+#include "collectors/label_text.h"
 #include "collectors/number_labels.h"
 
 namespace msp {
@@ -29,6 +30,14 @@ std::string joined(std::string_view words) {
   return text;
 }
 
+/// The number of its words is that of the columns; one of them may be garbled.
+bool is_line_of_cpus(std::string_view line) {
+  for (auto word = next_word(line); !word.empty(); word = next_word(line)) {
+    if (word.starts_with("CPU")) return true;
+  }
+  return false;
+}
+
 class Interrupts : public Collector {
  public:
   explicit Interrupts(const CollectorContext& context)
@@ -39,7 +48,7 @@ class Interrupts : public Collector {
     if (!content) return content.error();
     auto rest = *content;
     const auto cpus = next_line(rest);
-    if (!cpus || !trim(*cpus).starts_with("CPU")) {
+    if (!cpus || !is_line_of_cpus(*cpus)) {
       return failed(cat(file_->path(), ": expected a line of CPUs", got(*content)));
     }
     const auto columns = words_in(*cpus);
@@ -47,10 +56,12 @@ class Interrupts : public Collector {
     while (const auto line = next_line(rest)) {
       const auto colon = line->find(':');
       const auto name = trim(line->substr(0, colon));
-      if (colon == line->npos || name.empty() || name.find('\0') != name.npos) {
+      const auto counts = colon == line->npos ? std::string_view{} : line->substr(colon + 1);
+      const auto text = behind_counts(counts, columns);
+      if (colon == line->npos || name.empty() || has_control(name) || has_control(text)) {
         out.complaints().garbled(file_->path(), *line, "'interrupt: counts'", {"a line"});
-      } else {
-        add_line(name, line->substr(colon + 1), columns, out);
+      } else if (!text.empty()) {
+        add_line(name, counts, text, columns, out);
       }
     }
     lines_.end_tick();
@@ -79,12 +90,13 @@ class Interrupts : public Collector {
     }
   };
 
-  void add_line(std::string_view name, std::string_view text, std::size_t columns,
-                SeriesWriter& out) {
-    auto counts = text;
+  static std::string_view behind_counts(std::string_view text, std::size_t columns) {
     for (std::size_t i = 0; i < columns; ++i) next_word(text);
-    text = trim(text);
-    if (text.empty()) return;
+    return trim(text);
+  }
+
+  void add_line(std::string_view name, std::string_view counts, std::string_view text,
+                std::size_t columns, SeriesWriter& out) {
     auto* const line = lines_.next(name, Line::make);
     if (line == nullptr) {
       out.complaints().repeated(file_->path(), name);

@@ -14,6 +14,7 @@
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
 #include "collectors/device_list.h"
+#include "collectors/label_text.h"
 #include "collectors/sys_folder.h"
 
 namespace msp {
@@ -52,21 +53,20 @@ std::size_t count(std::string_view text, std::string_view part) {
   return found;
 }
 
-/// "2/1" of "... [2/1] [_U]", "44536/523968" of "... (44536/523968) ...".
+/// "2/1" of "... [2/1] [_U]", "44536/523968" of "... (44536/523968) ...": nothing for what is garbled.
 struct Ratio {
-  std::uint64_t first;
-  std::uint64_t second;
+  std::optional<std::uint64_t> first;
+  std::optional<std::uint64_t> second;
 };
-std::optional<Ratio> find_ratio(std::string_view text, char open, char close) {
-  for (auto at = text.find(open); at != text.npos; at = text.find(open, at + 1)) {
-    const auto part = text.substr(at + 1, text.find(close, at) - at - 1);
-    const auto slash = part.find('/');
-    if (slash == part.npos) continue;
-    const auto first = parse_number<std::uint64_t>(part.substr(0, slash));
-    const auto second = parse_number<std::uint64_t>(part.substr(slash + 1));
-    if (first && second) return Ratio{*first, *second};
+Ratio find_ratio(std::string_view text, char open, char close) {
+  for (auto slash = text.find('/'); slash != text.npos; slash = text.find('/', slash + 1)) {
+    const auto begin = text.rfind(open, slash);
+    const auto end = text.find(close, slash);
+    if (begin == text.npos || end == text.npos) continue;
+    return {parse_number<std::uint64_t>(text.substr(begin + 1, slash - begin - 1)),
+            parse_number<std::uint64_t>(text.substr(slash + 1, end - slash - 1))};
   }
-  return std::nullopt;
+  return {};
 }
 
 class Mdadm : public Collector {
@@ -79,8 +79,10 @@ class Mdadm : public Collector {
     const auto content = file_->read(tick.number);
     if (!content) return content.error();
     auto rest = *content;
-    if (const auto first = next_line(rest); !first || !first->starts_with("Personalities")) {
-      return failed(cat(file_->path(), ": expected 'Personalities'", got(*content)));
+    const auto first = next_line(rest);
+    const bool is_mdstat = first && first->starts_with("Personalities");
+    if (first && !is_mdstat) {
+      out.complaints().garbled(file_->path(), *first, "the line 'Personalities'", {"a line"});
     }
     devices_.begin_tick();
     while (const auto line = next_line(rest)) {
@@ -88,6 +90,9 @@ class Mdadm : public Collector {
       add_array(*line, rest, out);
     }
     devices_.end_tick();
+    if (!is_mdstat && out.samples() == 0) {
+      return failed(cat(file_->path(), ": expected 'Personalities'", got(*content)));
+    }
     add_disks(out);
     return {};
   }
@@ -99,7 +104,7 @@ class Mdadm : public Collector {
     const auto name = next_word(words);
     const bool has_colon = next_word(words) == ":";
     const auto state = next_word(words);
-    if (!has_colon || state.empty() || name.find('\0') != name.npos) {
+    if (!has_colon || state.empty() || has_control(name)) {
       out.complaints().garbled(file_->path(), line, "the line of an array", {"a line"});
       return;
     }
@@ -134,18 +139,23 @@ class Mdadm : public Collector {
 
   void add_disks_of(std::string_view name, std::string_view line, std::string_view state,
                     std::string_view status, SeriesWriter& out) const {
-    std::optional<Ratio> disks;  // required, active
+    Ratio disks;  // required, active
     if (has(line, "raid0") || has(line, "linear")) {
       disks = Ratio{count(line, "["), count(line, "[")};
     } else {
       disks = state == "inactive" ? Ratio{0, 0} : find_ratio(status, '[', ']');
     }
-    if (disks) {
-      out.add(kDisksRequired, {name}, static_cast<double>(disks->first));
-      out.add(kDisks, {name, "active"}, static_cast<double>(disks->second));
+    constexpr std::string_view kExpected = "a line with '[disks/active]'";
+    if (disks.first) {
+      out.add(kDisksRequired, {name}, static_cast<double>(*disks.first));
     } else {
-      out.complaints().garbled(file_->path(), trim(status), "a line with '[disks/active]'",
+      out.complaints().garbled(file_->path(), trim(status), kExpected,
                                {kDisksRequired.name, {name}});
+    }
+    if (disks.second) {
+      out.add(kDisks, {name, "active"}, static_cast<double>(*disks.second));
+    } else {
+      out.complaints().garbled(file_->path(), trim(status), kExpected, {kDisks.name, {name}});
     }
     out.add(kDisks, {name, "failed"}, static_cast<double>(count(line, "(F)")));
     out.add(kDisks, {name, "spare"}, static_cast<double>(count(line, "(S)")));
@@ -153,14 +163,14 @@ class Mdadm : public Collector {
 
   void add_synced(std::string_view name, std::string_view progress, std::uint64_t blocks,
                   SeriesWriter& out) const {
-    std::optional<Ratio> synced = Ratio{blocks, blocks};
+    std::optional<std::uint64_t> synced = blocks;
     if (has(progress, "PENDING") || has(progress, "DELAYED")) {
-      synced = Ratio{0, blocks};
+      synced = 0;
     } else if (!progress.empty()) {
-      synced = find_ratio(progress, '(', ')');
+      synced = find_ratio(progress, '(', ')').first;
     }
     if (synced) {
-      out.add(kBlocksSynced, {name}, static_cast<double>(synced->first));
+      out.add(kBlocksSynced, {name}, static_cast<double>(*synced));
     } else {
       out.complaints().garbled(file_->path(), trim(progress), "a line with '(done/all)'",
                                {kBlocksSynced.name, {name}});

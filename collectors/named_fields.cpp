@@ -23,17 +23,23 @@ std::optional<std::uint64_t> NamedFields::add(std::string_view path, std::string
                                               SeriesWriter::LabelValues labels, double unit) {
   const auto* const metric = table_.find(group, field);
   if (metric == nullptr) return std::nullopt;
-  const auto index = static_cast<std::size_t>(metric - table_.metrics.data());
+  return add(path, *metric, word, labels, unit);
+}
+
+std::optional<std::uint64_t> NamedFields::add(std::string_view path, const MetricDesc& metric,
+                                              std::string_view word,
+                                              SeriesWriter::LabelValues labels, double unit) {
+  const auto index = static_cast<std::size_t>(&metric - table_.metrics.data());
   if (found_[index]) {
-    out_.complaints().repeated(path, field);
+    out_.complaints().repeated(path, metric.name.substr(table_.prefix.size()));
     return std::nullopt;
   }
   found_.set(index);
   const auto number = parse_number<std::uint64_t>(word);
   if (number) {
-    out_.add(*metric, labels, static_cast<double>(*number) * unit);
+    out_.add(metric, labels, static_cast<double>(*number) * unit);
   } else {
-    out_.complaints().garbled(path, word, "a count", {metric->name, labels});
+    out_.complaints().garbled(path, word, "a count", {metric.name, labels});
   }
   return number;
 }

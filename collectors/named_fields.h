@@ -42,6 +42,11 @@ class NamedFields {
                                    std::string_view field, std::string_view word,
                                    SeriesWriter::LabelValues labels = {}, double unit = 1);
 
+  /// The same of a metric of the table.
+  std::optional<std::uint64_t> add(std::string_view path, const MetricDesc& metric,
+                                   std::string_view word, SeriesWriter::LabelValues labels = {},
+                                   double unit = 1);
+
   /// Whether there was a field that a metric is for.
   bool has_found() const { return found_.any(); }
 

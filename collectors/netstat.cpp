@@ -6,6 +6,9 @@
 //   Udp6InDatagrams                 	71
 // Of several hundred fields the metrics are those that node_exporter sends where it is not told
 // otherwise.
+#include <string>
+#include <vector>
+
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
@@ -77,6 +80,14 @@ std::string_view protocol_of(std::string_view line) {
   return name.size() < line.size() && is_printable(name) ? name : std::string_view{};
 }
 
+/// A line of names, and what its columns are, so that the hundreds of names are looked up once only:
+/// they stay the same as long as the kernel runs.
+struct Header {
+  std::string line;
+  std::size_t protocol_bytes;              // at its front; 0: the line is none of names
+  std::vector<const MetricDesc*> columns;  // null: no metric is for it
+};
+
 class Netstat : public Collector {
  public:
   explicit Netstat(const CollectorContext& context)
@@ -86,9 +97,9 @@ class Netstat : public Collector {
 
   Result<void> collect(const Tick& tick, SeriesWriter& out) override {
     NamedFields fields(kTable, out);
-    for (auto& file : pairs_) {
-      if (const auto content = file.read(tick, out, "what it counts")) {
-        add_pairs(file.path(), *content, fields, out.complaints());
+    for (std::size_t i = 0; i < std::size(pairs_); ++i) {
+      if (const auto content = pairs_[i].read(tick, out, "what it counts")) {
+        add_pairs(pairs_[i].path(), *content, headers_[i], fields, out.complaints());
       }
     }
     if (const auto content = ipv6_.read(tick, out, "what it counts")) add_ipv6(*content, fields);
@@ -96,31 +107,48 @@ class Netstat : public Collector {
     const auto& path = pairs_[1].path();
     if (pairs_[0].is_missing() && pairs_[1].is_missing())
       return no_data(cat(path, ": no such file"));
+    for (const auto& file : pairs_) {
+      if (!file.failure().empty()) return failed(file.failure());
+    }
     return failed(cat(path, ": no line of names and values"));
   }
 
  private:
-  static void add_pairs(const std::string& path, std::string_view rest, NamedFields& fields,
-                        Complaints& complaints) {
+  static void add_pairs(const std::string& path, std::string_view rest,
+                        std::vector<Header>& headers, NamedFields& fields, Complaints& complaints) {
+    std::size_t pair = 0;
     auto names = next_line(rest);
     while (names) {
-      const auto protocol = protocol_of(*names);
+      if (pair == headers.size()) headers.emplace_back();
+      auto& header = headers[pair++];
+      if (header.line != *names) header = read_header(*names);
+      const auto protocol = names->substr(0, header.protocol_bytes);
       auto values = next_line(rest);
-      if (protocol.empty() || !values || protocol_of(*values) != protocol ||
-          words_in(*names) != words_in(*values)) {
+      const bool is_pair = values && !protocol.empty() && protocol_of(*values) == protocol;
+      if (!is_pair || words_in(*values) != header.columns.size() + 1) {
         complaints.garbled(path, *names, "a line of names before one of values", {"a line"});
         // A pair that does not fit together is passed over, a stray line alone.
-        const bool is_pair = values && !protocol.empty() && protocol_of(*values) == protocol;
         names = is_pair ? next_line(rest) : values;
         continue;
       }
-      names->remove_prefix(protocol.size() + 1);
       values->remove_prefix(protocol.size() + 1);
-      for (auto name = next_word(*names); !name.empty(); name = next_word(*names)) {
-        fields.add(path, protocol, name, next_word(*values));
+      for (const auto* const metric : header.columns) {
+        const auto word = next_word(*values);
+        if (metric != nullptr) fields.add(path, *metric, word);
       }
       names = next_line(rest);
     }
+  }
+
+  static Header read_header(std::string_view line) {
+    const auto protocol = protocol_of(line);
+    Header header{std::string(line), protocol.size(), {}};
+    if (protocol.empty()) return header;
+    line.remove_prefix(protocol.size() + 1);
+    for (auto name = next_word(line); !name.empty(); name = next_word(line)) {
+      header.columns.push_back(kTable.find(protocol, name));
+    }
+    return header;
   }
 
   void add_ipv6(std::string_view rest, NamedFields& fields) const {
@@ -133,6 +161,7 @@ class Netstat : public Collector {
   }
 
   OptionalFile pairs_[2];
+  std::vector<Header> headers_[2];  // of these, in the order of their pairs
   OptionalFile ipv6_;
 };
 

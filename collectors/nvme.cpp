@@ -116,7 +116,7 @@ class Nvme : public Collector {
 }  // namespace
 
 CollectorType nvme_collector() {
-  return {make_collector<Nvme>};
+  return {.make = make_collector<Nvme>, .costly = "`nuse` asks the drive on recent kernels"};
 }
 
 }  // namespace msp

@@ -25,11 +25,14 @@ class OptionalFile {
   void close() { file_->close(); }
   /// At the last read.
   bool is_missing() const { return is_missing_; }
+  /// Why the last read got nothing where there is such a file; empty: it got it, or there is none.
+  const std::string& failure() const { return failure_; }
   const std::string& path() const { return file_->path(); }
 
  private:
   std::shared_ptr<KeptFile> file_;
   bool is_missing_ = false;
+  std::string failure_;
 };
 
 }  // namespace msp

@@ -8,9 +8,12 @@
 #include <chrono>
 #include <iterator>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "agent/base/text.h"
 #include "collectors/collector.h"
+#include "collectors/label_text.h"
 #include "collectors/replaced_file.h"
 
 namespace msp {
@@ -113,6 +116,10 @@ class Os : public Collector {
     if (!has_key_) {
       return failed(cat(files_[file].path(), ": no known key", got(files_[file].content())));
     }
+    if (!garbled_.empty()) {
+      out.complaints().garbled(files_[file].path(), garbled_, "a line of text",
+                               {"a label of node_os_info"});
+    }
     const auto& v = values_;
     out.add(kInfo,
             {v[build_id], v[id], v[id_like], v[image_id], v[image_version], v[name], v[pretty_name],
@@ -133,13 +140,17 @@ class Os : public Collector {
     file_ = file;
     has_key_ = false;
     values_ = {};
+    garbled_.clear();
     for (std::string_view rest = files_[file].content(); const auto line = next_line(rest);) {
       const auto equals = line->find('=');
       const auto* const known =
           std::find(std::begin(kNames), std::end(kNames), trim(line->substr(0, equals)));
       if (equals == line->npos || known == std::end(kNames)) continue;
       has_key_ = true;
-      values_[static_cast<std::size_t>(known - kNames)] = unquoted(trim(line->substr(equals + 1)));
+      auto value = unquoted(trim(line->substr(equals + 1)));
+      auto& place =
+          has_control(value) ? garbled_ : values_[static_cast<std::size_t>(known - kNames)];
+      place = std::move(value);
     }
     version_ = major_minor(values_[version_id]);
   }
@@ -147,6 +158,7 @@ class Os : public Collector {
   ReplacedFile files_[2];
   std::size_t file_ = 0;  // that values_ is of
   std::array<std::string, kKeys> values_;
+  std::string garbled_;  // a value that is none; empty: there is none
   bool has_key_ = false;
   double version_ = 0;
 };

@@ -2,7 +2,8 @@
 // /sys/class/power_supply/SUPPLY (Documentation/ABI/testing/sysfs-class-power), a value per file, in
 // millionths of a volt, ampere, watt or watt hour, and tenths of a degree:
 //   BAT0/voltage_now 12229000    BAT0/temp 312    AC/online 1
-// A supply has the files of what it measures. A current may be below zero, as a temperature.
+// A supply has the files of what it measures. A current may be below zero, and so may the charge that
+// it adds up to, a power and a temperature.
 #include <array>
 #include <iterator>
 
@@ -17,6 +18,14 @@ struct Value {
   const char* file;
   MetricDesc metric;
   double per_unit;
+
+  SysNumber kind() const {
+    const std::string_view name = file;
+    const bool is_signed = name.starts_with("current_") || name.starts_with("power_") ||
+                           name.starts_with("temp") || name == "charge_counter" ||
+                           name == "charge_now";
+    return is_signed ? SysNumber::integer : SysNumber::count;
+  }
 };
 #define MSP_SUPPLY(file, name, per_unit)                                                      \
   {                                                                                           \
@@ -102,7 +111,7 @@ class PowerSupplyClass : public Collector {
       const SysFolder supply(supplies, name.c_str());
       if (!supply) continue;
       for (const auto& value : kValues) {
-        const auto number = read_number(supply, value.file, value.metric, out, SysNumber::integer);
+        const auto number = read_number(supply, value.file, value.metric, out, value.kind());
         if (number) out.add(value.metric, {name}, *number / value.per_unit);
       }
       auto& t = texts_;
@@ -121,7 +130,8 @@ class PowerSupplyClass : public Collector {
 }  // namespace
 
 CollectorType powersupplyclass_collector() {
-  return {make_collector<PowerSupplyClass>};
+  return {.make = make_collector<PowerSupplyClass>,
+          .costly = "a battery is asked by its firmware, value by value"};
 }
 
 }  // namespace msp

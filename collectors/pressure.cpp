@@ -69,6 +69,9 @@ class Pressure : public Collector {
     }
     if (out.samples() > 0) return {};
     if (is_missing) return no_data("/proc/pressure: the kernel has none, or needs psi=1");
+    for (const auto& [name, file] : files_) {
+      if (!file.failure().empty()) return failed(file.failure());
+    }
     return failed(cat(files_.front().file.path(), ": no total"));
   }
 
@@ -87,7 +90,8 @@ class Pressure : public Collector {
       }
       const auto word = line ? total_in(*line) : std::string_view{};
       if (const auto us = parse_number<std::uint64_t>(word)) {
-        out.add(share.family, static_cast<double>(*us) / 1e6);
+        // In two steps, as node_exporter does it: the last digit is the same.
+        out.add(share.family, static_cast<double>(*us) / 1000 / 1000);
       } else {
         out.complaints().garbled(path, word, "a total in microseconds", {share.family.name});
       }

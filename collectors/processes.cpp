@@ -204,7 +204,8 @@ class Processes : public Collector {
 }  // namespace
 
 CollectorType processes_collector() {
-  return {make_collector<Processes>};
+  return {.make = make_collector<Processes>,
+          .costly = "every thread of the host has a file that is read"};
 }
 
 }  // namespace msp

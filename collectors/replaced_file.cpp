@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::size_t kBytesMax = 64 << 10;
 
-bool is_same(const struct stat& a, const struct stat& b) {
+}  // namespace
+
+bool is_unchanged(const struct stat& a, const struct stat& b) {
   const auto is_same_time = [](const struct timespec& x, const struct timespec& y) {
     return x.tv_sec == y.tv_sec && x.tv_nsec == y.tv_nsec;
   };
@@ -18,11 +20,9 @@ bool is_same(const struct stat& a, const struct stat& b) {
          is_same_time(a.st_mtim, b.st_mtim) && is_same_time(a.st_ctim, b.st_ctim);
 }
 
-}  // namespace
-
 Result<bool> ReplacedFile::look() {
   struct stat now {};
-  if (::stat(path_.c_str(), &now) == 0 && is_known_ && is_same(now, seen_)) return false;
+  if (::stat(path_.c_str(), &now) == 0 && is_known_ && is_unchanged(now, seen_)) return false;
   is_known_ = false;
   auto content = read_file(path_, kBytesMax);
   if (!content) return content.error();

@@ -12,6 +12,9 @@
 
 namespace msp {
 
+/// Whether two looks at a path have seen the same file with the same content: inode, size, times.
+bool is_unchanged(const struct stat& before, const struct stat& now);
+
 class ReplacedFile {
  public:
   explicit ReplacedFile(std::string path) : path_(std::move(path)) {}

@@ -65,6 +65,9 @@ class Sockstat : public Collector {
     const auto& path = files_[0].path();
     if (files_[0].is_missing() && files_[1].is_missing())
       return no_data(cat(path, ": no such file"));
+    for (const auto& file : files_) {
+      if (!file.failure().empty()) return failed(file.failure());
+    }
     return failed(cat(path, ": no known protocol with a count"));
   }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include "collectors/label_text.h"
 
 namespace msp {
 namespace {
@@ -21,7 +22,8 @@ std::optional<double> parse(std::string_view text, SysNumber kind) {
     return static_cast<double>(*number);
   };
   if (kind == SysNumber::integer) return as_double(parse_number<std::int64_t>(text));
-  if (kind == SysNumber::count) return as_double(parse_number<std::uint64_t>(text));
+  if (kind == SysNumber::count_or_unknown && text == "-1") return -1;
+  if (kind != SysNumber::hexadecimal) return as_double(parse_number<std::uint64_t>(text));
   if (!text.starts_with("0x")) return std::nullopt;
   return as_double(parse_number<std::uint64_t>(text.substr(2), 16));
 }
@@ -33,19 +35,31 @@ SysFolder::SysFolder(const std::string& path) : name_(path), fd_(::open(path.c_s
 SysFolder::SysFolder(const SysFolder& parent, const char* name)
     : parent_(&parent), name_(name), fd_(::openat(parent.fd_.get(), name, kFolder)) {}
 
-void SysFolder::list(std::vector<std::string>& names) const {
+template <typename IsWanted>
+void SysFolder::list(std::vector<std::string>& names, const IsWanted& is_wanted) const {
   std::size_t found = 0;
   Fd fd(::openat(fd_.get(), ".", kFolder));
   const std::unique_ptr<DIR, int (*)(DIR*)> open(fd ? ::fdopendir(fd.get()) : nullptr, closedir);
   if (open) fd.release();
   while (const dirent* entry = open ? ::readdir(open.get()) : nullptr) {
     const std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
+    if (name == "." || name == ".." || !is_wanted(*entry)) continue;
     if (found == names.size()) names.emplace_back();
     names[found++] = name;
   }
   names.resize(found);
   std::sort(names.begin(), names.end());
+}
+
+void SysFolder::list(std::vector<std::string>& names) const {
+  list(names, [](const dirent&) { return true; });
+}
+
+void SysFolder::list_folders(std::vector<std::string>& names) const {
+  list(names, [this](const dirent& entry) {
+    if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+    return identity(entry.d_name).inode != 0;
+  });
 }
 
 SysText SysFolder::read(const char* file) const {
@@ -67,6 +81,41 @@ SysText SysFolder::read(const char* file) const {
 ino_t SysFolder::inode() const {
   struct stat status {};
   return ::fstat(fd_.get(), &status) == 0 ? status.st_ino : 0;
+}
+
+ino_t SysFolder::inode(const char* file) const {
+  struct stat status {};
+  return ::fstatat(fd_.get(), file, &status, 0) == 0 ? status.st_ino : 0;
+}
+
+SysIdentity SysFolder::identity() const {
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) != 0) return {};
+  return {status.st_ino, status.st_nlink};
+}
+
+SysIdentity SysFolder::identity(const char* folder) const {
+  struct stat status {};
+  if (::fstatat(fd_.get(), folder, &status, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  if (!S_ISDIR(status.st_mode)) return {};
+  return {status.st_ino, status.st_nlink};
+}
+
+int SysFolder::read(const char* file, std::string& content) const {
+  constexpr std::size_t kStepBytes = 4096, kBytesMax = std::size_t{1} << 20;
+  struct stat status {};
+  if (::fstatat(fd_.get(), file, &status, 0) != 0) return errno;
+  if (!S_ISREG(status.st_mode)) return SysText::kNotRegular;
+  const Fd fd(::openat(fd_.get(), file, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return errno;
+  std::size_t size = 0;
+  for (ssize_t got = 1; got > 0 && size < kBytesMax; size += static_cast<std::size_t>(got)) {
+    content.resize(std::max(content.capacity(), size + kStepBytes));
+    got = ::read(fd.get(), content.data() + size, content.size() - size);
+    if (got < 0) return errno;
+  }
+  content.resize(size);
+  return 0;
 }
 
 std::string SysFolder::path() const {
@@ -105,7 +154,8 @@ std::optional<double> read_number(const SysFolder& folder, const char* file,
   }
   const auto number = parse(content.text(), kind);
   if (!number) {
-    constexpr std::string_view kExpected[] = {"a count", "a whole number", "a hexadecimal number"};
+    constexpr std::string_view kExpected[] = {"a count", "a count or -1", "a whole number",
+                                              "a hexadecimal number"};
     out.complaints().garbled(folder.path(file), content.text(),
                              kExpected[static_cast<std::size_t>(kind)], {metric.name});
   }
@@ -128,8 +178,7 @@ SysLabel read_label(const SysFolder& folder, const char* file, const MetricDesc&
     return SysLabel::garbled;
   }
   const auto text = content.text();
-  const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; };
-  if (std::any_of(text.begin(), text.end(), is_control)) {
+  if (has_control(text)) {
     out.complaints().garbled(folder.path(file), text, "a line of text",
                              {cat("a label of ", metric.name)});
     return SysLabel::garbled;

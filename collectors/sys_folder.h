@@ -30,6 +30,13 @@ struct SysText {
   std::string_view text() const { return trim({bytes, size}); }
 };
 
+/// What tells a folder from another one of its name, and whether folders in it come or go.
+struct SysIdentity {
+  ino_t inode = 0;  // 0: there is no such folder
+  /// 2 and the number of folders in it; below 2 where the file system does not count them.
+  nlink_t links = 0;
+};
+
 class SysFolder {
  public:
   /// `path` outlives the folder.
@@ -43,16 +50,32 @@ class SysFolder {
   /// The names in it in byte order, as node_exporter visits them, into `names`.
   void list(std::vector<std::string>& names) const;
 
+  /// The same of the folders in it.
+  void list_folders(std::vector<std::string>& names) const;
+
   /// Never waits: what is not a regular file is not opened. `file` may have folders before its name.
   SysText read(const char* file) const;
 
+  /// The same of a file that may be longer than a page, into `content`, 1 MiB at most. An errno, 0 where
+  /// it was read, or SysText::kNotRegular.
+  int read(const char* file, std::string& content) const;
+
   /// Tells the next device behind the same name from this one.
   ino_t inode() const;
+  /// Of what is in it; 0: there is no such file.
+  ino_t inode(const char* file) const;
+
+  /// Of the folder itself, and of one in it.
+  SysIdentity identity() const;
+  SysIdentity identity(const char* folder) const;
 
   std::string path() const;
   std::string path(std::string_view file) const;
 
  private:
+  template <typename IsWanted>
+  void list(std::vector<std::string>& names, const IsWanted& is_wanted) const;
+
   const SysFolder* parent_ = nullptr;
   std::string_view name_;
   Fd fd_;
@@ -62,7 +85,8 @@ class SysFolder {
 /// a sensor without a probe), or keeps it from us: worth no complaint.
 bool has_no_value(int error);
 
-enum class SysNumber { count, integer, hexadecimal };
+/// What a file may hold; -1 is what a driver says of what it does not know.
+enum class SysNumber { count, count_or_unknown, integer, hexadecimal };
 
 /// The number in a file. Nothing where there is none; where that is not as it should be, `out` is
 /// told that `metric` is left out.

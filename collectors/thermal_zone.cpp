@@ -40,7 +40,7 @@ class ThermalZone : public Collector {
       const auto& family = zone.empty() ? kState : kTemperature;
       if (!device || read_label(device, "type", family, type_, out) != SysLabel::good) continue;
       if (zone.empty()) {
-        add_number(device, "cur_state", kState, {cooling, type_}, out, SysNumber::integer);
+        add_number(device, "cur_state", kState, {cooling, type_}, out, SysNumber::count_or_unknown);
         add_number(device, "max_state", kStateMax, {cooling, type_}, out);
       } else if (const auto millidegrees =
                      read_number(device, "temp", kTemperature, out, SysNumber::integer)) {
@@ -59,7 +59,8 @@ class ThermalZone : public Collector {
 }  // namespace
 
 CollectorType thermal_zone_collector() {
-  return {make_collector<ThermalZone>};
+  return {.make = make_collector<ThermalZone>,
+          .costly = "firmware or a slow bus is asked for each temperature"};
 }
 
 }  // namespace msp

@@ -29,6 +29,9 @@ class UdpQueues : public Collector {
     if (content6) add_sums(v6_.path(), "v6", *content6, out);
     if (out.samples() > 0) return {};
     if (v4_.is_missing() && v6_.is_missing()) return no_data(cat(v4_.path(), ": no such file"));
+    for (const auto* file : {&v4_, &v6_}) {
+      if (!file->failure().empty()) return failed(file->failure());
+    }
     return failed(cat(v4_.path(), ": no table of sockets", got(content.value_or(""))));
   }
 
@@ -36,12 +39,12 @@ class UdpQueues : public Collector {
   static void add_sums(const std::string& path, std::string_view ip, std::string_view rest,
                        SeriesWriter& out) {
     const auto names = next_line(rest);
-    if (!names || names->find("tx_queue") == names->npos) {
-      out.complaints().garbled(path, names.value_or(""), "a line of column names",
-                               {kQueues.name, {ip}});
-      return;
+    const bool has_names = names && names->find("tx_queue") != names->npos;
+    if (!has_names) {
+      out.complaints().garbled(path, names.value_or(""), "a line of column names", {"a line"});
     }
     std::uint64_t sums[2] = {};
+    bool has_socket = false;
     bool is_garbled[2] = {};  // then the sum is not known
     while (auto line = next_line(rest)) {
       const auto word = word_at(*line, kColumn);
@@ -50,6 +53,7 @@ class UdpQueues : public Collector {
         out.complaints().garbled(path, *line, "the line of a socket", {"a line"});
         continue;
       }
+      has_socket = true;
       const std::string_view bytes[] = {word.substr(0, colon), word.substr(colon + 1)};
       for (const auto queue : {0, 1}) {
         if (const auto number = parse_number<std::uint64_t>(bytes[queue], 16)) {
@@ -61,6 +65,7 @@ class UdpQueues : public Collector {
         }
       }
     }
+    if (!has_names && !has_socket) return;
     for (const auto queue : {0, 1}) {
       if (is_garbled[queue]) continue;
       out.add(kQueues, {kNames[queue], ip}, static_cast<double>(sums[queue]));
@@ -74,7 +79,7 @@ class UdpQueues : public Collector {
 }  // namespace
 
 CollectorType udp_queues_collector() {
-  return {make_collector<UdpQueues>};
+  return {.make = make_collector<UdpQueues>, .costly = "the kernel lists all UDP sockets"};
 }
 
 }  // namespace msp

@@ -16,6 +16,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/device_list.h"
+#include "collectors/label_text.h"
 
 namespace msp {
 namespace {
@@ -112,7 +113,9 @@ class Zoneinfo : public Collector {
     node_ = next_word(rest);
     const bool is_zone = next_word(rest) == "zone";
     zone_ = next_word(rest);
-    has_zone_ = is_zone && node_.ends_with(',') && !zone_.empty();
+    const bool has_number =
+        node_.ends_with(',') && parse_number<unsigned>(node_.substr(0, node_.size() - 1));
+    has_zone_ = has_number && is_zone && !zone_.empty() && !has_control(zone_);
     is_found_.reset();
     if (!has_zone_) {
       complaints.garbled(file_->path(), line, "'Node N, zone NAME'", {"what follows it"});

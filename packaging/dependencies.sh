@@ -12,13 +12,14 @@ set -eu
 
 build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsnappy-dev libzstd-dev libxxhash-dev
   libcurl4-openssl-dev libssl-dev dpkg-dev libcli11-dev libre2-dev libyaml-cpp-dev libspdlog-dev
-  libfmt-dev zlib1g-dev'
+  libfmt-dev libboost-dev python3-six unicode-data zlib1g-dev'
 cross='g++-aarch64-linux-gnu lld'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
-demo='curl ca-certificates iproute2 victoria-metrics'
-test='catch2 clang-format debootstrap dnf fish fuse3 libfuse3-dev lintian mandoc nftables nginx openssl prometheus
-  prometheus-node-exporter python3 qemu-system-x86 qemu-user-static rpmlint strace systemd-container
-  util-linux zsh'
+demo='curl ca-certificates iproute2 python3 victoria-metrics'
+test='catch2 clang-format debootstrap dnf dnsmasq-base fish fuse3 libfuse3-dev lintian mandoc mariadb-server nftables
+  nginx openssl prometheus prometheus-alertmanager prometheus-blackbox-exporter prometheus-mysqld-exporter
+  prometheus-nginx-exporter prometheus-node-exporter prometheus-redis-exporter python3 qemu-system-x86
+  qemu-user-static redis-server rpmlint strace systemd-container util-linux zsh'
 [ "$(uname -m)" != aarch64 ] || build="$build lld" # packaging/static.cmake says why
 
 usage() {
@@ -102,9 +103,10 @@ apt install -y --no-install-recommends $missing || {
 if [ -d /run/systemd/system ] && [ -n "$policy_is_ours" ]; then
   for package in $missing; do
     case $package in
-      victoria-metrics | nginx | prometheus | prometheus-node-exporter)
+      victoria-metrics | nginx | prometheus | prometheus-alertmanager | prometheus-*-exporter | redis-server)
         $as_root systemctl disable --quiet "$package.service" || true
         ;;
+      mariadb-server) $as_root systemctl disable --quiet mariadb.service || true ;;
     esac
   done
 fi

@@ -2,7 +2,7 @@
 # Writes what a package holds beside the files of the tree: compressed man pages, the bill of materials, the changelog
 # in the package's own form. Called by CMake's install step; SOURCE_DATE_EPOCH is the date of everything.
 #
-#   sh packaging/documents.sh common|deb|rpm BUILD_FOLDER DESTINATION
+#   sh packaging/documents.sh common|deb|rpm|textfile|textfile_deb|textfile_rpm BUILD_FOLDER DESTINATION
 set -eu
 umask 022
 component=$1 build=$2 root=${3%/}
@@ -29,6 +29,16 @@ case $component in
     sh packaging/changelog.sh deb >"$build/changelog.deb"
     compressed "$build/changelog.deb" "$documents/changelog.gz"
     ;;
+  textfile)
+    # Links to the pages of the first package.
+    sed -i -E 's|\]\(([a-z-]+\.md)|](/usr/share/doc/msp-agent/docs/\1|g' \
+      "$root/usr/share/doc/msp-agent-textfile/textfile.md"
+    ;;
+  textfile_deb)
+    sh packaging/changelog.sh deb | sed 's/^msp-agent /msp-agent-textfile /' >"$build/changelog.textfile"
+    compressed "$build/changelog.textfile" "$root/usr/share/doc/msp-agent-textfile/changelog.gz"
+    ;;
+  textfile_rpm) sh packaging/changelog.sh rpm >"$build/changelog.rpm" ;; # CPack takes it from there
   rpm)
     sh packaging/changelog.sh rpm >"$build/changelog.rpm" # CPack takes it from there
     mkdir -p "$root/usr/share/licenses/msp-agent"

@@ -9,7 +9,8 @@ install(FILES etc/msp-agent.yaml DESTINATION etc PERMISSIONS OWNER_READ OWNER_WR
 install(DIRECTORY DESTINATION var/lib/msp-agent COMPONENT common
   DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
 install(FILES systemd/msp-agent.service DESTINATION usr/lib/systemd/system COMPONENT common)
-install(FILES systemd/restart-backoff.conf systemd/without-namespaces.conf DESTINATION usr/share/msp-agent COMPONENT common)
+install(FILES systemd/restart-backoff.conf systemd/without-namespaces.conf
+  systemd/raw-sockets.conf systemd/unix-sockets.conf DESTINATION usr/share/msp-agent COMPONENT common)
 install(FILES systemd/msp-agent.sysusers DESTINATION usr/lib/sysusers.d RENAME msp-agent.conf COMPONENT common)
 install(FILES packaging/completions/msp-agent.bash DESTINATION usr/share/bash-completion/completions
   RENAME msp-agent COMPONENT common)
@@ -20,12 +21,28 @@ foreach(page ${pages})
   install(FILES docs/${page} DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
   list(APPEND rpm_pages "%doc /usr/share/doc/msp-agent/docs/${page}")
 endforeach()
+# The kit for the centre, as examples: nothing of it is for the host that the agent runs on.
+install(DIRECTORY etc/central/ packaging/central/ DESTINATION usr/share/doc/msp-agent/examples/central COMPONENT common
+  FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ PATTERN __pycache__ EXCLUDE)
 # zsh looks in one folder on Debian and in the other elsewhere.
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/vendor-completions COMPONENT deb)
 install(FILES packaging/completions/_msp-agent DESTINATION usr/share/zsh/site-functions COMPONENT rpm)
 install(FILES packaging/deb/lintian-overrides DESTINATION usr/share/lintian/overrides RENAME msp-agent COMPONENT deb)
 install(FILES LICENSE DESTINATION usr/share/licenses/msp-agent COMPONENT rpm)
 install(FILES README.ko.md DESTINATION usr/share/doc/msp-agent COMPONENT common)
+
+# The second package, for every architecture: producers of files for the collector textfile.
+install(PROGRAMS packaging/textfile/containers packaging/textfile/smart packaging/textfile/updates
+  DESTINATION usr/lib/msp-agent-textfile COMPONENT textfile)
+install(FILES packaging/textfile/producer.sh DESTINATION usr/lib/msp-agent-textfile COMPONENT textfile)
+foreach(producer containers smart updates)
+  install(FILES systemd/msp-agent-textfile-${producer}.service systemd/msp-agent-textfile-${producer}.timer
+    DESTINATION usr/lib/systemd/system COMPONENT textfile)
+endforeach()
+install(DIRECTORY DESTINATION var/lib/msp-agent-textfile COMPONENT textfile)
+install(FILES packaging/textfile/copyright docs/textfile.md DESTINATION usr/share/doc/msp-agent-textfile
+  COMPONENT textfile)
+install(FILES LICENSE DESTINATION usr/share/licenses/msp-agent-textfile COMPONENT textfile_rpm)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
@@ -41,7 +58,7 @@ architecture='${CPACK_DEBIAN_PACKAGE_ARCHITECTURE}'
 compiler='${CMAKE_CXX_COMPILER}'
 lock='${static_dependencies}/lock'
 ")
-foreach(component common deb rpm)
+foreach(component common deb rpm textfile textfile_deb textfile_rpm)
   install(CODE "execute_process(COMMAND sh \"${CMAKE_SOURCE_DIR}/packaging/documents.sh\" ${component}
     \"${CMAKE_BINARY_DIR}\" \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\" COMMAND_ERROR_IS_FATAL ANY)"
     COMPONENT ${component})

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the release binary and makes of it what is shipped: a .deb, an .rpm and the tarball for closed networks. The
+# Builds the release binary and makes of it what is shipped: a .deb, an .rpm and the tarball for closed networks, and
+# beside the binary the packages msp-agent-textfile for every architecture. The
 # same commit gives the same bytes, in any folder: dates are those of the commit (or SOURCE_DATE_EPOCH).
 # The version is the newest heading of CHANGELOG.md. Beside them lies a record of who built them from what
 # (packaging/provenance.sh), which alone differs from one build to the next.
@@ -74,6 +75,9 @@ step "building $preset" cmake --build --preset "$preset" --target msp-agent
 packed=$build/packed
 rm -rf "$packed"
 step "packing $version" cpack --config "$build/CPackConfig.cmake" -B "$packed"
+step "packing $version of msp-agent-textfile" \
+  cpack --config "$build/CPackConfig.cmake" -B "$packed/textfile" -D MSP_AGENT_PACKAGE=textfile
+mv "$packed"/textfile/*.deb "$packed"/textfile/*.rpm "$packed/"
 
 # The tarball holds the files where the packages put them, under files/, and the installer.
 name=msp-agent-$version-linux-$architecture

@@ -4,6 +4,8 @@
 #   sh packaging/quickstart.sh              until Ctrl-C
 #   sh packaging/quickstart.sh --for 60s    ends by itself
 #   sh packaging/quickstart.sh --graph      with a page that draws graphs: a Prometheus gets the samples as well
+#   sh packaging/quickstart.sh --fleet      not this host, but fourteen made-up servers of five customers, with the
+#                                           rules of etc/central; as root; ends after 2 minutes, or as --for says
 #
 # It installs what is missing with apt-get, builds build/release/msp-agent, starts a VictoriaMetrics on 127.0.0.1:8428
 # if none listens there, and runs the agent against it. What it writes is in build/quickstart; what it starts it ends.
@@ -16,6 +18,8 @@ server=http://127.0.0.1:$port
 folder=build/quickstart
 graph_port=${QUICKSTART_GRAPH_PORT:-9090}
 graph=
+fleet=
+vmalert_pid=
 agent_pid=
 victoria_pid=
 prometheus_pid=
@@ -45,6 +49,7 @@ finish() {
   trap '' INT TERM
   end "$timer_pid"
   end "$agent_pid"
+  end "$vmalert_pid"
   end "$prometheus_pid"
   end "$victoria_pid"
 }
@@ -74,6 +79,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --graph) graph=http://127.0.0.1:$graph_port ;;
+    --fleet) fleet=yes ;;
     *) usage ;;
   esac
   shift
@@ -241,9 +247,63 @@ await_rates() {
   done
 }
 
+# One line for each result: the labels' values in order, then the value.
+table() { # PromQL
+  curl -fsS --max-time 5 "$server/api/v1/query" --data-urlencode "query=$1" --data nocache=1 2>/dev/null |
+    python3 -c 'import json, sys
+for result in json.load(sys.stdin)["data"]["result"]:
+    print("  " + "  ".join([f"{value:10}" for _, value in sorted(result["metric"].items())]
+                           + [format(float(result["value"][1]), ".0f")]))'
+}
+
+fleet_is_up() { kill -0 "$agent_pid" 2>/dev/null; }
+
+run_fleet() {
+  [ "$(id -u)" -eq 0 ] || fail "--fleet gives each server a mount namespace of its own: run it as root"
+  : "${seconds:=120}"
+  say "Starting fourteen agents for $seconds s; their files are in $folder/fleet."
+  rm -rf "$folder/fleet"
+  python3 packaging/central/fleet.py --agent build/release/msp-agent --url "$server/api/v1/write" \
+    ${graph:+--url "$graph/api/v1/write"} --folder "$folder/fleet" --seconds "$seconds" --interval 5 &
+  agent_pid=$!
+  setsid vmalert -rule='etc/central/rules/*.yaml' -datasource.url="$server" -remoteWrite.url="$server" \
+    -notifier.url=http://127.0.0.1:1 -httpListenAddr="127.0.0.1:0" >"$folder/vmalert.log" 2>&1 &
+  vmalert_pid=$!
+  here='customer_id,server_name'
+  shown=
+  cpu="100 * (1 - avg by ($here) (rate(node_cpu_seconds_total{mode=\"idle\",environment=\"demo\"}[20s])))"
+  until [ "$(ask "count($cpu)")" = 14 ]; do
+    fleet_is_up || break
+    sleep 0.5
+  done
+  if fleet_is_up; then
+    shown=yes
+    say "Customer, server, CPU used in %:"
+    table "sort($cpu)"
+    say "Customer, server, disk used in %, over 80:"
+    table "sum by ($here) (100 - 100 * node_filesystem_avail_bytes{environment=\"demo\"}
+      / node_filesystem_size_bytes) > 80"
+    say ""
+    say "Look at it:   ${graph:-$server}${graph:+/graph?g0.expr=node_load1&g0.tab=0&g0.range_input=5m}"
+    say "              a Grafana with it as a data source of type Prometheus shows etc/central/dashboards"
+  fi
+  code=0
+  wait "$agent_pid" || code=$?
+  agent_pid=
+  say "Alerts that the rules saw:"
+  table "sum by (alertname, customer_id, server_name, alertstate) (last_over_time(ALERTS[${seconds}s]))"
+  [ "$code" -eq 0 ] && [ -n "$shown" ] || fail "the fleet did not run as it should; its logs are in $folder/fleet"
+  servers=$(ask 'count(count by (customer_id, server_name) (last_over_time(up{environment="demo"}[1h])))')
+  say "Done after $seconds s: $servers servers sent samples. The data stays in $folder."
+}
+
 build
 start_victoria_metrics
 [ -z "$graph" ] || start_prometheus
+if [ -n "$fleet" ]; then
+  run_fleet
+  exit 0
+fi
 write_config
 run_agent
 show_levels

@@ -68,8 +68,18 @@ add_deb() { # file
 # Unsigned it is compared by the digest of its header and payload.
 digest_of() { rpm --query --package --nosignature --queryformat '%{SIGMD5}' "$1"; }
 
+# A host looks into the folder of its own architecture and no other.
 add_rpm() { # file
-  place=$yum/$(rpm --query --package --nosignature --queryformat '%{ARCH}' "$1")/Packages
+  architecture=$(rpm --query --package --nosignature --queryformat '%{ARCH}' "$1")
+  [ "$architecture" != noarch ] || architecture="x86_64 aarch64"
+  for folder in $architecture; do
+    add_rpm_to "$folder" "$1"
+  done
+}
+
+add_rpm_to() { # architecture, file
+  place=$yum/$1/Packages
+  shift
   place=$place/$(rpm --query --package --nosignature --queryformat '%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}' "$1").rpm
   if [ ! -e "$place" ]; then
     mkdir -p "${place%/*}"
@@ -108,7 +118,8 @@ done
 dists=$apt/dists.new
 rm -rf "$dists"
 cd "$apt"
-architectures=$(find pool -name '*.deb' | sed 's/.*_\(.*\)[.]deb$/\1/' | sort -u | tr '\n' ' ')
+# What is for all of them is in the index of each.
+architectures=$(find pool -name '*.deb' | sed 's/.*_\(.*\)[.]deb$/\1/;s/^all$/amd64\narm64/' | sort -u | tr '\n' ' ')
 for architecture in $architectures; do
   index=$dists/stable/main/binary-$architecture
   mkdir -p "$index"

@@ -12,21 +12,22 @@ export LC_ALL=C TZ=UTC
 
 # name, Debian source package of what the lock builds or - , Debian package, licence (SPDX)
 components='
-openssl     openssl libssl-dev        Apache-2.0
-curl        curl    libcurl-dev       curl
-c-ares      c-ares  libc-ares-dev     MIT
-protobuf    -       libprotobuf-dev   BSD-3-Clause
-snappy      -       libsnappy-dev     BSD-3-Clause
-zstd        libzstd libzstd-dev       BSD-3-Clause
-yaml-cpp    -       libyaml-cpp-dev   MIT
-zlib        -       zlib1g-dev        Zlib
-spdlog      -       libspdlog-dev     MIT
-fmt         -       libfmt-dev        MIT
-CLI11       -       libcli11-dev      BSD-3-Clause
-re2         -       libre2-dev        BSD-3-Clause
-xxhash      -       libxxhash-dev     BSD-2-Clause
-glibc       -       libc6-dev         LGPL-2.1-or-later
-libstdc++   -       libstdc++-dev     GPL-3.0-or-later WITH GCC-exception-3.1
+openssl     openssl  libssl-dev        Apache-2.0
+curl        curl     libcurl-dev       curl
+c-ares      c-ares   libc-ares-dev     MIT
+protobuf    -        libprotobuf-dev   BSD-3-Clause
+snappy      -        libsnappy-dev     BSD-3-Clause
+zstd        libzstd  libzstd-dev       BSD-3-Clause
+yaml-cpp    yaml-cpp libyaml-cpp-dev   MIT
+zlib        -        zlib1g-dev        Zlib
+spdlog      -        libspdlog-dev     MIT
+fmt         -        libfmt-dev        MIT
+CLI11       -        libcli11-dev      BSD-3-Clause
+boost       -        libboost1.74-dev  BSL-1.0
+re2         re2      libre2-dev        BSD-3-Clause
+xxhash      -        libxxhash-dev     BSD-2-Clause
+glibc       -        libc6-dev         LGPL-2.1-or-later
+libstdc++   -        libstdc++-dev     GPL-3.0-or-later WITH GCC-exception-3.1
 '
 
 . "$build/built-with.sh" # written by packaging/packages.cmake: version, architecture, compiler, lock

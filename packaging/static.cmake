@@ -8,13 +8,13 @@ execute_process(COMMAND ${static_dependencies_command} --where WORKING_DIRECTORY
   OUTPUT_VARIABLE static_dependencies OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE not_built)
 if(not_built)
   list(JOIN static_dependencies_command " " static_dependencies_command)
-  message(FATAL_ERROR "  the static OpenSSL, c-ares, libcurl and zstd are not built yet; run: ${static_dependencies_command}")
+  message(FATAL_ERROR "  the libraries of the static binary are not built yet; run: ${static_dependencies_command}")
 endif()
 
 file(STRINGS ${static_dependencies}/versions versions)
 list(JOIN versions "\\n" built_with)
 
-find_library(RE2 libre2.a REQUIRED)
+set(YAML_CPP ${static_dependencies}/lib/libyaml-cpp.a)
 set(ZSTD ${static_dependencies}/lib/libzstd.a)
 
 add_library(http_library INTERFACE)
@@ -25,7 +25,8 @@ target_link_libraries(http_library INTERFACE ${static_dependencies}/lib/libcurl.
   ${static_dependencies}/lib/libcares.a)
 
 add_library(regex_library INTERFACE)
-target_link_libraries(regex_library INTERFACE ${RE2})
+target_include_directories(regex_library SYSTEM INTERFACE ${static_dependencies}/include)
+target_link_libraries(regex_library INTERFACE ${static_dependencies}/lib/libre2.a)
 
 # A linker's warning is about a function that needs the host's shared libraries after all: getaddrinfo, dlopen. Only the
 # one for x86-64 has them.

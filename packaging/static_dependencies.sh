@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the libraries of the static binary that the distribution's archives cannot give: libcurl as small as it gets,
-# with a c-ares that is small, too, for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd that is half the size.
+# with a c-ares that is small, too, for names; an OpenSSL trimmed to TLS 1.2 and 1.3; a zstd, an RE2 and a yaml-cpp that
+# are half the size.
 # Their sources are the distribution's source packages, fetched by apt, which checks that the distribution signed them
 # (packaging/static_sources.sh); packaging/static_dependencies.lock says which, with their SHA-256. For another
 # architecture it also unpacks a sysroot: the static libraries that the host's own -dev packages give where nothing is
@@ -29,10 +30,10 @@ lock=packaging/static_dependencies.lock
 cache=$PWD/build/static-deps
 newest=$cache/newest.lock
 sources=$cache/sources
-built_here='openssl c-ares curl libzstd'
-# What the sysroot is made of. Headers alone are all that is used of the last four.
-in_sysroot='libc6-dev libprotobuf-dev libre2-dev libsnappy-dev libyaml-cpp-dev zlib1g-dev
-  libcli11-dev libfmt-dev libspdlog-dev libxxhash-dev'
+built_here='openssl c-ares curl libzstd re2 yaml-cpp'
+# What the sysroot is made of. Headers alone are all that is used of the last five.
+in_sysroot='libc6-dev libprotobuf-dev libsnappy-dev zlib1g-dev
+  libboost1.74-dev libcli11-dev libfmt-dev libspdlog-dev libxxhash-dev'
 . packaging/static_recipes.sh
 . packaging/static_sources.sh
 export LC_ALL=C

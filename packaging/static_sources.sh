@@ -139,7 +139,7 @@ write_lock() { # file, "with-sysroot" or nothing
   for package in $built_here; do prepare_apt "$(kind_of "$package")"; done
   [ -z "${2-}" ] || prepare_apt deb
   {
-    echo "# Sources of the static binary's OpenSSL, c-ares, libcurl and zstd; then the sysroot for 64-bit ARM."
+    echo "# Sources of the libraries that are built for the static binary; then the sysroot for 64-bit ARM."
     echo "# Written by: sh $script --update"
     echo "# package version file sha256 release source-package"
     echo "distribution $(distribution)"

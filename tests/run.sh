@@ -89,7 +89,9 @@ cpp_parts() { # preset
 build() { # preset
   targets=
   for part in $(cpp_parts "$1"); do targets="$targets $(binary_of "$part")"; done
-  if is_in fault_tests "$targets"; then targets="$targets segment_fuzz alloy_fuzz"; fi
+  if is_in fault_tests "$targets"; then
+    targets="$targets segment_fuzz alloy_fuzz exposition_fuzz bus_fuzz request_fuzz dns_fuzz"
+  fi
   tests="$(integration_tests "$1") $(package_tests "$1")"
   [ "$1" != release ] || tests="$tests $(package_tests release-arm64)"
   if [ -n "$(echo $tests)" ]; then targets="$targets msp-agent"; fi
@@ -193,6 +195,11 @@ cpp_tests() { # preset
     echo "'fuzz ($1)' sh -c 'build/$1/tests/segment_fuzz --runs=5000 && echo \"ok fuzz ($1): segments\"'"
     echo "'fuzz ($1)' sh -c 'build/$1/tests/alloy_fuzz --runs=5000 tests/fixtures/alloy tests/fixtures/prometheus &&" \
       "echo \"ok fuzz ($1): configurations of Alloy and Prometheus\"'"
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/exposition_fuzz --runs=5000 tests/fixtures &&" \
+      "echo \"ok fuzz ($1): texts of exporters\"'"
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/bus_fuzz --runs=5000 && echo \"ok fuzz ($1): a system bus\"'"
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/dns_fuzz --runs=50000 && echo \"ok fuzz ($1): a name server\"'"
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/request_fuzz --runs=5000 && echo \"ok fuzz ($1): HTTP requests\"'"
   fi
 }
 

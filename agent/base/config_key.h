@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,12 @@ struct Text {
   std::string_view accepted;
   IsGood is_good = nullptr;   // null: any text is
   bool may_be_empty = false;  // an empty text counts as not set
+};
+
+/// A text as it is written: ${NAME} is not expanded in it, and an empty one counts.
+struct Verbatim {
+  using Value = std::optional<std::string>;
+  std::string_view accepted;
 };
 
 struct Address {
@@ -135,6 +142,7 @@ struct Texts {
   std::string_view accepted;
   std::size_t max;
   IsGood is_good;
+  bool is_verbatim = false;                                     // ${NAME} is not expanded
   void (*add)(void* field, const std::string& text) = nullptr;  // from key()
 };
 
@@ -190,10 +198,10 @@ inline constexpr Rule rule = RuleOf<decltype(Check)>::template call<Check>;
 }  // namespace key_type
 
 struct ConfigKey {
-  using Type = std::variant<key_type::Text, key_type::Address, key_type::Path, key_type::Duration,
-                            key_type::Size, key_type::Number, key_type::Rate, key_type::Flag,
-                            key_type::Choice, key_type::Regex, key_type::Words, key_type::Texts,
-                            key_type::Mapping, key_type::Group, key_type::Groups>;
+  using Type = std::variant<key_type::Text, key_type::Verbatim, key_type::Address, key_type::Path,
+                            key_type::Duration, key_type::Size, key_type::Number, key_type::Rate,
+                            key_type::Flag, key_type::Choice, key_type::Regex, key_type::Words,
+                            key_type::Texts, key_type::Mapping, key_type::Group, key_type::Groups>;
 
   std::string_view name;
   Type type;
@@ -201,14 +209,18 @@ struct ConfigKey {
   Privacy privacy = Privacy::open;
   bool is_required = false;
   [[no_unique_address]] Help help = {};
+  std::string_view unless = {};  // a key beside this one that makes it not required
 
-  consteval ConfigKey required() const { return with(privacy, true); }
-  consteval ConfigKey hidden() const { return with(Privacy::hidden, is_required); }
-  consteval ConfigKey secret() const { return with(Privacy::secret, is_required); }
+  consteval ConfigKey required(std::string_view unless_key = {}) const {
+    return with(privacy, true, unless_key);
+  }
+  consteval ConfigKey hidden() const { return with(Privacy::hidden, is_required, unless); }
+  consteval ConfigKey secret() const { return with(Privacy::secret, is_required, unless); }
 
  private:
-  consteval ConfigKey with(Privacy new_privacy, bool new_is_required) const {
-    return {name, type, field, new_privacy, new_is_required, help};
+  consteval ConfigKey with(Privacy new_privacy, bool new_is_required,
+                           std::string_view new_unless) const {
+    return {name, type, field, new_privacy, new_is_required, help, new_unless};
   }
 };
 

@@ -51,7 +51,8 @@ Result<void> start_detached(std::function<void()> run, std::size_t stack_bytes) 
   pthread_attr_destroy(&attributes);
   if (error != 0) {
     return failed(cat("cannot start a thread: ", errno_text(error),
-                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
+                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u) or on memory "
+                      "(ulimit -v)"));
   }
   static_cast<void>(argument.release());  // the thread's now
   return {};

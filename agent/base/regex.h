@@ -3,13 +3,18 @@
 // expression selects the same names.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "agent/base/filter.h"
 #include "agent/base/result.h"
+
+namespace re2 {
+class RE2;
+}
 
 namespace msp {
 
@@ -21,9 +26,28 @@ enum class PatternUse { exclude, include };
 /// thread.
 Result<Filter> make_filter(std::string_view regex, PatternUse use);
 
-/// The groups of `regex` in `text`, the whole match first, as Prometheus' relabelling finds them:
-/// the expression is anchored at both ends. Nothing where it does not match.
-Result<std::optional<std::vector<std::string>>> groups_of_whole(std::string_view regex,
-                                                                std::string_view text);
+/// An expression as Prometheus' relabel_config has it: it must match the whole text, and its dot
+/// matches a newline, too. May be used from any thread; copies share what was compiled.
+class WholeRegex {
+ public:
+  /// An error says only why the expression does not compile.
+  static Result<WholeRegex> compile(std::string_view regex);
+
+  bool matches(std::string_view text) const;
+
+  /// `replacement` with the groups of `text` in the places of $1, ${1}, $name, ${name} and $$, as Go's
+  /// Regexp.Expand does it: "$1x" is the group named 1x, and a group that is not there is empty.
+  /// Nothing where the expression does not match.
+  std::optional<std::string> expand(std::string_view text, std::string_view replacement) const;
+
+  /// The first group in `replacement` that has a name which no group has, so that it is always empty:
+  /// "1x" of "$1x". Empty where there is none.
+  std::string unknown_group(std::string_view replacement) const;
+
+ private:
+  explicit WholeRegex(std::shared_ptr<const re2::RE2> pattern) : pattern_(std::move(pattern)) {}
+
+  std::shared_ptr<const re2::RE2> pattern_;
+};
 
 }  // namespace msp

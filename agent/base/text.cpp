@@ -1,6 +1,9 @@
 #include "agent/base/text.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <numeric>
 #include <system_error>
 #include <vector>
@@ -88,6 +91,14 @@ std::string_view trim(std::string_view text) {
   const auto begin = text.find_first_not_of(kSpaces);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  });
+  return lower;
 }
 
 std::optional<double> parse_amount(std::string_view text) {
@@ -206,6 +217,62 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row[b.size()];
+}
+
+NumberPart::NumberPart(std::int64_t number)
+    : size_(static_cast<std::size_t>(std::to_chars(digits_, digits_ + sizeof digits_, number).ptr -
+                                     digits_)) {}
+
+NumberPart::NumberPart(std::uint64_t number)
+    : size_(static_cast<std::size_t>(std::to_chars(digits_, digits_ + sizeof digits_, number).ptr -
+                                     digits_)) {}
+
+NumberPart::NumberPart(double number) : size_(number_text(number).copy(digits_, sizeof digits_)) {}
+
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::size_t size = 0;
+  for (const auto part : parts) size += part.size();
+  std::string text;
+  text.reserve(size);
+  for (const auto part : parts) text += part;
+  return text;
+}
+
+std::string number_text(double value, NumberForm form) {
+  constexpr int kDigitsAlways = 15;  // as many survive the way to a double and back
+  constexpr int kDigitsMax = 17;
+  char written[40];  // "-1.2345678901234567e-308"
+  const bool is_subnormal = std::fpclassify(value) == FP_SUBNORMAL;
+  for (int digits = is_subnormal ? 1 : kDigitsAlways; digits <= kDigitsMax; ++digits) {
+    std::snprintf(written, sizeof written, "%.*e", digits - 1, value);
+    if (std::strtod(written, nullptr) == value) break;
+  }
+  std::string_view mantissa = written;
+  const auto exponent_text = mantissa.substr(mantissa.find('e') + 1);
+  const int exponent = std::atoi(exponent_text.data());
+  mantissa = mantissa.substr(0, mantissa.find('e'));
+  std::string sign;
+  if (mantissa.starts_with('-')) {
+    sign = "-";
+    mantissa.remove_prefix(1);
+  }
+  auto digits = cat(mantissa.front(), mantissa.substr(std::min<std::size_t>(2, mantissa.size())));
+  digits.erase(std::max<std::size_t>(digits.find_last_not_of('0') + 1, 1));
+  const auto scientific = cat(sign, digits.front(), digits.size() > 1 ? "." : "",
+                              std::string_view(digits).substr(1), "e", exponent_text);
+  if (form == NumberForm::scientific) return scientific;
+  const auto whole = exponent + 1;  // digits in front of the point
+  std::string fixed;
+  if (whole <= 0) {
+    fixed = cat(sign, "0.", std::string(static_cast<std::size_t>(-whole), '0'), digits);
+  } else if (static_cast<std::size_t>(whole) < digits.size()) {
+    fixed = cat(sign, digits.insert(static_cast<std::size_t>(whole), "."));
+  } else {
+    char exact[320];  // a double has 309 digits at most
+    fixed = std::string(
+        exact, static_cast<std::size_t>(std::snprintf(exact, sizeof exact, "%.0f", value)));
+  }
+  return form == NumberForm::fixed || fixed.size() <= scientific.size() ? fixed : scientific;
 }
 
 }  // namespace msp

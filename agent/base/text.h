@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,9 @@ std::optional<std::string_view> next_line(std::string_view& rest);
 std::string_view next_word(std::string_view& rest);
 
 std::string_view trim(std::string_view text);
+
+/// ASCII letters in lower case, everything else as it is.
+std::string lower_case(std::string_view text);
 
 /// The whole of `text` as a decimal number, or nothing. No sign for unsigned types, no spaces. Whole
 /// numbers may have another base, without a prefix that names it.
@@ -73,23 +77,45 @@ std::string visible(std::string_view text, std::size_t bytes_max = std::string_v
 /// The same of each line of `text`; each ends with a newline.
 std::string visible_lines(std::string_view text);
 
-/// The parts one after the other, numbers in decimal: cat("line ", 3, ": no value").
-template <typename... Parts>
-std::string cat(const Parts&... parts) {
-  std::string text;
-  const auto append = [&text](const auto& part) {
-    using Part = std::decay_t<decltype(part)>;
-    if constexpr (std::is_same_v<Part, char>) {
-      text += part;
-    } else if constexpr (std::is_arithmetic_v<Part>) {
-      char digits[32];
-      text.append(digits, std::to_chars(digits, digits + sizeof digits, part).ptr);
-    } else {
-      text += part;
-    }
-  };
-  (append(parts), ...);
+enum class NumberForm { shorter, fixed, scientific };
+
+/// A finite number with the fewest digits that read back as the same double, as std::to_chars(3)
+/// writes it; that one brings 128 kB of tables into the binary.
+std::string number_text(double value, NumberForm form = NumberForm::shorter);
+
+/// A number as cat() writes it.
+class NumberPart {
+ public:
+  explicit NumberPart(std::int64_t number);
+  explicit NumberPart(std::uint64_t number);
+  explicit NumberPart(double number);
+  operator std::string_view() const { return {digits_, size_}; }
+
+ private:
+  char digits_[32];
+  std::size_t size_;
+};
+
+inline std::string_view cat_part(std::string_view text) {
   return text;
+}
+inline std::string_view cat_part(const char& character) {
+  return {&character, 1};
+}
+template <typename Number>
+requires std::is_arithmetic_v<Number> NumberPart cat_part(Number number) {
+  static_assert(!std::is_same_v<Number, bool>);
+  using Wide = std::conditional_t<std::is_signed_v<Number>, std::int64_t, std::uint64_t>;
+  return NumberPart(std::conditional_t<std::is_floating_point_v<Number>, double, Wide>(number));
+}
+
+std::string joined(std::initializer_list<std::string_view> parts);
+
+/// The parts one after the other, numbers in decimal: cat("line ", 3, ": no value"). Inline, for each
+/// length of a literal is a type of its own, and there are many.
+template <typename... Parts>
+[[gnu::always_inline]] inline std::string cat(const Parts&... parts) {
+  return joined({std::string_view(cat_part(parts))...});
 }
 
 /// "8 s", "3 m 10 s", "2 h 5 m", "6 d 4 h": the two largest units of a duration in nanoseconds.

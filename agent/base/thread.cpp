@@ -53,7 +53,8 @@ Result<Thread> Thread::start(const std::string& name, std::function<void()> work
   } catch (const std::system_error& error) {
     result.state_.reset();
     return failed(cat("cannot start a thread for ", name, ": ", errno_text(error.code().value()),
-                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u)"));
+                      "; raise the limit on tasks (TasksMax= of the unit, ulimit -u) or on memory "
+                      "(ulimit -v)"));
   }
   return result;
 }

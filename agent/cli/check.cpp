@@ -9,7 +9,11 @@
 #include "agent/cli/check_report.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/endpoint_check.h"
+#include "agent/cli/found_exporters.h"
 #include "agent/cli/host_check.h"
+#include "agent/cli/target_check.h"
+#include "agent/config/probe_target.h"
+#include "agent/config/scrape_target.h"
 #include "agent/config/secrets.h"
 #include "agent/http/client.h"
 
@@ -32,7 +36,10 @@ int check(const GlobalOptions& options, const CheckOptions& wanted) {
     std::signal(SIGPIPE, SIG_IGN);
     init_http();
     for (const auto& endpoint : config.endpoints) check_endpoint(endpoint, config, report);
+    for (const auto& target : scrape_targets(config)) check_target(target, report);
+    for (const auto& target : probe_targets(config)) check_probe(target, report);
     check_host(config, options.paths, report);
+    check_exporters(config, options.paths, report);
   }
   const bool is_written = report.finish();
   if (!is_good) return kExitBadConfig;

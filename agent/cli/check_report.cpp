@@ -62,12 +62,22 @@ void CheckReport::add_config(const Config& config, std::vector<ConfigError> erro
   customer_id_ = config.customer_id;
   server_name_ = config.server_name;
   if (form_ == Form::json) return;
-  std::puts(log_text(cat("OK: ", file_, ": ", customer_id_, "/", server_name_)).c_str());
+  const auto what = config.endpoints.empty() ? cat("an exporter at ", config.listen.address)
+                                             : cat(customer_id_, "/", server_name_);
+  std::puts(log_text(cat("OK: ", file_, ": ", what)).c_str());
 }
 
 void CheckReport::begin_endpoint(const std::string& url) {
-  parts_.push_back({url, {}});
-  if (form_ == Form::text) std::puts(log_text(url).c_str());
+  begin(url, false);
+}
+
+void CheckReport::begin_target(const std::string& name) {
+  begin(name, true);
+}
+
+void CheckReport::begin(const std::string& name, bool is_target) {
+  parts_.push_back({name, {}, is_target});
+  if (form_ == Form::text) std::puts(log_text(name).c_str());
   std::fflush(stdout);
 }
 
@@ -110,19 +120,19 @@ std::string CheckReport::json() const {
   }
   out.close();
   out.close();
-  out.open_list("endpoints");
   std::vector<Step> host;
-  for (const auto& part : parts_) {
-    if (part.url.empty()) {
-      host = part.steps;
-      continue;
+  for (const bool is_target : {false, true}) {
+    out.open_list(is_target ? "targets" : "endpoints");
+    for (const auto& part : parts_) {
+      if (part.url.empty()) host = part.steps;
+      if (part.url.empty() || part.is_target != is_target) continue;
+      out.open_object();
+      out.add(is_target ? "name" : "url", redact(part.url));
+      add_steps(part.steps, out);
+      out.close();
     }
-    out.open_object();
-    out.add("url", redact(part.url));
-    add_steps(part.steps, out);
     out.close();
   }
-  out.close();
   out.open_object("host");
   add_steps(host, out);
   return out.finish();

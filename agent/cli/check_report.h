@@ -38,8 +38,9 @@ class CheckReport {
   /// Of what the file holds; `errors` as they are told on stderr.
   void add_config(const Config& config, std::vector<ConfigError> errors);
 
-  // The steps that follow are of this endpoint, or of the host.
+  // The steps that follow are of this endpoint, of this target, or of the host.
   void begin_endpoint(const std::string& url);
+  void begin_target(const std::string& name);
   void begin_host();
   void add(Step step);
 
@@ -49,10 +50,12 @@ class CheckReport {
 
  private:
   struct Part {
-    std::string url;  // empty: the host
+    std::string url;  // or a target's name; empty: the host
     std::vector<Step> steps;
+    bool is_target = false;
   };
 
+  void begin(const std::string& name, bool is_target);
   std::string json() const;
 
   Form form_;

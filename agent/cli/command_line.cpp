@@ -22,7 +22,10 @@ const std::map<std::string, LogLevel> kLogLevels = {{"debug", LogLevel::debug},
 CLI::App* add_convert_alloy(CLI::App& app, ConvertOptions& options) {
   auto* command =
       app.add_subcommand("convert-alloy", "Print Alloy's configuration as an msp-agent.yaml");
-  command->add_option("FILE", options.file, "A file, a folder of *.alloy files, or - for stdin")
+  command
+      ->add_option(
+          "FILE", options.files,
+          "A file, a folder of *.alloy files, or - for stdin; behind it, files that it names")
       ->required();
   command
       ->add_option("--env-file", options.env_file,
@@ -64,6 +67,7 @@ void add_init_options(CLI::App& command, InitOptions& out) {
   command.add_option("--label", out.labels, "On every sample; may be given more than once")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
+  command.add_flag("--scrape", out.scrape, "Scrape the exporters that are found on this host");
   command.add_flag("--force", out.force,
                    "Replace an existing configuration, which is kept as FILE.bak");
 }
@@ -125,7 +129,10 @@ std::function<int()> parse_command_line(int argc, char** argv) {
   auto* initializing =
       app.add_subcommand("init", "Write the configuration from flags, or ask for it");
   add_init_options(*initializing, init_options);
-  auto* collectors = app.add_subcommand("collectors", "List the collectors");
+  auto* collectors =
+      app.add_subcommand("collectors", "List the collectors, and what each gives on this host");
+  bool collectors_json = false;
+  collectors->add_flag("--json", collectors_json, "Print one JSON object, for programs");
   ConvertOptions convert_options;
   auto* convert = add_convert_alloy(app, convert_options);
   app.footer("Exit codes: 0 done, 1 failed, 2 bad usage, 78 bad configuration.");
@@ -144,7 +151,7 @@ std::function<int()> parse_command_line(int argc, char** argv) {
   if (!log_level.empty()) options.log_level = kLogLevels.at(log_level);
   const bool is_agent = running->parsed() || (app.get_subcommands().empty() && !is_dry_run);
   if (!is_agent) let_sighup_through();
-  if (collectors->parsed()) return list_collectors;
+  if (collectors->parsed()) return [=] { return list_collectors(options, collectors_json); };
   if (checking->parsed()) return [=] { return check(options, check_options); };
   if (showing->parsed()) return [=] { return status(options, status_options); };
   if (initializing->parsed()) return [=] { return init(options, init_options); };

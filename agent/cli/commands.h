@@ -25,6 +25,7 @@ struct GlobalOptions {
 struct InitOptions {
   ConfigDraft draft;                // what flags said; labels are in `labels`
   std::vector<std::string> labels;  // NAME=VALUE
+  bool scrape = false;              // what is found on this host
   bool force = false;               // replace a file that is configured
 };
 
@@ -39,8 +40,9 @@ struct CheckOptions {
 };
 
 struct ConvertOptions {
-  std::string file;            // or a folder of *.alloy files; "-": standard input
-  std::string env_file;        // empty: none
+  std::vector<std::string>
+      files;             // or a folder of *.alloy files; "-": standard input; and those it names
+  std::string env_file;  // empty: none
   std::string from = "alloy";  // or prometheus
 };
 
@@ -54,7 +56,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted);
 int check(const GlobalOptions& options, const CheckOptions& wanted);
 int status(const GlobalOptions& options, const StatusOptions& wanted);
 int init(const GlobalOptions& options, const InitOptions& wanted);
-int list_collectors();
+int list_collectors(const GlobalOptions& options, bool as_json);
 int convert_alloy(const ConvertOptions& options);
 
 /// The configuration, or nothing after printing a line for each thing wrong with it.

@@ -67,7 +67,7 @@ std::string ConfigDraft::yaml() const {
   };
   return cat(
       "# Written by `msp-agent init`. msp-agent.yaml(5) has every key, with its default.\n\n",
-      mapping(config_schema().keys(""), "", values, labels));
+      mapping(config_schema().keys(""), "", values, labels), scrape.empty() ? "" : "\n", scrape);
 }
 
 std::string ConfigDraft::problem_with(std::string_view key) const {

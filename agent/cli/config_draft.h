@@ -21,6 +21,7 @@ struct ConfigDraft {
   std::string password_file;
   std::string bearer_token_file;
   std::string ca_file;
+  std::string scrape;  // a block of the file, as it stands there
 
   /// The file, commented.
   std::string yaml() const;

@@ -66,11 +66,11 @@ Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
 
 Result<std::vector<ForeignFile>> read_foreign_files(const ConvertOptions& options) {
   std::error_code error;
-  const bool is_alloy = options.from == "alloy";
-  if (is_alloy && options.file != "-" && std::filesystem::is_directory(options.file, error)) {
-    return read_folder(options.file);
+  const auto& name = options.files.front();
+  if (options.from == "alloy" && name != "-" && std::filesystem::is_directory(name, error)) {
+    return read_folder(name);
   }
-  auto file = options.file == "-" ? read_stdin() : read_foreign(options.file);
+  auto file = name == "-" ? read_stdin() : read_foreign(name);
   if (!file) return file.error();
   std::vector<ForeignFile> files;
   files.push_back(std::move(*file));
@@ -94,8 +94,17 @@ int convert_alloy(const ConvertOptions& options) {
     }
     env_file = std::move(*read);
   }
+  std::vector<ForeignFile> named;
+  for (std::size_t i = 1; i < options.files.size(); ++i) {
+    auto read = read_foreign(options.files[i]);
+    if (!read) {
+      tell(read.error().text);
+      return kExitFailed;
+    }
+    named.push_back(std::move(*read));
+  }
   const auto from = options.from == "alloy" ? ForeignAgent::alloy : ForeignAgent::prometheus;
-  const auto conversion = convert(from, *files, env_file);
+  const auto conversion = convert(from, *files, env_file, named);
   for (const auto& note : conversion.notes) tell(note.to_string());
   if (!conversion.yaml) {
     tell(conversion.error);

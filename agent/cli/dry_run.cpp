@@ -173,7 +173,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   if (options.log_level) init_log(*options.log_level);
   const LeftOut left_out(*config);
   std::string failures;
-  const auto scrapes = collect(
+  const auto collected = collect(
       *config, options.paths, wanted.diff ? 2 : 1, kApart,
       [&](std::string_view collector, const Error* error) {
         if (error == nullptr) return;
@@ -186,6 +186,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
         if (!is_over) log_warning(cat(collector, ": ", text));
         failures += comment(cat(collector, ": ", text));
       });
+  const auto& scrapes = collected.ticks;
   auto samples = wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]);
   if (wanted.diff || ::isatty(STDOUT_FILENO) != 0) samples = visible_lines(samples);
   const auto text = cat(samples, failures, left_out.comments(), limit_comments(scrapes.back()));

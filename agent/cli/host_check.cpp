@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <optional>
 #include <vector>
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
+#include "agent/cli/listen_check.h"
 #include "agent/cli/other_agents.h"
 #include "agent/run/agent.h"
 #include "agent/run/open_files.h"
@@ -115,7 +117,22 @@ Step folder_step(const BufferConfig& buffer) {
   return step;
 }
 
-Step room_step(const Config& config, std::size_t samples) {
+/// What the host costs at the centre.
+Step samples_step(const Config& config, std::size_t series, double samples_per_second) {
+  constexpr double kSecondsPerDay = 86'400;
+  constexpr int kDaysPerMonth = 30;
+  const auto per_day = static_cast<std::uint64_t>(samples_per_second * kSecondsPerDay);
+  const auto per_month = kDaysPerMonth * per_day;
+  return {.name = "samples",
+          .text = cat(grouped(series), " series of ", config.collectors.size(),
+                      " collectors: ", grouped(per_day), " samples a day, ", grouped(per_month),
+                      " in ", kDaysPerMonth, " days, to each endpoint"),
+          .facts = {{"series", static_cast<std::int64_t>(series)},
+                    {"samples_per_day", static_cast<std::int64_t>(per_day)},
+                    {"samples_per_30_days", static_cast<std::int64_t>(per_month)}}};
+}
+
+Step room_step(const Config& config, double samples_per_second) {
   Step step{.name = "room"};
   const auto there = existing_part(config.buffer.path);
   const auto disk = disk_space(there);
@@ -127,8 +144,9 @@ Step room_step(const Config& config, std::size_t samples) {
   }
   const auto room = buffer_room(config.buffer, 0, disk);
   const auto interval_s = static_cast<double>(config.interval.count()) / 1000;
-  const auto outage_s = static_cast<std::int64_t>(outage_seconds(
-      config.buffer, room, static_cast<double>(samples) / interval_s, bytes_per_sample(0, 0), 0));
+  const auto samples = static_cast<std::uint64_t>(std::llround(samples_per_second * interval_s));
+  const auto outage_s = static_cast<std::int64_t>(
+      outage_seconds(config.buffer, room, samples_per_second, bytes_per_sample(0, 0), 0));
   step.facts = {{"free_bytes", static_cast<std::int64_t>(disk->free_bytes)},
                 {"room_bytes", static_cast<std::int64_t>(room)},
                 {"outage_seconds", outage_s},
@@ -193,8 +211,11 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
                             .text = std::move(text),
                             .facts = {{"collector", std::string(collector)}}});
   };
-  const auto scrapes = collect(
-      config, paths, 1, {},
+  auto host = config;
+  host.scrape.clear();  // check_target() has asked them
+  host.probes.clear();
+  const auto collected = collect(
+      host, paths, 1, {},
       [&](std::string_view collector, const Error* error) {
         if (error == nullptr) return;
         const bool is_missing = error->kind == Error::Kind::no_data;
@@ -204,11 +225,15 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
       [&](std::string_view collector, std::string_view text, bool) {
         add_step(collector, Verdict::warning, cat(collector, ": ", text));
       });
-  report.add(folder_step(config.buffer));
-  std::size_t samples = 0;
-  for (const auto& scrape : scrapes.front()) samples += scrape.values.size();
-  report.add(room_step(config, samples));
-  report.add(agents_step(config, paths));
+  if (!config.endpoints.empty()) {  // else there is no buffer, and nothing is sent
+    report.add(folder_step(config.buffer));
+    report.add(room_step(config, collected.samples_per_second));
+    std::size_t series = 0;
+    for (const auto& scrape : collected.ticks.front()) series += scrape.values.size();
+    report.add(samples_step(config, series, collected.samples_per_second));
+    report.add(agents_step(config, paths));
+  }
+  check_listen(config.listen, report);
   // Of this process, which has the limits of the shell; the unit sets its own.
   if (auto problem = raise_open_files(open_files_needed(config)); !problem.empty()) {
     report.add({.name = "files", .verdict = Verdict::warning, .text = std::move(problem)});

@@ -16,6 +16,9 @@
 #include "agent/base/text.h"
 #include "agent/cli/cloud.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/found_exporters.h"
+#include "agent/config/schema.h"
+#include "agent/http/client.h"
 
 namespace msp {
 namespace {
@@ -35,19 +38,21 @@ std::string host_name() {
   return ::uname(&host) == 0 ? host.nodename : "";
 }
 
-/// Asks until the agent would take the answer; an empty one takes what is in `value` already. False
-/// at the end of the input.
-bool ask(std::string_view question, ConfigDraft& draft, std::string& value, std::string_view key,
-         bool is_required) {
+/// Asks for a key until the agent would take the answer; an empty one takes what is in `value`
+/// already. False at the end of the input.
+bool ask(std::string_view path, std::string_view meaning, ConfigDraft& draft, std::string& value) {
+  const auto& key = find_key(path);
   const auto proposed = value;
+  const auto hint = !proposed.empty() ? cat(" [", proposed, "]")
+                    : key.is_required ? std::string()
+                                      : std::string(" (may stay empty)");
   for (;;) {
-    std::fprintf(stderr, "%s%s: ", std::string(question).c_str(),
-                 proposed.empty() ? "" : cat(" [", proposed, "]").c_str());
+    std::fputs(cat(key.name, meaning, hint, ": ").c_str(), stderr);
     std::string answer;
     if (!std::getline(std::cin, answer)) return false;
     value = trim(answer).empty() ? proposed : std::string(trim(answer));
-    if (value.empty() && is_required) continue;
-    const auto problem = draft.problem_with(key);
+    if (value.empty() && key.is_required) continue;
+    const auto problem = draft.problem_with(path);
     if (problem.empty()) return true;
     std::fprintf(stderr, "  %s\n", log_text(problem).c_str());
   }
@@ -55,15 +60,14 @@ bool ask(std::string_view question, ConfigDraft& draft, std::string& value, std:
 
 bool ask_for_the_rest(ConfigDraft& draft) {
   std::fputs("Enter takes what is in brackets; Ctrl-C writes nothing.\n", stderr);
-  return ask("customer_id, the customer that the server belongs to", draft, draft.customer_id,
-             "customer_id", true) &&
-         ask("server_name", draft, draft.server_name, "server_name", true) &&
-         ask("environment, such as production (may stay empty)", draft, draft.environment,
-             "environment", false) &&
-         ask("url of the centre, such as https://monitor.example.com/api/v1/write", draft,
-             draft.url, "remote_write.url", true) &&
-         ask("file with a bearer token (may stay empty)", draft, draft.bearer_token_file,
-             "remote_write.bearer_token_file", false);
+  return ask("customer_id", ", the customer that the server belongs to", draft,
+             draft.customer_id) &&
+         ask("server_name", "", draft, draft.server_name) &&
+         ask("environment", ", such as production", draft, draft.environment) &&
+         ask("remote_write.url", " of the centre, such as https://monitor.example.com/api/v1/write",
+             draft, draft.url) &&
+         ask("remote_write.bearer_token_file", ", which has a bearer token", draft,
+             draft.bearer_token_file);
 }
 
 /// The labels of the cloud that this host runs in, where the user has not set them.
@@ -194,6 +198,11 @@ int init(const GlobalOptions& options, const InitOptions& wanted) {
   draft.labels = std::move(*labels);
   add_cloud(options.paths, draft);
   if (draft.server_name.empty()) draft.server_name = host_name();
+  if (wanted.scrape) {
+    init_http();
+    draft.scrape = scrape_block(find_exporters(options.paths));
+    if (draft.scrape.empty()) tell("--scrape: no exporter answers on this host");
+  }
   const bool is_complete = !draft.customer_id.empty() && !draft.url.empty();
   if (!is_complete && !is_terminal()) {
     tell(

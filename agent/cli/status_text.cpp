@@ -9,6 +9,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
+#include "agent/sources/host.h"
 
 namespace msp {
 namespace {
@@ -148,19 +149,32 @@ std::vector<std::string> problems_of(const Node* root) {
                            " is nearly full: samples are kept in memory\n"
                            "  Make room on it; the agent goes back to it by itself."));
   }
+  const auto* listen = find_value(root, "listen");
+  if (listen != nullptr && !is_true(listen, "listening")) {
+    problems.push_back(
+        cat("it cannot listen at ", text_of(listen, "address"),
+            ", and tries again by itself\n  The log says why: journalctl -u msp-agent"));
+  }
   for (const auto* collector : items_of(root, "collectors")) {
     if (!fails(collector)) continue;
     problems.push_back(cat("the collector ", text_of(collector, "name"),
                            " fails: ", text_of(collector, "last_error")));
+  }
+  for (const auto* target : items_of(root, "sources")) {
+    if (is_true(target, "up") || text_of(target, "last_error").empty()) continue;
+    problems.push_back(
+        cat("the target ", text_of(target, "name"), " is down: ", text_of(target, "last_error")));
   }
   return problems;
 }
 
 std::string process_line(const Node* root) {
   const auto* process = find_value(root, "process");
-  return cat("  ", text_of(root, "customer_id"), "/", text_of(root, "server_name"), ", msp-agent ",
-             text_of(root, "version"), ", process ", text_of(root, "pid"), " since ",
-             moment_text(number_of(root, "started")), ", every ",
+  const auto customer = text_of(root, "customer_id");
+  return cat("  ",
+             customer.empty() ? "an exporter" : cat(customer, "/", text_of(root, "server_name")),
+             ", msp-agent ", text_of(root, "version"), ", process ", text_of(root, "pid"),
+             " since ", moment_text(number_of(root, "started")), ", every ",
              seconds_text(number_of(root, "interval_seconds")), ", ",
              bytes_text(number_of(process, "resident_bytes")), " of memory, ",
              seconds_text(number_of(process, "cpu_seconds")), " of CPU\n");
@@ -214,6 +228,38 @@ std::string collectors_table(const Node* root) {
                     has_data || error.empty() ? error : cat("nothing to read here: ", error)});
   }
   return cat("\nCollectors\n", table(rows));
+}
+
+/// The exporters: every source but the two of the host.
+std::vector<const Node*> targets_of(const Node* root) {
+  auto targets = items_of(root, "sources");
+  std::erase_if(targets, [](const Node* source) {
+    const auto name = text_of(source, "name");
+    return name == kHostSource || name == kCostlySource;
+  });
+  return targets;
+}
+
+std::string targets_table(const Node* root) {
+  std::vector<Row> rows = {{"UP", "TOOK", "SAMPLES", "BAD LINES", "TARGET", "LAST ERROR"}};
+  for (const auto* target : targets_of(root)) {
+    const auto error = text_of(target, "last_error");
+    rows.push_back(
+        {is_true(target, "up") ? "yes" : "no", seconds_text(number_of(target, "duration_seconds")),
+         count_text(number_of(target, "samples")), count_text(number_of(target, "bad_lines")),
+         text_of(target, "name"), error.empty() ? text_of(target, "first_bad_line") : error});
+  }
+  return rows.size() == 1 ? std::string() : cat("\nTargets\n", table(rows));
+}
+
+std::string listen_table(const Node* root) {
+  const auto* listen = find_value(root, "listen");
+  if (listen == nullptr) return {};
+  return cat("\nListening\n",
+             table({{"CONNECTIONS", "REQUESTS", "REFUSED", "ADDRESS"},
+                    {count_text(number_of(listen, "connections")),
+                     count_text(number_of(listen, "requests")),
+                     count_text(number_of(listen, "refused")), text_of(listen, "address")}}));
 }
 
 std::string running_headline(const Node* root, bool& is_well) {
@@ -299,8 +345,14 @@ StatusText status_text(const SeenStatus& seen, double wall_seconds,
     text.headline += cat("  The journal's last error: ", journal_error, "\n");
   }
   if (root == nullptr) return text;
-  text.tables = cat(process_line(root), endpoints_table(root, wall_seconds), buffer_table(root),
-                    collectors_table(root));
+  text.tables = process_line(root);
+  const bool is_exporter =
+      find_value(root, "listen") != nullptr && items_of(root, "endpoints").empty();
+  if (!is_exporter) {
+    text.tables += cat(endpoints_table(root, wall_seconds), buffer_table(root),
+                       collectors_table(root), targets_table(root));
+  }
+  text.tables += listen_table(root);
   return text;
 }
 

@@ -17,6 +17,7 @@
 #include "agent/config/schema.h"
 #include "agent/config/section.h"
 #include "agent/config/snippet.h"
+#include "agent/listen/address.h"
 
 namespace msp {
 namespace {
@@ -36,6 +37,21 @@ void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& o
           kUsualLimit,
           " by default, and VictoriaMetrics drops labels beyond that without an error: leave out ",
           most - kUsualLimit, ", or raise its -maxLabelsPerTimeseries"));
+}
+
+void warn_of_open_port(Section& top, const std::string& file, ConfigOutcome& out) {
+  const auto& listen = out.config.listen;
+  if (listen.address.empty() || parse_listen_address(listen.address)->is_local()) return;
+  const bool is_anybody = listen.clients.empty() && listen.tls.ca_file.empty();
+  const bool is_plain = listen.tls.cert_file.empty();
+  if (!is_anybody && !is_plain) return;
+  const auto at = top.at("listen");
+  out.warnings.push_back(
+      cat(file, ":", at.line, ":", at.column, ": listen.address: whoever reaches ", listen.address,
+          is_anybody
+              ? " can read this host's metrics without a login; set listen.clients, let a firewall "
+                "admit only those that scrape it, or listen at 127.0.0.1"
+              : " is sent metrics, and sends its login, unencrypted; set listen.tls"));
 }
 
 /// In the place of all errors, where they are those of a file that nobody has filled in yet.
@@ -113,6 +129,34 @@ TargetLabels Config::target_labels() const {
   return target;
 }
 
+namespace {
+
+Relabel relabel_by(std::vector<RelabelRule> rules) {
+  if (rules.empty()) return nullptr;
+  return [relabeler = Relabeler(rules)](std::vector<Label>& labels) { return relabeler(labels); };
+}
+
+/// Any of the expressions: "(?:a)|(?:b)".
+RelabelRule by_name(RelabelAction action, const std::vector<std::string>& names) {
+  std::string regex;
+  for (const auto& name : names) regex += cat(regex.empty() ? "" : "|", "(?:", name, ")");
+  return {.action = action, .source_labels = {std::string(kMetricName)}, .regex = std::move(regex)};
+}
+
+}  // namespace
+
+Relabel Config::relabel_of(const std::vector<RelabelRule>& own) const {
+  auto rules = own;
+  rules.insert(rules.end(), relabel.begin(), relabel.end());
+  if (!metrics.keep.empty()) rules.push_back(by_name(RelabelAction::keep, metrics.keep));
+  if (!metrics.drop.empty()) rules.push_back(by_name(RelabelAction::drop, metrics.drop));
+  return relabel_by(std::move(rules));
+}
+
+Relabel Config::relabel_about() const {
+  return relabel_by(relabel);
+}
+
 std::string ConfigError::to_string() const {
   if (line == 0) return cat(file, ": ", text);
   return cat(file, ":", line, ":", column, ": ", text);
@@ -145,7 +189,10 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
   outcome.inline_secrets = findings.take_inline_secrets();
   outcome.errors = findings.take();
   shorten(outcome.errors, config);
-  if (outcome.errors.empty()) warn_of_many_labels(top, file, outcome);
+  if (outcome.errors.empty()) {
+    warn_of_many_labels(top, file, outcome);
+    warn_of_open_port(top, file, outcome);
+  }
   for (auto& error : outcome.errors) error.excerpt = excerpt(text, error.line, error.column);
   return outcome;
 }

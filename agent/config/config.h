@@ -13,6 +13,8 @@
 #include "agent/base/result.h"
 #include "agent/http/options.h"
 #include "agent/metrics/labels.h"
+#include "agent/metrics/relabel.h"
+#include "agent/metrics/series_writer.h"
 #include "collectors/collector.h"
 
 namespace msp {
@@ -23,12 +25,17 @@ enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics
 /// What goes first after an outage. `automatic`: what the endpoint takes.
 enum class Order { automatic, fresh_first, oldest_first };
 
+/// Which collectors run where the configuration does not list them: the few that every host is looked
+/// at by; those that are on by default; all.
+enum class Preset { minimal, standard, full };
+
 struct EndpointConfig : HttpOptions {
   std::string label;  // the key `name`: who it is when its url changes; empty: its url
   Protocol protocol = Protocol::automatic;
   Order order = Order::automatic;
   std::uint64_t catch_up_rate = 100'000;    // samples a second of a backlog; 0: unlimited
   std::chrono::milliseconds send_every{0};  // of live samples; 0: the interval
+  std::vector<RelabelRule> relabel;         // of what goes to this endpoint
 
   /// The order, where it is given or follows from the protocol: VictoriaMetrics takes samples in
   /// any, Prometheus need not.
@@ -43,6 +50,74 @@ struct EndpointConfig : HttpOptions {
   friend bool operator==(const EndpointConfig&, const EndpointConfig&) = default;
 };
 
+/// Exporters of one job. What HttpOptions has of an address is made from each target.
+struct ScrapeConfig : HttpOptions {
+  std::string job;
+  std::vector<std::string> targets;       // at least one: a URL, host:port, unix:/path
+  std::chrono::milliseconds interval{0};  // 0: the agent's
+  std::vector<Label> labels;
+  bool honor_labels = false;
+  bool normalizes = true;
+  std::uint64_t body_bytes_max = 8 << 20;
+  std::uint64_t series_max = 10'000;  // of one target
+  std::vector<RelabelRule> relabel;
+  friend bool operator==(const ScrapeConfig&, const ScrapeConfig&) = default;
+};
+
+enum class ProbeModule { http, tcp, icmp, dns };
+
+enum class DnsTransport { udp, tcp };
+
+/// Expressions about the records of one section of an answer, each record as text.
+struct DnsRecordRules {
+  std::vector<std::string> forbidden;     // no record may match one
+  std::vector<std::string> required;      // every record must match each
+  std::vector<std::string> one_required;  // some record must match one
+  friend bool operator==(const DnsRecordRules&, const DnsRecordRules&) = default;
+};
+
+/// The question of a probe to a name server, and what its answer should be.
+struct DnsOptions {
+  std::string query_name;
+  std::string query_type = "ANY";
+  DnsTransport transport = DnsTransport::udp;
+  bool recursion_desired = true;
+  std::vector<std::string> valid_rcodes;  // empty: NOERROR
+  DnsRecordRules answer_rules;
+  DnsRecordRules authority_rules;
+  DnsRecordRules additional_rules;
+  friend bool operator==(const DnsOptions&, const DnsOptions&) = default;
+};
+
+/// One look at a service from outside. What HttpOptions has of an address is made from the target.
+struct ProbeConfig : HttpOptions, DnsOptions {
+  std::string label;  // the key `name`; each is there once
+  std::string job = "blackbox";
+  ProbeModule module = ProbeModule::http;
+  std::string target;                     // http: a URL; tcp: host:port; icmp, dns: a host
+  std::chrono::milliseconds interval{0};  // 0: the agent's
+  std::vector<Label> labels;
+  IpFamily preferred_ip = IpFamily::any;
+  bool uses_tls = false;  // of tcp
+  // Of http.
+  std::string method = "GET";
+  std::string body;
+  std::vector<std::string> valid_status_codes;  // empty: 2xx
+  bool fails_if_ssl = false;
+  bool fails_if_not_ssl = false;
+  std::vector<std::string> forbidden;  // expressions
+  std::vector<std::string> required;
+  std::uint64_t body_bytes_max = 8 << 20;
+  friend bool operator==(const ProbeConfig&, const ProbeConfig&) = default;
+};
+
+/// Expressions for whole names of metrics.
+struct MetricsConfig {
+  std::vector<std::string> keep;  // empty: all
+  std::vector<std::string> drop;
+  friend bool operator==(const MetricsConfig&, const MetricsConfig&) = default;
+};
+
 struct BufferConfig {
   std::string path = "/var/lib/msp-agent/buffer";  // absolute
   std::uint64_t bytes_max = 256 << 20;
@@ -55,23 +130,46 @@ struct BufferConfig {
   friend bool operator==(const BufferConfig&, const BufferConfig&) = default;
 };
 
+/// What the agent answers itself.
+struct ListenConfig {
+  std::string address;  // as parse_listen_address() takes it; empty: it listens nowhere
+  bool metrics = true;  // GET /metrics
+  TlsOptions tls;       // without cert_file: none; ca_file is that of client certificates
+  std::vector<HttpOptions> clients;  // logins; none: everybody may ask
+  friend bool operator==(const ListenConfig&, const ListenConfig&) = default;
+};
+
+/// Without an endpoint the agent only answers what it is asked (`listen`).
 struct Config {
-  std::string customer_id;
+  std::string customer_id;  // empty only without an endpoint
   std::string server_name;
   std::string environment;  // empty: not set
   std::string host_name;    // the label instance
   std::vector<Label> labels;
   std::chrono::milliseconds interval{15'000};
-  std::size_t series_max = kSeriesMaxDefault;  // of one source
-  std::vector<std::string> collectors;         // those that run, in the registry's order
+  std::size_t series_max = kSeriesMaxDefault;         // of all collectors together
+  std::chrono::milliseconds costly_interval{60'000};  // a multiple of `interval`
+  Preset preset = Preset::standard;
+  std::vector<std::string> collectors;  // those that run, in the registry's order
   std::vector<std::string> collectors_disabled;
   std::map<std::string, CollectorOptions> collector_options;  // by collector, on or off
-  std::vector<EndpointConfig> endpoints;                      // at least one
+  std::vector<EndpointConfig> endpoints;                      // none only with `listen`
+  std::vector<ScrapeConfig> scrape;
+  std::vector<ProbeConfig> probes;
+  MetricsConfig metrics;
+  std::vector<RelabelRule> relabel;  // of every sample
   BufferConfig buffer;
+  ListenConfig listen;
   LogLevel log_level = LogLevel::info;
 
-  /// What goes on every sample beside its own labels.
+  /// What goes on every sample of the host beside its own labels.
   TargetLabels target_labels() const;
+
+  /// The rules for what a source collects: `own`, if it has any, then `relabel` and `metrics`. Null
+  /// where there are none.
+  Relabel relabel_of(const std::vector<RelabelRule>& own = {}) const;
+  /// The rules for what the agent says of a source, such as up: `relabel` alone.
+  Relabel relabel_about() const;
 };
 
 /// One thing wrong with a configuration file.
@@ -99,6 +197,12 @@ inline constexpr std::size_t kConfigBytesMax = 1 << 20;
 /// More endpoints are refused: their threads and descriptors would not fit into the unit's
 /// TasksMax= and LimitNOFILE=.
 inline constexpr std::size_t kEndpointsMax = 16;
+
+/// More targets are refused: each takes a connection, and a place in the unit's memory.
+inline constexpr std::size_t kTargetsMax = 200;
+
+/// The same of probes.
+inline constexpr std::size_t kProbesMax = 200;
 
 /// Reads and validates `path`, and looks at who may read it and the files of secrets it names.
 /// Expands ${NAME} and ${NAME:-default} in values from the environment. Never throws.

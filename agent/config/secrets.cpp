@@ -26,6 +26,10 @@ Redactor secrets_of(const Config& config) {
     if (key.privacy != Privacy::secret) return;
     if (std::holds_alternative<key_type::Address>(key.type)) {
       secrets.add_url(*static_cast<const std::string*>(field));
+    } else if (std::holds_alternative<key_type::Texts>(key.type)) {
+      for (const auto& target : *static_cast<const std::vector<std::string>*>(field)) {
+        secrets.add_url(target);
+      }
     } else if (std::holds_alternative<key_type::Text>(key.type)) {
       secrets.add(*static_cast<const std::string*>(field));
     } else if (std::holds_alternative<key_type::Mapping>(key.type)) {

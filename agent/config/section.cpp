@@ -94,12 +94,13 @@ void Section::reject(std::string_view key, std::string_view what, std::string_vi
   findings_.reject(at(key), path(key), what, accepted);
 }
 
-std::optional<Value> Section::scalar(const Node& node, std::string key, std::string_view accepted) {
+std::optional<Value> Section::scalar(const Node& node, std::string key, std::string_view accepted,
+                                     bool is_verbatim) {
   if (node.kind != Node::Kind::scalar) {
     findings_.reject(node.at, key, kind_name(node.kind), accepted);
     return std::nullopt;
   }
-  auto expanded = expand_environment(node.text);
+  auto expanded = is_verbatim ? Result<std::string>(node.text) : expand_environment(node.text);
   if (!expanded) {
     findings_.add(node.at, cat(key, ": ", expanded.error().text));
     return std::nullopt;
@@ -112,7 +113,7 @@ std::optional<Value> Section::scalar(const Node& node, std::string key, std::str
     findings_.reject(node.at, key, "a line break or another control character", accepted);
     return std::nullopt;
   }
-  const bool from_environment = node.text.find("${") != std::string::npos;
+  const bool from_environment = !is_verbatim && node.text.find("${") != std::string::npos;
   return Value{std::move(*expanded), node.at, std::move(key), from_environment};
 }
 
@@ -146,13 +147,14 @@ struct Section::Reader {
   void* object;  // of the section
   std::string accepted;
 
-  std::optional<Value> text() const {
+  std::optional<Value> text(bool is_verbatim = false) const {
     const auto* const value = section.node(key.name);
     if (value == nullptr) return std::nullopt;
-    return section.scalar(*value, section.path(key.name), accepted);
+    return section.scalar(*value, section.path(key.name), accepted, is_verbatim);
   }
 
-  std::optional<std::vector<Value>> list(std::string_view accepted_list) const {
+  std::optional<std::vector<Value>> list(std::string_view accepted_list,
+                                         bool is_verbatim = false) const {
     const auto* const value = section.node(key.name);
     if (value == nullptr) return std::nullopt;
     if (value->kind != Node::Kind::list) {
@@ -161,8 +163,8 @@ struct Section::Reader {
     }
     std::vector<Value> values;
     for (std::size_t i = 0; i < value->items.size(); ++i) {
-      auto item =
-          section.scalar(*value->items[i], cat(section.path(key.name), "[", i, "]"), accepted);
+      auto item = section.scalar(*value->items[i], cat(section.path(key.name), "[", i, "]"),
+                                 accepted, is_verbatim);
       if (item) values.push_back(std::move(*item));
     }
     return values;
@@ -191,6 +193,10 @@ struct Section::Reader {
         section.findings_.add_inline_secret(value->key);
       }
     }
+  }
+
+  void operator()(const key_type::Verbatim&) const {
+    if (auto value = text(true)) stored<std::optional<std::string>>() = std::move(value->text);
   }
 
   void operator()(const key_type::Address& type) const {
@@ -287,7 +293,7 @@ struct Section::Reader {
     const auto value = text();
     const bool is_include = type.use == PatternUse::include;
     if (!value) {
-      if (!is_include) filter = *make_filter(type.by_default, type.use);
+      if (!type.by_default.empty()) filter = *make_filter(type.by_default, type.use);
       return;
     }
     if (is_include && value->text.empty()) return;
@@ -319,13 +325,15 @@ struct Section::Reader {
 
   void operator()(const key_type::Texts& type) const {
     if (!section.has_at_most(type.max, "entries", key.name)) return;
-    const auto values = list(accepted);
+    const auto values = list(accepted, type.is_verbatim);
     if (!values) return;
     for (const auto& value : *values) {
       if (type.is_good(value.text)) {
         type.add(field, value.text);
       } else {
-        section.findings_.reject(value.at, value.key, shown(value.text), accepted);
+        const bool is_open = key.privacy != Privacy::secret;
+        section.findings_.reject(value.at, value.key,
+                                 is_open ? shown(value.text) : std::string(kNotShown), accepted);
       }
     }
   }
@@ -375,7 +383,7 @@ void Section::read(std::span<const ConfigKey> keys, void* object) {
   for (const auto& key : keys) {
     void* const field = key.field(object, key.name);
     const Reader reader{*this, key, field, object, accepted_by(key, field)};
-    if (key.is_required && present() && !has(key.name)) {
+    if (key.is_required && present() && !has(key.name) && !has(key.unless)) {
       reject(key.name, "nothing", reader.accepted);
     }
     std::visit(reader, key.type);

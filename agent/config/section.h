@@ -63,7 +63,8 @@ class Section {
   struct Reader;
 
   const Node::Entry* find(std::string_view key) const;
-  std::optional<Value> scalar(const Node& node, std::string key, std::string_view accepted);
+  std::optional<Value> scalar(const Node& node, std::string key, std::string_view accepted,
+                              bool is_verbatim = false);
   /// False, and told, where a list or mapping has more entries: none of them is read then.
   bool has_at_most(std::size_t max, std::string_view of_what, std::string_view key);
   void report_duplicates();

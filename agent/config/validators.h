@@ -35,7 +35,4 @@ bool is_tls_server_name(std::string_view name);
 /// Whether ${NAME} may stand in a value of the configuration.
 bool is_variable_name(std::string_view name);
 
-/// ASCII letters in lower case, everything else as it is.
-std::string lower_case(std::string_view text);
-
 }  // namespace msp

@@ -68,8 +68,14 @@ Sender::Sender(const Setup& setup, RemoteWriteClient::Post post, StopToken stop)
           },
           stats_, clock_),
       flow_(config_.catch_up_rate),
+      relabel_(config_.relabel),
       random_(setup_.seed) {
   stats_.timeout_ns = std::chrono::nanoseconds(config_.timeout).count();
+  if (!config_.relabel.empty()) {
+    const auto edit = [this](const SeriesPtr& series) { return relabel_(series); };
+    live_.batch().set_edit(edit);
+    backlog_.batch().set_edit(edit);
+  }
   take_over_earlier_run();
 }
 
@@ -112,6 +118,10 @@ Sender::Next Sender::step() {
   auto due_ns = kNeverNs;
   auto* const splitter = next_to_send(is_last_try, due_ns);
   if (splitter == nullptr) return {.due_ns = due_ns};
+  if (splitter->done()) {  // the rules of the endpoint leave nothing of it
+    finish(*splitter);
+    return {.due_ns = now_ns, .made_progress = true};
+  }
   const bool sent = send(*splitter);
   return {.due_ns = sent ? now_ns : std::max(resume_ns_, now_ns), .made_progress = sent};
 }
@@ -239,6 +249,7 @@ bool Sender::send(Splitter& sent) {
 
 void Sender::finish(Splitter& sent) {
   const auto duplicates = sent.batch().duplicates();
+  stats_.samples_relabeled += sent.batch().left_out();
   queue_.ack(consumer_, sent.batch());
   if (duplicates > 0) on_duplicates(duplicates);
   if (sent.refused_samples() > 0) {
@@ -277,6 +288,7 @@ void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
   if (!answer.date_s || took_ns > FlowControl::kSlowNs) return;
   const auto host_s = clock_.wall_ns() / kNsPerSecond;
   const auto ahead_s = host_s - *answer.date_s;
+  stats_.clock_ahead_s = ahead_s;
   const bool agree = std::abs(ahead_s) <= kSkewSecondsMax;
   const auto text = agree ? std::string() : skew_text(host_s, *answer.date_s, is_clock_kept());
   stats_.set_clock_problem(text);

@@ -27,6 +27,7 @@
 #include "agent/base/throttle.h"
 #include "agent/config/config.h"
 #include "agent/delivery/client.h"
+#include "agent/delivery/endpoint_relabel.h"
 #include "agent/delivery/flow_control.h"
 #include "agent/delivery/splitter.h"
 #include "agent/delivery/stats.h"
@@ -100,6 +101,7 @@ class Sender {
   Clock& clock_;
   RemoteWriteClient client_;
   FlowControl flow_;
+  EndpointRelabel relabel_;
   Splitter live_;
   Splitter backlog_;
   std::mt19937_64 random_;

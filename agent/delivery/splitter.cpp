@@ -30,8 +30,10 @@ std::size_t hash_of(const Batch::Row& row) {
 
 void Splitter::release() {
   auto suspects = std::move(suspects_);
+  auto edit = batch_.edit();
   *this = Splitter();
   suspects_ = std::move(suspects);
+  batch_.set_edit(std::move(edit));
 }
 
 void Splitter::start() {

@@ -30,10 +30,14 @@ struct EndpointStats {
   std::atomic<std::uint64_t> samples_sent = 0;       // answered with 2xx
   std::atomic<std::uint64_t> samples_rejected = 0;   // refused for good, dropped
   std::atomic<std::uint64_t> samples_duplicate = 0;  // of a series and time sent already, dropped
+  std::atomic<std::uint64_t> samples_relabeled = 0;  // dropped by the endpoint's rules
   std::atomic<std::uint64_t> bytes_sent = 0;         // bodies, whatever the answer was
   std::atomic<std::uint64_t> requests = 0;
   std::atomic<std::uint64_t> retries = 0;         // requests that will be sent again
   std::atomic<std::int64_t> last_success_ms = 0;  // wall clock; 0: never
+  // This host's clock ahead of the endpoint's; kUnknown: no answer has had a date.
+  static constexpr std::int64_t kUnknown = INT64_MIN;
+  std::atomic<std::int64_t> clock_ahead_s = kUnknown;
   std::atomic<EndpointState> state = EndpointState::starting;
   std::atomic<std::int64_t> request_since_ns = 0;  // monotonic; 0: no request is under way
   std::atomic<const char*> protocol = "";          // the one in use, as the configuration calls it

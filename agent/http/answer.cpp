@@ -14,13 +14,6 @@ namespace {
 
 constexpr std::size_t kTagBytesMax = 8;  // of its name
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
-}
-
 bool is_same_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](unsigned char one, unsigned char other) {
@@ -31,6 +24,19 @@ bool is_same_ignoring_case(std::string_view a, std::string_view b) {
 std::optional<std::int64_t> date_of(std::string_view text) {
   const auto seconds = curl_getdate(std::string(text).c_str(), nullptr);
   return seconds < 0 ? std::nullopt : std::optional<std::int64_t>(seconds);
+}
+
+/// Whether a person could read it: no more than a quarter of it is not printable.
+bool is_text(std::string_view text) {
+  std::size_t characters = 0, unprintable = 0;
+  for (; !text.empty(); ++characters) {
+    const auto character = first_character(text);
+    const bool is_white =
+        character.code == '\n' || character.code == '\r' || character.code == '\t';
+    if (!character.is_printable && !is_white) ++unprintable;
+    text.remove_prefix(character.bytes);
+  }
+  return unprintable * 4 <= characters;
 }
 
 }  // namespace
@@ -79,6 +85,10 @@ void BodyReader::set_coding(std::string_view content_encoding) {
 }
 
 bool BodyReader::add(std::string_view part) {
+  // Some servers do not say that they compress.
+  const bool is_unsaid_gzip = bytes_ == 0 && !gunzip_ && problem_ == Problem::none &&
+                              !wants_content() && part.starts_with("\x1f\x8b\x08");
+  if (is_unsaid_gzip) gunzip_ = std::make_unique<Gunzip>();
   bytes_ += part.size();
   if (!wants_content()) {
     if (problem_ == Problem::none && content_.size() < HttpAnswer::kWordsMax) {
@@ -87,7 +97,9 @@ bool BodyReader::add(std::string_view part) {
     return bytes_ <= kUnwantedBytesMax;
   }
   if (bytes_ > wanted_max_) problem_ = Problem::too_long;
-  if (problem_ == Problem::none && !keep(part, wanted_max_)) problem_ = Problem::too_long;
+  if (keeps_ && problem_ == Problem::none && !keep(part, wanted_max_)) {
+    problem_ = Problem::too_long;
+  }
   return problem_ == Problem::none;
 }
 
@@ -113,7 +125,13 @@ std::string BodyReader::words() const {
   const bool is_readable =
       problem_ != Problem::unknown_coding && !(problem_ == Problem::damaged && content_.empty());
   if (!is_readable) return bytes_ > 0 ? "(a compressed body)" : "";
+  if (!is_text(content_)) return "(a body that is no text)";
   return one_line(content_.substr(0, HttpAnswer::kWordsMax));
+}
+
+bool BodyReader::is_html() const {
+  const auto begin = lower_case(trim(std::string_view(content_).substr(0, HttpAnswer::kWordsMax)));
+  return begin.starts_with("<!doctype html") || begin.starts_with("<html");
 }
 
 bool is_html(std::string_view content_type) {

@@ -25,7 +25,7 @@ struct HttpAnswer {
   std::string words;
   std::string error;          // "connection refused by monitor.example.com:443"
   bool is_own_fault = false;  // nothing was sent: what the request needs is not on this host
-  bool is_html = false;       // Content-Type: a page for people
+  bool is_html = false;       // a page for people, by its Content-Type or by how it begins
   bool is_too_long = false;   // the body is longer than the request wants it
   std::vector<std::pair<std::string, std::string>> headers;
   // How long the server asks to be left alone (Retry-After), at most kRetryAfterMax; 0: it does
@@ -54,7 +54,9 @@ class BodyReader {
   };
 
   /// `wanted_max` is how long it may be, packed and unpacked; 0: only its first words are wanted.
-  explicit BodyReader(std::size_t wanted_max) : wanted_max_(wanted_max) {}
+  /// What is not kept is counted.
+  explicit BodyReader(std::size_t wanted_max, bool keeps = true)
+      : wanted_max_(wanted_max), keeps_(keeps) {}
 
   /// Before add(), once the headers are there: Content-Encoding, empty where there is none.
   void set_coding(std::string_view content_encoding);
@@ -64,9 +66,15 @@ class BodyReader {
 
   /// After the last part: why what was wanted of it is not there.
   Problem problem() const;
-  /// "(a compressed body)" where that is all that can be said.
+  /// "(a compressed body)", "(a body that is no text)" where that is all that can be said.
   std::string words() const;
+  /// Whether it begins as a page for people does.
+  bool is_html() const;
   std::string take_content() { return std::move(content_); }
+  /// Of what is kept, unpacked.
+  std::size_t size() const { return content_.size(); }
+  /// As they arrived.
+  std::size_t bytes() const { return bytes_; }
 
   // Of a body of which nothing but words is wanted; more of it is not worth the time.
   static constexpr std::size_t kUnwantedBytesMax = 64 * 1024;
@@ -76,6 +84,7 @@ class BodyReader {
   bool keep(std::string_view part, std::size_t size_max);
 
   std::size_t wanted_max_;
+  bool keeps_;
   std::size_t bytes_ = 0;  // as they arrived
   std::string content_;    // or the begin of it
   std::unique_ptr<Gunzip> gunzip_;

@@ -23,6 +23,7 @@
 #include "agent/base/stop_token.h"
 #include "agent/http/answer.h"
 #include "agent/http/options.h"
+#include "agent/http/socket_task.h"
 #include "agent/http/trace.h"
 #include "agent/http/url.h"
 
@@ -35,11 +36,19 @@ struct HttpRequest {
   // How long the answer's body may be, packed and unpacked: what is longer, or not whole, is an
   // error. Then the answer may come in gzip. 0: nobody wants it.
   std::size_t content_max = 0;
-  std::int64_t deadline_ns = 0;  // monotonic clock; 0: after the timeout of the options
+  // The rest is for Transfers.
+  // Measures the way: it looks the name up and connects anew, asks for no compression, and follows a
+  // GET's redirects to any host and scheme.
+  bool is_probe = false;
+  bool only_connects = false;             // with TLS where the URL is https; nothing is sent
+  bool keeps_content = true;              // false: it is read and counted only
+  IpFamily preferred_ip = IpFamily::any;  // the other family where the name has none of this one
+  // In the place of HTTP: the name is resolved, and the task gets the address that libcurl would try
+  // first. It is the caller's again when the request has ended.
+  std::shared_ptr<SocketTask> task = nullptr;
 };
 
 class Connection;
-struct Login;
 
 /// Used by one thread.
 class HttpClient {
@@ -53,8 +62,6 @@ class HttpClient {
   HttpAnswer send(const HttpRequest& request, HttpTrace* trace = nullptr);
 
  private:
-  HttpAnswer follow(const HttpRequest& request, const Login& login, HttpTrace* trace);
-
   const HttpOptions& options_;
   const Url home_;
   std::unique_ptr<Connection> connection_;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "agent/base/clock.h"
@@ -33,10 +34,22 @@ std::string_view header_of(CURL* handle, const char* name) {
 
 /// An answer while it arrives.
 struct Received {
-  explicit Received(std::size_t content_max) : body(content_max) {}
+  Received(const HttpRequest& request, BodyBudget* of_all)
+      : body(request.content_max, request.keeps_content),
+        budget(of_all),
+        unpacks(!request.is_probe) {}
+  Received(const Received&) = delete;
+  Received& operator=(const Received&) = delete;
+  ~Received() {
+    if (budget != nullptr) budget->bytes -= counted;
+  }
 
   CURL* handle = nullptr;
   BodyReader body;
+  BodyBudget* budget;
+  bool unpacks;
+  std::size_t counted = 0;  // in the budget
+  bool has_no_room = false;
   CURLcode code = CURLE_OK;
   std::size_t header_bytes = 0;  // of interim answers as well
   bool headers_ended = false;    // of the answer itself
@@ -54,8 +67,14 @@ struct Received {
   }
 
   bool on_body(std::string_view part) {
-    if (!std::exchange(body_began, true)) body.set_coding(header_of(handle, "Content-Encoding"));
-    return body.add(part);
+    const bool begins = !std::exchange(body_began, true);
+    if (begins && unpacks) body.set_coding(header_of(handle, "Content-Encoding"));
+    if (!body.add(part)) return false;
+    if (budget == nullptr) return true;
+    budget->bytes += body.size() - counted;
+    counted = body.size();
+    has_no_room = counted > BodyBudget::kSmallBytes && budget->bytes > budget->bytes_max;
+    return !has_no_room;
   }
 };
 
@@ -83,27 +102,51 @@ struct Connection::Curl {
   const StopToken stop;
   CertificateWatch certificates;  // outlives the handle
   CURL* handle = nullptr;
+  const bool is_in_multi;
+  const Clock& clock;
+  CURLSH* own = nullptr;  // connections, sessions and addresses, where it is in a multi handle
   curl_slist* headers = nullptr;
   curl_slist* connect_to = nullptr;
   std::array<FileMark, 3> tls_files{};
   FileMark ca_store{};
-  HttpTrace* trace = nullptr;  // of the request under way
+  // Of the request under way.
+  HttpTrace* trace = nullptr;
+  const HttpRequest* request = nullptr;
+  Url to;
+  Deadline deadline{};
+  std::int64_t begin_ns = 0;
+  std::optional<Received> received;
   int socket_error = 0;        // of its last socket(2)
+  SocketAddress address = {};  // for its task
   char error[CURL_ERROR_SIZE] = {};
 
-  Curl(const HttpOptions& of, StopToken until) : options(of), stop(std::move(until)) { open(); }
+  Curl(const HttpOptions& of, StopToken until, bool in_multi, const Clock& by)
+      : options(of), stop(std::move(until)), is_in_multi(in_multi), clock(by) {
+    open();
+  }
   ~Curl() {
     drop_headers();
-    curl_easy_cleanup(handle);
+    close();
     curl_slist_free_all(connect_to);
   }
 
   static curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* to) {
     auto& curl = *static_cast<Curl*>(user);
+    if (curl.request->task != nullptr) return curl.keep(*to);
     if (curl.trace != nullptr) curl.trace->add_address(&to->addr);
     const int fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
     curl.socket_error = fd < 0 ? errno : 0;
     return fd;
+  }
+
+  /// The first address is the task's; libcurl gets a socket to none.
+  curl_socket_t keep(const curl_sockaddr& to) {
+    if (address.size == 0 && to.addrlen <= sizeof address.bytes) {
+      std::memcpy(&address.bytes, &to.addr, to.addrlen);
+      address.size = to.addrlen;
+      if (trace != nullptr) trace->add_address(&to.addr);
+    }
+    return CURL_SOCKET_BAD;
   }
 
   template <typename Value>
@@ -119,6 +162,14 @@ struct Connection::Curl {
 
   void open() {
     handle = curl_easy_init();
+    if (is_in_multi) {
+      own = curl_share_init();
+      for (const auto data :
+           {CURL_LOCK_DATA_CONNECT, CURL_LOCK_DATA_SSL_SESSION, CURL_LOCK_DATA_DNS}) {
+        curl_share_setopt(own, CURLSHOPT_SHARE, data);
+      }
+      set(CURLOPT_SHARE, own);
+    }
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_NOSIGNAL, 1L);
@@ -159,8 +210,14 @@ struct Connection::Curl {
   /// After a failure: with the handle go its connections and the addresses that it has looked up;
   /// and c-ares reads /etc/resolv.conf when a handle is made, which may have changed.
   void start_over() {
-    curl_easy_cleanup(handle);
+    close();
     open();
+  }
+
+  void close() {
+    curl_easy_cleanup(handle);
+    if (own != nullptr) curl_share_cleanup(own);
+    own = nullptr;
   }
 
   /// A connection was made with the certificates and keys of its time. OpenSSL would wait for the
@@ -210,7 +267,7 @@ struct Connection::Curl {
     drop_headers();
     for (const auto& line : request.headers) add_header(line);
     if (!options.user_agent.empty()) add_header(cat("User-Agent: ", options.user_agent));
-    if (request.content_max > 0) add_header("Accept-Encoding: gzip");
+    if (request.content_max > 0 && !request.is_probe) add_header("Accept-Encoding: gzip");
     add_header("Expect:");  // no round trip for 100-continue
     add_header("Accept:");  // libcurl's own; one of the request stays
     if (is_home) {
@@ -234,7 +291,7 @@ struct Connection::Curl {
     const auto& name = options.tls.server_name;
     const auto route = cat(name, ":", to.place.port, ":", to.place.host, ":", to.place.port);
     connect_to = curl_slist_append(nullptr, route.c_str());
-    add_header(cat("Host: ", to.host_and_port()));
+    if (!options.headers.contains("Host")) add_header(cat("Host: ", to.host_and_port()));
     set(CURLOPT_URL, cat("https://", name, ":", to.place.port, to.path_and_query).c_str());
   }
 
@@ -253,25 +310,33 @@ struct Connection::Curl {
     set(CURLOPT_CUSTOMREQUEST, is_plain ? nullptr : request.method.c_str());
   }
 
-  /// One request, to the end of its answer or of its time.
-  void perform(const HttpRequest& request, const Deadline& deadline, Received& received,
-               HttpTrace* to_trace) {
-    const auto begin_ns = monotonic_ns();
+  /// Everything for one request, to the end of its answer or of its time.
+  void make_ready(const HttpRequest& of, const Place& to_place, const Deadline& until,
+                  BodyBudget* budget, HttpTrace* to_trace) {
+    request = &of;
+    deadline = until;
+    begin_ns = clock.monotonic_ns();
     const auto left_ms = std::max<std::int64_t>(1, (deadline.at_ns - begin_ns) / kNsPerMs);
     for (const auto option : {CURLOPT_TIMEOUT_MS, CURLOPT_CONNECTTIMEOUT_MS}) {
       set(option, static_cast<long>(left_ms));
     }
-    received.handle = handle;
-    set(CURLOPT_HEADERDATA, &received);
-    set(CURLOPT_WRITEDATA, &received);
-    set_method(request);
+    received.emplace(of, budget);
+    received->handle = handle;
+    set(CURLOPT_HEADERDATA, &*received);
+    set(CURLOPT_WRITEDATA, &*received);
+    set_method(of);
+    set(CURLOPT_IPRESOLVE,
+        static_cast<long>(to_place.ip == IpFamily::ip4   ? CURL_IPRESOLVE_V4
+                          : to_place.ip == IpFamily::ip6 ? CURL_IPRESOLVE_V6
+                                                         : CURL_IPRESOLVE_WHATEVER));
+    set(CURLOPT_CONNECT_ONLY, of.only_connects ? 1L : 0L);
+    set(CURLOPT_SSL_ENABLE_ALPN,
+        of.only_connects ? 0L : 1L);  // the protocol is not HTTP
     trace = to_trace;
     socket_error = 0;
+    address = {};
     error[0] = '\0';
     certificates.forget();
-    received.code = curl_easy_perform(handle);
-    if (trace != nullptr) record(begin_ns, *trace);
-    drop_headers();
   }
 
   HttpAnswer answer(const HttpRequest& request, Received& received, const Url& to,
@@ -308,7 +373,7 @@ void Connection::Curl::record(std::int64_t begin_ns, HttpTrace& out) {
   out.first_byte_us = get<curl_off_t>(CURLINFO_STARTTRANSFER_TIME_T);
   // libcurl has none where a name server says at once that there is no such name.
   out.total_us = std::max({get<curl_off_t>(CURLINFO_TOTAL_TIME_T),
-                           static_cast<curl_off_t>((monotonic_ns() - begin_ns) / 1000),
+                           static_cast<curl_off_t>((clock.monotonic_ns() - begin_ns) / 1000),
                            static_cast<curl_off_t>(1)});
   const auto version = get<long>(CURLINFO_HTTP_VERSION);
   out.http_version = version == CURL_HTTP_VERSION_1_0 ? 10 : version == 0 ? 0 : 11;
@@ -317,6 +382,23 @@ void Connection::Curl::record(std::int64_t begin_ns, HttpTrace& out) {
   out.proxy_status = static_cast<int>(get<long>(CURLINFO_HTTP_CONNECTCODE));
   const auto proxy = parse_url(options.proxy_url);
   if (is_by_proxy(proxy, out.addresses)) out.proxy = proxy.host_and_port();
+  out.took_us += out.total_us;
+  out.status = static_cast<int>(get<long>(CURLINFO_RESPONSE_CODE));
+  out.content_length = get<curl_off_t>(CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
+  out.body_bytes = received->body.bytes();
+  // Also of a name that does not resolve.
+  if (out.redirects == 0) {
+    out.home_resolved_us += out.reached == Reached::nothing ? out.total_us : out.resolved_us;
+  }
+  // A step counts where the one after it was come to.
+  const auto connected_us = std::max(out.connected_us, out.tls_us);
+  out.phase(HttpPhase::resolve) += out.resolved_us;
+  if (out.connected_us != 0) out.phase(HttpPhase::connect) += out.connected_us - out.resolved_us;
+  if (out.tls_us != 0) out.phase(HttpPhase::tls) += out.tls_us - out.connected_us;
+  if (out.first_byte_us == 0) return;
+  out.phase(HttpPhase::processing) += out.first_byte_us - connected_us;
+  if (received->code == CURLE_OK)
+    out.phase(HttpPhase::transfer) += out.total_us - out.first_byte_us;
 }
 
 Failure Connection::Curl::failure(const Received& received, const Deadline& deadline) {
@@ -344,7 +426,12 @@ HttpAnswer Connection::Curl::answer(const HttpRequest& request, Received& receiv
   const bool wants_content = request.content_max > 0;
   const auto problem = received.body.problem();
   answer.is_too_long = wants_content && problem == BodyReader::Problem::too_long;
-  if (received.headers_ended && wants_content && problem != BodyReader::Problem::none) {
+  if (request.only_connects && received.code == CURLE_OK) return answer;
+  if (received.has_no_room) {
+    answer.error =
+        cat("the answers that ", to.host_and_port(), " and others give together are larger ",
+            "than ", received.budget->bytes_max >> 20, " MiB");
+  } else if (received.headers_ended && wants_content && problem != BodyReader::Problem::none) {
     answer.error = body_text(problem, to.host_and_port(), header_of(handle, "Content-Encoding"),
                              request.content_max);
   } else if (!received.headers_ended || (wants_content && received.code != CURLE_OK) ||
@@ -358,40 +445,66 @@ HttpAnswer Connection::Curl::answer(const HttpRequest& request, Received& receiv
     return answer;
   }
   answer.status = status;
+  answer.is_html = received.body.is_html();
   answer.content = wants_content ? received.body.take_content() : "";
   curl_header* header = nullptr;
   while ((header = curl_easy_nextheader(handle, CURLH_HEADER, -1, header)) != nullptr) {
     answer.headers.emplace_back(header->name, header->value);
   }
-  answer.is_html = is_html(answer.header("Content-Type"));
+  answer.is_html = answer.is_html || is_html(answer.header("Content-Type"));
   answer.date_s = http_date(answer.header("Date"));
   answer.retry_after =
       retry_wait(answer.header("Retry-After"), answer.date_s.value_or(wall_ns() / kNsPerSecond));
   return answer;
 }
 
-Connection::Connection(const HttpOptions& options, StopToken stop)
-    : curl_(std::make_unique<Curl>(options, std::move(stop))) {}
+Connection::Connection(const HttpOptions& options, StopToken stop, bool is_in_multi,
+                       const Clock& clock)
+    : curl_(std::make_unique<Curl>(options, std::move(stop), is_in_multi, clock)) {}
 
 Connection::~Connection() = default;
 
 HttpAnswer Connection::exchange(const HttpRequest& request, const Place& place, const Login& login,
                                 const Deadline& deadline, HttpTrace* trace) {
-  auto& curl = *curl_;
-  auto found = curl.follow_tls_files();
-  if (found) found = curl.set_ca_store(place.url);
-  if (!found) {
+  if (auto begun = begin(request, place, login, deadline, trace, nullptr); !begun) {
     HttpAnswer answer;
-    answer.error = found.error().text;
+    answer.error = begun.error().text;
     answer.is_own_fault = true;
     return answer;
   }
-  Received received(request.content_max);
+  return end(curl_easy_perform(curl_->handle));
+}
+
+Result<void> Connection::begin(const HttpRequest& request, const Place& place, const Login& login,
+                               const Deadline& deadline, HttpTrace* trace, BodyBudget* budget) {
+  auto& curl = *curl_;
+  if (auto found = curl.follow_tls_files(); !found) return found;
+  if (auto found = curl.set_ca_store(place.url); !found) return found;
+  curl.to = place.url;
   curl.aim(place.url, place.is_home, request, login);
-  curl.perform(request, deadline, received, trace);
-  auto answer = curl.answer(request, received, place.url, deadline);
-  if (answer.status >= 300) answer.words = received.body.words();
+  curl.make_ready(request, place, deadline, budget, trace);
+  return {};
+}
+
+void* Connection::handle() const {
+  return curl_->handle;
+}
+
+HttpAnswer Connection::end(int code) {
+  auto& curl = *curl_;
+  auto& received = *curl.received;
+  received.code = static_cast<CURLcode>(code);
+  if (curl.trace != nullptr) curl.record(curl.begin_ns, *curl.trace);
+  curl.drop_headers();
+  const auto words = curl.get<long>(CURLINFO_RESPONSE_CODE) >= 300 ? received.body.words() : "";
+  auto answer = curl.answer(*curl.request, received, curl.to, curl.deadline);
+  if (answer.status >= 300) answer.words = words;
+  curl.received.reset();
   return answer;
+}
+
+const SocketAddress& Connection::address() const {
+  return curl_->address;
 }
 
 void Connection::start_over() {

@@ -17,6 +17,9 @@ struct TlsOptions {
   friend bool operator==(const TlsOptions&, const TlsOptions&) = default;
 };
 
+/// Which addresses of a name are used.
+enum class IpFamily { any, ip4, ip6 };
+
 struct HttpOptions {
   std::string url;          // http or https, host, no user:password
   std::string unix_socket;  // absolute path: all goes there, whatever host is in url; never a proxy

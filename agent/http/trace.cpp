@@ -22,6 +22,7 @@ void HttpTrace::add_address(const sockaddr* address) {
     inet_ntop(AF_INET6, &ip.sin6_addr, text, sizeof text);
     addresses.push_back(cat("[", text, "]:", ntohs(ip.sin6_port)));
   }
+  if (redirects == 0 && !addresses.empty()) home_address = addresses.back();
 }
 
 }  // namespace msp

@@ -1,6 +1,7 @@
 #include "agent/import/alloy_mapping.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <set>
 #include <string>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/config/document.h"
 #include "agent/import/alloy_pipeline.h"
 #include "agent/import/alloy_unused.h"
 #include "agent/import/endpoint.h"
@@ -15,7 +17,9 @@
 #include "agent/import/host_target.h"
 #include "agent/import/label_settings.h"
 #include "agent/import/relabel.h"
+#include "agent/import/scrape_job.h"
 #include "agent/import/unix_exporter.h"
+#include "agent/import/yaml_settings.h"
 
 namespace msp {
 namespace {
@@ -25,6 +29,8 @@ using Kind = Setting::Kind;
 // prometheus.scrape's and prometheus.exporter.unix's own.
 constexpr std::string_view kAlloyInterval = "1m";
 constexpr std::string_view kAlloyJob = "integrations/unix";
+
+constexpr Explanation kRelabelKeys[] = {{"max_cache_size", Note::Kind::different, "not needed"}};
 
 class AlloyMapper {
  public:
@@ -39,7 +45,14 @@ class AlloyMapper {
   }
 
   ImportedConfig map() {
-    const auto scrapes = scrapes_of_host();
+    scrapes_of_host_ = find_scrapes_of_host();
+    const auto& scrapes = scrapes_of_host_;
+    for (const auto& component : components_) {
+      if (component.kind != "prometheus.scrape" || !pipeline_.has(component)) continue;
+      const bool is_of_host =
+          std::find(scrapes.begin(), scrapes.end(), &component) != scrapes.end();
+      add_scrapes(component, is_of_host);
+    }
     for (const auto* const scrape : scrapes) {
       if (scrape != scrapes.front()) {
         left_out(*scrape, cat("a second scrape of this host; msp-agent scrapes as ",
@@ -66,7 +79,7 @@ class AlloyMapper {
 
   /// Those that read prometheus.exporter.unix; without any, the one that scrapes this host's
   /// node_exporter.
-  std::vector<const AlloyComponent*> scrapes_of_host() {
+  std::vector<const AlloyComponent*> find_scrapes_of_host() {
     std::vector<const AlloyComponent*> scrapes;
     std::vector<std::pair<const AlloyComponent*, const Setting*>> targets;
     std::vector<TargetCandidate> candidates;
@@ -88,6 +101,205 @@ class AlloyMapper {
                                taken_for_node_exporter(candidates[chosen->index].address));
     }
     return scrapes;
+  }
+
+  /// The targets that are written out, but for this host's node_exporter.
+  void add_scrapes(const AlloyComponent& scrape, bool is_of_host) {
+    std::vector<ForeignTarget> targets;
+    const auto* const list = scrape.body.find("targets");
+    if (list == nullptr) return;
+    for (const auto* const origin : pipeline_.origins(list)) {
+      if (origin->kind == "prometheus.exporter.blackbox") add_blackbox(*origin, *list, targets);
+    }
+    for (const auto* const literal : pipeline_.literals(scrape)) {
+      if (literal == node_exporter_ || pipeline_.is_of_unix_exporter(*literal)) continue;
+      if (literal->find("__address__") == nullptr) continue;
+      if (const auto address = candidate_of(*literal, scrape).address; is_node_exporter(address)) {
+        seen_.insert(&scrape);
+        context_.notes.left_out(literal->at,
+                                cat(one_line(scrape.id), ": ", collected_once(address)));
+        continue;
+      }
+      ForeignTarget target{literal->at, {}, {}};
+      for (const auto& entry : literal->entries)
+        target.labels.emplace_back(entry.key, &entry.value);
+      add_rules(pipeline_.relabels_of_host(list, literal), target);
+      targets.push_back(std::move(target));
+    }
+    if (targets.empty()) return;
+    seen_.insert(&scrape);
+    if (!is_of_host && !goes_where_this_host_goes(scrape)) return;
+    // What the scrape of this host says is told where that is carried over.
+    Notes quiet;
+    ConvertContext context{is_of_host ? quiet : context_.notes, context_.env, context_.named_files};
+    MappingReader part(&scrape.body, scrape.id, context);
+    part.find("targets");
+    if (!is_of_host) name_origins(part, *list);
+    ImportedRules rules;
+    rules_on_way(part.all("forward_to"), rules, targets);
+    const auto job = part.text("job_name").value_or(escape_dollars(scrape.id));
+    convert_scrape(part, {}, job, targets, rules, is_of_host ? context_ : context, imported_);
+  }
+
+  void add_rules(const std::vector<const AlloyComponent*>& relabels, ForeignTarget& target) {
+    for (const auto* const relabel : relabels) {
+      seen_.insert(relabel);
+      MappingReader part(&relabel->body, relabel->id, context_);
+      for (const auto* const rule : part.all("rule")) target.rules.push_back(rule);
+      part.find("targets");
+      part.finish();
+    }
+  }
+
+  /// Whoever reads the samples of another target must be one who reads this host's.
+  bool goes_where_this_host_goes(const AlloyComponent& scrape) {
+    const auto writers_of = [&](const AlloyComponent& one) {
+      const auto* const receivers = one.body.find("forward_to");
+      return receivers == nullptr ? std::set<const AlloyComponent*>{}
+                                  : pipeline_.writers({receivers});
+    };
+    const auto theirs = writers_of(scrape);
+    std::set<const AlloyComponent*> ours;
+    for (const auto* const one : scrapes_of_host_) ours.merge(writers_of(*one));
+    if (scrapes_of_host_.empty()) {
+      for (const auto& one : components_) {
+        if (one.kind == "prometheus.remote_write") ours.insert(&one);
+      }
+    }
+    std::string names;
+    bool is_somewhere = false;
+    for (const auto* const writer : theirs) {
+      names += cat(names.empty() ? "" : ", ", one_line(writer->id));
+      is_somewhere = is_somewhere || ours.contains(writer);
+    }
+    if (!is_somewhere) {
+      left_out(scrape, names.empty() ? std::string("its samples come to no prometheus.remote_write")
+                                     : cat("its samples go to ", names,
+                                           ", and this host's do not; "
+                                           "msp-agent sends all to every endpoint"));
+    } else if (theirs != ours) {
+      context_.notes.different(scrape.at(),
+                               cat(one_line(scrape.id), ": its samples went to ", names,
+                                   " only; msp-agent sends all to every endpoint: a rule of an "
+                                   "endpoint, such as {action: drop, source_labels: [job], regex: "
+                                   "..}, keeps them out"));
+    }
+    return is_somewhere;
+  }
+
+  const Setting* text_setting(std::string text, const Place& at) {
+    auto& setting = made_.emplace_back();
+    setting.kind = Kind::text;
+    setting.at = at;
+    setting.text = std::move(text);
+    return &setting;
+  }
+
+  /// The modules that are written in the component; null where they are in a file.
+  const Setting* modules_of(const AlloyComponent& exporter) {
+    const auto* const text = exporter.body.find("config");
+    const auto plain =
+        text != nullptr && text->is(Kind::text) ? without_variables(text->text) : std::nullopt;
+    if (!plain) return nullptr;
+    const auto document = parse_document(*plain);
+    if (document.root == nullptr) return nullptr;
+    // Its lines are those of a text inside the file.
+    return &made_.emplace_back(yaml_settings(*document.root, exporter.at().file, context_.notes));
+  }
+
+  void add_blackbox(const AlloyComponent& exporter, const Setting& list,
+                    std::vector<ForeignTarget>& targets) {
+    seen_.insert(&exporter);
+    const auto* const modules = modules_of(exporter);
+    const auto rules = pipeline_.relabels_of_host(&list, nullptr, &exporter);
+    MappingReader part(&exporter.body, exporter.id, context_);
+    for (const auto* const key : {"config", "config_file", "probe_timeout_offset"}) part.find(key);
+    auto all = part.all("target");
+    const auto blocks = all.size();  // a mapping in a list has its labels beside its name
+    for (const auto* const one : part.all("targets")) all.push_back(one);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto* const one = all[i];
+      ForeignTarget target{one->at, {}, {}, true, modules};
+      auto job = text_setting("integrations/blackbox", one->at);
+      for (const auto& [key, at, value] : one->entries) {
+        if (key == "address" || key == "__address__") {
+          target.labels.emplace_back("__param_target", &value);
+        } else if (key == "module") {
+          target.labels.emplace_back("__param_module", &value);
+        } else if (key == "name") {
+          job = text_setting(cat("integrations/blackbox/", value.text), at);
+        } else if (i >= blocks) {
+          target.labels.emplace_back(key, &value);
+        } else if (key != "labels") {
+          context_.notes.left_out(
+              at, cat(one_line(exporter.id), ".target.", one_line(key), ": no target has it"));
+        } else {
+          for (const auto& label : value.entries)
+            target.labels.emplace_back(label.key, &label.value);
+        }
+      }
+      target.labels.emplace_back("instance", text_setting(std::string(kHostNameVariable), one->at));
+      target.labels.emplace_back("job", job);
+      target.labels.emplace_back("__address__", text_setting("alloy:80", one->at));
+      add_rules(rules, target);
+      targets.push_back(std::move(target));
+    }
+    part.finish();
+  }
+
+  /// What else a scrape reads than written targets.
+  void name_origins(MappingReader& part, const Setting& targets) {
+    for (const auto* const origin : pipeline_.origins(&targets)) {
+      if (origin->kind == "discovery.relabel" || origin->kind == "prometheus.exporter.blackbox")
+        continue;
+      part.left_out("targets", cat(one_line(origin->id), ": its targets are not in this file"));
+    }
+  }
+
+  /// The rules of prometheus.relabel on the one way to what writes.
+  /// The first of them that set one value are the target's: up and its like have that, too.
+  void rules_on_way(std::vector<const Setting*> receivers, ImportedRules& rules,
+                    std::vector<ForeignTarget>& targets) {
+    std::set<const AlloyComponent*> path;
+    while (true) {
+      std::vector<const Setting*> references;
+      for (const auto* const receiver : receivers) collect_references(*receiver, references);
+      std::vector<const AlloyComponent*> relabels;
+      for (const auto* const reference : references) {
+        const auto* const component = pipeline_.exporter_of(reference->text);
+        if (component != nullptr && component->kind == "prometheus.relabel") {
+          relabels.push_back(component);
+        }
+      }
+      if (relabels.empty()) return;
+      if (references.size() > 1 || !path.insert(relabels.front()).second) {
+        for (const auto* const relabel : relabels) {
+          left_out(*relabel,
+                   "more than one way leads on from a scrape of other targets; the rules of "
+                   "this one are not theirs");
+        }
+        return;
+      }
+      MappingReader part(&relabels.front()->body, relabels.front()->id, context_);
+      seen_.insert(relabels.front());
+      auto own = part.all("rule");
+      while (!own.empty() && rules.empty() && sets_one_value(*own.front())) {
+        for (auto& target : targets) target.rules.push_back(own.front());
+        own.erase(own.begin());
+      }
+      for (auto& rule : carry_rules(own, cat(part.name(), ".rule"), context_)) {
+        rules.push_back(std::move(rule));
+      }
+      receivers = part.all("forward_to");
+      part.finish(kRelabelKeys);
+    }
+  }
+
+  static bool sets_one_value(const Setting& rule) {
+    return std::ranges::all_of(rule.entries, [](const Setting::Entry& entry) {
+      return (entry.key == "target_label" || entry.key == "replacement") &&
+             entry.value.is(Kind::text) && entry.value.text.find('$') == std::string::npos;
+    });
   }
 
   void map_scrape(const AlloyComponent& scrape, bool is_first) {
@@ -149,8 +361,8 @@ class AlloyMapper {
     for (const auto* const origin : pipeline_.origins(targets)) {
       if (origin->kind == "prometheus.exporter.unix") {
         if (seen_.insert(origin).second) map_exporter(*origin);
-      } else if (origin->kind != "discovery.relabel") {
-        scrape.left_out("targets", cat(one_line(origin->id), ": msp-agent scrapes nothing"));
+      } else if (origin->kind != "discovery.relabel" && !seen_.contains(origin)) {
+        scrape.left_out("targets", cat(one_line(origin->id), ": its targets are not in this file"));
       }
     }
     map_literals(scrape, labels);
@@ -223,11 +435,7 @@ class AlloyMapper {
       const auto address = candidate_of(*target, *component).address;
       const bool is_host = node_exporter_ != nullptr ? target == node_exporter_
                                                      : pipeline_.is_of_unix_exporter(*target);
-      if (!is_host) {
-        context_.notes.left_out(target->at,
-                                cat(scrape.path("targets"), ": ", not_scraped(address)));
-        continue;
-      }
+      if (!is_host) continue;
       for (const auto& [name, at, value] : target->entries) {
         add_label(name, value, at, context_, labels);
       }
@@ -269,10 +477,11 @@ class AlloyMapper {
     if (++steps_ > kStepsMax) return left_out(relabel, "too many ways lead through it");
     seen_.insert(&relabel);
     MappingReader part(&relabel.body, relabel.id, context_);
-    const auto refused = apply_rules(part.all("rule"), cat(relabel.id, ".rule"), context_, labels);
+    const CarriedRules carried{imported_.relabel};
+    const auto refused =
+        apply_rules(part.all("rule"), cat(relabel.id, ".rule"), context_, labels, &carried);
     const auto receivers = part.all("forward_to");
-    constexpr Explanation kKeys[] = {{"max_cache_size", Note::Kind::different, "not needed"}};
-    part.finish(kKeys);
+    part.finish(kRelabelKeys);
     if (refused) {
       imported_.why_nothing =
           cat("no sample of this host gets through ", one_line(relabel.id), ": ", refused->why);
@@ -287,6 +496,13 @@ class AlloyMapper {
                       "samples come to it on a second way; msp-agent sends each once");
     }
     MappingReader part(&remote_write.body, remote_write.id, context_);
+    labels.end_of_host();
+    const auto* const external = remote_write.body.find("external_labels");
+    if (external != nullptr && imported_.external_labels.empty()) {
+      for (const auto& [name, at, value] : external->entries) {
+        if (value.is(Kind::text)) imported_.external_labels.push_back({name, value.text, at});
+      }
+    }
     add_external_labels(part, ExternalLabels::give_way, context_, labels);
     for (const auto* const setting : part.all("endpoint"))
       map_endpoint(*setting, remote_write, labels);
@@ -305,7 +521,8 @@ class AlloyMapper {
     auto endpoint = convert_endpoint(part, context_, remote_write.id);
     if (!endpoint) return;
     const auto rules_name = cat(part.name(), ".write_relabel_config");
-    if (const auto refused = apply_rules(rules, rules_name, context_, labels)) {
+    const CarriedRules carried{endpoint->relabel, has_others()};
+    if (const auto refused = apply_rules(rules, rules_name, context_, labels, &carried)) {
       imported_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
       return context_.notes.left_out(
           refused->at,
@@ -314,6 +531,8 @@ class AlloyMapper {
     endpoint->labels = labels.all();
     imported_.endpoints.push_back(std::move(*endpoint));
   }
+
+  bool has_others() const { return !imported_.scrapes.empty() || !imported_.probes.empty(); }
 
   /// No scrape of this host: what is there is taken as it is.
   void map_without_scrape() {
@@ -342,21 +561,15 @@ class AlloyMapper {
     const auto& kind = component.kind;
     if (kind == "local.file") return map_file(component);
     if (kind == "logging") return map_logging(component);
-    if (kind == "prometheus.scrape") return name_other_scrape(component);
+    if (kind == "prometheus.scrape") {
+      return left_out(component, "none of its targets is written in this file");
+    }
     if (kind == "http" || kind == "livedebugging") {
       return context_.notes.different(component.at(),
-                                      cat(kind, ": not needed: msp-agent has no port"));
+                                      cat(kind, ": not needed: msp-agent has no user interface"));
     }
     has_remote_configuration_ = has_remote_configuration_ || kind == "remotecfg";
     left_out(component, why_not_carried_over(kind));
-  }
-
-  void name_other_scrape(const AlloyComponent& scrape) {
-    std::vector<std::string> addresses;
-    for (const auto* const target : pipeline_.literals(scrape)) {
-      addresses.push_back(candidate_of(*target, scrape).address);
-    }
-    left_out(scrape, why_not_node_exporter(addresses, has_exporter_ || node_exporter_ != nullptr));
   }
 
   /// Where its content is used, the path is used instead.
@@ -381,6 +594,8 @@ class AlloyMapper {
   ConvertContext& context_;
   const std::vector<AlloyComponent>& components_;
   AlloyPipeline pipeline_;
+  std::vector<const AlloyComponent*> scrapes_of_host_;
+  std::deque<Setting> made_;  // what Alloy sets itself
   ImportedConfig imported_;
   std::set<const AlloyComponent*> seen_;
   const Setting* node_exporter_ =

@@ -75,26 +75,32 @@ bool AlloyPipeline::is_of_unix_exporter(const Setting& target) const {
 }
 
 struct AlloyPipeline::Way {
-  std::vector<const AlloyComponent*> relabels;  // so far, the nearest to the host first
-  std::set<const AlloyComponent*> seen;
+  const Setting* literal;
+  const AlloyComponent* exporter;
+  std::vector<const AlloyComponent*> relabels = {};  // so far, the nearest to the host first
+  std::set<const AlloyComponent*> seen = {};
 };
 
-bool AlloyPipeline::find_way(const Setting& targets, const Setting* node_exporter, Way& way) const {
+bool AlloyPipeline::find_way(const Setting& targets, Way& way) const {
   std::vector<const Setting*> written;
   collect_literals(targets, written);
-  if (node_exporter != nullptr) {
-    if (std::find(written.begin(), written.end(), node_exporter) != written.end()) return true;
-  } else if (is_of_unix_exporter(targets)) {
-    return true;
-  }
   std::vector<const Setting*> references;
   collect_references(targets, references);
+  const bool is_here =
+      way.literal != nullptr ? std::ranges::find(written, way.literal) != written.end()
+      : way.exporter != nullptr
+          ? std::ranges::any_of(references,
+                                [&](const Setting* reference) {
+                                  return exporter_of(reference->text) == way.exporter;
+                                })
+          : is_of_unix_exporter(targets);
+  if (is_here) return true;
   for (const auto* const reference : references) {
     const auto* const component = exporter_of(reference->text);
     const bool is_relabel = component != nullptr && component->kind == "discovery.relabel";
     if (!is_relabel || !way.seen.insert(component).second) continue;
     const auto* const further = component->body.find("targets");
-    if (further == nullptr || !find_way(*further, node_exporter, way)) continue;
+    if (further == nullptr || !find_way(*further, way)) continue;
     way.relabels.push_back(component);
     return true;
   }
@@ -102,10 +108,27 @@ bool AlloyPipeline::find_way(const Setting& targets, const Setting* node_exporte
 }
 
 std::vector<const AlloyComponent*> AlloyPipeline::relabels_of_host(
-    const Setting* targets, const Setting* node_exporter) const {
-  Way way;
-  if (targets != nullptr) find_way(*targets, node_exporter, way);
+    const Setting* targets, const Setting* node_exporter, const AlloyComponent* exporter) const {
+  Way way{node_exporter, exporter};
+  if (targets != nullptr) find_way(*targets, way);
   return way.relabels;
+}
+
+std::set<const AlloyComponent*> AlloyPipeline::writers(
+    const std::vector<const Setting*>& receivers) const {
+  std::set<const AlloyComponent*> found;
+  std::set<const AlloyComponent*> relabels;
+  std::vector<const Setting*> references;
+  for (const auto* const receiver : receivers) collect_references(*receiver, references);
+  for (std::size_t i = 0; i < references.size(); ++i) {
+    const auto* const component = exporter_of(references[i]->text);
+    if (component == nullptr) continue;
+    if (component->kind == "prometheus.remote_write") found.insert(component);
+    if (component->kind != "prometheus.relabel" || !relabels.insert(component).second) continue;
+    const auto* const further = component->body.find("forward_to");
+    if (further != nullptr) collect_references(*further, references);
+  }
+  return found;
 }
 
 void collect_literals(const Setting& setting, std::vector<const Setting*>& out) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,13 +35,18 @@ class AlloyPipeline {
   bool is_of_unix_exporter(const Setting& target) const;
 
   /// The discovery.relabel through which this host comes into `targets`, in the order of its way;
-  /// `node_exporter` is its target, null where prometheus.exporter.unix is read.
-  std::vector<const AlloyComponent*> relabels_of_host(const Setting* targets,
-                                                      const Setting* node_exporter) const;
+  /// `node_exporter` is its target, null where prometheus.exporter.unix is read. With `exporter` its
+  /// targets, not those of this host.
+  std::vector<const AlloyComponent*> relabels_of_host(
+      const Setting* targets, const Setting* node_exporter,
+      const AlloyComponent* exporter = nullptr) const;
+
+  /// The prometheus.remote_write that samples come to from `receivers`.
+  std::set<const AlloyComponent*> writers(const std::vector<const Setting*>& receivers) const;
 
  private:
   struct Way;
-  bool find_way(const Setting& targets, const Setting* node_exporter, Way& way) const;
+  bool find_way(const Setting& targets, Way& way) const;
 
   std::map<std::string, const AlloyComponent*, std::less<>> by_id_;
 };

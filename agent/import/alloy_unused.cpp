@@ -19,7 +19,7 @@ std::string_view why_not_carried_over(std::string_view kind) {
       {"faro.", kTraces},
       {"tracing", kTraces},
       {"prometheus.receive_http",
-       "msp-agent receives nothing; a relay stays with Alloy or vmagent"},
+       "msp-agent receives no samples; a relay stays with Alloy or vmagent"},
       {"prometheus.remote_write", kNotOnTheWay},
       {"prometheus.relabel", kNotOnTheWay},
       {"discovery.relabel", kNotOnTheWay},
@@ -27,7 +27,39 @@ std::string_view why_not_carried_over(std::string_view kind) {
       {"prometheus.exporter.unix", "no prometheus.scrape reads it"},
       {"prometheus.exporter.self",
        "Alloy's own metrics; msp-agent reports on itself as msp_agent_*"},
-      {"prometheus.exporter.", "msp-agent collects this host's metrics only, keep Alloy for it"},
+      {"prometheus.exporter.mysql",
+       "install prometheus-mysqld-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/mysql, targets: ['127.0.0.1:9104']}]"},
+      {"prometheus.exporter.redis",
+       "install prometheus-redis-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/redis, targets: ['127.0.0.1:9121']}]"},
+      {"prometheus.exporter.postgres",
+       "install prometheus-postgres-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/postgres, targets: ['127.0.0.1:9187']}]"},
+      {"prometheus.exporter.memcached",
+       "install prometheus-memcached-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/memcached, targets: ['127.0.0.1:9150']}]"},
+      {"prometheus.exporter.mongodb",
+       "install prometheus-mongodb-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/mongodb, targets: ['127.0.0.1:9216']}]"},
+      {"prometheus.exporter.elasticsearch",
+       "install prometheus-elasticsearch-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/elasticsearch, targets: ['127.0.0.1:9114']}]"},
+      {"prometheus.exporter.apache",
+       "install prometheus-apache-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/apache, targets: ['127.0.0.1:9117']}]"},
+      {"prometheus.exporter.process",
+       "install prometheus-process-exporter on this host, and scrape it: scrape: [{job: "
+       "integrations/process, targets: ['127.0.0.1:9256']}]"},
+      {"prometheus.exporter.blackbox", "no prometheus.scrape reads it"},
+      {"prometheus.exporter.cadvisor",
+       "the collector containers sends what each container uses, with cAdvisor's names and this "
+       "host's "
+       "job; for more, run cAdvisor on this host, and scrape it: scrape: [{job: "
+       "integrations/cadvisor, "
+       "targets: ['127.0.0.1:8080']}]"},
+      {"prometheus.exporter.",
+       "msp-agent does not have it; scrape an exporter of its own, or keep Alloy for it"},
       {"declare", kOnlyInAlloy},
       {"import.", kOnlyInAlloy},
       {"foreach", kOnlyInAlloy},

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <list>
+#include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -15,6 +18,7 @@
 #include "agent/import/alloy_parser.h"
 #include "agent/import/identity.h"
 #include "agent/import/prometheus_mapping.h"
+#include "agent/import/scrape_job.h"
 #include "agent/import/yaml_settings.h"
 #include "agent/import/yaml_writer.h"
 
@@ -74,19 +78,23 @@ std::optional<ImportedConfig> imported_from_alloy(const std::vector<ForeignFile>
   return map_alloy(components, context);
 }
 
+/// The settings of a file of YAML or JSON; nothing, and `error`, where it is none.
+std::optional<Setting> parsed_yaml(const ForeignFile& file, Notes& notes, std::string& error) {
+  const auto document = parse_document(file.text);
+  if (document.root != nullptr) return yaml_settings(*document.root, file.name, notes);
+  const auto line = excerpt(file.text, document.at.line, document.at.column);
+  error = cat(error_text(file, document.at.line, document.at.column, document.error),
+              line.empty() ? "" : "\n", line);
+  return std::nullopt;
+}
+
 std::optional<ImportedConfig> imported_from_prometheus(const std::vector<ForeignFile>& files,
                                                        ConvertContext& context,
                                                        std::string& error) {
   const auto& file = files.front();
-  const auto document = parse_document(file.text);
-  if (document.root == nullptr) {
-    const auto line = excerpt(file.text, document.at.line, document.at.column);
-    error = cat(error_text(file, document.at.line, document.at.column, document.error),
-                line.empty() ? "" : "\n", line);
-    return std::nullopt;
-  }
-  const auto root = yaml_settings(*document.root, file.name, context.notes);
-  return map_prometheus(root, file.text.find("%{") != std::string::npos, context);
+  const auto root = parsed_yaml(file, context.notes, error);
+  if (!root) return std::nullopt;
+  return map_prometheus(*root, file.text.find("%{") != std::string::npos, context);
 }
 
 /// Endpoints by one address: msp-agent tells them apart by it.
@@ -120,15 +128,34 @@ std::set<std::string> variables_in(const ImportedConfig& imported) {
   for (const auto& [collector, options] : imported.collector_options) {
     for (const auto& [key, text] : options) add(text);
   }
-  for (const auto& endpoint : imported.endpoints) {
-    for (const auto* const text :
-         {&endpoint.url, &endpoint.username, &endpoint.password, &endpoint.password_file,
-          &endpoint.bearer_token, &endpoint.bearer_token_file, &endpoint.ca_file,
-          &endpoint.cert_file, &endpoint.key_file, &endpoint.server_name, &endpoint.proxy_url,
-          &endpoint.timeout}) {
+  const auto add_http = [&](const ImportedHttp& http) {
+    for (const auto* const text : {&http.username, &http.password, &http.password_file,
+                                   &http.bearer_token, &http.bearer_token_file, &http.ca_file,
+                                   &http.cert_file, &http.key_file, &http.server_name}) {
       add(*text);
     }
-    for (const auto& [name, text] : endpoint.headers) add(text);
+    for (const auto& [name, text] : http.headers) add(text);
+  };
+  for (const auto& endpoint : imported.endpoints) {
+    add_http(endpoint);
+    for (const auto* const text : {&endpoint.url, &endpoint.proxy_url, &endpoint.timeout})
+      add(*text);
+  }
+  const auto add_target = [&](const ImportedTarget& target) {
+    add_http(target);
+    for (const auto* const text : {&target.job, &target.interval, &target.timeout}) add(*text);
+    for (const auto& label : target.labels) add(label.text);
+  };
+  for (const auto& scrape : imported.scrapes) {
+    add_target(scrape);
+    for (const auto& target : scrape.targets) add(target);
+  }
+  for (const auto& probe : imported.probes) {
+    add_target(probe);
+    add(probe.target);
+    for (const auto& key : probe.keys) {
+      for (const auto& text : key.texts) add(text);
+    }
   }
   return names;
 }
@@ -174,13 +201,49 @@ void tell_variables(ConvertContext& context, const ImportedConfig& imported) {
               context.env.is_given() ? cat("; ", one_line(context.env.path()), " does not") : ""));
 }
 
-/// What our own configuration says of the result; empty: nothing.
-std::string refusals(const ImportedConfig& imported, const EnvFile& env) {
-  std::string text;
-  for (const auto& error : parse_config(write_yaml_to_check(imported, env), "the result").errors) {
-    text += cat(text.empty() ? "" : "\n", one_line(error.text));
+/// Which of the mappings of `section` an error is about: "scrape[2].job: ..", or "scrape.job: .." where
+/// there is one.
+std::optional<std::size_t> index_in(std::string_view section, std::string_view error) {
+  if (!error.starts_with(section)) return std::nullopt;
+  error.remove_prefix(section.size());
+  if (error.starts_with('.')) return 0;
+  if (!error.starts_with('[')) return std::nullopt;
+  return parse_number<std::size_t>(error.substr(1, std::min(error.find(']'), error.size()) - 1));
+}
+
+/// Leaves out, and names, those of `targets` that the errors are about.
+template <typename Target>
+bool leave_out_refused(std::string_view section, const std::vector<ConfigError>& errors,
+                       ConvertContext& context, std::list<Target>& targets) {
+  std::map<std::size_t, std::string_view> refused;
+  for (const auto& error : errors) {
+    if (const auto index = index_in(section, error.text)) refused.emplace(*index, error.text);
   }
-  return text;
+  const auto before = targets.size();
+  std::size_t index = 0;
+  targets.remove_if([&](const Target& target) {
+    const auto found = refused.find(index++);
+    if (found == refused.end()) return false;
+    context.notes.left_out(
+        target.at, cat(target.title, ": msp-agent would refuse it: ", one_line(found->second)));
+    return true;
+  });
+  return targets.size() < before;
+}
+
+/// What our own configuration says of the result; empty: nothing. A job or a probe that it refuses
+/// costs itself.
+std::string settle_refusals(ConvertContext& context, ImportedConfig& imported) {
+  for (;;) {
+    const auto errors =
+        parse_config(write_yaml_to_check(imported, context.env), "the result").errors;
+    const bool is_less = leave_out_refused("scrape", errors, context, imported.scrapes) |
+                         leave_out_refused("probes", errors, context, imported.probes);
+    if (is_less) continue;
+    std::string text;
+    for (const auto& error : errors) text += cat(text.empty() ? "" : "\n", one_line(error.text));
+    return text;
+  }
 }
 
 /// Why there is no result, as far as that is known.
@@ -202,10 +265,13 @@ Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, Conv
                   ImportedConfig& imported) {
   Conversion out;
   drop_second_addresses(context, imported);
-  if (!imported.endpoints.empty()) settle_identity(context, imported);
+  if (!imported.endpoints.empty()) {
+    settle_identity(context, imported);
+    settle_scrapes(context, imported);
+  }
   if (imported.endpoints.empty() || imported.collects_nothing) {
     out.error = cat(one_line(files.front().name), ": ", nothing_to_write(from, imported));
-  } else if (const auto refused = refusals(imported, context.env); !refused.empty()) {
+  } else if (const auto refused = settle_refusals(context, imported); !refused.empty()) {
     out.error = cat(one_line(files.front().name), ": msp-agent would refuse the result: ", refused);
   } else {
     tell_variables(context, imported);
@@ -221,18 +287,27 @@ Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, Conv
 }  // namespace
 
 Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
-                   const std::optional<ForeignFile>& env_file) {
+                   const std::optional<ForeignFile>& env_file,
+                   const std::vector<ForeignFile>& named_files) {
   Conversion out;
-  for (const auto& file : files) {
-    if (file.text.size() <= kForeignBytesMax) continue;
-    out.error =
-        cat(one_line(file.name), ": more than ", kForeignBytesMax, " bytes; accepted: less");
-    return out;
+  for (const auto* const list : {&files, &named_files}) {
+    for (const auto& file : *list) {
+      if (file.text.size() <= kForeignBytesMax) continue;
+      out.error =
+          cat(one_line(file.name), ": more than ", kForeignBytesMax, " bytes; accepted: less");
+      return out;
+    }
   }
   Notes notes;
   const auto env =
       env_file ? EnvFile(env_file->name, env_file->text, notes, env_file->path) : EnvFile();
-  ConvertContext context{notes, env};
+  std::vector<NamedFile> named;
+  for (const auto& file : named_files) {
+    auto root = parsed_yaml(file, notes, out.error);
+    if (!root) return out;
+    named.push_back({file.name, std::move(*root)});
+  }
+  ConvertContext context{notes, env, named};
   auto imported = from == ForeignAgent::alloy ? imported_from_alloy(files, context, out.error)
                                               : imported_from_prometheus(files, context, out.error);
   if (!imported) return out;

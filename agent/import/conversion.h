@@ -31,8 +31,10 @@ struct Conversion {
 /// Larger files are refused.
 inline constexpr std::size_t kForeignBytesMax = 1 << 20;
 
-/// `env_file` holds the variables of the other agent's unit. Never throws.
+/// `env_file` holds the variables of the other agent's unit; `named_files` are files that the
+/// configuration names: targets, rules and jobs, and blackbox_exporter's modules. Never throws.
 Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
-                   const std::optional<ForeignFile>& env_file);
+                   const std::optional<ForeignFile>& env_file,
+                   const std::vector<ForeignFile>& named_files = {});
 
 }  // namespace msp

@@ -97,26 +97,14 @@ std::string taken_for_node_exporter(std::string_view address) {
              " is taken for this host's node_exporter");
 }
 
-std::string not_scraped(std::string_view address) {
-  const auto named = address.empty() ? std::string("a target") : quoted(without_login(address));
-  return cat(named, ": msp-agent scrapes nothing");
+bool is_node_exporter(std::string_view address) {
+  const auto parsed = target_address(address);
+  return is_this_host(parsed) && parsed.port == kPort;
 }
 
-std::string why_not_node_exporter(const std::vector<std::string>& addresses, bool has_chosen) {
-  for (const auto& text : addresses) {
-    const auto address = target_address(text);
-    if (!is_this_host(address)) continue;
-    if (has_chosen && address.port == kPort) {
-      return cat(quoted(without_login(text)),
-                 " is this host's node_exporter as well; msp-agent collects once");
-    }
-    if (has_chosen) break;
-    return cat(quoted(without_login(text)),
-               " is a target on this host at another port than 9100: if it is node_exporter, call "
-               "the job node_exporter and convert again, or write its labels under labels; if "
-               "not, keep what scrapes it");
-  }
-  return "not this host's node_exporter; msp-agent scrapes nothing, keep what scrapes it";
+std::string collected_once(std::string_view address) {
+  return cat(quoted(without_login(address)),
+             " is this host's node_exporter as well; msp-agent collects once");
 }
 
 }  // namespace msp

@@ -41,10 +41,10 @@ std::optional<ChosenTarget> choose_node_exporter(const std::vector<TargetCandida
 /// What to say of a target that was chosen and is not certain.
 std::string taken_for_node_exporter(std::string_view address);
 
-/// Why a single target is not carried over.
-std::string not_scraped(std::string_view address);
+/// Whether it is certainly this host's node_exporter, which is not scraped beside the collectors.
+bool is_node_exporter(std::string_view address);
 
-/// Why a job with these targets is not carried over; `has_chosen`: another one is.
-std::string why_not_node_exporter(const std::vector<std::string>& addresses, bool has_chosen);
+/// Why such a target is not carried over, where another one is.
+std::string collected_once(std::string_view address);
 
 }  // namespace msp

@@ -2,6 +2,7 @@
 // YAML. Texts are those of a Setting: ${NAME} is a variable, $$ a '$'.
 #pragma once
 
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "agent/import/setting.h"
+#include "agent/metrics/relabel.h"
 
 namespace msp {
 
@@ -28,16 +30,14 @@ struct ImportedLabel {
   Place at = {};
   Value value = Value::text;
   OwnLabel own = OwnLabel::stays;
+  bool is_of_host = false;  // only this host's own samples have it, not those of other targets
 
   bool is_known() const { return value != Value::unknown; }
 };
 using ImportedLabels = std::vector<ImportedLabel>;
 
-/// Empty texts are not set.
-struct ImportedEndpoint {
-  Place at;
-  std::string title;  // what it was called
-  std::string url;
+/// How a server is asked. Empty texts are not set.
+struct ImportedHttp {
   std::string username;
   std::string password;
   std::string password_file;
@@ -51,10 +51,56 @@ struct ImportedEndpoint {
   std::string key_file;
   std::string server_name;
   bool insecure_skip_verify = false;
+};
+
+struct ImportedRule {
+  RelabelRule rule;
+  Place at;
+  friend bool operator==(const ImportedRule& a, const ImportedRule& b) { return a.rule == b.rule; }
+};
+using ImportedRules = std::list<ImportedRule>;
+
+struct ImportedEndpoint : ImportedHttp {
+  Place at;
+  std::string title;  // what it was called
+  std::string url;
   std::string proxy_url;
   std::vector<std::string> no_proxy;
   std::string timeout;
-  ImportedLabels labels;  // what was set on every sample on its way to this endpoint
+  ImportedLabels labels;  // what was set on every sample of this host on its way to this endpoint
+  ImportedRules relabel;  // of everything that is sent to it
+};
+
+/// What is looked at beside this host, and the labels of its series.
+struct ImportedTarget : ImportedHttp {
+  Place at;
+  std::string title;  // what scraped it
+  std::string job;
+  std::string interval;
+  std::string timeout;
+  ImportedLabels labels;
+};
+
+/// Targets with the same labels.
+struct ImportedScrape : ImportedTarget {
+  std::vector<std::string> targets;
+  std::string body_max;
+  std::string series_max;
+  bool honor_labels = false;
+  ImportedRules relabel;
+};
+
+struct ImportedProbe : ImportedTarget {
+  /// A key of a probe, and its value or its values.
+  struct Key {
+    std::string_view name;
+    std::vector<std::string> texts;
+    enum class Form { text, word, list } form = Form::text;  // a word needs no quotes
+  };
+
+  std::string name;
+  std::string target;
+  std::vector<Key> keys;  // those of its module
 };
 
 struct ImportedConfig {
@@ -67,6 +113,11 @@ struct ImportedConfig {
   std::vector<std::string> disabled;
   std::map<std::string, std::map<std::string, std::string>> collector_options;
   std::vector<ImportedEndpoint> endpoints;
+  std::list<ImportedScrape> scrapes;
+  std::list<ImportedProbe> probes;
+  ImportedRules relabel;           // of this host's samples
+  ImportedRules relabel_of_all;    // of every sample, behind them
+  ImportedLabels external_labels;  // as they are written
   bool collects_nothing = false;
   std::string why_nothing;  // why nothing is collected or delivered, where that is known
   std::string log_level;

@@ -81,6 +81,11 @@ std::optional<long> foreign_duration_ms(std::string_view text) {
   return std::lround(total);
 }
 
+std::optional<std::uint64_t> foreign_size(std::string_view text) {
+  if (!text.ends_with("B") || text.ends_with("iB")) return parse_size(text);
+  return parse_size(cat(text.substr(0, text.size() - 1), "iB"));
+}
+
 MappingReader::MappingReader(const Setting* setting, std::string name, ConvertContext& context)
     : setting_(setting), name_(std::move(name)), context_(context) {
   if (setting_ == nullptr) return;

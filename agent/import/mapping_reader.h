@@ -2,6 +2,7 @@
 // carried over; finish() names every other key, so that nothing is dropped in silence.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,10 +16,17 @@
 
 namespace msp {
 
+/// A file that the configuration names, and what it holds.
+struct NamedFile {
+  std::string_view name;
+  Setting root;
+};
+
 /// What every mapping works with.
 struct ConvertContext {
   Notes& notes;
   const EnvFile& env;
+  const std::vector<NamedFile>& named_files;  // those that were given
 };
 
 /// What to say of a key for which msp-agent has nothing, where there is more to say than that.
@@ -81,5 +89,8 @@ std::optional<std::string> text_of(const Setting& setting, std::string& why);
 
 /// A Go or Prometheus duration (1m30s, 1.5s, 1w) in milliseconds.
 std::optional<long> foreign_duration_ms(std::string_view text);
+
+/// A size of Prometheus (16MB, 16MiB): MB, too, has units of 1024.
+std::optional<std::uint64_t> foreign_size(std::string_view text);
 
 }  // namespace msp

@@ -1,5 +1,7 @@
 #include "agent/import/prometheus_mapping.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <iterator>
 #include <optional>
@@ -14,6 +16,7 @@
 #include "agent/import/host_target.h"
 #include "agent/import/label_settings.h"
 #include "agent/import/relabel.h"
+#include "agent/import/scrape_job.h"
 
 namespace msp {
 namespace {
@@ -21,6 +24,9 @@ namespace {
 using Kind = Setting::Kind;
 
 constexpr std::string_view kPrometheusInterval = "1m";
+constexpr std::string_view kFilesOfTargets =
+    "its targets are not in this file: name the files that have them behind it, and convert "
+    "again: ";
 constexpr std::string_view kStaticMode =
     "a configuration of Grafana Agent's static mode, not of Prometheus; make one of Alloy's of it "
     "first: alloy convert --source-format=static";
@@ -48,6 +54,23 @@ bool has_key_of_vmagent(const Setting& setting) {
          std::any_of(setting.items.begin(), setting.items.end(), has_key_of_vmagent);
 }
 
+/// "targets/*.json" and "/copied/targets/a.json" have one name.
+std::string base_name(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
+/// What a file that the configuration names holds.
+enum class Content { targets, jobs, rules, modules, other };
+Content content_of(const Setting& root) {
+  if (root.find("modules") != nullptr) return Content::modules;
+  if (root.find("scrape_configs") != nullptr) return Content::jobs;
+  if (!root.is(Kind::list) || root.items.empty()) return Content::other;
+  const auto& first = root.items.front();
+  if (!first.is(Kind::mapping)) return Content::other;
+  if (first.find("job_name") != nullptr) return Content::jobs;  // vmagent's
+  return first.find("targets") != nullptr ? Content::targets : Content::rules;
+}
+
 /// One static target, and where it stands.
 struct StaticTarget {
   const Setting* job;
@@ -61,27 +84,55 @@ class PrometheusMapper {
       : context_(context),
         root_(root),
         top_(&root, "", context),
-        is_vmagent_(has_vmagent_variables || has_key_of_vmagent(root)) {}
+        is_vmagent_(has_vmagent_variables || has_key_of_vmagent(root)) {
+    for (const auto& file : context.named_files) {
+      const auto content = content_of(file.root);
+      if (content == Content::rules) has_rules_ = is_vmagent_ = true;
+      if (content == Content::other) {
+        context.notes.left_out({file.name, 0},
+                               "neither targets, jobs, rules nor modules of blackbox_exporter");
+      }
+    }
+  }
 
   ImportedConfig map() {
     auto global = top_.part("global");
     const auto interval = global.duration("scrape_interval", "interval");
-    const auto jobs = top_.all("scrape_configs");
+    auto jobs = top_.all("scrape_configs");
+    if (const auto* const files = top_.value("scrape_config_files");
+        files != nullptr && missing(*files, Content::jobs).empty()) {
+      top_.find("scrape_config_files");
+    }
+    for (const auto& file : context_.named_files) {
+      if (content_of(file.root) != Content::jobs) continue;
+      const auto* const inner = file.root.find("scrape_configs");
+      for (const auto& job : (inner != nullptr ? *inner : file.root).items) jobs.push_back(&job);
+    }
     choose(jobs);
+    ScrapeDefaults defaults;
+    defaults.interval = interval.value_or("");
+    defaults.timeout = global.duration("scrape_timeout", "scrape.timeout").value_or("");
+    for (const auto* const job : jobs) add_scrapes(*job, defaults);
     SampleLabels labels;
     bool is_refused = false;
     for (const auto* const job : jobs) {
-      if (own_.job == job) {
-        is_refused = !map_job(*job, interval, labels);
-      } else {
-        name_other_job(*job);
-      }
+      if (own_.job == job) is_refused = !map_job(*job, interval, labels);
     }
     if (own_.job == nullptr) map_without_job(interval, labels);
     if (!is_refused) {
+      labels.end_of_host();
+      const auto* const global_setting = top_.value("global");
+      const auto* const external =
+          global_setting != nullptr ? global_setting->find("external_labels") : nullptr;
+      if (external != nullptr) {
+        for (const auto& [name, at, value] : external->entries) {
+          if (value.is(Kind::text)) imported_.external_labels.push_back({name, value.text, at});
+        }
+      }
       add_external_labels(global, is_vmagent_ ? ExternalLabels::win : ExternalLabels::give_way,
                           context_, labels);
       tell_of_vmagent(global, labels);
+      is_refused = !apply_rules_of_all(labels);
     } else {
       global.find("external_labels");
     }
@@ -99,17 +150,81 @@ class PrometheusMapper {
     return name != nullptr ? name->text : "";
   }
 
-  static std::vector<StaticTarget> targets_of(const Setting& job) {
-    std::vector<StaticTarget> found;
-    const auto* const configs = job.find("static_configs");
-    if (configs == nullptr) return found;
+  /// Those of `patterns` that no file of this content fits.
+  std::string missing(const Setting& patterns, Content content) const {
+    std::string names;
+    for (const auto& pattern : patterns.items) {
+      const auto fits = [&](const NamedFile& file) {
+        return content_of(file.root) == content &&
+               ::fnmatch(base_name(pattern.text).c_str(), base_name(file.name).c_str(), 0) == 0;
+      };
+      if (std::ranges::any_of(context_.named_files, fits)) continue;
+      names += cat(names.empty() ? "" : ", ", one_line(pattern.text));
+    }
+    return names;
+  }
+
+  /// The same of a job's file_sd_configs.
+  std::string missing_files(const Setting& job) const {
+    std::string names;
+    const auto* const configs = job.find("file_sd_configs");
+    for (const auto& config : configs == nullptr ? std::vector<Setting>() : configs->items) {
+      const auto* const files = config.find("files");
+      const auto some = files == nullptr ? std::string() : missing(*files, Content::targets);
+      if (!some.empty()) names += cat(names.empty() ? "" : ", ", some);
+    }
+    return names;
+  }
+
+  static void add_targets(const Setting& job, const Setting* configs,
+                          std::vector<StaticTarget>& found) {
+    if (configs == nullptr) return;
     for (const auto& config : configs->items) {
       const auto* const targets = config.find("targets");
       if (targets == nullptr) continue;
       for (const auto& target : targets->items) found.push_back({&job, &config, &target});
     }
+  }
+
+  /// Those that are written out, here or in a file that was given.
+  std::vector<StaticTarget> targets_of(const Setting& job) const {
+    std::vector<StaticTarget> found;
+    add_targets(job, job.find("static_configs"), found);
+    const auto* const configs = job.find("file_sd_configs");
+    for (const auto& file : context_.named_files) {
+      if (configs == nullptr || content_of(file.root) != Content::targets) continue;
+      const auto names_it = [&](const Setting& config) {
+        const auto* const files = config.find("files");
+        return files != nullptr && std::ranges::any_of(files->items, [&](const Setting& pattern) {
+                 return ::fnmatch(base_name(pattern.text).c_str(), base_name(file.name).c_str(),
+                                  0) == 0;
+               });
+      };
+      if (std::ranges::any_of(configs->items, names_it)) add_targets(job, &file.root, found);
+    }
     return found;
   }
+
+  /// vmagent's -remoteWrite.relabelConfig, for whatever is sent. False where it lets nothing through.
+  bool apply_rules_of_all(SampleLabels& labels) {
+    for (const auto& file : context_.named_files) {
+      if (content_of(file.root) != Content::rules) continue;
+      context_.notes.different(
+          {file.name, 0},
+          "rules: taken as those of -remoteWrite.relabelConfig, for every endpoint");
+      std::vector<const Setting*> rules;
+      for (const auto& rule : file.root.items) rules.push_back(&rule);
+      const CarriedRules carried{imported_.relabel_of_all, has_others()};
+      const auto refused = apply_rules(rules, "relabelConfig", context_, labels, &carried);
+      if (!refused) continue;
+      imported_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
+      context_.notes.left_out(refused->at, imported_.why_nothing);
+      return false;
+    }
+    return true;
+  }
+
+  bool has_others() const { return !imported_.scrapes.empty() || !imported_.probes.empty(); }
 
   void choose(const std::vector<const Setting*>& jobs) {
     std::vector<StaticTarget> targets;
@@ -127,17 +242,53 @@ class PrometheusMapper {
     context_.notes.different(own_.target->at, taken_for_node_exporter(own_.target->text));
   }
 
-  void name_other_job(const Setting& job) {
-    const auto named = cat("scrape_configs: job ", quoted(job_name(job)), ": ");
-    std::vector<std::string> addresses;
-    for (const auto& target : targets_of(job)) addresses.push_back(target.target->text);
-    const bool has_targets = job.find("static_configs") != nullptr;
-    context_.notes.left_out(
-        job.at,
-        cat(named, has_targets ? why_not_node_exporter(addresses, own_.job != nullptr)
-                               : "its targets are not in this file; if one of them is this host's "
-                                 "node_exporter, write its labels under labels; msp-agent scrapes "
-                                 "nothing"));
+  /// The targets of a job but this host's node_exporter.
+  void add_scrapes(const Setting& job, const ScrapeDefaults& defaults) {
+    std::vector<ForeignTarget> targets;
+    // What the job of this host says is told where that is carried over.
+    Notes quiet;
+    const bool is_own = own_.job == &job;
+    ConvertContext context{is_own ? quiet : context_.notes, context_.env, context_.named_files};
+    MappingReader part(&job, cat("scrape_configs: job ", quoted(job_name(job))), context);
+    const auto rules = part.all("relabel_configs");
+    for (const auto& [of_job, config, address] : targets_of(job)) {
+      if (address == own_.target) continue;
+      if (is_node_exporter(address->text)) {
+        context_.notes.left_out(address->at, cat("scrape_configs: job ", quoted(job_name(job)),
+                                                 ": ", collected_once(address->text)));
+        continue;
+      }
+      ForeignTarget target{address->at, {{"__address__", address}}, rules};
+      if (const auto* const labels = config->find("labels"); labels != nullptr) {
+        for (const auto& entry : labels->entries)
+          target.labels.emplace_back(entry.key, &entry.value);
+      }
+      targets.push_back(std::move(target));
+    }
+    if (targets.empty() && is_own) return;
+    part.find("static_configs");
+    if (!is_own) name_discovery(job, part, targets.empty());
+    const auto metric_rules =
+        carry_rules(part.all("metric_relabel_configs"), "metric_relabel_configs", context);
+    convert_scrape(part, defaults, job_name(job), targets, metric_rules,
+                   is_own ? context_ : context, imported_);
+  }
+
+  /// Whoever finds targets by asking others is named, with its line.
+  void name_discovery(const Setting& job, MappingReader& part, bool is_all) {
+    for (const auto& [key, at, value] : job.entries) {
+      if (!key.ends_with("_sd_configs")) continue;
+      part.find(key);
+      const auto path = part.path(one_line(key));
+      if (key != "file_sd_configs") {
+        context_.notes.left_out(at, cat(path,
+                                        ": its targets are not in this file; write them as "
+                                        "targets under scrape",
+                                        is_all ? ", or keep what scrapes them" : ""));
+      } else if (const auto files = missing_files(job); !files.empty()) {
+        context_.notes.left_out(at, cat(path, ": ", kFilesOfTargets, files));
+      }
+    }
   }
 
   void map_without_job(const std::optional<std::string>& interval, SampleLabels& labels) {
@@ -173,9 +324,17 @@ class PrometheusMapper {
     const auto honor = part.text("honor_labels");
     labels.scrape(honor == "true");
     const auto metric_rules = part.all("metric_relabel_configs");
-    if (!refused) refused = apply_rules(metric_rules, "metric_relabel_configs", context_, labels);
+    const CarriedRules carried{imported_.relabel};
+    if (!refused) {
+      refused = apply_rules(metric_rules, "metric_relabel_configs", context_, labels, &carried);
+    }
     finish_job(part);
     if (!refused) return true;
+    if (has_others()) {  // the agent collects them in any case
+      context_.notes.different(refused->at,
+                               cat("this host's samples are sent, too: ", refused->why));
+      return true;
+    }
     imported_.why_nothing = cat("a rule of the job ", quoted(job.value_or("")),
                                 " takes all of this host's samples away: ", refused->why);
     context_.notes.left_out(refused->at, imported_.why_nothing);
@@ -183,20 +342,25 @@ class PrometheusMapper {
   }
 
   void map_targets(MappingReader& job, SampleLabels& labels) {
+    bool is_read = false;
     for (const auto* const config : job.all("static_configs")) {
       MappingReader of_config(config, "static_configs", context_);
-      for (const auto* const target : of_config.all("targets")) {
-        if (target == own_.target) continue;
-        context_.notes.left_out(target->at,
-                                cat("static_configs.targets: ", not_scraped(target->text)));
-      }
+      of_config.find("targets");
       if (config == own_.config) {
         add_labels(of_config, "labels", context_, labels);
+        is_read = true;
       } else {
         of_config.find("labels");  // of targets that are named above
       }
       of_config.finish();
     }
+    job.find("file_sd_configs");
+    if (const auto files = missing_files(*own_.job); !files.empty()) {
+      job.left_out("file_sd_configs", cat(kFilesOfTargets, files));
+    }
+    if (is_read) return;
+    MappingReader of_file(own_.config, "targets", context_);
+    add_labels(of_file, "labels", context_, labels);
   }
 
   static void finish_job(MappingReader& part) {
@@ -211,8 +375,6 @@ class PrometheusMapper {
         {"tls_config", Note::Kind::different, "not needed: nothing is scraped"},
         {"params", Note::Kind::left_out,
          "collect[] is collectors.enabled in msp-agent; write its names there"},
-        {"file_sd_configs", Note::Kind::left_out,
-         "the targets and labels that it reads are not in this file"},
     };
     part.finish(kKeys);
   }
@@ -222,9 +384,10 @@ class PrometheusMapper {
     if (is_vmagent_) {
       context_.notes.left_out(
           {},
-          "vmagent's command line is not in this file: write the labels of "
-          "-remoteWrite.label, which overwrite all others, under labels, and what "
-          "-remoteWrite.relabelConfig and -remoteWrite.urlRelabelConfig do, too");
+          cat("vmagent's command line is not in this file: write the labels of -remoteWrite.label, "
+              "which overwrite all others, under labels",
+              has_rules_ ? "" : "; name the file of -remoteWrite.relabelConfig behind this one",
+              "; write the rules of -remoteWrite.urlRelabelConfig under relabel of the endpoint"));
       return;
     }
     const auto* const external =
@@ -244,7 +407,6 @@ class PrometheusMapper {
 
   static void finish_global(MappingReader& global) {
     constexpr Explanation kKeys[] = {
-        {"scrape_timeout", Note::Kind::different, "not needed: nothing is scraped"},
         {"evaluation_interval", Note::Kind::different, "not needed: msp-agent evaluates no rules"},
     };
     global.finish(kKeys);
@@ -258,7 +420,9 @@ class PrometheusMapper {
     auto endpoint = convert_endpoint(part, context_,
                                      is_named ? cat("remote_write ", name->text) : "remote_write");
     if (!endpoint) return;
-    if (const auto refused = apply_rules(rules, "write_relabel_configs", context_, labels)) {
+    const CarriedRules carried{endpoint->relabel, has_others()};
+    if (const auto refused =
+            apply_rules(rules, "write_relabel_configs", context_, labels, &carried)) {
       imported_.why_nothing = cat("no sample of this host passes its rules: ", refused->why);
       return context_.notes.left_out(
           refused->at, cat(one_line(endpoint->title), ": the whole endpoint is left out, for ",
@@ -301,6 +465,7 @@ class PrometheusMapper {
   ImportedConfig imported_;
   StaticTarget own_{nullptr, nullptr, nullptr};
   bool is_vmagent_;
+  bool has_rules_ = false;  // of vmagent, in a file that was given
 };
 
 }  // namespace

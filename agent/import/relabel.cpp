@@ -15,9 +15,8 @@ using Kind = Setting::Kind;
 using Known = KnownValue::Kind;
 
 constexpr std::string_view kNoFilter =
-    "msp-agent filters no samples; leave out what is not wanted where it is collected: "
-    "collectors.disabled, the devices of netdev and diskstats, the mount points and types of "
-    "filesystem; or relabel at the centre";
+    "whether it applies is known only when the other agent runs; a filter of ours is a rule under "
+    "relabel";
 
 /// The rules of one place, one after the other.
 class Relabelling {
@@ -45,9 +44,8 @@ class Relabelling {
                                        "drop_if_contains"})) {
       part.left_out("action", cat(about, kNoFilter));
     } else {
-      part.left_out("action",
-                    cat(about, written(rule), "msp-agent does not relabel; do it at the centre",
-                        value_before(rule.target)));
+      part.left_out("action", cat(about, written(rule), "not carried over from here",
+                                  value_before(rule.target)));
       make_unknown(rule, rule.target);
       for (const auto& name : rule.graphite_labels) make_unknown(rule, name);
     }
@@ -76,8 +74,7 @@ class Relabelling {
     compare(before, labels_);
     const auto what =
         refused ? std::string("takes samples away") : cat("changes the labels ", listed(changed));
-    rule.part.left_out(
-        "if", cat("a rule for some samples only, which ", what, "; msp-agent does not relabel"));
+    rule.part.left_out("if", cat("a rule for some samples only, which ", what, ""));
     for (const auto& name : changed) make_unknown(rule, name);
   }
 
@@ -100,9 +97,9 @@ class Relabelling {
     if (!rule.regex) return Match::unknown;
     const auto value = source(rule);
     if (value.kind == Known::exact) {
-      const auto groups = groups_of_whole(*rule.regex, value.text);
-      if (!groups) return Match::unknown;
-      return groups->has_value() ? Match::yes : Match::no;
+      const auto regex = WholeRegex::compile(*rule.regex);
+      if (!regex) return Match::unknown;
+      return regex->matches(value.text) ? Match::yes : Match::no;
     }
     const bool is_sure = value.kind == Known::not_empty ? matches_all_but_empty(*rule.regex)
                                                         : matches_all(*rule.regex);
@@ -137,7 +134,7 @@ class Relabelling {
     if (rule.target.find('$') != std::string::npos) {
       return part.left_out("target_label", cat(quoted(rule.target),
                                                ": a label whose name is made out of others; "
-                                               "msp-agent does not relabel"));
+                                               "no rule that is known"));
     }
     const auto applies = match(rule);
     if (applies == Match::no) {
@@ -157,8 +154,8 @@ class Relabelling {
     }
     part.left_out("target_label",
                   cat("makes the label ", quoted(rule.target), " out of others",
-                      rule.sources.empty() ? "" : cat(" (", listed(rule.sources), ")"),
-                      "; msp-agent does not relabel", value_before(rule.target)));
+                      rule.sources.empty() ? "" : cat(" (", listed(rule.sources), ")"), "",
+                      value_before(rule.target)));
     make_unknown(rule, rule.target);
   }
 
@@ -193,7 +190,7 @@ class Relabelling {
         "source_labels",
         cat("copies the label ", quoted(from), " to ", quoted(rule.target),
             label != nullptr ? cat(", which line ", label->at.line, " makes out of others") : "",
-            "; msp-agent does not relabel", value_before(rule.target)));
+            "", value_before(rule.target)));
     make_unknown(rule, rule.target);
   }
 
@@ -279,15 +276,15 @@ class Relabelling {
   /// Whether `regex` matches the name; nothing where it is no expression.
   std::optional<bool> matches_name(const Rule& rule, std::string_view name) const {
     if (!rule.regex) return std::nullopt;
-    const auto groups = groups_of_whole(*rule.regex, name);
-    if (!groups) return std::nullopt;
-    return groups->has_value();
+    const auto regex = WholeRegex::compile(*rule.regex);
+    if (!regex) return std::nullopt;
+    return regex->matches(name);
   }
 
   void drop_labels(Rule& rule, std::string_view about) {
     const bool drops = rule.action == "labeldrop";
     if (!matches_name(rule, "x")) {
-      return rule.part.left_out("regex", cat(about, "msp-agent does not relabel"));
+      return rule.part.left_out("regex", cat(about, "no rule that is known"));
     }
     const auto is_taken = [&](std::string_view name) { return *matches_name(rule, name) == drops; };
     const bool is_behind = labels_.stage() == SampleLabels::Stage::sample;
@@ -319,13 +316,13 @@ class Relabelling {
 
   void map_labels(Rule& rule, std::string_view about) {
     if (!matches_name(rule, "x")) {
-      return rule.part.left_out("action", cat(about, "msp-agent does not relabel"));
+      return rule.part.left_out("action", cat(about, "no rule that is known"));
     }
+    const auto regex = *WholeRegex::compile(*rule.regex);
     const auto all = labels_.all();
     for (const auto& label : all) {
-      const auto groups = groups_of_whole(*rule.regex, label.name);
-      if (!groups || !groups->has_value()) continue;
-      const auto name = expanded(rule, **groups);
+      if (!regex.matches(label.name)) continue;
+      const auto name = expanded(rule, regex, label.name);
       if (!name) {
         rule.part.left_out("action", cat(about, "copies the label ", quoted(label.name),
                                          " to one whose name only the other agent makes"));
@@ -350,8 +347,7 @@ class Relabelling {
       return *matches_name(rule, name);
     });
     if (maps_own) {
-      rule.part.left_out("action",
-                         cat(about, "copies labels of metrics; msp-agent does not relabel"));
+      rule.part.left_out("action", cat(about, "copies labels of metrics"));
     }
   }
 
@@ -361,12 +357,95 @@ class Relabelling {
 
 }  // namespace
 
-std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
-                                   ConvertContext& context, SampleLabels& labels) {
-  Relabelling relabelling(context, labels);
+namespace {
+
+/// Whether the rule belongs to who the server is, which no rule of ours can write.
+bool writes_identity(const Rule& rule) {
+  return is_one_of(rule.target, {"customer_id", "server_name"}) &&
+         !is_one_of(rule.action, {"keepequal", "dropequal"});
+}
+
+/// One value for every sample, whatever target it is of.
+bool is_constant(const Rule& rule) {
+  return rule.action == "replace" && rule.sources.empty() && !rule.is_conditional && rule.regex &&
+         matches_all(*rule.regex) && replacement_of(rule) == Replacement::constant;
+}
+
+/// Whether all that the rule does to the samples of this host can be said by labels.
+bool is_settled(const Setting& setting, std::string_view what, const ConvertContext& context,
+                SampleLabels labels) {
+  Notes notes;
+  ConvertContext trial{notes, context.env, context.named_files};
+  auto rule = read_rule(setting, what, trial);
+  if (is_constant(rule) && is_label_of_metrics(rule.target)) return false;
+  Relabelling(trial, labels).apply(rule);
+  const auto told = notes.sorted();
+  return std::none_of(told.begin(), told.end(),
+                      [](const Note& note) { return note.kind == Note::Kind::left_out; });
+}
+
+void carry(Rule& rule, ImportedRules& rules) {
+  std::string why;
+  if (auto ours = our_rule(rule, why)) {
+    rules.push_back({std::move(*ours), rule.part.at()});
+  } else {
+    rule.part.left_out(
+        "action", cat("'", one_line(rule.action), "'",
+                      rule.sources.empty() ? "" : cat(" on ", listed(rule.sources)), ": ", why));
+  }
+}
+
+}  // namespace
+
+ImportedRules carry_rules(const std::vector<const Setting*>& rules, std::string_view what,
+                          ConvertContext& context) {
+  ImportedRules carried;
   for (const auto* const setting : rules) {
     auto rule = read_rule(*setting, what, context);
-    if (auto refused = relabelling.apply(rule)) return refused;
+    if (writes_identity(rule)) {
+      rule.part.different("target_label", cat(rule.target, " is the agent's own on all samples"));
+    } else {
+      carry(rule, carried);
+    }
+  }
+  return carried;
+}
+
+std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std::string_view what,
+                                   ConvertContext& context, SampleLabels& labels,
+                                   const CarriedRules* carried) {
+  Relabelling relabelling(context, labels);
+  bool has_begun = false;
+  std::vector<std::string> read;  // by carried filters: what is known of them must not change
+  const auto is_unknown = [&](const std::string& name) {
+    const auto* const label = labels.find(name);
+    return label != nullptr && !label->is_known();
+  };
+  for (const auto* const setting : rules) {
+    auto rule = read_rule(*setting, what, context);
+    const bool is_read = std::find(read.begin(), read.end(), rule.target) != read.end();
+    std::string why;
+    const bool is_here = carried == nullptr || writes_identity(rule) || !our_rule(rule, why) ||
+                         std::ranges::any_of(rule.sources, is_unknown) ||
+                         (!has_begun && !is_read && (!carried->has_others || is_constant(rule)) &&
+                          is_settled(*setting, what, context, labels));
+    if (!is_here) {
+      if (is_one_of(rule.action, {"keep", "drop"})) {
+        read.insert(read.end(), rule.sources.begin(), rule.sources.end());
+      } else {
+        has_begun = true;
+      }
+      const auto* const instance = labels.find("instance");
+      if (instance != nullptr && instance->value == ImportedLabel::Value::address &&
+          std::ranges::find(rule.sources, "instance") != rule.sources.end()) {
+        rule.part.different("source_labels",
+                            cat("reads the label 'instance', which was ", quoted(instance->text),
+                                " and is the host's name"));
+      }
+      carry(rule, carried->rules);
+    } else if (auto refused = relabelling.apply(rule)) {
+      return refused;
+    }
   }
   return std::nullopt;
 }

@@ -45,7 +45,7 @@ Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& co
   const auto* const replacement = part.find("replacement");
   if (replacement != nullptr && !replacement->is(Kind::empty)) rule.replacement = replacement;
   rule.is_conditional = part.find("if") != nullptr;
-  part.find("modulus");
+  if (const auto modulus = part.text("modulus")) rule.modulus = *modulus;
   if (rule.action == "graphite") {
     part.find("match");
     if (const auto* const labels = part.find("labels"); labels != nullptr) {
@@ -54,6 +54,60 @@ Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& co
   }
   part.finish();
   return rule;
+}
+
+std::optional<RelabelRule> our_rule(const Rule& rule, std::string& why) {
+  std::string action = rule.action;
+  RelabelRule out;
+  out.source_labels = rule.sources;
+  if (is_one_of(action, {"keep_metrics", "drop_metrics"})) {  // vmagent's
+    action = action.substr(0, 4);
+    out.source_labels = {"__name__"};
+  } else if (is_one_of(action, {"keep_if_equal", "drop_if_equal"}) && rule.sources.size() == 2) {
+    action = cat(action.substr(0, 4), "equal");
+    out.target_label = rule.sources.back();
+    out.source_labels.pop_back();
+  }
+  const auto* const word = std::ranges::find(kRelabelActions, action);
+  if (rule.is_conditional || word == std::end(kRelabelActions)) {
+    why = cat(rule.is_conditional ? "a rule for some samples only" : "such an action",
+              ", which only vmagent knows");
+    return std::nullopt;
+  }
+  if (out.source_labels.size() > kSourceLabelsMax ||
+      !std::ranges::all_of(out.source_labels, is_label_name)) {
+    why = cat("source_labels that are not up to ", kSourceLabelsMax, " names of labels");
+    return std::nullopt;
+  }
+  out.action = static_cast<RelabelAction>(word - std::begin(kRelabelActions));
+  const bool takes_regex = !action.ends_with("equal");
+  const auto target = without_variables(rule.target);
+  const auto separator = without_variables(rule.separator);
+  std::optional<std::string> replacement = "$1";
+  if (rule.replacement != nullptr) {
+    const auto text = text_of(*rule.replacement, why);
+    replacement = text ? without_variables(*text) : std::nullopt;
+  }
+  if (!target || !separator || !replacement || (takes_regex && !rule.regex)) {
+    if (why.empty()) why = "a variable in it, which no rule of msp-agent has";
+    return std::nullopt;
+  }
+  if (replacement->find("{{") != std::string::npos) {
+    why = "a {{label}} in its replacement, which only vmagent knows";
+    return std::nullopt;
+  }
+  if (takes_regex && *rule.regex != "(.*)") out.regex = *rule.regex;
+  if (action == "labelkeep")
+    out.regex = cat("(?:", *rule.regex, ")|__name__|customer_id|server_name");
+  if (!target->empty()) out.target_label = *target;
+  if (*separator != ";") out.separator = *separator;
+  if (*replacement != "$1") out.replacement = *replacement;
+  out.modulus = parse_number<std::uint64_t>(rule.modulus).value_or(0);
+  if (const auto problem = check_rule(out)) {
+    why = cat(problem->key, ": ", problem->found, "; accepted: ", problem->accepted);
+    return std::nullopt;
+  }
+  return out;
 }
 
 Replacement replacement_of(const Rule& rule) {
@@ -67,28 +121,13 @@ Replacement replacement_of(const Rule& rule) {
   return has_group || has_label ? Replacement::groups : Replacement::constant;
 }
 
-std::optional<std::string> expanded(const Rule& rule, const std::vector<std::string>& groups) {
+std::optional<std::string> expanded(const Rule& rule, const WholeRegex& regex,
+                                    std::string_view text) {
   const bool is_default = rule.replacement == nullptr;
   if (!is_default && !rule.replacement->is(Kind::text)) return std::nullopt;
   const auto all = is_default ? std::string("$1") : without_variables(rule.replacement->text);
   if (!all || all->find("{{") != std::string::npos) return std::nullopt;
-  std::string out;
-  for (std::string_view rest = *all; !rest.empty();) {
-    const auto dollar = std::min(rest.find('$'), rest.size());
-    out += rest.substr(0, dollar);
-    rest.remove_prefix(dollar);
-    if (rest.empty()) break;
-    const bool has_braces = rest.starts_with("${");
-    rest.remove_prefix(has_braces ? 2 : 1);
-    const auto end = std::min(
-        rest.find_first_not_of("0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"),
-        rest.size());
-    const auto number = parse_number<std::size_t>(rest.substr(0, end));
-    if (!number || (has_braces && !rest.substr(end).starts_with('}'))) return std::nullopt;
-    if (*number < groups.size()) out += groups[*number];
-    rest.remove_prefix(end + (has_braces ? 1 : 0));
-  }
-  return out;
+  return regex.expand(text, *all);
 }
 
 bool matches_all(std::string_view regex) {

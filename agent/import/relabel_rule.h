@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/regex.h"
 #include "agent/import/mapping_reader.h"
+#include "agent/metrics/relabel.h"
 
 namespace msp {
 
@@ -21,13 +23,17 @@ struct Rule {
   std::vector<std::string> sources = {};
   std::string separator = ";";
   std::string target = {};
-  std::optional<std::string> regex = "(.*)";      // nothing: not known before the agent runs
-  const Setting* replacement = nullptr;           // null: the first group
+  std::optional<std::string> regex = "(.*)";  // nothing: not known before the agent runs
+  const Setting* replacement = nullptr;       // null: the first group
+  std::string modulus = {};
   bool is_conditional = false;                    // vmagent's `if`
   std::vector<std::string> graphite_labels = {};  // what vmagent's graphite writes
 
   bool keeps() const { return is_one_of(action, {"keep", "keepequal", "keep_if_equal"}); }
 };
+
+/// The rule as one of ours; nothing, and why, where there is none that does the same.
+std::optional<RelabelRule> our_rule(const Rule& rule, std::string& why);
 
 Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& context);
 
@@ -35,9 +41,10 @@ Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& co
 enum class Replacement { whole_match, first_group, groups, constant };
 Replacement replacement_of(const Rule& rule);
 
-/// The replacement with `groups` of the expression in their places, as Go's regexp.Expand does it;
-/// nothing where it has more in it than their numbers.
-std::optional<std::string> expanded(const Rule& rule, const std::vector<std::string>& groups);
+/// The replacement with the groups of `text` in their places; nothing where the expression does not
+/// match, or the replacement has vmagent's {{..}} or variables in it.
+std::optional<std::string> expanded(const Rule& rule, const WholeRegex& regex,
+                                    std::string_view text);
 
 /// Whether `regex` matches every text, an empty one included.
 bool matches_all(std::string_view regex);

@@ -74,6 +74,10 @@ void SampleLabels::erase(std::string_view name) {
   std::erase_if(labels_, [&](const ImportedLabel& label) { return label.name == name; });
 }
 
+void SampleLabels::end_of_host() {
+  for (auto& label : labels_) label.is_of_host = true;
+}
+
 void SampleLabels::scrape(bool honors_labels) {
   stage_ = Stage::sample;
   if (const auto* const address = find("__address__");

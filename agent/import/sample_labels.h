@@ -44,6 +44,9 @@ class SampleLabels {
   void set(ImportedLabel label);
   void erase(std::string_view name);
 
+  /// What is set from here on is on the samples of other targets, too.
+  void end_of_host();
+
   /// What a scrape does with a target's labels: the address as instance where there is none, nothing
   /// that begins with '__'. With `honors_labels` a metric's own labels are stronger than these.
   void scrape(bool honors_labels);

@@ -60,9 +60,10 @@ void convert_enabled(MappingReader& part, ConvertContext& context, ImportedConfi
       auto& list = is_ours(name) ? off : others;
       if (!defaults.contains(std::string(name))) list += cat(list.empty() ? "" : ", ", name);
     }
-    context.notes.left_out(part.at(),
-                           cat(part.name(), ": Alloy's default collectors that msp-agent ",
-                               "does not have: ", others, "; that it has off by default: ", off));
+    context.notes.left_out(
+        part.at(),
+        cat(part.name(), ": Alloy's default collectors that msp-agent ", "does not have: ", others,
+            off.empty() ? "" : cat("; that it has off by default: ", off)));
   }
   // What we do not have and is switched off is as it was.
   for (const auto& name : part.texts("disable_collectors")) names.erase(name);
@@ -229,6 +230,11 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
   convert_cpu(part.part("cpu"));
   convert_filesystem(part.part("filesystem"), imported);
   convert_devices(part.part("netdev"), "netdev", imported);
+  auto textfile = part.part("textfile");
+  if (const auto directory = textfile.file_path("directory")) {
+    imported.collector_options["textfile"].emplace("directories", *directory);
+  }
+  textfile.finish();
   convert_devices(part.part("disk"), "diskstats", imported);
   convert_devices(part.part("diskstats"), "diskstats", imported);
   write_default_filters(imported);
@@ -239,12 +245,15 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
         "lxc with hexadecimal digits); to send them all as before: "
         "collectors.netdev.device_exclude: ''");
   }
+  if (is_on(imported, "netclass")) {
+    context.notes.different(part.at(),
+                            "netclass: msp-agent sends up, carrier, MTU and speed of a device; to "
+                            "send all as before: collectors.netclass.full: true");
+  }
   constexpr Explanation kKeys[] = {
       {"include_exporter_metrics", Note::Kind::different,
        "msp-agent always reports on itself, as msp_agent_*"},
       {"udev_data_path", Note::Kind::different, "msp-agent reads it below --path.rootfs"},
-      {"textfile", Note::Kind::left_out,
-       "msp-agent does not read *.prom files; keep what sends them"},
   };
   part.finish(kKeys);
 }

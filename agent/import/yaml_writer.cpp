@@ -21,6 +21,16 @@ std::string with_few_dollars(std::string_view text) {
   return out;
 }
 
+/// In single quotes, in which YAML knows no escape but the doubled quote.
+std::string yaml_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') out += c;
+    out += c;
+  }
+  return out + "'";
+}
+
 std::string yaml_scalar(std::string_view text) {
   constexpr std::string_view kWords[] = {"null", "true", "false", "yes", "no",
                                          "on",   "off",  "y",     "n"};
@@ -35,12 +45,7 @@ std::string yaml_scalar(std::string_view text) {
       std::find(std::begin(kWords), std::end(kWords), lower) == std::end(kWords)) {
     return std::string(text);
   }
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') out += c;
-    out += c;
-  }
-  return out + "'";
+  return yaml_quoted(text);
 }
 
 /// In "[a, b]" brackets have a meaning, too.
@@ -63,6 +68,15 @@ class Writer {
     }
     write_collectors();
     write_endpoints();
+    write_scrapes();
+    write_probes();
+    if (!imported_.relabel.empty() || !imported_.relabel_of_all.empty()) {
+      blank();
+      line("relabel:");
+      for (const auto* const rules : {&imported_.relabel, &imported_.relabel_of_all}) {
+        for (const auto& rule : *rules) write_rule(rule, "");
+      }
+    }
     if (!imported_.log_level.empty()) {
       blank();
       line("log:");
@@ -143,7 +157,9 @@ class Writer {
       if (options.empty()) continue;
       line(cat("  ", collector, ":"));
       for (const auto& [name, text] : options) {
-        if (text.empty()) {
+        if (name == "directories") {
+          line(cat("    ", name, ": [", value(text, "/folder"), "]"));
+        } else if (text.empty()) {
           line(cat("    ", name, ": ''"));
         } else {
           key("    ", name, text, name == "mount_timeout" ? "5s" : "x");
@@ -168,8 +184,112 @@ class Writer {
 
   void write_endpoint(const ImportedEndpoint& endpoint, std::string_view first,
                       std::string_view indent, int number) {
-    const auto inner = cat(indent, "  ");
     key(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
+    write_http(endpoint, indent);
+    key(indent, "proxy_url", endpoint.proxy_url, "http://proxy.example.com:3128");
+    if (!endpoint.no_proxy.empty()) {
+      std::vector<std::string> places;
+      for (const auto& place : endpoint.no_proxy) places.push_back(yaml_in_list(place));
+      line(cat(indent, "no_proxy: ", list(places)));
+    }
+    key(indent, "timeout", endpoint.timeout, "10s");
+    write_rules(endpoint.relabel, indent);
+  }
+
+  /// Rules have no variables: '$' is a '$' in them.
+  void write_rules(const ImportedRules& rules, std::string_view indent) {
+    if (rules.empty()) return;
+    line(cat(indent, "relabel:"));
+    for (const auto& rule : rules) write_rule(rule, indent);
+  }
+
+  void write_rule(const ImportedRule& imported, std::string_view indent) {
+    const auto& rule = imported.rule;
+    auto text = cat("action: ", kRelabelActions[static_cast<std::size_t>(rule.action)]);
+    const auto add = [&](std::string_view name, const std::optional<std::string>& value) {
+      if (value) text += cat(", ", name, ": ", yaml_quoted(*value));
+    };
+    if (!rule.source_labels.empty()) text += cat(", source_labels: ", list(rule.source_labels));
+    add("separator", rule.separator);
+    add("regex", rule.regex);
+    add("target_label", rule.target_label);
+    add("replacement", rule.replacement);
+    if (rule.modulus != 0) text += cat(", modulus: ", rule.modulus);
+    line(cat(indent, "  - {", text, "}"));
+  }
+
+  void write_scrapes() {
+    if (imported_.scrapes.empty()) return;
+    blank();
+    line("scrape:");
+    for (const auto& scrape : imported_.scrapes) {
+      write_origin(scrape);
+      key("  - ", "job", scrape.job, "job");
+      line(cat("    targets: ", quoted_list(scrape.targets, true)));
+      write_times(scrape);
+      key("    ", "body_max", scrape.body_max, "1MiB");
+      key("    ", "series_max", scrape.series_max, "1");
+      if (scrape.honor_labels) line("    honor_labels: true");
+      write_http(scrape, "    ");
+      write_labels_of(scrape);
+      write_rules(scrape.relabel, "    ");
+    }
+  }
+
+  void write_probes() {
+    if (imported_.probes.empty()) return;
+    blank();
+    line("probes:");
+    for (const auto& probe : imported_.probes) {
+      write_origin(probe);
+      line(cat("  - name: ", yaml_scalar(probe.name)));
+      key("    ", "job", probe.job, "job");
+      key("    ", "target", probe.target, cat("target-", ++number_, ".example.com:80"));
+      write_times(probe);
+      for (const auto& [name, texts, form] : probe.keys) {
+        using Form = ImportedProbe::Key::Form;
+        line(cat("    ", name, ": ",
+                 form == Form::list   ? quoted_list(texts, false)
+                 : form == Form::word ? texts.front()
+                                      : value(texts.front(), "x")));
+      }
+      write_http(probe, "    ");
+      write_labels_of(probe);
+    }
+  }
+
+  void write_origin(const ImportedTarget& target) {
+    comment(cat(one_line(target.at.to_string()), ": ", one_line(target.title)), "  ");
+  }
+
+  void write_times(const ImportedTarget& target) {
+    key("    ", "interval", target.interval, "15s");
+    key("    ", "timeout", target.timeout, "1s");
+  }
+
+  void write_labels_of(const ImportedTarget& target) {
+    if (!target.labels.empty()) line("    labels:");
+    for (const auto& label : target.labels) {
+      if (label.text.empty()) {
+        line(cat("      ", yaml_scalar(label.name), ": ''"));
+      } else {
+        key("      ", label.name, label.text, cat("value-", ++number_));
+      }
+    }
+  }
+
+  std::string quoted_list(const std::vector<std::string>& texts, bool are_targets) {
+    std::string out;
+    for (const auto& text : texts) {
+      const auto one =
+          value(text, are_targets ? cat("target-", ++number_, ".example.com:80") : "x");
+      out += cat(out.empty() ? "" : ", ", one.starts_with('\'') ? one : yaml_quoted(one));
+    }
+    return cat("[", out, "]");
+  }
+
+  void write_http(const ImportedHttp& endpoint, std::string_view indent) {
+    const auto inner = cat(indent, "  ");
     if (endpoint.has_login) {
       line(cat(indent, "basic_auth:"));
       key_or_blank(inner, "username", endpoint.username, "user");
@@ -193,17 +313,11 @@ class Writer {
       key(inner, "server_name", endpoint.server_name, "host.example.com");
       if (endpoint.insecure_skip_verify) line(cat(inner, "insecure_skip_verify: true"));
     }
-    key(indent, "proxy_url", endpoint.proxy_url, "http://proxy.example.com:3128");
-    if (!endpoint.no_proxy.empty()) {
-      std::vector<std::string> places;
-      for (const auto& place : endpoint.no_proxy) places.push_back(yaml_in_list(place));
-      line(cat(indent, "no_proxy: ", list(places)));
-    }
-    key(indent, "timeout", endpoint.timeout, "10s");
   }
 
   const ImportedConfig& imported_;
   const EnvFile* env_;
+  int number_ = 0;  // of the values that stand for what is not known: each is another one
   std::string out_;
 };
 

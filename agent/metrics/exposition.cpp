@@ -1,6 +1,5 @@
 #include "agent/metrics/exposition.h"
 
-#include <charconv>
 #include <cmath>
 #include <map>
 
@@ -29,8 +28,7 @@ std::string escape_label_value(std::string_view text) {
 std::string text_value(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+  return number_text(value);
 }
 
 std::string series_text(const Series& series) {

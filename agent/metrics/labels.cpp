@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "agent/base/text.h"
 
@@ -46,8 +47,12 @@ Labels::Iterator& Labels::Iterator::operator++() {
 }
 
 Labels::Labels(std::vector<Label> labels) {
-  std::stable_sort(labels.begin(), labels.end(),
-                   [](const Label& a, const Label& b) { return a.name < b.name; });
+  // By insertion: there are few, and those of one name stay in their order.
+  for (std::size_t i = 1; i < labels.size(); ++i) {
+    for (auto j = i; j > 0 && labels[j].name < labels[j - 1].name; --j) {
+      std::swap(labels[j], labels[j - 1]);
+    }
+  }
   const std::string* previous = nullptr;
   for (auto& label : labels) {
     if (previous != nullptr && *previous == label.name) continue;

@@ -65,6 +65,8 @@ class Labels {
 };
 
 inline constexpr std::string_view kMetricName = "__name__";
+/// Whose a sample is: every sample has them, and no rule changes them.
+inline constexpr std::string_view kIdentityLabels[] = {"customer_id", "server_name"};
 
 /// [a-zA-Z_][a-zA-Z0-9_]* (Prometheus' data model).
 bool is_label_name(std::string_view name);

@@ -13,7 +13,8 @@
 namespace msp {
 namespace {
 
-std::vector<Label> labels_of(const MetricDesc& desc, SeriesWriter::LabelValues label_values) {
+[[gnu::cold]] std::vector<Label> labels_of(const MetricDesc& desc,
+                                           SeriesWriter::LabelValues label_values) {
   std::vector<Label> labels;
   labels.push_back({std::string(kMetricName), std::string(desc.name)});
   auto names = desc.label_names;
@@ -26,23 +27,52 @@ std::vector<Label> labels_of(const MetricDesc& desc, SeriesWriter::LabelValues l
 }
 
 /// Leaves what Labels would leave: of two labels with one name the earlier one, none that is empty.
-void drop_shadowed(std::vector<Label>& labels) {
-  std::stable_sort(labels.begin(), labels.end(),
-                   [](const Label& a, const Label& b) { return a.name < b.name; });
-  const auto same_name = [](const Label& a, const Label& b) { return a.name == b.name; };
-  labels.erase(std::unique(labels.begin(), labels.end(), same_name), labels.end());
+[[gnu::cold]] void drop_shadowed(std::vector<Label>& labels) {
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    for (auto j = labels.size() - 1; j > i; --j) {
+      if (labels[j].name == labels[i].name)
+        labels.erase(labels.begin() + static_cast<std::ptrdiff_t>(j));
+    }
+  }
   std::erase_if(labels, [](const Label& label) { return label.value.empty(); });
 }
 
+[[gnu::cold]] bool has_name(const std::vector<Label>& labels, std::string_view name) {
+  for (const auto& label : labels) {
+    if (label.name == name) return true;
+  }
+  return false;
+}
+
+/// Of two labels with one name the earlier one counts, and an empty one is none.
+[[gnu::cold]] std::vector<Label> with_target(std::vector<Label> own, const TargetLabels& target) {
+  if (target.own == OwnLabel::is_renamed) {
+    std::erase_if(own, [](const Label& label) { return label.value.empty(); });
+    rename_own(own, target);
+  }
+  std::vector<Label> labels;
+  if (target.own != OwnLabel::wins) labels = target.forced;
+  for (auto& label : own) {
+    if (!label.value.empty() || !has_name(target.forced, label.name)) {
+      labels.push_back(std::move(label));
+    }
+  }
+  if (target.own == OwnLabel::wins) {
+    labels.insert(labels.end(), target.forced.begin(), target.forced.end());
+  }
+  labels.insert(labels.end(), target.defaults.begin(), target.defaults.end());
+  return labels;
+}
+
 /// Null: relabelling drops it.
-SeriesPtr make_series(std::vector<Label> own, DescPtr desc, const SeriesRules& rules) {
-  std::vector<Label> labels = rules.labels.forced;  // the earlier of two equal names wins
-  std::move(own.begin(), own.end(), std::back_inserter(labels));
-  labels.insert(labels.end(), rules.labels.defaults.begin(), rules.labels.defaults.end());
-  if (rules.relabel) {
+[[gnu::cold]] SeriesPtr make_series(std::vector<Label> own, DescPtr desc,
+                                    const TargetLabels& target, const Relabel& relabel) {
+  auto labels = with_target(std::move(own), target);
+  if (relabel) {
     drop_shadowed(labels);
-    if (!rules.relabel(labels)) return nullptr;
-    labels.insert(labels.begin(), rules.labels.forced.begin(), rules.labels.forced.end());
+    if (!relabel(labels)) return nullptr;
+    const auto at = target.own == OwnLabel::wins ? labels.end() : labels.begin();
+    labels.insert(at, target.forced.begin(), target.forced.end());
   }
   Labels made(std::move(labels));
   if (made.get(kMetricName).empty()) return nullptr;
@@ -55,7 +85,28 @@ std::size_t hash_of(const MetricDesc* desc, std::string_view key) {
 
 }  // namespace
 
-void SeriesWriter::begin(std::size_t series_max) {
+/// The shortest names first: of "job" and "exported_job" the latter stays,
+/// if only "job" is the target's.
+[[gnu::cold]] void rename_own(std::vector<Label>& own, const TargetLabels& target) {
+  const auto is_taken = [&](std::string_view name) {
+    return has_name(target.forced, name) || has_name(target.defaults, name);
+  };
+  for (;;) {
+    Label* shortest = nullptr;
+    for (auto& label : own) {
+      if (!is_taken(label.name)) continue;
+      if (shortest == nullptr || label.name.size() < shortest->name.size()) shortest = &label;
+    }
+    if (shortest == nullptr) return;
+    auto name = shortest->name;
+    do {
+      name.insert(0, "exported_");
+    } while (is_taken(name) || has_name(own, name));
+    shortest->name = std::move(name);
+  }
+}
+
+void SeriesWriter::begin(std::size_t series_max, bool is_by_room) {
   values_.clear();
   order_.clear();
   ended_.clear();
@@ -63,6 +114,7 @@ void SeriesWriter::begin(std::size_t series_max) {
   known_ = slots_.size();
   expected_ = counted_ = twice_ = 0;
   series_max_ = series_max;
+  is_by_room_ = is_by_room;
   only_counts_ = refused_ticks_ % kTryEvery != 0;
   is_over_ = has_failed_ = committed_ = false;
   for (auto& slot : slots_) slot.seen = false;
@@ -82,7 +134,8 @@ void SeriesWriter::add(const MetricDesc& desc, LabelValues label_values, double 
     for (const auto label_value : label_values) key.append(label_value).push_back('\0');
     index = find(&desc, key);
     if (index == kNone) {
-      index = insert(&desc, key, make_series(labels_of(desc, label_values), &desc, *rules_));
+      index = insert(&desc, key,
+                     make_series(labels_of(desc, label_values), &desc, rules_->labels, relabel()));
     }
   }
   if (slots_[index].seen) has_failed_ = true;
@@ -150,8 +203,9 @@ std::size_t SeriesWriter::find(const MetricDesc* desc, std::string_view key) {
 }
 
 std::size_t SeriesWriter::insert(std::string_view key, NewSeries series) {
-  return insert(nullptr, key,
-                make_series(std::move(series.labels), std::move(series.desc), *rules_));
+  return insert(
+      nullptr, key,
+      make_series(std::move(series.labels), std::move(series.desc), rules_->labels, relabel()));
 }
 
 /// find() was called for it before, and has made the index large enough.
@@ -170,6 +224,12 @@ Result<void> SeriesWriter::commit() {
     const bool fits = only_counts_ && counted_ <= series_max_;
     rollback();
     refused_ticks_ = fits ? kTryEvery : refused_ticks_ + 1;
+    if (is_by_room_) {
+      return failed(cat("the agent's memory has room for ", grouped(rules_->room->max),
+                        " series of all sources, and the others have ",
+                        grouped(rules_->room->used - sent_),
+                        ": leave metrics out, or raise MemoryMax="));
+    }
     return failed(cat("over the limit of ", grouped(rules_->series_max), " series (series_max)"));
   }
   if (has_failed_) {
@@ -220,19 +280,43 @@ SeriesWriter& ScrapeBuilder::add_exempt_writer() {
   return writer;
 }
 
-void ScrapeBuilder::begin(SeriesWriter& writer) {
-  std::size_t others = 0;
-  for (const auto& other : writers_) {
-    if (&other != &writer && !other.is_exempt_) others += other.sent_;
+ScrapeBuilder::~ScrapeBuilder() {
+  for (auto& writer : writers_) {
+    const auto sent = std::exchange(writer.sent_, 0);
+    count(writer, sent);
   }
-  writer.begin(rules_.series_max - std::min(others, rules_.series_max));
+}
+
+void ScrapeBuilder::begin(SeriesWriter& writer) {
+  const auto own = writer.is_exempt_ ? 0 : writer.sent_;
+  const auto left = [&](std::size_t max, std::size_t used) {
+    return max - std::min(used - own, max);
+  };
+  const auto most = left(rules_.series_max, *series_count_);
+  const auto room =
+      rules_.keeps_to_room && rules_.room ? left(rules_.room->max, rules_.room->used) : most;
+  writer.begin(std::min(most, room), room < most);
+}
+
+/// What a writer has sent is now another number than before.
+void ScrapeBuilder::count(const SeriesWriter& writer, std::size_t sent_before) {
+  if (writer.is_exempt_) return;
+  *series_count_ += writer.sent_ - sent_before;
+  if (rules_.room) rules_.room->used += writer.sent_ - sent_before;
+}
+
+Result<void> ScrapeBuilder::commit(SeriesWriter& writer) {
+  const auto sent_before = writer.sent_;
+  auto outcome = writer.commit();
+  count(writer, sent_before);
+  return outcome;
 }
 
 void ScrapeBuilder::end(SeriesWriter& writer) {
   const auto refused_ticks = writer.refused_ticks_;
   writer.begin(SIZE_MAX);
   writer.only_counts_ = false;
-  static_cast<void>(writer.commit());
+  static_cast<void>(commit(writer));
   writer.refused_ticks_ = refused_ticks;
 }
 

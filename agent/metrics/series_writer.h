@@ -18,6 +18,7 @@
 #include <deque>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,13 +30,24 @@
 
 namespace msp {
 
-/// Labels that every series of a source carries, and which one wins where a series has a label of
-/// the same name.
+/// What becomes of a label that a series brings itself and its target has, too. This is the one place
+/// that knows it.
+enum class OwnLabel {
+  wins_over_defaults,  // forced ones win over it
+  is_renamed,          // to exported_X, as Prometheus does it; one that is empty is none
+  wins,                // over all (honor_labels); one that is empty takes a default away
+};
+
+/// Labels that every series of a source carries.
 struct TargetLabels {
-  std::vector<Label> forced;    // customer_id, server_name: they win
-  std::vector<Label> defaults;  // all others: the series' own label wins
+  std::vector<Label> forced;    // customer_id, server_name: every series has them
+  std::vector<Label> defaults;  // all others
+  OwnLabel own = OwnLabel::wins_over_defaults;
   friend bool operator==(const TargetLabels&, const TargetLabels&) = default;
 };
+
+/// Renames labels of `own` that the target has, too, to exported_X, as Prometheus does it.
+void rename_own(std::vector<Label>& own, const TargetLabels& target);
 
 /// Changes the labels of a series when it is first seen, its name (__name__) among them; false: the
 /// series is not sent. What was forced by TargetLabels is forced again afterwards.
@@ -46,12 +58,25 @@ inline constexpr std::size_t kSeriesMaxDefault = 25'000;
 /// on disk holds.
 inline constexpr std::size_t kSeriesMaxEnd = 130'000;
 
+/// How many series count for a limit at present.
+using SeriesCount = std::shared_ptr<std::size_t>;
+
+/// How many series the sources of an agent have at present, and how many fit into its memory.
+struct SeriesRoom {
+  std::size_t used = 0;
+  std::size_t max = SIZE_MAX;
+};
+
 /// What holds for all series of one source.
 struct SeriesRules {
   TargetLabels labels = {};
   StreamPtr stream = nullptr;                  // of the source's scrapes
   std::size_t series_max = kSeriesMaxDefault;  // in one scrape
   Relabel relabel = nullptr;                   // may be empty: all are sent as they are
+  Relabel relabel_about = nullptr;             // the same of what the agent says of the source
+  SeriesCount series_count = nullptr;          // of sources that share one limit; null: its own
+  std::shared_ptr<SeriesRoom> room = nullptr;  // that it takes part of; null: it is endless
+  bool keeps_to_room = false;  // refused where there is none left; false: only counted there
 };
 
 /// A series from outside at its first sight: its labels, __name__ among them, and what is known of
@@ -121,10 +146,11 @@ class SeriesWriter {
   // What relabelling drops costs little, but not nothing.
   static constexpr std::size_t kDroppedTimesMax = 4;
 
-  void begin(std::size_t series_max);
+  void begin(std::size_t series_max, bool is_by_room = false);
   Result<void> commit();
   void rollback();
 
+  const Relabel& relabel() const { return is_exempt_ ? rules_->relabel_about : rules_->relabel; }
   bool admits();
   void record(std::size_t index, double value);
   std::size_t expected(std::string_view key);
@@ -154,6 +180,7 @@ class SeriesWriter {
   bool is_exempt_ = false;      // from the limit
   bool only_counts_ = false;
   bool is_over_ = false;
+  bool is_by_room_ = false;  // series_max_ is what the room has left
   bool has_failed_ = false;  // a collector reported a series twice
   bool committed_ = false;
   bool in_last_scrape_ = false;
@@ -165,8 +192,13 @@ void end_missing_series(const SeriesSet& before, Scrape& scrape);
 
 class ScrapeBuilder {
  public:
-  explicit ScrapeBuilder(SeriesRules rules) : rules_(std::move(rules)) {}
-  explicit ScrapeBuilder(TargetLabels labels) : rules_{.labels = std::move(labels)} {}
+  explicit ScrapeBuilder(SeriesRules rules)
+      : rules_(std::move(rules)),
+        series_count_(rules_.series_count ? rules_.series_count
+                                          : std::make_shared<std::size_t>(0)) {}
+  explicit ScrapeBuilder(TargetLabels labels)
+      : ScrapeBuilder(SeriesRules{.labels = std::move(labels)}) {}
+  ~ScrapeBuilder();
   ScrapeBuilder(const ScrapeBuilder&) = delete;
   ScrapeBuilder& operator=(const ScrapeBuilder&) = delete;
 
@@ -179,7 +211,7 @@ class ScrapeBuilder {
 
   /// Takes the writer's samples into this tick. An error says that a collector reported a series
   /// twice, or that the limit on series is reached; then none is taken.
-  Result<void> commit(SeriesWriter& writer) { return writer.commit(); }
+  Result<void> commit(SeriesWriter& writer);
 
   /// Drops what the writer was given in this tick.
   void rollback(SeriesWriter& writer) { writer.rollback(); }
@@ -199,8 +231,10 @@ class ScrapeBuilder {
 
  private:
   void make_set();
+  void count(const SeriesWriter& writer, std::size_t sent_before);
 
   const SeriesRules rules_;
+  const SeriesCount series_count_;    // sent_ of all writers that are not exempt
   std::deque<SeriesWriter> writers_;  // addresses stay
   std::shared_ptr<const SeriesSet> series_;
   std::size_t ended_ = 0;  // series at the end of series_ that ended in the last scrape

@@ -8,6 +8,8 @@ void Batch::clear() {
   entries_.clear();
   samples_ = 0;
   duplicates_ = 0;
+  left_out_ = 0;
+  edited_.clear();
   grouped_ = false;
 }
 
@@ -31,13 +33,28 @@ std::span<const Batch::Row> Batch::rows() {
   return rows_;
 }
 
+/// A new row, where there is none for these labels.
+std::uint32_t Batch::row_of(const SeriesPtr& series) {
+  const auto* sent = &series;
+  if (edit_) {
+    auto edited = edit_(series);
+    if (edited == nullptr) return kNoRow;
+    sent = &edited_.emplace_back(std::move(edited));
+  }
+  const auto row = labels_.number_of((*sent)->labels.flat());
+  if (row == rows_.size()) rows_.push_back({.series = sent->get()});
+  return row;
+}
+
 /// A counting sort: which row is each sample's, how many has each row, then every sample to its
 /// place.
 void Batch::group() {
   rows_.clear();
   row_of_sample_.clear();
   labels_.clear();
+  edited_.clear();
   duplicates_ = 0;
+  left_out_ = 0;
   const SeriesSet* previous = nullptr;
   for (const auto& entry : entries_) {
     if (entry.scrape == nullptr) continue;
@@ -48,15 +65,13 @@ void Batch::group() {
       }
       continue;
     }
-    for (const auto& series : set) {
-      const auto row = labels_.number_of(series->labels.flat());
-      if (row == rows_.size()) rows_.push_back({.series = series.get()});
-      row_of_sample_.push_back(row);
-    }
+    for (const auto& series : set) row_of_sample_.push_back(row_of(series));
     previous = &set;
   }
 
-  for (const auto row : row_of_sample_) ++rows_[row].points_count;
+  for (const auto row : row_of_sample_) {
+    row == kNoRow ? ++left_out_ : ++rows_[row].points_count;
+  }
   std::uint32_t begin = 0;
   for (auto& row : rows_) {
     row.points_begin = begin;
@@ -67,7 +82,9 @@ void Batch::group() {
   for (const auto& entry : entries_) {
     if (entry.scrape == nullptr) continue;
     for (const double value : entry.scrape->values) {
-      auto& row = rows_[row_of_sample_[sample++]];
+      const auto number = row_of_sample_[sample++];
+      if (number == kNoRow) continue;
+      auto& row = rows_[number];
       const auto* last =
           row.points_count == 0 ? nullptr : &points_[row.points_begin + row.points_count - 1];
       if (last != nullptr && last->timestamp_ms >= entry.scrape->timestamp_ms) {

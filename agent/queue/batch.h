@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -33,6 +34,13 @@ class Batch {
     std::uint64_t samples() const { return request != nullptr ? request->samples : points_count; }
   };
 
+  /// What a series goes as; null: it is not sent.
+  using Edit = std::function<SeriesPtr(const SeriesPtr& series)>;
+
+  /// Applied to the series of all scrapes, from then on. Empty: each goes as it is.
+  void set_edit(Edit edit) { edit_ = std::move(edit); }
+  const Edit& edit() const { return edit_; }
+
   void clear();
 
   /// Takes an entry that is newer than all before it.
@@ -50,6 +58,8 @@ class Batch {
   /// Samples that are in no row: of two of one series at one time only the first is sent, for a
   /// request with both would be refused. Known after rows().
   std::size_t duplicates() const { return duplicates_; }
+  /// Samples that are in no row, because the edit has dropped their series. Known after rows().
+  std::size_t left_out() const { return left_out_; }
 
   bool empty() const { return entries_.empty(); }
   std::size_t samples() const { return samples_; }
@@ -61,13 +71,19 @@ class Batch {
 
  private:
   void group();
+  std::uint32_t row_of(const SeriesPtr& series);
 
+  static constexpr std::uint32_t kNoRow = UINT32_MAX;
+
+  Edit edit_;
   std::vector<Entry> entries_;
   std::size_t samples_ = 0;
   std::size_t duplicates_ = 0;
+  std::size_t left_out_ = 0;
   bool grouped_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;
+  std::vector<SeriesPtr> edited_;             // what the edit has made, for the rows
   StringTable labels_;                        // of the rows, as flat(): the same numbers
   std::vector<std::uint32_t> row_of_sample_;  // of all scrapes, one after the other
 };

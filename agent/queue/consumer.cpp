@@ -26,8 +26,8 @@ void Consumer::forget(std::uint64_t first, std::uint64_t last, std::uint64_t sam
   state.samples -= std::min<std::size_t>(state.samples, samples);
 }
 
-void Consumer::drop(std::uint64_t first, std::uint64_t last, std::uint64_t samples,
-                    DropReason reason) {
+std::uint64_t Consumer::drop(std::uint64_t first, std::uint64_t last, std::uint64_t samples,
+                             DropReason reason) {
   for (auto& lease : leased) {
     const bool is_inside = first <= lease.first && lease.last <= last;
     if (!is_inside || done.next(lease.first) > lease.last) continue;
@@ -36,6 +36,7 @@ void Consumer::drop(std::uint64_t first, std::uint64_t last, std::uint64_t sampl
   }
   forget(first, last, samples);
   state.dropped[static_cast<std::size_t>(reason)] += samples;
+  return samples;
 }
 
 void Consumer::end_lease(const Entry& entry, bool is_delivered) {

@@ -57,8 +57,10 @@ struct Consumer {
   bool has_had_newer(const Entry& entry) const;
   /// Will not get these sequences from now on; `samples` of them were waiting.
   void forget(std::uint64_t first, std::uint64_t last, std::uint64_t samples);
-  /// The same, and it should have got them. What is leased waits, and is counted, until the lease ends.
-  void drop(std::uint64_t first, std::uint64_t last, std::uint64_t samples, DropReason reason);
+  /// The same, and it should have got them. What is leased waits until the lease ends, and is counted
+  /// then if it comes back undelivered. Returns how many samples are counted now.
+  std::uint64_t drop(std::uint64_t first, std::uint64_t last, std::uint64_t samples,
+                     DropReason reason);
   /// The entry is no longer in a batch.
   void end_lease(const Entry& entry, bool is_delivered);
   /// Samples that wait in batches alone.

@@ -749,19 +749,21 @@ std::uint64_t Queue::drop_segment(const Segments::Segment& segment, DropReason r
     const auto lock = count_without_lock(*consumer, samples, [&](const Offset& done) {
       return segments_.count_in_segment(segment, done);
     });
-    consumer->drop(first, last, samples, reason);
-    most = std::max(most, samples);
+    most = std::max(most, consumer->drop(first, last, samples, reason));
   }
   return most;
 }
 
-void Queue::drop(const Entry& entry, DropReason reason) {
+std::uint64_t Queue::drop(const Entry& entry, DropReason reason) {
   const std::lock_guard lock(mutex_);
+  std::uint64_t most = 0;
   for (auto& consumer : consumers_) {
     if (consumer.is_done(entry)) continue;
-    consumer.drop(entry.first_sequence, entry.last_sequence, entry.samples(), reason);
+    most = std::max(
+        most, consumer.drop(entry.first_sequence, entry.last_sequence, entry.samples(), reason));
   }
   trim_memory();
+  return most;
 }
 
 void Queue::take_in(const std::vector<Segments::Segment>& late, const Offsets& offsets) {

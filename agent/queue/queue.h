@@ -152,10 +152,11 @@ class Queue {
   /// All consumers are done with these sequences.
   bool is_done(std::uint64_t first, std::uint64_t last) const;
   /// Counts the samples of a segment as dropped for each consumer that is not done with them, and
-  /// marks them as done. How many that are for the consumer that had most of them.
+  /// marks them as done. How many that are for the consumer that lost most of them: without those
+  /// that a request under way may still deliver.
   std::uint64_t drop_segment(const Segments::Segment& segment, DropReason reason);
   /// The same of an entry in memory.
-  void drop(const Entry& entry, DropReason reason);
+  std::uint64_t drop(const Entry& entry, DropReason reason);
   /// Segments that turned up late: their sequences are handed out, but for what `offsets` says.
   void take_in(const std::vector<Segments::Segment>& late, const Offsets& offsets);
   /// Counts anew what waits for each consumer.

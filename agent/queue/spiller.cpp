@@ -268,8 +268,7 @@ Result<void> Spiller::store(const std::vector<Entry>& due) {
     if (!appended && is_too_large(entry)) {
       // It is delivered from memory where it can be; it would hold up those behind it for ever.
       appended = {};
-      queue_.drop(entry, DropReason::too_large);
-      tell_drops(DropReason::too_large, entry.samples());
+      tell_drops(DropReason::too_large, queue_.drop(entry, DropReason::too_large));
       continue;
     }
     if (!appended) break;

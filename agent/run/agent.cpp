@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <map>
@@ -24,7 +25,10 @@
 #include "agent/http/client.h"
 #include "agent/queue/queue.h"
 #include "agent/queue/spiller.h"
+#include "agent/run/exporter_agent.h"
 #include "agent/run/health_log.h"
+#include "agent/run/last_stop.h"
+#include "agent/run/listener.h"
 #include "agent/run/memory_limit.h"
 #include "agent/run/open_files.h"
 #include "agent/run/outage.h"
@@ -32,6 +36,7 @@
 #include "agent/run/service.h"
 #include "agent/run/signals.h"
 #include "agent/run/status_file.h"
+#include "agent/run/targets.h"
 #include "agent/sources/host.h"
 #include "agent/sources/scheduler.h"
 
@@ -73,29 +78,59 @@ struct Ground {
   const HostPaths& paths;
   SelfMetrics& self_metrics;
   std::size_t series_max = kSeriesMaxDefault;
+  std::shared_ptr<SeriesRoom> room = std::make_shared<SeriesRoom>();
   std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   OnHealthChange on_health_change = tell_health();
   OnComplaint on_complaint = tell_complaint;
 };
 
-std::unique_ptr<HostSource> make_host(const Config& config, const Ground& ground) {
-  return std::make_unique<HostSource>(HostSource::Setup{
-      .collectors = config.collectors,
+/// The sources of the host's collectors. `costly` is null where none of them is.
+struct HostSources {
+  std::unique_ptr<HostSource> host;
+  std::unique_ptr<HostSource> costly;
+};
+
+HostSources make_host(const Config& config, const Ground& ground) {
+  HostSource::Setup setup{
+      .collectors = collectors_of(config.collectors, false),
       .paths = ground.paths,
       .options = config.collector_options,
       .interval = config.interval,
       .labels = config.target_labels(),
       .series_max = ground.series_max,
+      .series_count = std::make_shared<std::size_t>(0),
+      .room = ground.room,
+      .relabel = config.relabel_of(),
+      .relabel_about = config.relabel_about(),
       .wakeup = ground.wakeup,
       .on_health_change = ground.on_health_change,
       .on_complaint = ground.on_complaint,
-      .self_samples = [&self = ground.self_metrics](SeriesWriter& out) { self.add_to(out); }});
+      .self_samples = [&self = ground.self_metrics](SeriesWriter& out) { self.add_to(out); }};
+  HostSources sources{.host = std::make_unique<HostSource>(setup), .costly = nullptr};
+  setup.name = kCostlySource;
+  setup.collectors = collectors_of(config.collectors, true);
+  setup.interval = config.costly_interval;
+  setup.self_samples = nullptr;
+  if (!setup.collectors.empty()) sources.costly = std::make_unique<HostSource>(std::move(setup));
+  return sources;
+}
+
+/// How the collectors of both sources did, by name. `costly` may be null.
+std::vector<HostSource::Outcome> outcomes_of(const HostSource& host, const HostSource* costly) {
+  auto outcomes = host.outcomes();
+  if (costly != nullptr) {
+    for (const auto& outcome : costly->outcomes()) outcomes.push_back(outcome);
+  }
+  std::ranges::sort(outcomes, {}, &HostSource::Outcome::name);
+  return outcomes;
 }
 
 /// Whether two configurations make the same scrapes at the same moments.
 bool scrape_alike(const Config& a, const Config& b) {
-  return a.interval == b.interval && a.series_max == b.series_max && a.collectors == b.collectors &&
-         a.collector_options == b.collector_options && a.target_labels() == b.target_labels();
+  return a.interval == b.interval && a.costly_interval == b.costly_interval &&
+         a.series_max == b.series_max && a.collectors == b.collectors &&
+         a.collector_options == b.collector_options && a.target_labels() == b.target_labels() &&
+         a.relabel == b.relabel && a.metrics == b.metrics;
 }
 
 std::string identity_of(const Config& config) {
@@ -107,9 +142,12 @@ std::string start_line(const Config& config) {
   for (const auto& endpoint : config.endpoints) {
     endpoints += cat(endpoints.empty() ? "" : ", ", endpoint.name());
   }
+  const auto targets = scrape_targets(config).size() + config.probes.size();
   return cat("msp-agent " MSP_AGENT_VERSION ": ", config.customer_id, "/", config.server_name,
              ": every ", duration_text(std::chrono::nanoseconds(config.interval).count()), " ",
-             config.collectors.size(), " collectors to ", endpoints);
+             config.collectors.size(), " collectors",
+             targets == 0 ? "" : cat(" and ", targets, targets == 1 ? " target" : " targets"),
+             " to ", endpoints);
 }
 
 void tell_what_was_kept(const AgentStats& stats, const Queue& queue) {
@@ -150,18 +188,30 @@ class Agent {
         read_config_(read_config),
         queue_(queue),
         spiller_(queue),
-        self_metrics_(stats_, &queue_),
+        last_stop_(config.buffer.path, boot_id()),
+        self_metrics_(stats_, &queue_, &last_stop_),
         ground_{.paths = paths, .self_metrics = self_metrics_},
+        targets_(
+            {.wakeup = ground_.wakeup,
+             .room = ground_.room,
+             .on_thread_failure = [this](const std::string& reason) { fail(reason); },
+             .on_health_change = ground_.on_health_change,
+             .on_bad_lines = [](std::string_view target,
+                                std::string_view text) { log_warning(cat(target, ": ", text)); }}),
         scheduler_({.clock = real_clock(),
                     .identity = identity_of(config_),
                     .on_scrape = [this](const Source& source,
                                         Scrape scrape) { take(source, std::move(scrape)); },
-                    .on_missed = [this](const Source&,
-                                        std::uint64_t ticks) { stats_.ticks_skipped += ticks; }}),
+                    .on_missed =
+                        [this](const Source& source, std::uint64_t ticks) {
+                          if (source.name() == kHostSource) stats_.ticks_skipped += ticks;
+                        }}),
         service_(Notify::from_environment()),
         status_file_(config_.buffer),
         delivery_({.queue = queue_,
                    .stats = stats_,
+                   .on_thread_failure = [this](const std::string& reason) { fail(reason); }}),
+        listener_({.paths = paths,
                    .on_thread_failure = [this](const std::string& reason) { fail(reason); }}) {}
 
   /// Ticks until a signal says stop. An error is why it could not go on, in words for the log. An
@@ -173,8 +223,10 @@ class Agent {
     make_room_for_files();
     tell_what_was_kept(stats_, queue_);
     set_host();
+    set_targets({});
+    listen();
     int signal = 0;
-    while (signal != SIGTERM && signal != SIGINT) {
+    while (signal != SIGTERM && signal != SIGINT && signal != SIGPWR) {
       signal =
           signals.wait(*ground_.wakeup,
                        std::min({scheduler_.due_ns(), service_.due_ns(), status_file_.due_ns()}));
@@ -196,7 +248,12 @@ class Agent {
     // The queue knows its consumers before the spiller looks for what nobody waits for.
     if (auto set = delivery_.set_endpoints(config_); !set) return set;
     auto thread = Thread::start(
-        "the buffer's disk", [this] { spiller_.run(stop_spiller_.token()); },
+        "the buffer's disk",
+        [this] {
+          last_stop_.begin();
+          spiller_.run(stop_spiller_.token());
+          if (stop_reason_ != StopReason::none) last_stop_.end(stop_reason_);
+        },
         [this](const std::string& reason) { fail(reason); });
     if (!thread) return thread.error();
     spiller_thread_ = std::move(*thread);
@@ -218,17 +275,42 @@ class Agent {
   }
 
   void set_host() {
-    const auto limit = series_limit(config_.series_max, memory_limit());
+    const auto memory = memory_limit();
+    const auto limit = series_limit(config_.series_max, memory);
+    if (memory) ground_.room->max = series_that_fit(*memory);
     if (!limit.warning.empty()) log_warning(limit.warning);
     ground_.series_max = limit.series_max;
-    auto host = make_host(config_, ground_);
-    host_ = host.get();
-    scheduler_.add(std::move(host));
+    auto sources = make_host(config_, ground_);
+    host_ = sources.host.get();
+    costly_ = sources.costly.get();
+    scheduler_.add(std::move(sources.host));
+    if (costly_ != nullptr) {
+      scheduler_.add(std::move(sources.costly));
+    } else {
+      scheduler_.remove(kCostlySource);
+    }
+  }
+
+  /// Samples are collected and sent in any case.
+  void listen() {
+    if (const auto listening = listener_.set(config_); !listening) {
+      log_error(cat("listen: ", listening.error().text, "; it is tried again every 10 s"));
+    }
+  }
+
+  void set_targets(const Config& before) {
+    auto sources = targets_.set(config_, before, [this](const std::string& name) {
+      scheduler_.remove(name);
+      samples_per_tick_.erase(name);
+    });
+    for (auto& source : sources) scheduler_.add(std::move(source));
   }
 
   void take(const Source& source, Scrape scrape) {
+    targets_.tell(source);
     samples_per_tick_[source.name()] = scrape.values.size();
     stats_.duplicate_samples += source.health().duplicates;
+    newest_ms_ = std::max(newest_ms_, scrape.timestamp_ms);
     queue_.append(std::move(scrape));
     const auto now_ns = clock_ns(CLOCK_BOOTTIME);
     service_.ticked(now_ns);
@@ -254,8 +336,9 @@ class Agent {
     status_file_.write(now_ns, {.config = config_,
                                 .service = make_report(stats_, queue_),
                                 .buffer = queue_.state(),
-                                .collectors = host_->outcomes(),
+                                .collectors = outcomes_of(*host_, costly_),
                                 .sources = scheduler_.sources(),
+                                .listen = listener_.report(),
                                 .samples_per_tick = samples_per_tick(),
                                 .ticks_skipped = stats_.ticks_skipped,
                                 .timestamps_moved = scheduler_.moved(),
@@ -289,20 +372,55 @@ class Agent {
           "the rest is applied");
       config.buffer = config_.buffer;
     }
+    if (config.endpoints.empty()) {
+      return failed("reload: without remote_write the agent is an exporter: that needs a restart");
+    }
     const bool same_scrapes = scrape_alike(config, config_);
     if (auto set = delivery_.set_endpoints(config); !set) return set;
-    config_ = std::move(config);
+    const auto before = std::exchange(config_, std::move(config));
     make_room_for_files();
     scheduler_.set_identity(identity_of(config_));
     if (!same_scrapes) set_host();
+    set_targets(before);
+    listen();
     return {};
   }
 
+  /// A sample of msp_agent_stop_reason alone, later than all others: without it nobody could tell
+  /// a stop from a crash. Of series that end with the agent there is no stale marker.
+  void say_why_it_stops() {
+    HostSource last(
+        {.name = "stop",
+         .collectors = {},
+         .paths = ground_.paths,
+         .labels = config_.target_labels(),
+         .relabel = config_.relabel_of(),
+         .relabel_about = config_.relabel_about(),
+         .self_samples = [&](SeriesWriter& out) { SelfMetrics::add_stop(stop_reason_, out); },
+         .is_tick = false});
+    const Tick tick{1, std::max(wall_ns(), (newest_ms_ + 1) * kNsPerMs)};
+    auto scrape = scrape_now(last, tick, *ground_.wakeup);
+    scrape.timestamp_ms = tick.wall_ns / kNsPerMs;
+    queue_.append(std::move(scrape));
+  }
+
+  bool has_failed() {
+    const std::lock_guard lock(failure_mutex_);
+    return !failure_.empty();
+  }
+
   Ended stop(int signal) {
-    const auto line = cat(signal == SIGINT ? "SIGINT" : "SIGTERM", ": sending what is left");
+    const auto* const name = signal == SIGINT ? "SIGINT" : "SIGTERM";
+    const auto line =
+        cat(signal == SIGPWR ? "SIGPWR: the host shuts down" : name, ": sending what is left");
     log_info(line);
     service_.stopping(line);
+    listener_.stop();
     scheduler_.stop();
+    if (!has_failed()) {
+      stop_reason_ = signal == SIGPWR ? StopReason::shutdown : StopReason::stop;
+      say_why_it_stops();
+    }
     Ended ended;
     ended.delivery = delivery_.stop(monotonic_ns() + kFlushMaxNs);
     const auto deadline_ns = monotonic_ns() + kCloseMaxNs;
@@ -322,14 +440,20 @@ class Agent {
   std::mutex failure_mutex_;
   std::string failure_;
   AgentStats stats_;
+  LastStop last_stop_;
+  std::atomic<StopReason> stop_reason_ = StopReason::none;
+  std::int64_t newest_ms_ = 0;  // of the scrapes that the queue has
   SelfMetrics self_metrics_;
   Ground ground_;
+  Targets targets_;  // outlives its sources, which are the scheduler's
   std::map<std::string, std::size_t, std::less<>> samples_per_tick_;  // by source
   Scheduler scheduler_;
-  const HostSource* host_ = nullptr;  // the scheduler's
+  const HostSource* host_ = nullptr;    // the scheduler's
+  const HostSource* costly_ = nullptr;  // the scheduler's; may be null
   Service service_;
   StatusFile status_file_;
   Delivery delivery_;
+  Listener listener_;
 };
 
 }  // namespace
@@ -342,6 +466,7 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   const auto signals = Signals::open();
   if (!signals) return signals.error();
   signal(SIGPIPE, SIG_IGN);
+  if (config.endpoints.empty()) return run_exporter(config, paths, read_config, *signals);
   init_http();
 
   auto opened = Queue::open(queue_options(config));
@@ -363,24 +488,53 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   std::_Exit(ended && ended->disk ? 0 : 1);
 }
 
-std::vector<std::vector<Scrape>> collect(const Config& config, const HostPaths& paths, int ticks,
-                                         std::chrono::nanoseconds apart,
-                                         OnHealthChange on_health_change,
-                                         OnComplaint on_complaint) {
+Collected collect(const Config& config, const HostPaths& paths, int ticks,
+                  std::chrono::nanoseconds apart, OnHealthChange on_health_change,
+                  OnComplaint on_complaint) {
   AgentStats stats;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   SelfMetrics self_metrics(stats, nullptr);
   Ground ground{.paths = paths, .self_metrics = self_metrics, .series_max = config.series_max};
   if (on_health_change) ground.on_health_change = std::move(on_health_change);
   if (on_complaint) ground.on_complaint = std::move(on_complaint);
-  const auto host = make_host(config, ground);
-  std::vector<std::vector<Scrape>> scrapes;
+  Targets targets({.wakeup = ground.wakeup,
+                   .on_health_change = ground.on_health_change,
+                   .on_bad_lines = [&](std::string_view target, std::string_view text) {
+                     ground.on_complaint(target, text, false);
+                   }});
+  if (!config.scrape.empty() || !config.probes.empty()) {
+    signal(SIGPIPE, SIG_IGN);
+    init_http();
+  }
+  auto hosts = make_host(config, ground);
+  const auto* const host = hosts.host.get();
+  const auto* const costly = hosts.costly.get();
+  std::vector<std::unique_ptr<Source>> sources;
+  sources.push_back(std::move(hosts.host));
+  if (costly != nullptr) sources.push_back(std::move(hosts.costly));
+  for (auto& target : targets.set(config, {})) sources.push_back(std::move(target));
+  Collected collected;
   for (int tick = 1; tick <= ticks; ++tick) {
     if (tick > 1) std::this_thread::sleep_for(apart);
     const Tick now{static_cast<std::uint64_t>(tick), wall_ns()};
-    scrapes.emplace_back().push_back(scrape_now(*host, now, *ground.wakeup));
+    // The host last: the others only start something, and its collectors may wait.
+    for (auto source = sources.rbegin(); source != sources.rend(); ++source) (*source)->begin(now);
+    auto& scrapes = collected.ticks.emplace_back();
+    collected.samples_per_second = 0;
+    for (const auto& source : sources) {
+      scrapes.push_back(finish_now(*source, now, *ground.wakeup));
+      targets.tell(*source);
+      collected.samples_per_second +=
+          static_cast<double>(scrapes.back().values.size()) /
+          std::chrono::duration<double>(source->options().interval).count();
+    }
   }
-  return scrapes;
+  for (const auto& outcome : outcomes_of(*host, costly)) {
+    collected.collectors.push_back({outcome.name, outcome.success, outcome.has_data,
+                                    outcome.duration_seconds, outcome.series,
+                                    std::string(outcome.error)});
+  }
+  return collected;
 }
 
 }  // namespace msp

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,12 +32,27 @@ using OnHealthChange = std::function<void(std::string_view collector, const Erro
 using OnComplaint =
     std::function<void(std::string_view collector, std::string_view text, bool is_over)>;
 
-/// The first ticks of run_agent(), `apart` of one another, without network and buffer: for each tick
-/// a scrape of each source. Without `on_health_change` and `on_complaint` what they would be told is
-/// logged.
-std::vector<std::vector<Scrape>> collect(const Config& config, const HostPaths& paths, int ticks,
-                                         std::chrono::nanoseconds apart = {},
-                                         OnHealthChange on_health_change = nullptr,
-                                         OnComplaint on_complaint = nullptr);
+/// How a collector's tick went.
+struct CollectorReport {
+  std::string_view name;
+  bool success;
+  bool has_data;  // false: the host does not have what it reads
+  double seconds;
+  std::size_t series;
+  std::string error;  // empty: it worked
+};
+
+struct Collected {
+  std::vector<std::vector<Scrape>> ticks;   // for each tick a scrape of each source
+  std::vector<CollectorReport> collectors;  // of the last tick, by name
+  double samples_per_second = 0;            // each source at its interval
+};
+
+/// The first ticks of run_agent(), `apart` of one another, without network and buffer. Costly
+/// collectors are asked at each of them. Without `on_health_change` and `on_complaint` what they
+/// would be told is logged.
+Collected collect(const Config& config, const HostPaths& paths, int ticks,
+                  std::chrono::nanoseconds apart = {}, OnHealthChange on_health_change = nullptr,
+                  OnComplaint on_complaint = nullptr);
 
 }  // namespace msp

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/base/text.h"
+#include "agent/listen/server.h"
 
 namespace msp {
 namespace {
@@ -16,12 +17,20 @@ constexpr std::uint64_t kCollectors = 128;
 // Two connections, two name servers asked at once for each, a segment that is read, and the files
 // of a login and of certificates.
 constexpr std::uint64_t kPerEndpoint = 10;
+// Two connections, two name servers and a socket pair of theirs.
+constexpr std::uint64_t kPerTarget = 6;
 
 }  // namespace
 
 std::uint64_t open_files_needed(const Config& config) {
   // After a reload those that are gone end their last request beside the new ones.
-  return kOwn + kCollectors + 2 * kPerEndpoint * config.endpoints.size();
+  std::uint64_t targets = 0;
+  for (const auto& scrape : config.scrape) targets += scrape.targets.size();
+  targets += config.probes.size();
+  // Connections, and collectors of its own for each choice of them that is read at the same time.
+  const auto listen = config.listen.address.empty() ? 0 : Server::kConnectionsMax + 2 * kCollectors;
+  return kOwn + kCollectors + 2 * kPerEndpoint * config.endpoints.size() + kPerTarget * targets +
+         listen;
 }
 
 std::string raise_open_files(std::uint64_t needed) {

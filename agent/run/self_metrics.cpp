@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
@@ -17,6 +19,16 @@ constexpr std::string_view kEndpoint = "endpoint";
 constexpr MetricDesc kBuildInfo{"msp_agent_build_info",
                                 "A constant 1 with the version of the running agent.", kSelf,
                                 kGauge, "version"};
+constexpr MetricDesc kStopReason{
+    "msp_agent_stop_reason",
+    "0 while the agent runs; in its last sample why it stops: 1 it was told to, 2 the host shuts "
+    "down or reboots.",
+    kSelf, kGauge};
+constexpr MetricDesc kPreviousStopReason{
+    "msp_agent_previous_stop_reason",
+    "How the run before this one ended: 0 not known, 1 the agent was told to stop, 2 the host shut "
+    "down or rebooted, 3 the agent was killed or crashed, 4 the host crashed or lost power.",
+    kSelf, kGauge};
 constexpr MetricDesc kTicksSkipped{
     "msp_agent_ticks_skipped_total",
     "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
@@ -35,7 +47,8 @@ constexpr MetricDesc kSamplesSent{"msp_agent_samples_sent_total",
                                   kEndpoint};
 constexpr MetricDesc kSamplesDropped{
     "msp_agent_samples_dropped_total",
-    "Samples that will never reach the endpoint, by reason: rejected by the endpoint; dropped from "
+    "Samples that will never reach the endpoint, by reason: rejected by the endpoint; left out by "
+    "its relabel rules, once there are such samples; dropped from "
     "the buffer because of max_size, max_age, free_space, memory (the disk cannot be used), damage "
     "or too_large (a scrape of more than 262144 series fits into no segment).",
     kSelf, kCounter, "endpoint,reason"};
@@ -55,6 +68,10 @@ constexpr MetricDesc kLastSuccess{
     "msp_agent_endpoint_last_success_timestamp_seconds",
     "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
     kSelf, kGauge, kEndpoint};
+constexpr MetricDesc kClockAhead{
+    "msp_agent_endpoint_clock_difference_seconds",
+    "How far this host's clock is ahead of the endpoint's, by the date of its last answer.", kSelf,
+    kGauge, kEndpoint};
 constexpr MetricDesc kProtocol{"msp_agent_endpoint_protocol_info",
                                "A constant 1 with the protocol of the requests to the endpoint.",
                                kSelf, kGauge, "endpoint,protocol"};
@@ -82,15 +99,33 @@ double number(std::uint64_t count) {
   return static_cast<double>(count);
 }
 
+/// Of two endpoints with one address the older one is left out: it was removed from the
+/// configuration, for another customer or tenant, and is there until it has got what is kept for it.
+bool is_outlived(const EndpointStats& endpoint, const std::list<EndpointStats>& all) {
+  return std::ranges::any_of(all, [&](const EndpointStats& other) {
+    return &other != &endpoint && other.name == endpoint.name && endpoint.removed &&
+           (!other.removed || other.number > endpoint.number);
+  });
+}
+
 }  // namespace
 
 void SelfMetrics::add_to(SeriesWriter& out) {
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
+  add_stop(StopReason::none, out);
+  const auto before = last_stop_ != nullptr ? last_stop_->before() : StopReason::none;
+  out.add(kPreviousStopReason, static_cast<double>(before));
   out.add(kTicksSkipped, number(stats_.ticks_skipped));
   out.add(kDuplicates, number(stats_.duplicate_samples));
   add_process(out);
   add_buffer(out);
-  for (const auto& endpoint : stats_.endpoints) add_endpoint(endpoint, out);
+  for (const auto& endpoint : stats_.endpoints) {
+    if (!is_outlived(endpoint, stats_.endpoints)) add_endpoint(endpoint, out);
+  }
+}
+
+void SelfMetrics::add_stop(StopReason reason, SeriesWriter& out) {
+  out.add(kStopReason, static_cast<double>(reason));
 }
 
 void SelfMetrics::add_process(SeriesWriter& out) {
@@ -124,6 +159,9 @@ void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SeriesWriter& out)
   out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
   out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
   out.add(kSamplesDropped, {endpoint.name, "duplicate"}, number(endpoint.samples_duplicate));
+  if (endpoint.samples_relabeled > 0) {
+    out.add(kSamplesDropped, {endpoint.name, "relabel"}, number(endpoint.samples_relabeled));
+  }
   for (std::size_t i = 0; i < kDropReasons; ++i) {
     const auto reason = drop_reason_name(static_cast<DropReason>(i));
     out.add(kSamplesDropped, {endpoint.name, reason}, number(waiting.dropped[i]));
@@ -133,6 +171,10 @@ void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SeriesWriter& out)
   out.add(kBytesSent, {endpoint.name}, number(endpoint.bytes_sent));
   out.add(kEndpointUp, {endpoint.name}, endpoint.state == EndpointState::delivering ? 1 : 0);
   out.add(kLastSuccess, {endpoint.name}, static_cast<double>(endpoint.last_success_ms) / 1000);
+  const auto ahead_s = endpoint.clock_ahead_s.load();
+  if (ahead_s != EndpointStats::kUnknown) {
+    out.add(kClockAhead, {endpoint.name}, static_cast<double>(ahead_s));
+  }
   out.add(kProtocol, {endpoint.name, endpoint.protocol.load()}, 1);
   out.add(kBufferSamples, {endpoint.name}, number(waiting.samples));
   // In seconds: a timestamp from a disk may be too far away for nanoseconds.

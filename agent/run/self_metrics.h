@@ -8,16 +8,22 @@
 #include "agent/delivery/stats.h"
 #include "agent/metrics/series_writer.h"
 #include "agent/queue/queue.h"
+#include "agent/run/last_stop.h"
 
 namespace msp {
 
 /// Main thread only. What it is given outlives it.
 class SelfMetrics {
  public:
-  /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped.
-  SelfMetrics(const AgentStats& stats, const Queue* queue) : stats_(stats), queue_(queue) {}
+  /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped, and without
+  /// `last_stop` nothing is known of the run before.
+  SelfMetrics(const AgentStats& stats, const Queue* queue, const LastStop* last_stop = nullptr)
+      : stats_(stats), queue_(queue), last_stop_(last_stop) {}
 
   void add_to(SeriesWriter& out);
+
+  /// The agent's last word: why it stops.
+  static void add_stop(StopReason reason, SeriesWriter& out);
 
   /// Nothing, where the kernel does not say.
   std::optional<double> resident_bytes();
@@ -29,6 +35,7 @@ class SelfMetrics {
 
   const AgentStats& stats_;
   const Queue* queue_;
+  const LastStop* last_stop_;
   KeptFile statm_{"/proc/self/statm",
                   KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };

@@ -1,5 +1,5 @@
-// The signals that the agent is told by, SIGTERM, SIGINT and SIGHUP, as something to wait for
-// together with other things.
+// The signals that the agent is told by, as something to wait for together with other things:
+// SIGTERM and SIGINT to stop, SIGPWR to stop because the host shuts down, SIGHUP to reload.
 #pragma once
 
 #include <cstdint>

@@ -115,9 +115,22 @@ void add_sources(const StatusReport& report, JsonWriter& out) {
     out.add("up", health.is_up);
     out.add("samples", health.samples);
     out.add("duplicate_samples", health.duplicates);
-    out.add("last_error", health.error);
+    out.add("duration_seconds", health.duration_seconds);
+    out.add("bad_lines", health.bad_lines);
+    out.add("first_bad_line", redact(health.first_bad_line));
+    out.add("last_error", redact(health.error));
     out.close();
   }
+  out.close();
+}
+
+void add_listen(const ListenReport& listen, JsonWriter& out) {
+  out.open_object("listen");
+  out.add("address", listen.address);
+  out.add("listening", listen.is_listening);
+  out.add("connections", listen.connections);
+  out.add("requests", listen.requests);
+  out.add("refused", listen.refused);
   out.close();
 }
 
@@ -200,6 +213,7 @@ std::string StatusFile::json(std::int64_t now_ns, const StatusReport& report) {
   add_buffer(report, out);
   add_collectors(report, out);
   add_sources(report, out);
+  if (report.listen) add_listen(*report.listen, out);
   out.open_object("process");
   out.add("cpu_seconds", seconds(clock_ns(CLOCK_PROCESS_CPUTIME_ID)));
   out.add("resident_bytes", report.resident_bytes.value_or(NAN));

@@ -25,6 +25,15 @@ class JsonWriter;
 
 inline constexpr const char* kStatusFileName = "status.json";
 
+/// What the agent answers itself.
+struct ListenReport {
+  std::string address;
+  bool is_listening = false;
+  std::uint64_t connections = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t refused = 0;
+};
+
 /// What is told beside what the file knows by itself.
 struct StatusReport {
   const Config& config;
@@ -32,6 +41,7 @@ struct StatusReport {
   Queue::State buffer;
   std::vector<HostSource::Outcome> collectors;
   std::vector<const Source*> sources = {};
+  std::optional<ListenReport> listen = {};
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;
   std::uint64_t timestamps_moved = 0;

@@ -18,15 +18,22 @@ constexpr MetricDesc kSuccess{"node_scrape_collector_success",
 
 SourceOptions source_options(const HostSource::Setup& setup) {
   SourceOptions options;
-  options.name = kHostSource;
+  options.name = setup.name;
   options.labels = setup.labels;
   if (setup.interval.count() > 0) options.interval = setup.interval;
   // What collectors wait for has deadlines of its own, half an interval at most.
   options.deadline = options.interval * 3 / 4;
   options.series_max = setup.series_max;
+  options.series_count = setup.series_count;
+  options.room = setup.room;
   options.relabel = setup.relabel;
+  options.relabel_about = setup.relabel_about;
   return options;
 }
+
+// Of a collector without data, whose reason is a text that is made each time. Somewhat less than a
+// minute, for ticks are not exact.
+constexpr std::int64_t kAskAgainNs = 55 * kNsPerSecond;
 
 double seconds(std::int64_t ns) {
   return static_cast<double>(ns) / kNsPerSecond;
@@ -34,10 +41,28 @@ double seconds(std::int64_t ns) {
 
 }  // namespace
 
+std::vector<std::string> collectors_of(const std::vector<std::string>& collectors, bool is_costly) {
+  std::vector<std::string> names;
+  for (const auto& entry : collector_registry()) {
+    if (entry.type.costly.empty() == is_costly) continue;
+    if (std::ranges::find(collectors, entry.name) != collectors.end()) {
+      names.emplace_back(entry.name);
+    }
+  }
+  return names;
+}
+
 HostSource::HostSource(Setup setup) : Source(source_options(setup)), setup_(std::move(setup)) {
+  // Of two series with the same labels the scrape keeps that of the earlier writer.
+  add_parts(false);
+  self_ = &builder().add_exempt_writer();
+  add_parts(true);
+}
+
+void HostSource::add_parts(bool that_give_way) {
   for (const auto& name : setup_.collectors) {
     for (const auto& entry : collector_registry()) {
-      if (entry.name != name) continue;
+      if (entry.name != name || entry.type.gives_way != that_give_way) continue;
       const auto& options = setup_.options.try_emplace(name, entry.options()).first->second;
       const CollectorContext context{setup_.paths, setup_.host,   options,
                                      files_,       setup_.wakeup, setup_.interval};
@@ -46,25 +71,29 @@ HostSource::HostSource(Setup setup) : Source(source_options(setup)), setup_(std:
                         .writer = &builder().add_writer()});
     }
   }
-  self_ = &builder().add_exempt_writer();
 }
 
 HostSource::~HostSource() = default;
 
 void HostSource::begin(const Tick& tick) {
   tick_ = tick;
-  for (auto& part : parts_) {
-    const auto begin_ns = setup_.clock->monotonic_ns();
-    const auto begun = part.collector->begin(tick_);
-    part.took_ns = setup_.clock->monotonic_ns() - begin_ns;
-    part.has_begun = begun && *begun;
-    if (!begun) part.begin_error = begun.error();
-  }
+  for (auto& part : parts_) begin(part);
   tick_.wall_ns = setup_.clock->wall_ns();
   for (auto& part : parts_) {
     if (!part.has_begun) collect(part);
   }
   begun_ns_ = setup_.clock->monotonic_ns();
+}
+
+void HostSource::begin(Part& part) {
+  const auto begin_ns = setup_.clock->monotonic_ns();
+  part.is_asked = begin_ns >= part.not_before_ns;
+  part.has_begun = false;
+  if (!part.is_asked) return;
+  const auto begun = part.collector->begin(tick_);
+  part.took_ns = setup_.clock->monotonic_ns() - begin_ns;
+  part.has_begun = begun && *begun;
+  if (!begun) part.begin_error = begun.error();
 }
 
 std::int64_t HostSource::wait_ns() {
@@ -83,8 +112,9 @@ Scrape HostSource::finish(const Tick&) {
     collect(part);
   }
   builder().begin(*self_);
+  if (setup_.self_samples && setup_.is_tick) self_->add(kUp, 1);
   add_health(*self_);
-  setup_.self_samples(*self_);
+  if (setup_.self_samples) setup_.self_samples(*self_);
   if (const auto committed = builder().commit(*self_); !committed) {
     setup_.on_health_change("msp_agent", &committed.error());
   }
@@ -96,6 +126,7 @@ Scrape HostSource::finish(const Tick&) {
 void HostSource::collect(Part& part) {
   const auto begin_ns = setup_.clock->monotonic_ns();
   builder().begin(*part.writer);
+  if (!part.is_asked) return builder().rollback(*part.writer);
   Result<void> outcome;
   if (auto error = std::exchange(part.begin_error, std::nullopt)) {
     outcome = std::move(*error);
@@ -129,6 +160,7 @@ void HostSource::take(Part& part, Result<void> outcome) {
   part.success = outcome.has_value();
   part.has_data = outcome || outcome.error().kind != Error::Kind::no_data;
   part.series = outcome ? part.writer->samples() : 0;
+  part.not_before_ns = part.has_data ? 0 : setup_.clock->monotonic_ns() + kAskAgainNs;
   if (!outcome && outcome.error().text != part.last_error) {
     part.last_error = outcome.error().text;
     setup_.on_health_change(part.name, &outcome.error());
@@ -169,7 +201,6 @@ std::vector<HostSource::Outcome> HostSource::outcomes() const {
 }
 
 void HostSource::add_health(SeriesWriter& out) {
-  out.add(kUp, 1);
   for (const auto& part : parts_) {
     out.add(kDuration, {part.name}, seconds(part.took_ns));
     out.add(kSuccess, {part.name}, part.success ? 1 : 0);

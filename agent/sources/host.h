@@ -1,5 +1,9 @@
 // The source `host`: the collectors of one tick, and what is known of their run: up,
-// node_scrape_collector_success, node_scrape_collector_duration_seconds.
+// node_scrape_collector_success, node_scrape_collector_duration_seconds. Costly collectors are those
+// of a second source of this class, host_costly, at an interval of its own and without up.
+//
+// A collector that has no data here is asked once a minute only; meanwhile it has the outcome of its
+// last tick.
 //
 // What can hang is begun first and collected last; between these the other collectors read, at the
 // moment of the timestamp. A mount that hangs makes the scrape late, but no value older or younger
@@ -24,6 +28,10 @@
 namespace msp {
 
 inline constexpr std::string_view kHostSource = "host";
+inline constexpr std::string_view kCostlySource = "host_costly";
+
+/// Of `collectors`, those that are costly, or those that are not.
+std::vector<std::string> collectors_of(const std::vector<std::string>& collectors, bool is_costly);
 
 /// Owns the collectors and their files.
 class HostSource final : public Source {
@@ -38,19 +46,25 @@ class HostSource final : public Source {
   using SelfSamples = std::function<void(SeriesWriter& out)>;
 
   struct Setup {
+    std::string name = std::string(kHostSource);
     std::vector<std::string> collectors;  // names of the registry
     HostPaths paths = {};
     std::map<std::string, CollectorOptions> options = {};  // by collector; none: its options()
     std::chrono::milliseconds interval{0};                 // 0: not known
     TargetLabels labels = {};
     std::size_t series_max = kSeriesMaxDefault;
+    SeriesCount series_count = nullptr;  // shared with the other source; null: its own
+    std::shared_ptr<SeriesRoom> room = nullptr;
     Relabel relabel = nullptr;
+    Relabel relabel_about = nullptr;
     Host host = {};
     Clock* clock = &real_clock();
     std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
     OnHealthChange on_health_change = [](std::string_view, const Error*) {};
     OnComplaint on_complaint = [](std::string_view, std::string_view, bool) {};
+    /// Empty: nothing is said of the agent itself, not even up.
     SelfSamples self_samples = [](SeriesWriter&) {};
+    bool is_tick = true;  // false: a scrape of self_samples alone, without up
   };
 
   /// How a collector's last tick went.
@@ -79,7 +93,9 @@ class HostSource final : public Source {
     std::string_view name;
     std::unique_ptr<Collector> collector;
     SeriesWriter* writer;
-    bool has_begun = false;  // collected at the end of the tick
+    bool has_begun = false;          // collected at the end of the tick
+    bool is_asked = true;            // in this tick
+    std::int64_t not_before_ns = 0;  // it has no data: when to ask again, monotonic
     std::optional<Error> begin_error = std::nullopt;
     std::int64_t took_ns = 0;
     bool success = false;
@@ -88,6 +104,8 @@ class HostSource final : public Source {
     std::string last_error = {};  // empty: it worked
   };
 
+  void add_parts(bool that_give_way);
+  void begin(Part& part);
   void collect(Part& part);
   void take(Part& part, Result<void> outcome);
   void add_health(SeriesWriter& out);

@@ -1,7 +1,10 @@
 #include "agent/sources/scheduler.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
+
+#include "agent/base/text.h"
 
 namespace msp {
 namespace {
@@ -36,6 +39,7 @@ struct Scheduler::Entry {
   Stamps stamps;
   Tick tick = {};
   bool has_begun = false;
+  bool was_late = false;                                     // when it began
   std::int64_t begun_ns = INT64_MIN / 2;                     // boottime, as all here
   std::int64_t deadline_ns = 0;                              // of the tick that has begun
   std::int64_t look_ns = 0;                                  // when to ask it again
@@ -47,8 +51,10 @@ Scheduler::Scheduler(Setup setup) : setup_(std::move(setup)) {}
 Scheduler::~Scheduler() = default;
 
 Schedule Scheduler::make_schedule(const Source& source) const {
-  return Schedule(source.options().interval, setup_.identity, setup_.clock.wall_ns(),
-                  setup_.clock.boottime_ns());
+  const auto& identity = setup_.identity;
+  return Schedule(source.options().interval,
+                  source.options().is_spread ? cat(identity, "/", source.name()) : identity,
+                  setup_.clock.wall_ns(), setup_.clock.boottime_ns());
 }
 
 Scheduler::Entry* Scheduler::find(std::string_view name) {
@@ -67,11 +73,9 @@ void Scheduler::add(std::unique_ptr<Source> source) {
         Entry{.source = std::move(source), .schedule = schedule, .stamps = Stamps(interval)}));
     return;
   }
-  if (entry->has_begun) {
-    std::vector<Finished> finished;
-    finished.push_back({entry->source.get(), finish(*entry)});
-    deliver(std::move(finished));
-  }
+  std::vector<Finished> finished;
+  finish_early(*entry, finished);
+  deliver(std::move(finished));
   const bool same_grid = source->options().interval == entry->source->options().interval;
   entry->source = std::move(source);
   entry->tick.number = 0;
@@ -120,10 +124,15 @@ void Scheduler::run() {
 
 void Scheduler::begin(Entry& entry, std::int64_t now_ns) {
   auto& source = *entry.source;
-  const auto missed = entry.schedule.tick(std::max(now_ns, entry.schedule.due_ns()));
+  const bool is_late = now_ns > entry.schedule.due_ns() + kTogetherNs;
+  auto missed = entry.schedule.tick(std::max(now_ns, entry.schedule.due_ns()));
+  const bool begins = !entry.has_begun && now_ns - entry.begun_ns >= kApartNs;
+  // Right after a tick that was at once, and not late, nothing is missed.
+  if (!begins && (entry.has_begun || entry.was_late)) ++missed;
   if (missed > 0 && setup_.on_missed) setup_.on_missed(source, missed);
-  if (entry.has_begun || now_ns - entry.begun_ns < kApartNs) return;
+  if (!begins) return;
   entry.has_begun = true;
+  entry.was_late = is_late;
   entry.begun_ns = now_ns;
   entry.deadline_ns =
       now_ns + std::min(source.options().deadline, source.options().interval).count();
@@ -154,17 +163,26 @@ Scrape Scheduler::finish(Entry& entry) {
   return scrape;
 }
 
-/// Together, after all were made: the queue wakes those that send.
+/// Together, after all were made, and the first source's last: the queue wakes those that send, and
+/// the host's scrape, which is the first, takes the others with it.
 void Scheduler::deliver(std::vector<Finished> finished) {
-  for (auto& [source, scrape] : finished) setup_.on_scrape(*source, std::move(scrape));
+  for (auto& [source, scrape] : finished | std::views::reverse) {
+    setup_.on_scrape(*source, std::move(scrape));
+  }
 }
 
 void Scheduler::stop() {
   std::vector<Finished> finished;
-  for (const auto& entry : entries_) {
-    if (entry->has_begun) finished.push_back({entry->source.get(), finish(*entry)});
-  }
+  for (const auto& entry : entries_) finish_early(*entry, finished);
   deliver(std::move(finished));
+}
+
+/// Where that says something.
+void Scheduler::finish_early(Entry& entry, std::vector<Finished>& finished) {
+  if (!entry.has_begun) return;
+  entry.has_begun = false;
+  if (!entry.source->may_be_cut_short() && entry.source->wait_ns() > 0) return;
+  finished.push_back({entry.source.get(), finish(entry)});
 }
 
 std::vector<const Source*> Scheduler::sources() const {

@@ -1,7 +1,8 @@
 // Calls each source at its own time, on one thread. All of an agent stand on grids with one phase,
 // derived from its identity: sources of one interval share their wake-ups, and hosts do not report
-// in the same millisecond. A source that has begun and is not ready is looked at when it asks for it
-// and finished at its deadline; the others go on meanwhile.
+// in the same millisecond. Those that want to be spread have a phase of their own, which their name
+// is a part of, and which is the same after a restart. A source that has begun and is not ready is
+// looked at when it asks for it and finished at its deadline; the others go on meanwhile.
 //
 // Promised: a stream has no timestamp twice within an hour's ticks, whatever the wall clock does: a
 // scrape that would repeat one is moved by as few milliseconds as it takes.
@@ -69,7 +70,8 @@ class Scheduler {
   /// has used its Wakeup.
   void run();
 
-  /// Finishes what has begun with what is there, and begins nothing any more: the agent stops.
+  /// Finishes what has begun with what is there, and begins nothing any more: the agent stops. A
+  /// target that has not answered is left as it is.
   void stop();
 
   /// In the order in which they were added.
@@ -88,6 +90,7 @@ class Scheduler {
   Entry* find(std::string_view name);
   void begin(Entry& entry, std::int64_t now_ns);
   void finish_ready(std::int64_t now_ns, std::vector<Finished>& finished);
+  void finish_early(Entry& entry, std::vector<Finished>& finished);
   Scrape finish(Entry& entry);
   void deliver(std::vector<Finished> finished);
   Schedule make_schedule(const Source& source) const;

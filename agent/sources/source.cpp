@@ -13,11 +13,19 @@ Source::Source(SourceOptions options)
       builder_({.labels = options_.labels,
                 .stream = std::make_shared<const Stream>(Stream{options_.name}),
                 .series_max = options_.series_max,
-                .relabel = options_.relabel}) {}
+                .relabel = options_.relabel,
+                .relabel_about = options_.relabel_about,
+                .series_count = options_.series_count,
+                .room = options_.room,
+                .keeps_to_room = options_.keeps_to_room}) {}
 
 Scrape scrape_now(Source& source, const Tick& tick, const Wakeup& wakeup) {
-  const auto deadline_ns = monotonic_ns() + source.options().deadline.count();
   source.begin(tick);
+  return finish_now(source, tick, wakeup);
+}
+
+Scrape finish_now(Source& source, const Tick& tick, const Wakeup& wakeup) {
+  const auto deadline_ns = monotonic_ns() + source.options().deadline.count();
   for (;;) {
     const auto left_ns = deadline_ns - monotonic_ns();
     const auto wait_ns = left_ns > 0 ? source.wait_ns() : 0;

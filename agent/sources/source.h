@@ -29,6 +29,12 @@ struct SourceOptions {
   std::chrono::nanoseconds deadline = std::chrono::seconds(5);  // from begin() on; < interval
   std::size_t series_max = kSeriesMaxDefault;
   Relabel relabel = nullptr;
+  Relabel relabel_about = nullptr;  // of up and its like
+  // On a grid of its own, so that many sources do not all work in one moment; else on the agent's.
+  bool is_spread = false;
+  SeriesCount series_count = nullptr;          // of sources that share series_max; null: its own
+  std::shared_ptr<SeriesRoom> room = nullptr;  // SeriesRules has what both mean
+  bool keeps_to_room = false;
 };
 
 /// How the last tick of a source went.
@@ -38,6 +44,8 @@ struct SourceHealth {
   double duration_seconds = 0;
   std::size_t samples = 0;     // of its own, what the agent adds left out
   std::size_t duplicates = 0;  // samples left out: the scrape had one of the same series
+  std::size_t bad_lines = 0;   // of what it exposes
+  std::string first_bad_line = {};
 };
 
 /// Main thread only, but for what it starts itself.
@@ -53,6 +61,9 @@ class Source {
   /// 0: finish() has all that it could wait for. Else in how many nanoseconds to ask again, at the
   /// latest.
   virtual std::int64_t wait_ns() { return 0; }
+
+  /// Whether finish() is true before wait_ns() is 0. A target that has not answered is not down.
+  virtual bool may_be_cut_short() const { return true; }
 
   /// Its timestamp is of the moment at which the values were read: that of `tick`, or a later one.
   virtual Scrape finish(const Tick& tick) = 0;
@@ -74,5 +85,7 @@ class Source {
 
 /// One tick of a source that nobody else waits for, as in a dry run: returns when it is finished.
 Scrape scrape_now(Source& source, const Tick& tick, const Wakeup& wakeup);
+/// The same of one that has begun just now.
+Scrape finish_now(Source& source, const Tick& tick, const Wakeup& wakeup);
 
 }  // namespace msp

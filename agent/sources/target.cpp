@@ -55,6 +55,7 @@ Scrape Target::finish(const Tick& tick) {
   about_.add(kScraped, static_cast<double>(health_.samples));
   about_.add(kRelabeled, static_cast<double>(samples_.sent()));
   about_.add(kAdded, static_cast<double>(samples_.added()));
+  add_about(about_, health_);
   static_cast<void>(builder().commit(about_));
   auto scrape = builder().finish(tick.wall_ns / kNsPerMs);
   health_.duplicates = builder().duplicates();

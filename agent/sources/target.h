@@ -21,6 +21,7 @@ class Target : public Source {
   void begin(const Tick& tick) final;
   Scrape finish(const Tick& tick) final;
   SourceHealth health() const final { return health_; }
+  bool may_be_cut_short() const final { return false; }
 
  protected:
   /// Starts what can hang or is slow.
@@ -29,6 +30,12 @@ class Target : public Source {
   /// Adds the samples; an error says why the target is down. What was started and has not ended is
   /// an error: nobody waits.
   virtual Result<void> collect(const Tick& tick, SeriesWriter& out) = 0;
+
+  /// What more is said of the target, after collect().
+  virtual void add_about(SeriesWriter& out, SourceHealth& health) {
+    static_cast<void>(out);
+    static_cast<void>(health);
+  }
 
  private:
   Result<void> take_samples(const Tick& tick);

@@ -26,7 +26,7 @@ _msp_agent() {
     -*)
       mapfile -t COMPREPLY < <(compgen -W '-h --help --config --dry-run --collectors --diff --path.procfs --path.sysfs
         --path.rootfs --log-level --version --offline --json --watch --customer-id --server-name --environment --url --username
-        --password-file --bearer-token-file --ca-file --label --force --env-file --from' -- "$current")
+        --password-file --bearer-token-file --ca-file --label --scrape --force --env-file --from' -- "$current")
       ;;
     *) mapfile -t COMPREPLY < <(compgen -W 'run check status init convert-alloy collectors' -- "$current") ;;
   esac

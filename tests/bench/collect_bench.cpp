@@ -4,8 +4,11 @@
 //   collect_bench [--ticks N]                      N ticks back to back (default 5000): warm caches
 //   collect_bench --cadence SECONDS [--ticks N]    a tick every SECONDS (N is 8 by default): cold
 //   caches, as in service
+//   collect_bench --compare [--ticks N]            the nine first collectors beside the default set
+//   collect_bench --trees [WORD]                   hosts of files of two sizes, and whether four times
+//   as many cost four times as much (docs/cost.md has its table)
 //
-// "agent" is HostSource with every collector that is on by default. "floor" is a bare loop
+// "agent" is HostSource with every collector that is on by default and not costly. "floor" is a bare loop
 // over the table below: one pread of each file on a kept descriptor, uname, and statvfs of the
 // mounts that the filesystem collector reports. The two take turns in one run, because the same
 // host is up to twice as fast an hour later. CPU time is user and system together as getrusage
@@ -32,6 +35,8 @@
 #include "agent/base/text.h"
 #include "agent/config/config.h"
 #include "agent/sources/host.h"
+#include "tests/support/collector_options.h"
+#include "tests/support/file_host.h"
 
 namespace {
 
@@ -182,11 +187,24 @@ void sleep_until(std::int64_t monotonic) {
 }
 
 struct Arguments {
+  bool compare = false;
+  bool trees = false;
+  std::string_view only = {};  // of the trees; empty: all
   double cadence_seconds = 0;  // 0: back to back
   unsigned ticks = 0;          // 0: the default of the mode
 };
 
 bool parse_arguments(int argc, char** argv, Arguments& arguments) {
+  if (argc > 1 && std::string_view(argv[1]) == "--trees") {
+    arguments.trees = true;
+    if (argc == 3) arguments.only = argv[2];
+    return argc <= 3;
+  }
+  if (argc > 1 && std::string_view(argv[1]) == "--compare") {
+    arguments.compare = true;
+    --argc;
+    ++argv;
+  }
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     if (name == "--cadence") {
@@ -217,13 +235,241 @@ void print(const Arguments& arguments, const Cost& agent, const Cost& floor) {
               agent.process() / floor.process());
 }
 
+/// A set of collectors on this host, as the agent runs it: costly ones at one tick of four.
+class Set {
+ public:
+  Set(const std::vector<std::string>& collectors, const Config& config)
+      : host_(setup(collectors, config, false)), costly_(setup(collectors, config, true)) {
+    series_ = scrape(host_) + scrape(costly_);
+  }
+
+  void measure(unsigned ticks) {
+    for (unsigned i = 0; i < ticks; ++i) {
+      cost_.measure(1, [&] { scrape(host_); });
+      if (i % 4 == 0) costly_cost_.measure(1, [&] { scrape(costly_); });
+    }
+  }
+
+  std::size_t series() const { return series_; }
+  const Cost& cost() const { return cost_; }
+  const Cost& costly_cost() const { return costly_cost_; }
+  /// At an interval of the host's.
+  double process_us() const { return (cost_.process_us + costly_cost_.process_us) / cost_.passes; }
+  double allocations() const {
+    return static_cast<double>(cost_.allocations + costly_cost_.allocations) / cost_.passes;
+  }
+
+ private:
+  HostSource::Setup setup(const std::vector<std::string>& collectors, const Config& config,
+                          bool is_costly) const {
+    HostSource::Setup setup;
+    setup.name = is_costly ? kCostlySource : kHostSource;
+    setup.collectors = collectors_of(collectors, is_costly);
+    setup.options = config.collector_options;
+    setup.interval = is_costly ? config.costly_interval : config.interval;
+    setup.wakeup = wakeup_;
+    if (is_costly) setup.self_samples = nullptr;
+    return setup;
+  }
+  std::size_t scrape(HostSource& source) {
+    return scrape_now(source, {++number_, wall_ns()}, *wakeup_).values.size();
+  }
+
+  const std::shared_ptr<const Wakeup> wakeup_ = std::make_shared<const Wakeup>();
+  HostSource host_;
+  HostSource costly_;
+  std::uint64_t number_ = 0;
+  std::size_t series_ = 0;
+  Cost cost_;
+  Cost costly_cost_;
+};
+
+int compare(const Arguments& arguments, const Config& config) {
+  Set nine(
+      {"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname"},
+      config);
+  Set standard(config.collectors, config);
+  const auto ticks = arguments.ticks == 0 ? 2000 : arguments.ticks;
+  constexpr unsigned kTurn = 100;
+  for (unsigned done = 0; done < ticks; done += kTurn) {
+    nine.measure(std::min(kTurn, ticks - done));
+    standard.measure(std::min(kTurn, ticks - done));
+  }
+  std::printf("%u ticks each, in turns, CPU microseconds of a tick:\n", ticks);
+  std::printf("             series       CPU  allocations\n");
+  const auto print_set = [](const char* name, const Set& set) {
+    std::printf("  %-9s %7zu  %8.1f  %11.2f\n", name, set.series(), set.process_us(),
+                set.allocations());
+  };
+  print_set("nine", nine);
+  print_set("standard", standard);
+  std::printf("  ratio     %7.2f  %8.2f\n",
+              static_cast<double>(standard.series()) / static_cast<double>(nine.series()),
+              standard.process_us() / nine.process_us());
+  std::printf("  of standard: %.1f at each tick, %.1f at one of four (costly collectors)\n",
+              standard.cost().process(), standard.costly_cost().process());
+  return 0;
+}
+
+using test::FileHost;
+
+void add_cpus(const FileHost& host, unsigned count) {
+  std::string stat = "cpu  300 0 200 9000 10 0 5 0 0 0\n";
+  std::string softnet, schedstat = "version 15\ntimestamp 1\n";
+  for (unsigned i = 0; i < count; ++i) {
+    stat += cat("cpu", i, " 151 1 101 4501 6 2 3 4 5 7\n");
+    schedstat += cat("cpu", i, " 0 0 0 0 0 0 75 76 77\n");
+    softnet +=
+        "00000054 00000055 00000056 00000000 00000000 00000000 00000000 00000000 00000057 00000058 "
+        "00000059 00000060 00000000\n";
+    const auto folder = cat("sys/devices/system/cpu/cpu", i);
+    host.write(folder + "/topology/core_id", cat(i % 64, "\n"));
+    host.write(folder + "/topology/physical_package_id", cat(i / 64, "\n"));
+    host.write(folder + "/thermal_throttle/core_throttle_count", "1\n");
+    host.write(folder + "/thermal_throttle/package_throttle_count", "2\n");
+    for (const auto* file : {"scaling_cur_freq", "scaling_min_freq", "scaling_max_freq"}) {
+      host.write(cat(folder, "/cpufreq/", file), "1699981\n");
+    }
+  }
+  host.write("proc/stat", stat + "intr 1\nctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\n");
+  host.write("proc/schedstat", schedstat);
+  host.write("proc/net/softnet_stat", softnet);
+}
+
+void add_devices(const FileHost& host, unsigned count) {
+  std::string net = "Inter-| \n face |bytes\n";
+  for (unsigned i = 0; i < count; ++i) {
+    net += cat("ppp", i, ": 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
+    const auto folder = cat("sys/class/net/ppp", i);
+    host.write(folder + "/statistics/rx_nohandler", "3\n");
+    host.write(folder + "/operstate", "up\n");
+    host.write(folder + "/carrier", "1\n");
+    host.write(folder + "/mtu", "1500\n");
+    host.write(folder + "/speed", "1000\n");
+  }
+  host.write("proc/net/dev", net);
+}
+
+void add_mounts(const FileHost& host, unsigned count) {
+  std::string mounts;
+  for (unsigned i = 0; i < count; ++i) {
+    mounts += cat(i + 2, " 1 8:", i, " / /srv/", i, " rw - ext4 /dev/sd", i, " rw\n");
+  }
+  host.write("proc/1/mountinfo", mounts);
+}
+
+void add_disks(const FileHost& host, unsigned count) {
+  std::string disks;
+  for (unsigned i = 0; i < count; ++i) {
+    disks += cat("8 ", i, " sd", i, " 1 2 3 4 5 6 7 8 9 10 11\n");
+    host.write(cat("sys/block/sd", i, "/queue/rotational"), "1\n");
+    host.write(cat("root/run/udev/data/b8:", i), "E:ID_MODEL=disk\n");
+  }
+  host.write("proc/diskstats", disks);
+}
+
+void add_processes(const FileHost& host, unsigned count) {
+  for (unsigned i = 1; i <= count; ++i) {
+    const auto stat = cat(i, " (x) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9 9 9\n");
+    host.write(cat("proc/", i, "/cmdline"), "x");
+    host.write(cat("proc/", i, "/status"), "VmSwap: 1 kB\nvoluntary_ctxt_switches: 1\n");
+    host.write(cat("proc/", i, "/stat"), stat);
+    host.write(cat("proc/", i, "/task/", i, "/stat"), stat);
+  }
+}
+
+void add_containers(const FileHost& host, unsigned count) {
+  constexpr std::pair<const char*, const char*> kFiles[] = {
+      {"cgroup.procs", "4711\n"},
+      {"cpu.stat", "usage_usec 61\nuser_usec 62\nsystem_usec 63\nnr_periods 64\nnr_throttled 65\n"},
+      {"cpu.max", "150000 100000\n"},
+      {"cpu.weight", "79\n"},
+      {"memory.current", "14680064\n"},
+      {"memory.peak", "14680065\n"},
+      {"memory.stat", "anon 67\nfile 68\nfile_mapped 69\ninactive_file 70\n"},
+      {"memory.swap.current", "71\n"},
+      {"memory.events", "low 1\nmax 72\noom_kill 73\n"},
+      {"memory.max", "14680066\n"},
+      {"memory.swap.max", "max\n"},
+      {"memory.min", "0\n"},
+      {"io.stat", "8:0 rbytes=74 wbytes=75 rios=76 wios=77 dbytes=78\n"},
+      {"pids.current", "9\n"},
+      {"pids.max", "max\n"}};
+  for (unsigned i = 1; i <= count; ++i) {
+    const auto digits = cat(i);
+    const auto id = std::string(64 - digits.size(), '0') + digits;
+    for (const auto& [file, text] : kFiles) {
+      host.write(cat("sys/fs/cgroup/system.slice/docker-", id, ".scope/", file), text);
+    }
+  }
+}
+
+struct Tree {
+  const char* what;
+  unsigned count;
+  std::vector<std::string> collectors;
+  void (*add)(const FileHost& host, unsigned count);
+};
+
+Cost cost_of(const Tree& tree, unsigned count, std::size_t& series) {
+  const FileHost files;
+  tree.add(files, count);
+  ::sleep(2);  // files that have just changed are read again at each tick
+  const auto wakeup = std::make_shared<const Wakeup>();
+  const auto limit = test::options_of("containers");
+  test::option<std::uint64_t>(limit, "containers_max") = 10'000;
+  HostSource source({.collectors = tree.collectors,
+                     .paths = files.paths(),
+                     .options = {{"containers", limit}},
+                     .series_max = 10'000'000,
+                     .host = {.uname = test::fake_uname,
+                              .statvfs = test::fake_statvfs,
+                              .adjtimex = test::fake_adjtimex},
+                     .wakeup = wakeup});
+  std::uint64_t number = 0;
+  const auto tick = [&] { series = scrape_now(source, {++number, 1}, *wakeup).values.size(); };
+  Cost cost;
+  tick();
+  tick();
+  cost.measure(5, tick);
+  return cost;
+}
+
+int measure_trees(std::string_view only) {
+  const Tree trees[] = {
+      {"CPUs", 1024, {"cpu", "schedstat", "softnet", "stat"}, add_cpus},
+      {"CPUs, costly", 1024, {"cpufreq"}, add_cpus},
+      {"network devices", 10'000, {"netdev"}, add_devices},
+      {"network devices, costly", 10'000, {"netclass"}, add_devices},
+      {"mounts", 5'000, {"filesystem"}, add_mounts},
+      {"disks", 2'000, {"diskstats"}, add_disks},
+      {"processes, costly", 5'000, {"processes"}, add_processes},
+      {"process groups, costly", 5'000, {"process_groups"}, add_processes},
+      {"containers", 1'000, {"containers"}, add_containers},
+  };
+  std::printf(
+      "| what | how many | series | CPU of a tick, ms | of a quarter, ms | ratio | "
+      "allocations |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+  for (const auto& tree : trees) {
+    if (std::string_view(tree.what).find(only) == std::string_view::npos) continue;
+    std::size_t series = 0;
+    const auto quarter = cost_of(tree, tree.count / 4, series);
+    const auto whole = cost_of(tree, tree.count, series);
+    std::printf("| %s | %u | %zu | %.1f | %.1f | %.1f | %.1f |\n", tree.what, tree.count, series,
+                whole.process() / 1000, quarter.process() / 1000,
+                whole.process() / quarter.process(),
+                static_cast<double>(whole.allocations) / whole.passes);
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
 int run(Arguments arguments) {
+  if (arguments.trees) return measure_trees(arguments.only);
   const auto outcome = parse_config(
       "customer_id: bench\nserver_name: bench\nremote_write: {url: http://localhost/}\n", "bench");
-  std::vector<std::string> collectors;
-  for (const auto& entry : collector_registry()) {
-    if (entry.default_on) collectors.emplace_back(entry.name);
-  }
+  if (arguments.compare) return compare(arguments, outcome.config);
+  const auto collectors = collectors_of(outcome.config.collectors, false);
   const auto wakeup = std::make_shared<const Wakeup>();
   std::uint64_t number = 0;
   HostSource host({
@@ -276,7 +522,9 @@ int run(Arguments arguments) {
 int main(int argc, char** argv) {
   msp::Arguments arguments;
   if (!msp::parse_arguments(argc, argv, arguments)) {
-    std::fprintf(stderr, "usage: collect_bench [--cadence SECONDS] [--ticks N]\n");
+    std::fprintf(
+        stderr,
+        "usage: collect_bench [--compare | --trees [WORD] | --cadence SECONDS] [--ticks N]\n");
     return 2;
   }
   return msp::run(arguments);

@@ -1,13 +1,15 @@
-"""What the packaged agent costs under its unit, in a booted Debian 12, while it delivers every 15 s: memory at the end,
-CPU from the first minute on. Over plain HTTP, over TLS with one CA certificate as ca_file, with the whole bundle. As
-root, after packaging/packages.sh:
+"""What packaged agents cost under their unit, in a booted Debian 12, while they deliver every 15 s: memory at the end,
+CPU from the first minute on. Over plain HTTP, over TLS with one CA certificate as ca_file, with the whole bundle.
+Several packages are measured side by side in one run. As root, after packaging/packages.sh:
 
-    PYTHONPATH=tests python3 tests/bench/service_cost.py build/packages/*_amd64.deb [MINUTES]
+    PYTHONPATH=tests python3 tests/bench/service_cost.py [--minutes 10] [--nine] build/packages/msp-agent_*_amd64.deb
+
+--nine: with the collectors that the first agent had, whatever a package has switched on by itself.
 """
+import argparse
 import contextlib
 import pathlib
 import shutil
-import sys
 import time
 
 from support.agent import temporary_folder
@@ -18,21 +20,28 @@ from support.nginx import running_nginx
 from support.process import poll_until
 from support.service import CONFIG, configure, main_pid, start
 
+NINE = "collectors: {enabled: [cpu, diskstats, filesystem, loadavg, meminfo, netdev, stat, time, uname]}\n"
+
 
 def cpu_seconds(pid: int) -> float:
     """Of all its threads, to the nanosecond (Documentation/scheduler/sched-stats.rst in the kernel's source)."""
     return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-package, minutes = pathlib.Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 10
+parser = argparse.ArgumentParser()
+parser.add_argument("packages", nargs="+", type=pathlib.Path)
+parser.add_argument("--minutes", type=float, default=10)
+parser.add_argument("--nine", action="store_true")
+arguments = parser.parse_args()
 own_mounts()
 with contextlib.ExitStack() as stack:
     folder = stack.enter_context(temporary_folder())
     authority = Authority(folder)
     certificate = authority.issue("monitor", "IP:127.0.0.1")
     machines = []
-    for name, certificates in (("plain HTTP", None), ("one CA certificate", ""), ("the host's bundle", host_bundle())):
-        inner = folder / name.replace(" ", "-")
+    ways = (("plain HTTP", None), ("one CA certificate", ""), ("the host's bundle", host_bundle()))
+    for number, (package, (way, certificates)) in enumerate((p, w) for p in arguments.packages for w in ways):
+        inner = folder / str(number)
         inner.mkdir()
         nginx = stack.enter_context(running_nginx(inner, f"""
   ssl_certificate {certificate.file}; ssl_certificate_key {certificate.key};
@@ -42,17 +51,18 @@ with contextlib.ExitStack() as stack:
         machine.boot()
         machine.must("dpkg -i /root/agent.deb")
         place = f"127.0.0.1:{nginx.port}/api/v1/write"
+        more = NINE if arguments.nine else ""
         if certificates is None:
-            configure(machine, f"http://{place}", "15s")
+            configure(machine, f"http://{place}", "15s", more=more)
         else:
             (machine.root / "etc/ca.pem").write_text(certificates + authority.ca.read_text())
-            configure(machine, f"https://{place}\n  tls: {{ca_file: /etc/ca.pem}}", "15s")
+            configure(machine, f"https://{place}\n  tls: {{ca_file: /etc/ca.pem}}", "15s", more=more)
         machine.must(f"chgrp msp-agent /{CONFIG} && chmod 640 /{CONFIG}")
         start(machine)
-        machines.append((name, nginx, machine.pid_outside(main_pid(machine))))
+        machines.append((f"{package}, {way}", nginx, machine.pid_outside(main_pid(machine))))
     time.sleep(60)
     begun = {pid: (time.monotonic(), cpu_seconds(pid)) for _, _, pid in machines}
-    time.sleep(minutes * 60 - 60)
+    time.sleep(arguments.minutes * 60 - 60)
     for name, nginx, pid in machines:
         count = len(nginx.requests())
         poll_until("one more request", lambda: len(nginx.requests()) > count, 20)

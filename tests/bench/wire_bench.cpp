@@ -184,7 +184,7 @@ Scrapes of_this_host(unsigned count) {
     stats.endpoints.emplace_back(endpoint.name());
   SelfMetrics self(stats, nullptr);
   const auto wakeup = std::make_shared<const Wakeup>();
-  HostSource host({.collectors = outcome.config.collectors,
+  HostSource host({.collectors = collectors_of(outcome.config.collectors, false),
                    .paths = {},
                    .options = outcome.config.collector_options,
                    .interval = outcome.config.interval,

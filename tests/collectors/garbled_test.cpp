@@ -16,7 +16,7 @@ namespace {
 /// The places of the numbers in `text`, each with its length.
 std::vector<std::pair<std::size_t, std::size_t>> numbers_in(const std::string& text) {
   constexpr auto kDigits = "0123456789.";
-  constexpr auto kAround = " \t\n:=";
+  constexpr auto kAround = " \t\n:=[]()/,";
   std::vector<std::pair<std::size_t, std::size_t>> places;
   for (std::size_t at = 0; at < text.size();) {
     const auto begin = text.find_first_not_of(kAround, at);
@@ -30,14 +30,22 @@ std::vector<std::pair<std::size_t, std::size_t>> numbers_in(const std::string& t
 }
 
 bool is_hexadecimal(std::string_view file) {
-  return file.starts_with("proc/net/udp") || file == "proc/net/softnet_stat" ||
+  return file.starts_with("proc/net/udp") || file.starts_with("proc/net/tcp") ||
+         file == "proc/net/ip_vs_stats" || file == "proc/net/softnet_stat" ||
          file == "proc/net/stat/nf_conntrack";
 }
 
 /// Whether its numbers may be below 0.
 bool is_signed(std::string_view file) {
-  return file.starts_with("sys/class/hwmon/") || file.starts_with("sys/class/power_supply/") ||
-         file == "sys/class/net/eth0/speed" || file == "sys/class/thermal/thermal_zone0/temp" ||
+  return file == "sys/class/hwmon/hwmon0/temp1_input" ||
+         file == "sys/class/hwmon/hwmon0/device/in0_input" ||
+         file == "sys/class/power_supply/BAT/current_now" ||
+         file == "sys/class/thermal/thermal_zone0/temp";
+}
+
+/// Whether its number may be -1, which says that the driver does not know it.
+bool may_be_unknown(std::string_view file) {
+  return file == "sys/class/net/eth0/speed" ||
          file == "sys/class/thermal/cooling_device0/cur_state";
 }
 
@@ -82,6 +90,7 @@ TEST_CASE("whatever stands in the place of a number costs that number, and is to
         for (const auto& put : garbage) {
           if (put == "1e999" && is_hexadecimal(file)) continue;  // there it is a number
           if (put.starts_with('-') && is_signed(file)) continue;
+          if (put == "-1" && may_be_unknown(file)) continue;
           auto bad = good;
           bad.replace(at, size, put);
           host.write(file, bad);
@@ -130,13 +139,14 @@ TEST_CASE("a line of NULs, and NULs behind the end, cost no other line") {
                                            "proc/schedstat",
                                            "proc/vmstat",
                                            "proc/net/stat/nf_conntrack",
+                                           "proc/net/ip_vs",
+                                           "proc/slabinfo",
+                                           "proc/spl/kstat/zfs/arcstats",
                                            "proc/1/mountinfo"};
-  const std::map<std::string, std::size_t> names = {// lines that a table begins with
-                                                    {"proc/net/dev", 2},
-                                                    {"proc/interrupts", 1},
-                                                    {"proc/net/arp", 1},
-                                                    {"proc/net/udp", 1},
-                                                    {"proc/net/stat/nf_conntrack", 1}};
+  const std::map<std::string, std::size_t> names = {
+      // lines that a table begins with
+      {"proc/net/dev", 2},  {"proc/interrupts", 1}, {"proc/net/arp", 1},
+      {"proc/slabinfo", 1}, {"proc/net/udp", 1},    {"proc/net/stat/nf_conntrack", 1}};
   for (const auto& entry : collector_registry()) {
     const auto before = host.collect(entry.name);
     for (const auto& file : tables) {
@@ -157,6 +167,33 @@ TEST_CASE("a line of NULs, and NULs behind the end, cost no other line") {
       }
       host.write(file, good);
     }
+  }
+}
+
+TEST_CASE("a garbled line of names costs no line below it") {
+  struct Names {
+    const char* collector;
+    const char* file;
+    const char* name;
+  };
+  const Names tables[] = {{"arp", "proc/net/arp", "IP"},
+                          {"conntrack", "proc/net/stat/nf_conntrack", "entries"},
+                          {"interrupts", "proc/interrupts", "CPU0"},
+                          {"mdadm", "proc/mdstat", "Personalities"},
+                          {"udp_queues", "proc/net/udp", "tx_queue"}};
+  for (const auto& [collector, file, name] : tables) {
+    FileHost host;
+    const auto before = host.collect(collector);
+    auto content = host.content(file);
+    const auto at = content.find(name);
+    INFO(collector);
+    REQUIRE(at != content.npos);
+    content.replace(at, std::string_view(name).size(), "\x1b[2J");
+    host.write(file, content);
+    const auto after = host.collect(collector);
+    CHECK(after.error == "");
+    CHECK(after.samples == before.samples);
+    for (const auto& complaint : after.complaints) CHECK(is_for_people(complaint));
   }
 }
 
@@ -201,6 +238,15 @@ struct Row {
   std::string complaint;
 };
 const std::vector<Row> kRows = {
+    {"bonding", "sys/class/net/bond0/bonding/slaves", "eth1", "e\0"s,
+     "/sys/class/net/bond0/bonding/slaves: 'e\\x00' is not the name of a device; "
+     "node_bonding_slaves of bond0 is left out"},
+    {"buddyinfo", "proc/buddyinfo", "Normal", "No\x7fmal",
+     "/proc/buddyinfo: 'Node 0, zone   No\\x7fmal   4149  10349   4443' is not "
+     "'Node N, zone NAME counts'; a line is left out"},
+    {"cgroups", "proc/cgroups", "memory", "mem\x1b[2J",
+     "/proc/cgroups: 'mem\\x1b[2J\\t4\\t54\\t1' is not a controller and 3 numbers; "
+     "a line is left out"},
     {"cpu", "proc/stat", "cpu1 152", "cpu1 -3",
      "/proc/stat: '-3' is not a count; node_cpu_seconds_total of cpu1 user is left out"},
     {"cpu", "proc/stat", " 7\n", " x\n",
@@ -208,6 +254,8 @@ const std::vector<Row> kRows = {
     {"cpu", "proc/stat", "cpu1 152", "cpux 152",
      "/proc/stat: 'cpux 152 8 102 4502 9 10 11 12 13 14' is not the line of a cpu; "
      "a line is left out"},
+    {"cpu", "proc/stat", "cpu0 151", "x 151",
+     "/proc/stat: 'x 151 1 101 4501 6 2 3 4 5 7' is not the line of a cpu; a line is left out"},
     {"cpu", "sys/devices/system/cpu/isolated", "1\n", std::string(250, ' ') + "(null)\n",
      "/sys/devices/system/cpu/isolated: '(null)' is not a list of CPUs; "
      "node_cpu_isolated is left out"},
@@ -237,8 +285,13 @@ const std::vector<Row> kRows = {
     {"diskstats", "root/run/udev/data/b8:0", "MODEL=disk", "MODEL=di\0k"s,
      "/root/run/udev/data/b8:0: 'E:ID_MODEL=di\\x00k' is not a property; "
      "what it says of sda is left out"},
+    {"hwmon", "sys/class/hwmon/hwmon0/fan1_input", "1200", "-1",
+     "/sys/class/hwmon/hwmon0/fan1_input: '-1' is not a count; node_hwmon_fan_rpm is left out"},
     {"loadavg", "proc/loadavg", "0.18", "inf",
      "/proc/loadavg: 'inf' is not a load of 0 or more; node_load5 is left out"},
+    {"mdadm", "proc/mdstat", "[2/2]", "[2/x]",
+     "/proc/mdstat: '523968 blocks super 1.2 [2/x] [UU]' is not a line with '[disks/active]'; "
+     "node_md_disks of md0 is left out"},
     {"meminfo", "proc/meminfo", "100 kB", "x kB",
      "/proc/meminfo: 'x kB' is not a size; node_memory_MemFree_bytes is left out"},
     {"meminfo", "proc/meminfo", "100 kB", "18446744073709551604 kB",
@@ -254,6 +307,14 @@ const std::vector<Row> kRows = {
     {"netdev", "sys/class/net/eth0/statistics/rx_nohandler", "9\n", "\x1b[2J\n",
      "/sys/class/net/eth0/statistics/rx_nohandler: '\\x1b[2J' is not a count; "
      "node_network_receive_nohandler_total of eth0 is left out"},
+    {"netclass", "sys/class/net/eth0/speed", "10000", "-10",
+     "/sys/class/net/eth0/speed: '-10' is not a count or -1; node_network_speed_bytes is left out"},
+    {"os", "root/etc/os-release", "AlmaLinux", "Alma\x1b[2J",
+     "/root/etc/os-release: 'Alma\\x1b[2J' is not a line of text; "
+     "a label of node_os_info is left out"},
+    {"powersupplyclass", "sys/class/power_supply/BAT/cycle_count", "213", "-1",
+     "/sys/class/power_supply/BAT/cycle_count: '-1' is not a count; "
+     "node_power_supply_cyclecount is left out"},
     {"stat", "proc/stat", "4242", "-2049562273",
      "/proc/stat: '-2049562273' is not a count; node_forks_total is left out"},
     {"stat", "proc/stat", "ctxt", "c\x1bxt",

@@ -13,7 +13,9 @@
 #include "agent/delivery/encode/request_v2.h"
 #include "agent/delivery/order_test.h"
 #include "agent/run/self_metrics.h"
+#include "agent/sources/exporter.h"
 #include "agent/sources/host.h"
+#include "agent/sources/probe/metrics.h"
 #include "tests/support/fixture_host.h"
 
 namespace fs = std::filesystem;
@@ -43,18 +45,35 @@ gauge with the unit "always 1" carries its information in its labels; "0 or 1" i
   on.
 - If a mount hangs, only that mount's values are missing.
 - If a device is gone, its series end with a stale marker.
+- If a collector has no data, because the host does not have what it reads, it is asked again after a minute.
+
+Collectors that may cost a host much more than the others are called costly here. They are asked every
+`collectors.costly_interval` (60 s), not at each tick, because they wait for a device, for firmware or for a lock of the
+kernel, or read a file for each process, socket or device. A query over their counters must look back for more than
+two of these intervals. `msp-agent collectors` shows what each collector, on or off, costs on your host and how many
+series it has there, and [Cost](cost.md) what they cost on large ones.
 
 This page is made from the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it, and a test compares.
 )";
 
 // Where neither the name nor its ending tells what a value counts.
 constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
+    {"container_last_seen", "seconds since 1970"},
+    {"container_memory_cache", "bytes"},
+    {"container_memory_mapped_file", "bytes"},
+    {"container_memory_rss", "bytes"},
+    {"container_memory_swap", "bytes"},
+    {"container_spec_cpu_period", "microseconds"},
+    {"container_spec_cpu_quota", "microseconds in a period"},
+    {"container_spec_cpu_shares", "a weight, 1024 by default"},
+    {"container_start_time_seconds", "seconds since 1970"},
     {"msp_agent_buffer_free_space_guard", "0 or 1"},
     {"msp_agent_buffer_memory_fallback", "0 or 1"},
     {"msp_agent_check", "always 1"},
     {"msp_agent_endpoint_last_success_timestamp_seconds", "seconds since 1970"},
     {"msp_agent_endpoint_up", "0 or 1"},
     {"msp_agent_probe", "always 1"},
+    {"msp_agent_textfile_error", "always 1"},
     {"node_boot_time_seconds", "seconds since 1970"},
     {"node_cgroups_enabled", "0 or 1"},
     {"node_cooling_device_cur_state", "step"},
@@ -125,6 +144,11 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"node_sockstat_FRAG_memory", "bytes"},
     {"node_sockstat_TCP_mem", "pages"},
     {"node_sockstat_UDP_mem", "pages"},
+    {"node_systemd_system_running", "0 or 1"},
+    {"node_systemd_unit_state", "0 or 1"},
+    {"node_systemd_version", "version"},
+    {"node_textfile_mtime_seconds", "seconds since 1970"},
+    {"node_textfile_scrape_error", "0 or 1"},
     {"node_thermal_zone_temp", "celsius"},
     {"node_time_seconds", "seconds since 1970"},
     {"node_timex_loop_time_constant", "exponent"},
@@ -235,19 +259,24 @@ Families families_of(const CollectorEntry& entry) {
 /// What a scrape holds beside its collectors' samples, and what is not sent at a tick.
 Families own_families(const Families& collected) {
   AgentStats stats;
-  stats.endpoints.emplace_back("https://monitor.example.com/api/v1/write");
+  stats.endpoints.emplace_back("https://monitor.example.com/api/v1/write").clock_ahead_s = 0;
   SelfMetrics self(stats, nullptr);
   HostSource::Setup setup;
   setup.collectors = {"uname"};
   setup.self_samples = [&](SeriesWriter& out) { self.add_to(out); };
   HostSource host(std::move(setup));
   Wakeup wakeup;
-  Families families{&kCheck, &kProbe};
+  Families families{&kCheck, &kProbe, &kScrapeBadLines};
   const auto scrape = scrape_now(host, {1, 0}, wakeup);
   for (const auto& series : *scrape.series) {
     if (!collected.contains(series->desc.get())) families.insert(series->desc.get());
   }
   return families;
+}
+
+std::string about_cost(const CollectorEntry& entry) {
+  if (entry.type.costly.empty()) return {};
+  return cat("Costly, every 60 s: ", entry.type.costly, ".\n\n");
 }
 
 struct Page {
@@ -260,16 +289,30 @@ Page make_page() {
   for (const auto& entry : collector_registry()) {
     const auto families = families_of(entry);
     page.text += cat("\n## ", entry.name, "\n\n", entry.default_on ? "" : "Off by default.\n\n",
-                     table(families));
+                     about_cost(entry), table(families));
     page.families.insert(families.begin(), families.end());
   }
+  const Families probes(std::begin(probe_metrics::kAll), std::end(probe_metrics::kAll));
+  page.text +=
+      cat("\n## Probes\n\n",
+          "Of each probe of the configuration, with blackbox_exporter's names and meanings; "
+          "`probe_http_*` of the module\nhttp, `probe_icmp_*` of icmp, `probe_dns_*` of dns, "
+          "`probe_ssl_*` and "
+          "`probe_tls_*` where a TLS "
+          "handshake succeeded. Not sent: `probe_ssl_last_chain_info`, whose\nlabels would "
+          "begin a new series with each certificate, and what belongs to modules that are "
+          "not there.\n[Probes](probes.md) has the differences.\n\n",
+          table(probes));
+  page.families.insert(probes.begin(), probes.end());
   const auto own = own_families(page.families);
-  page.text += cat("\n## The agent itself\n\n",
-                   "These show what each endpoint accepted, refused and still waits for, what the "
-                   "buffer holds and has lost,\nand what the agent costs. `msp_agent_check` and "
-                   "`msp_agent_probe` are sent only for a check or a test, the others at\neach "
-                   "tick.\n\n",
-                   table(own));
+  page.text +=
+      cat("\n## The agent itself\n\n",
+          "These show what each endpoint accepted, refused and still waits for, what the "
+          "buffer holds and has lost,\nand what the agent costs. `msp_agent_check` and "
+          "`msp_agent_probe` are sent only for a check or a test,\n"
+          "`msp_agent_scrape_bad_lines` for a target that has such lines, the others at each "
+          "tick.\n\n",
+          table(own));
   page.families.insert(own.begin(), own.end());
   return page;
 }

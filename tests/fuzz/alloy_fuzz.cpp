@@ -12,8 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
@@ -22,6 +20,7 @@
 #include "agent/base/text.h"
 #include "agent/config/config.h"
 #include "agent/import/conversion.h"
+#include "tests/support/fuzz_input.h"
 
 namespace {
 
@@ -84,29 +83,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 #ifndef MSP_AGENT_LIBFUZZER
 namespace {
 
-std::string contents(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void add(const std::filesystem::path& path, std::vector<std::string>& corpus) {
-  if (!std::filesystem::is_directory(path)) {
-    corpus.push_back(contents(path));
-    return;
+/// The file, and behind it the variables beside it.
+std::string with_variables(const std::filesystem::path& file) {
+  const auto variables = file.parent_path() / "alloy.env";
+  auto text = msp::test::contents(file);
+  if (std::filesystem::exists(variables)) {
+    text += "\n=variables=\n" + msp::test::contents(variables);
   }
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
-    const auto kind = entry.path().extension();
-    if (kind == ".alloy" || kind == ".yml") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  for (const auto& file : files) {
-    const auto variables = file.parent_path() / "alloy.env";
-    corpus.push_back(contents(file));
-    if (std::filesystem::exists(variables)) {
-      corpus.back() += "\n=variables=\n" + contents(variables);
-    }
-  }
+  return text;
 }
 
 class Mutator {
@@ -215,25 +199,20 @@ void run(const std::string& bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t runs = 2000;
-  std::uint64_t seed = 1;
-  std::vector<std::string> corpus;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument.starts_with("--runs=")) {
-      runs = std::strtoull(argument.c_str() + 7, nullptr, 10);
-    } else if (argument.starts_with("--seed=")) {
-      seed = std::strtoull(argument.c_str() + 7, nullptr, 10);
-    } else {
-      add(argument, corpus);
-    }
-  }
+  const msp::test::FuzzInput input(
+      argc, argv,
+      [](const std::filesystem::path& file) {
+        return file.extension() == ".alloy" || file.extension() == ".yml";
+      },
+      with_variables);
+  const auto& corpus = input.corpus;
   require(!corpus.empty(), "no file to begin with");
   for (const auto& bytes : corpus) run(bytes);
   std::printf("alloy_fuzz: %zu files, %llu mutations, seed %llu\n", corpus.size(),
-              static_cast<unsigned long long>(runs), static_cast<unsigned long long>(seed));
-  Mutator mutator(seed, corpus);
-  for (std::uint64_t i = 0; i < runs; ++i) run(mutator.next());
+              static_cast<unsigned long long>(input.runs),
+              static_cast<unsigned long long>(input.seed));
+  Mutator mutator(input.seed, corpus);
+  for (std::uint64_t i = 0; i < input.runs; ++i) run(mutator.next());
   std::printf("alloy_fuzz: %llu of them became a configuration\n",
               static_cast<unsigned long long>(g_results));
   return 0;

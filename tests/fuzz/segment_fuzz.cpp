@@ -10,13 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "agent/queue/record_scanner.h"
 #include "agent/queue/scrape_codec.h"
+#include "tests/support/fuzz_input.h"
 #include "tests/support/random_scrapes.h"
 
 namespace {
@@ -129,36 +128,16 @@ std::string lie(const std::string& bytes, Random& random) {
   return out;
 }
 
-std::string contents(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t runs = 2000;
-  std::uint64_t seed = 1;
-  std::vector<std::string> corpus;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument.starts_with("--runs=")) {
-      runs = std::strtoull(argument.c_str() + 7, nullptr, 10);
-    } else if (argument.starts_with("--seed=")) {
-      seed = std::strtoull(argument.c_str() + 7, nullptr, 10);
-    } else if (std::filesystem::is_directory(argument)) {
-      for (const auto& entry : std::filesystem::directory_iterator(argument)) {
-        corpus.push_back(contents(entry.path()));
-      }
-    } else {
-      corpus.push_back(contents(argument));
-    }
-  }
-  for (const auto& bytes : corpus) run(bytes);
-  const auto given = corpus.size();
+  const msp::test::FuzzInput input(argc, argv, [](const std::filesystem::path&) { return true; });
+  const auto& [runs, seed, given] = input;
+  for (const auto& bytes : given) run(bytes);
+  auto corpus = given;
   for (std::uint64_t i = 0; i < 20; ++i) corpus.push_back(segment(seed + i));
 
-  std::printf("segment_fuzz: %zu files, %llu mutations, seed %llu\n", given,
+  std::printf("segment_fuzz: %zu files, %llu mutations, seed %llu\n", given.size(),
               static_cast<unsigned long long>(runs), static_cast<unsigned long long>(seed));
   Random random(seed);
   for (std::uint64_t i = 0; i < runs; ++i) {

@@ -128,8 +128,19 @@ def check_refuses_a_login_that_is_not_filled_in() -> None:
     assert checked.returncode != 0 and "basic_auth.username" in checked.stdout + checked.stderr, checked
 
 
+def files_that_the_configuration_names_are_given_behind_it() -> None:
+    folder = PROMETHEUS / "blackbox"
+    files = [str(folder / name) for name in ("prometheus.yml", "blackbox.yml", "host.json")]
+    outcome = convert("--from", "prometheus", *files)
+    assert outcome.returncode == 0 and "    target: ldap.example.com:636\n" in outcome.stdout, outcome
+    assert "/etc/prometheus/targets/*.json" not in outcome.stderr, outcome.stderr
+    alone = convert("--from", "prometheus", files[0])
+    assert "name the files that have them behind it, and convert again: /etc/prometheus/targets/*.json" in alone.stderr
+    assert "cannot open /nonexistent/x.json" in refused("--from", "prometheus", files[0], "/nonexistent/x.json")
+
+
 def bad_usage_exits_2() -> None:
-    for arguments in ((), ("--from", "telegraf", "x"), ("x", "y")):
+    for arguments in ((), ("--from", "telegraf", "x")):
         outcome = convert(*arguments)
         assert outcome.returncode == 2 and outcome.stdout == "", f"{arguments}: {outcome}"
 
@@ -140,4 +151,4 @@ run_checks(the_result_goes_to_stdout_and_the_notes_to_stderr, the_agent_runs_wit
            a_syntax_error_names_its_place_and_shows_the_line, what_cannot_be_converted_exits_1,
            a_result_that_delivers_nothing_exits_1, no_secret_of_a_broken_file_is_shown,
            the_environment_file_is_named_by_its_absolute_path, check_refuses_a_login_that_is_not_filled_in,
-           bad_usage_exits_2)
+           files_that_the_configuration_names_are_given_behind_it, bad_usage_exits_2)

@@ -6,6 +6,7 @@ from support.agent import CUSTOMER, SERVER, running_agent, temporary_folder, wri
 from support.check import run_checks
 from support.process import poll_until
 from support.receiver import Receiver, endless, receiving
+from support.ticks import holes
 
 
 def last_value(receiver: Receiver, name: str, **labels: str) -> float:
@@ -23,17 +24,22 @@ def every_request_obeys_remote_write_1_0() -> None:
             poll_until("4 requests", lambda: len(receiver.requests) >= 4, process=agent)
     # The receiver has looked at each of them; here is what the specification does not ask for.
     assert len({request.connection for request in receiver.requests}) == 1, "not one connection for all requests"
+    # Costly collectors, netclass among them, are a source with ticks of its own; the last word is one more.
+    ticks = {timestamp for request in receiver.requests for series in request.series
+             if series.name in ("node_time_seconds", "msp_agent_stop_reason")
+             or ("collector", "netclass") in series.labels
+             for timestamp, _ in series.samples}
     for request in receiver.requests:
         times = {timestamp for _, timestamp in request.samples()}
-        assert len(times) == 1, f"one tick per request and one timestamp per tick, got {sorted(times)}"
-        assert 0 <= request.arrived * 1000 - times.pop() < 5000, "a timestamp that is not the moment of the tick"
+        # A busy machine may make two ticks before one is sent.
+        assert times and times <= ticks, f"one timestamp per tick, got {sorted(times - ticks)}"
+        assert 0 <= request.arrived * 1000 - max(times), "a timestamp that is not the moment of the tick"
+        assert request.arrived * 1000 - min(times) < 5000, "a tick that waits"
         for series in request.series:
             labels = dict(series.labels)
             assert (labels["customer_id"], labels["server_name"]) == (CUSTOMER, SERVER), labels
             assert labels.get("instance") and labels.get("job"), labels
-    ticks = receiver.timestamps()
-    gaps = [b - a for a, b in zip(ticks[1:], ticks[2:])]  # the first tick is at once, not on the grid
-    assert all(abs(gap - 1000) <= 250 for gap in gaps), f"ticks are {gaps} ms apart, not 1000"
+    assert not holes(receiver.ticks()), f"not a tick a second: {receiver.ticks()}"
 
 
 def refused_with_503_is_sent_again_and_arrives_once() -> None:

@@ -56,14 +56,19 @@ def every_family_has_help_and_type_and_every_collector_succeeds() -> None:
         assert exposition.helps.get(name), f"{name} has no HELP"
     successes = {dict(labels)["collector"]: value for (name, labels), value in exposition.samples.items()
                  if name == "node_scrape_collector_success"}
-    default_set = {"arp", "bonding", "conntrack", "cpu", "diskstats", "dmi", "edac", "entropy", "filefd", "filesystem",
-                   "kernel_hung", "loadavg", "mdadm", "meminfo", "netdev", "netstat", "nfs", "nfsd", "nvme", "os",
-                   "powersupplyclass", "pressure", "schedstat", "selinux", "sockstat", "softnet", "stat",
-                   "thermal_zone", "time", "timex", "udp_queues", "uname", "vmstat", "watchdog", "xfs"}
+    default_set = {"arp", "bonding", "btrfs", "conntrack", "containers", "cpu", "cpufreq", "diskstats", "dmi", "edac",
+                   "entropy", "fibrechannel", "filefd", "filesystem", "hwmon", "infiniband", "ipvs", "kernel_hung",
+                   "loadavg",
+                   "mdadm", "meminfo", "netclass", "netdev", "netstat", "nfs", "nfsd", "nvme", "os", "powersupplyclass",
+                   "pressure", "rapl", "schedstat", "selinux", "sockstat", "softnet", "stat", "tapestats",
+                   "textfile", "thermal_zone", "time", "timex", "udp_queues", "uname", "vmstat", "watchdog", "xfs",
+                   "zfs"}
     assert set(successes) == default_set, f"collectors that ran: {sorted(successes)}"
-    may_be_missing = {"bonding", "conntrack", "dmi", "edac", "kernel_hung", "mdadm", "nfs", "nfsd", "nvme",
-                      "powersupplyclass", "pressure", "schedstat", "thermal_zone", "timex", "watchdog",
-                      "xfs"}  # in a kernel, a container or the hardware
+    may_be_missing = {"bonding", "btrfs", "conntrack", "containers", "cpufreq", "dmi", "edac", "fibrechannel", "hwmon",
+                      "infiniband", "ipvs", "kernel_hung", "mdadm", "nfs", "nfsd", "nvme", "powersupplyclass",
+                      "pressure", "rapl", "schedstat", "tapestats", "textfile", "thermal_zone", "timex", "watchdog",
+                      "xfs", "zfs"}  # in a kernel, a container or the hardware
+    assert len([name for name, _ in exposition.samples if name == "up"]) == 1, "up is there once"
     for name, success in successes.items():
         is_told = f"\n# {name}: no data here: " in text
         assert success == (0.0 if is_told and name in may_be_missing else 1.0), f"{name} failed: {text[-1000:]}"

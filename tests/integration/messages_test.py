@@ -182,9 +182,9 @@ def disk_full(server: Server) -> str:
         parts = ("until the disk works again", "make room there", "a crash of the agent", "samples kept")
         with started(process):
             poll_until("all of the lines", lambda: all(part in process.log() for part in parts), 30, process)
-            start, *lines = process.log().splitlines()
-        by_words = sorted(lines, key=lambda line: line.split(" ", 1)[1])  # behind the time
-        return "\n".join(["$ msp-agent", start, *by_words, check_of(config, "room")])
+            lines = process.log().splitlines()
+        by_words = sorted(lines, key=lambda line: line.split(" ", 1)[1])  # behind the time: info goes before warning
+        return "\n".join(["$ msp-agent", *by_words, check_of(config, "room")])
     finally:
         run("umount", "-l", str(buffer))
 

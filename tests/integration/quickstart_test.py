@@ -86,5 +86,17 @@ def a_port_that_is_taken_is_told_with_what_to_do() -> None:
         f"exit code {outcome.returncode}: {outcome.stdout}{outcome.stderr}"
 
 
+def a_fleet_of_fourteen_servers_ends_by_itself() -> None:
+    port = free_port()
+    outcome = subprocess.run([*COMMAND, "--fleet", "--for", "30s"], env=environment(port), capture_output=True,
+                             text=True, timeout=300, check=False)
+    said = f"{outcome.stdout}{outcome.stderr}"
+    assert outcome.returncode == 0, f"exit code {outcome.returncode}: {said}"
+    for pattern in (r"  beta +app-01 +[89]\d\n", r"  epsilon +idle-01 +[0-3]\n", r"  gamma +batch-01 +9\d\n",
+                    r"14 servers sent samples"):
+        assert re.search(pattern, outcome.stdout), f"'{pattern}' is not there: {said}"
+    assert not left_over(port), left_over(port)
+
+
 run_checks(it_shows_samples_and_ends_by_itself, a_stop_ends_all_that_it_started, with_graph_a_page_draws_them,
-           a_port_that_is_taken_is_told_with_what_to_do)
+           a_fleet_of_fourteen_servers_ends_by_itself, a_port_that_is_taken_is_told_with_what_to_do)

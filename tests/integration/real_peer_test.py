@@ -11,11 +11,12 @@ from support.process import Process, free_port, poll_until, started
 
 # Those of 1.5.0, on by default or not. Later ones are kernel_hung (1.11.0), softirqs (1.6.0), watchdog (1.8.0).
 COLLECTORS = (
-    "arp", "bonding", "buddyinfo", "cgroups", "conntrack", "cpu", "cpufreq", "diskstats", "dmi", "edac", "entropy",
-    "filefd", "filesystem", "hwmon", "interrupts", "ksmd", "loadavg", "mdadm", "meminfo", "meminfo_numa",
-    "netclass", "netdev", "netstat", "nfs", "nfsd", "nvme", "os", "powersupplyclass", "pressure", "processes",
-    "schedstat", "selinux", "sockstat", "softnet", "stat", "thermal_zone", "time", "timex", "udp_queues", "uname",
-    "vmstat", "xfs", "zoneinfo",
+    "arp", "bonding", "btrfs", "buddyinfo", "cgroups", "conntrack", "cpu", "cpufreq", "diskstats", "dmi", "edac",
+    "entropy", "fibrechannel", "filefd", "filesystem", "hwmon", "infiniband", "interrupts", "ipvs", "ksmd", "loadavg",
+    "mdadm", "meminfo", "meminfo_numa", "netclass", "netdev", "netstat", "nfs", "nfsd", "nvme", "os",
+    "powersupplyclass", "pressure", "processes", "rapl", "schedstat", "selinux", "slabinfo", "sockstat", "softnet",
+    "stat", "tapestats", "tcpstat", "textfile", "thermal_zone", "time", "timex", "udp_queues", "uname", "vmstat", "xfs",
+    "zfs", "zoneinfo",
 )
 
 # The agent's defaults, which are node_exporter 1.12's where 1.5.0 has others (netdev: the agent's own).
@@ -29,6 +30,21 @@ FLAGS = (
     "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay"
     "|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$",
 )
+
+# What both read from one folder. A label job would be exported_job with the agent, and le="1" is le="1.0", as with
+# Prometheus when it scrapes node_exporter.
+FILES = {
+    "backup.prom": "# HELP backup_bytes Size of the last \\\\ backup.\n# TYPE backup_bytes gauge\n"
+                   'backup_bytes{to="a \\"b\\" \\\\ c\\nd"} 1.5e+09\nbackup_bytes{to="nas",at=""} -1\n',
+    "empty.prom": "",
+    "kinds.prom": "# TYPE runs_total counter\nruns_total 12345678901\nwithout_type +Inf\n"
+                  "# HELP run_seconds How long a run took.\n# TYPE run_seconds histogram\n"
+                  'run_seconds_bucket{le="0.5"} 2\nrun_seconds_bucket{le="+Inf"} 3\nrun_seconds_sum 4.5\n'
+                  "run_seconds_count 3\n# TYPE wait_seconds summary\n"
+                  'wait_seconds{quantile="0.9"} 7\nwait_seconds_sum 9\nwait_seconds_count 2\n',
+    "later.prom": "# HELP other Another file.\nother{a=\"1\"}\t1\n# a comment\n\nother 2\n",
+    "not_read.prom.4711": "not_read 1\n",
+}
 
 # Metrics that only one of the two has: a pattern for the whole name, and why that is right.
 OURS_ONLY = {
@@ -47,6 +63,7 @@ STATE = "a state is there while a process is in it"
 OURS_ONLY_SOMEWHERE = {
     r"node_pressure_irq_stalled_seconds_total": "node_exporter has it since 1.9.0 (its pull request 3048)",
     r"node_processes_(threads_)?state": STATE,
+    r"node_tcp_connection_states": "a state that no socket is in is 0, and not left out",
 }
 THEIRS_ONLY = {
     r"node_processes_(threads_)?state": STATE,
@@ -86,6 +103,9 @@ SLACK: tuple[tuple[str, float | None], ...] = (
     (r"node_(arp|nf_conntrack)_entries", 16),
     (r"node_filefd_allocated", 512),
     (r"node_memory_numa_(?!HugePages)\w+(?<!_total)", 16 << 20),
+    (r"node_slabinfo_(active_)?objects", 65536),
+    # Unlike netlink, /proc does not say how many connections may wait for a listening socket.
+    (r"node_tcp_connection_states", None),
     (r"node_zoneinfo_\w+_pages|node_buddyinfo_blocks", 4096),
     (r"node_timex_\w+_seconds", 0.01),  # an error grows from tick to tick
 )
@@ -107,8 +127,12 @@ class Pair:
     """A running node_exporter, and the agent asked beside it."""
 
     def __init__(self, folder, url: str):
+        (folder / "textfile").mkdir()
+        for name, text in FILES.items():
+            (folder / "textfile" / name).write_text(text)
         self._config = write_config(
-            folder, "http://127.0.0.1:9/api/v1/write", more=f"collectors: {{enabled: [{', '.join(COLLECTORS)}]}}\n")
+            folder, "http://127.0.0.1:9/api/v1/write", more=f"collectors: {{enabled: [{', '.join(COLLECTORS)}], "
+            f"netclass: {{full: true}}, textfile: {{directories: [{folder / 'textfile'}]}}}}\n")
         self._url = url
 
     def ours(self) -> Exposition:
@@ -186,7 +210,8 @@ def a_wrong_value_would_be_noticed() -> None:
 with temporary_folder() as FOLDER:
     PORT = free_port()
     PAIR = Pair(FOLDER, f"http://127.0.0.1:{PORT}/metrics")
-    EXPORTER = Process(["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{PORT}", *FLAGS],
+    EXPORTER = Process(["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{PORT}", *FLAGS,
+                        f"--collector.textfile.directory={FOLDER / 'textfile'}"],
                        FOLDER / "node-exporter.log")
     with started(EXPORTER):
         poll_until("node_exporter answers", PAIR.theirs, 20, EXPORTER)

@@ -6,6 +6,7 @@ Answers are chosen by chance: MSP_SEED=n repeats a run, and the seed is a part o
 import base64
 import contextlib
 import html
+import http.client
 import http.server
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Iterator
 
 from support.agent import BINARY, ROOT, temporary_folder
 from support.check import run_checks
-from support.process import Process, poll_until, started
+from support.process import Process, free_port, poll_until, started
 
 SEED = int(os.environ.get("MSP_SEED", random.SystemRandom().randrange(1 << 30)))
 # What may be left of one: shorter pieces are hidden nowhere.
@@ -79,9 +80,13 @@ class Echo:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            _body = b""
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self._answer()
+
+            def do_GET(self) -> None:
                 self._answer()
 
             def do_CONNECT(self) -> None:
@@ -103,6 +108,8 @@ class Echo:
 
             def _shown(self) -> list[str]:
                 shown = [self.path, *self.headers.values()]
+                if self._body.startswith(b"key="):  # of a probe, not a request of remote write
+                    shown.append(self._body.decode()[4:])
                 for value in self.headers.values():
                     kind, _, credential = value.partition(" ")
                     if kind in ("Basic", "Bearer"):
@@ -198,13 +205,24 @@ def configs_of(folder: pathlib.Path, canaries: Canaries, echo: Echo) -> list[pat
     # And one that asks the proxy for a connection.
     endpoints.append(f"- url: https://127.0.0.1:9/tunnel?token={token}\n"
                      f"  proxy_url: http://carol:{canaries.new('tunnel')}@127.0.0.1:{echo.port}\n")
+    targets = "".join(f"- job: {name}-{status}\n  timeout: 1s\n  {keys}\n"
+                      f"  targets: ['http://127.0.0.1:{echo.port}/{name}/{status}?token={token}&key={encoded}']\n"
+                      for name, keys in logins(folder, canaries, echo.port).items() if "proxy_url" not in keys
+                      for status in (200, 302, 401, 500))
+    body = canaries.new("body of a probe", "&/ ")
+    probes = "".join(f"- name: {name}-{status}\n  timeout: 1s\n  method: POST\n  body: 'key={body}'\n  {keys}\n"
+                     "  fail_if_body_matches_regexp: [nothing has this]\n"
+                     f"  target: 'http://127.0.0.1:{echo.port}/{name}/{status}?token={token}&key={encoded}'\n"
+                     for name, keys in logins(folder, canaries, echo.port).items() if "proxy_url" not in keys
+                     for status in (200, 302, 401, 500))
     configs = []
     for begin in range(0, len(endpoints), ENDPOINTS_MAX):
         config = folder / f"msp-agent-{begin}.yaml"
         config.write_text(f"customer_id: alpha\nserver_name: web-01\ninterval: 1s\nlog: {{level: debug}}\n"
                           "collectors: {enabled: [loadavg, uname]}\n"
                           f"buffer: {{path: {folder}/buffer-{begin}}}\n"
-                          f"remote_write:\n{''.join(endpoints[begin:begin + ENDPOINTS_MAX])}")
+                          f"remote_write:\n{''.join(endpoints[begin:begin + ENDPOINTS_MAX])}"
+                          f"scrape:\n{targets}probes:\n{probes}")
         configs.append(config)
     return configs
 
@@ -260,11 +278,13 @@ def outputs_of(config: pathlib.Path, run: pathlib.Path, outputs: Outputs) -> Non
 
 
 def every_secret_of_the_configuration_is_tried() -> None:
-    tried = {"remote_write.url"}  # configs_of() has one in its query
+    tried = {"remote_write.url", "scrape.targets", "probes.target", "probes.body"}  # in configs_of()
     with temporary_folder() as folder:
         for keys in logins(folder, Canaries(SEED), 9).values():
             names = re.findall(r"\b(\w+):(?= )", keys.split("http://")[0])
-            tried |= {f"remote_write.{'.'.join((names[0], name) if name != names[0] else (name,))}" for name in names}
+            tried |= {f"{section}.{'.'.join((names[0], name) if name != names[0] else (name,))}" for name in names
+                      for section in ("remote_write", "scrape", "probes", "listen.clients")
+                      if section == "remote_write" or names[0] != "proxy_url"}
     keys = secret_keys()
     assert len(keys) > 5 and keys <= tried, f"secrets without a canary: {sorted(keys - tried)}"
 
@@ -282,6 +302,36 @@ def whatever_a_server_repeats_no_output_shows_a_secret() -> None:
     for name in ("log", "status", "status --json", "check", "check --json", "status.json"):
         text = outputs.said[name].decode(errors="replace")
         assert "***" in text, f"seed {SEED}: {name} repeats nothing of a server, this proves nothing\n{text[:3000]}"
+    outputs.hold_nothing_of(canaries)
+
+
+def a_server_shows_no_login_of_its_clients() -> None:
+    """Right ones and wrong ones are tried, and one whose file is gone."""
+    outputs, canaries, port = Outputs(), Canaries(SEED), free_port()
+    with temporary_folder() as folder:
+        clients = [keys for keys in logins(folder, canaries, 9).values() if keys.startswith(("basic_auth", "bearer"))]
+        config = folder / "exporter.yaml"
+        config.write_text(f"log: {{level: debug}}\ncollectors: {{enabled: [loadavg]}}\nlisten:\n"
+                          f"  address: 127.0.0.1:{port}\n  clients:\n"
+                          + "".join(f"    - {keys}\n" for keys in clients))
+        outputs.run(config, "check")
+        process = Process([BINARY, "--config", str(config)], folder / "log")
+        with started(process):
+            poll_until("it answers", lambda: b"answering" in (folder / "log").read_bytes(), 20, process)
+            answers = []
+            for gone in (False, True):
+                if gone:
+                    (folder / "token").unlink()
+                for secret in canaries.all.values():
+                    for line in (f"Bearer {secret}", "Basic " + base64.b64encode(f"carol:{secret}".encode()).decode()):
+                        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                        connection.request("GET", "/metrics", headers={"Authorization": line})
+                        answer = connection.getresponse()
+                        outputs.add("an answer", answer.read())
+                        answers.append(answer.status)
+                        connection.close()
+        outputs.add("log", (folder / "log").read_bytes())
+    assert answers.count(200) == 7, answers  # four, and three of them once a file is gone; a user name is another's
     outputs.hold_nothing_of(canaries)
 
 
@@ -329,4 +379,4 @@ def an_error_in_the_configuration_shows_no_secret() -> None:
 
 
 run_checks(every_secret_of_the_configuration_is_tried, whatever_a_server_repeats_no_output_shows_a_secret,
-           an_error_in_the_configuration_shows_no_secret)
+           a_server_shows_no_login_of_its_clients, an_error_in_the_configuration_shows_no_secret)

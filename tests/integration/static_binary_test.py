@@ -11,7 +11,7 @@ import subprocess
 import threading
 from typing import Iterator
 
-from support.agent import BINARY, ROOT, temporary_folder, write_config
+from support.agent import BINARY, ROOT, running_agent, temporary_folder, write_config
 from support.authority import OwnAuthority, receiving_tls
 from support.check import run_checks
 from support.memory import host_bundle
@@ -60,7 +60,7 @@ def it_says_what_was_compiled_for_it() -> None:
     """Each library with its upstream version and the distribution's patches, of which none is left out."""
     where = pathlib.Path(run("sh", str(ROOT / "packaging/static_dependencies.sh"), "--where").strip())
     locked = dict(line.split()[:2] for line in (where / "lock").read_text().splitlines()
-                  if re.match(r"(openssl|c-ares|curl|libzstd) ", line))
+                  if re.match(r"(openssl|c-ares|curl|libzstd|re2|yaml-cpp) ", line))
     said = run(BINARY, "--version").splitlines()[1:]
     parts = [re.fullmatch(r"(\S+) (\S+) \+ (\d+) \w+ patches \((.+)\)", line) for line in said]
     assert all(parts), said
@@ -195,18 +195,21 @@ def old_utsname() -> str:
 
 
 @contextlib.contextmanager
-def agent_on_old_kernel(config: pathlib.Path, trace: pathlib.Path) -> Iterator[Process]:
-    young = ",".join(YOUNG_CALLS)
+def traced_agent(config: pathlib.Path, trace: pathlib.Path, *options: str) -> Iterator[Process]:
     # --daemonize: the agent is the process that is started, and ended; strace goes with it.
-    process = Process(["strace", "--daemonize", "--follow-forks", "--output", str(trace),
-                       "--trace", f"{young},uname",
-                       "--inject", f"{young}:error=ENOSYS", "--inject", f"uname:poke_exit=@arg1={old_utsname()}",
+    process = Process(["strace", "--daemonize", "--follow-forks", "--output", str(trace), *options,
                        BINARY, "--config", str(config)], config.parent / "agent.log")
     try:
         with started(process):
             yield process
     finally:
         end_tracers(trace)
+
+
+def agent_on_old_kernel(config: pathlib.Path, trace: pathlib.Path) -> contextlib.AbstractContextManager[Process]:
+    young = ",".join(YOUNG_CALLS)
+    return traced_agent(config, trace, "--trace", f"{young},uname", "--inject", f"{young}:error=ENOSYS",
+                        "--inject", f"uname:poke_exit=@arg1={old_utsname()}")
 
 
 def end_tracers(trace: pathlib.Path) -> None:
@@ -255,8 +258,26 @@ def an_old_kernel_is_enough_to_buffer_on_disk() -> None:
     assert len(ticks) >= 4 and len(ticks) == len(set(ticks)), f"ticks delivered: {ticks}"
 
 
+def a_disk_that_is_slow_to_sync_costs_nothing_at_a_stop() -> None:
+    with temporary_folder() as folder, receiving([503] * 1000) as receiver:
+        config, trace = write_config(folder, receiver.url), folder / "strace.log"
+        with traced_agent(config, trace, "--trace", "fdatasync", "--inject", "fdatasync:delay_enter=1500000") as agent:
+            poll_until("a refused tick", lambda: receiver.requests, process=agent)
+            agent.send(signal.SIGTERM)
+            code = agent.wait(20)
+        assert code == 0, f"exit code {code}: {agent.log()}"
+        assert "DELAYED" in trace.read_text(), "nothing was synced"
+        assert "kept for the next start" in agent.log(), agent.log()
+        refused = {sample for request in receiver.requests for sample in request.samples()}
+        receiver.answer_from_now_on(())
+        with running_agent(config) as agent:
+            poll_until("what was buffered", lambda: refused <= {
+                sample for request in receiver.accepted() for sample in request.samples()}, process=agent)
+
+
 run_checks(it_is_static_and_small, it_is_built_from_the_sources_that_are_pinned, it_says_what_was_compiled_for_it,
            tls_costs_little_memory_beside_plain_http, an_empty_root_is_enough_to_deliver_over_https_by_name,
            a_name_that_does_not_exist_is_told, a_network_that_comes_later_is_noticed,
            a_host_without_ca_certificates_is_told_what_to_do, a_certificate_of_another_authority_is_refused,
-           a_kernel_that_lacks_young_system_calls_is_enough, an_old_kernel_is_enough_to_buffer_on_disk)
+           a_kernel_that_lacks_young_system_calls_is_enough, an_old_kernel_is_enough_to_buffer_on_disk,
+           a_disk_that_is_slow_to_sync_costs_nothing_at_a_stop)

@@ -26,9 +26,14 @@ COMMON = {
     "/usr/share/doc/msp-agent/README.md": "-rw-r--r--",
     "/usr/share/doc/msp-agent/copyright": "-rw-r--r--",
     **{f"/usr/share/doc/msp-agent/docs/{page.name}": "-rw-r--r--" for page in (ROOT / "docs").glob("*.md")},
+    **{f"/usr/share/doc/msp-agent/examples/central/{path.relative_to(kit)}": "-rw-r--r--"
+       for kit in (ROOT / "etc/central", ROOT / "packaging/central") for path in kit.rglob("*")
+       if path.is_file() and "__pycache__" not in path.parts},
     "/usr/share/doc/msp-agent/msp-agent.cdx.json": "-rw-r--r--",
     "/usr/share/fish/vendor_completions.d/msp-agent.fish": "-rw-r--r--",
+    "/usr/share/msp-agent/raw-sockets.conf": "-rw-r--r--",
     "/usr/share/msp-agent/restart-backoff.conf": "-rw-r--r--",
+    "/usr/share/msp-agent/unix-sockets.conf": "-rw-r--r--",
     "/usr/share/msp-agent/without-namespaces.conf": "-rw-r--r--",
     "/usr/share/man/man5/msp-agent.yaml.5.gz": "-rw-r--r--",
     "/usr/share/man/man8/msp-agent.8.gz": "-rw-r--r--",
@@ -46,10 +51,19 @@ RPM = {
     "/usr/share/licenses/msp-agent/LICENSE": "-rw-r--r--",
     "/usr/share/zsh/site-functions/_msp-agent": "-rw-r--r--",
 }
+TEXTFILE = {
+    **{f"/usr/lib/msp-agent-textfile/{name}": "-rwxr-xr-x" for name in ("containers", "smart", "updates")},
+    "/usr/lib/msp-agent-textfile/producer.sh": "-rw-r--r--",
+    **{f"/usr/lib/systemd/system/msp-agent-textfile-{name}.{kind}": "-rw-r--r--"
+       for name in ("containers", "smart", "updates") for kind in ("service", "timer")},
+    "/usr/share/doc/msp-agent-textfile/copyright": "-rw-r--r--",
+    "/usr/share/doc/msp-agent-textfile/textfile.md": "-rw-r--r--",
+    "/var/lib/msp-agent-textfile": "drwxr-xr-x",
+}
 # What is found in the build and is no library: the C library's headers of the kernel, the compiler's own.
 NO_LIBRARY = {"linux-libc-dev"}
-LIBRARY_OF = {"libgcc-dev": "libstdc++", "libstdc++-dev": "libstdc++", "libc6-dev": "glibc", "libcrypto": "openssl",
-              "libssl": "openssl", "zlib1g-dev": "zlib"}
+LIBRARY_OF = {"libboost1.74-dev": "boost", "libgcc-dev": "libstdc++", "libstdc++-dev": "libstdc++",
+              "libc6-dev": "glibc", "libcrypto": "openssl", "libssl": "openssl", "zlib1g-dev": "zlib"}
 
 
 def version() -> str:
@@ -108,15 +122,16 @@ def the_architecture_is_the_binarys(folder: str) -> None:
 
 def one_repository_has_both() -> None:
     files = [packages(pattern, folder) for folder in ARCHITECTURES for pattern in ("*.deb", "*.rpm")]
+    files += [packages(f"msp-agent-textfile{pattern}") for pattern in ("*.deb", "*.rpm")]
     with repository(*files) as repo:
         release = (repo.path / "apt/dists/stable/InRelease").read_text()
         assert "\nArchitectures: amd64 arm64\n" in release, release
         for deb, rpm in ARCHITECTURES.values():
             index = (repo.path / f"apt/dists/stable/main/binary-{deb}/Packages").read_text()
-            assert re.findall(r"(?m)^Architecture: (.+)", index) == [deb], index
+            assert sorted(re.findall(r"(?m)^Architecture: (.+)", index)) == sorted([deb, "all"]), index
             assert f"main/binary-{deb}/Packages" in release, release
             index = gzip.decompress(next((repo.path / f"yum/{rpm}/repodata").glob("*-primary.xml.gz")).read_bytes())
-            assert re.findall(rb"<arch>(.+?)</arch>", index) == [rpm.encode()], index
+            assert sorted(re.findall(rb"<arch>(.+?)</arch>", index)) == sorted([rpm.encode(), b"noarch"]), index
 
 
 @for_both
@@ -179,6 +194,30 @@ def the_version_is_the_changelogs_everywhere() -> None:
     assert set(said.values()) == {version()}, said
 
 
+def the_package_of_producers_holds_exactly_this_for_every_architecture() -> None:
+    deb, rpm = packages("msp-agent-textfile*.deb"), packages("msp-agent-textfile*.rpm")
+    assert deb.name.endswith("_all.deb") and rpm.name.endswith(".noarch.rpm"), (deb, rpm)
+    there = {}
+    for line in must("dpkg-deb", "--contents", str(deb)).splitlines():
+        mode, owner, *_, path = line.split()
+        assert owner == "root/root", line
+        if not mode.startswith("d") or path == "./var/lib/msp-agent-textfile/":
+            there[path.removeprefix(".").rstrip("/")] = mode
+    wanted = TEXTFILE | {"/usr/share/doc/msp-agent-textfile/changelog.gz": "-rw-r--r--"}
+    assert there == wanted, sorted(set(there.items()) ^ set(wanted.items()))
+    field = must("dpkg-deb", "--field", str(deb), "Version", "Depends").splitlines()
+    assert field == [f"Version: {version()}"], field
+    listed = must("rpm", "-qp", "--nosignature", "--queryformat", "[%{FILEMODES:perms} %{FILENAMES}\\n]", str(rpm))
+    there = {line.split()[1]: line.split()[0] for line in listed.splitlines()
+             if not line.startswith("d") or line.endswith(" /var/lib/msp-agent-textfile")}
+    wanted = TEXTFILE | {"/usr/share/licenses/msp-agent-textfile/LICENSE": "-rw-r--r--"}
+    assert there == wanted, sorted(set(there.items()) ^ set(wanted.items()))
+    outcome = run("lintian", "--fail-on", "error,warning", str(deb))
+    assert outcome.returncode == 0, outcome.stdout
+    outcome = run("rpmlint", "--config", str(ROOT / "packaging/rpm/rpmlint.toml"), str(rpm))
+    assert outcome.returncode == 0 and " 0 errors, 0 warnings" in outcome.stdout, outcome.stdout
+
+
 @for_both
 def lintian_finds_nothing_that_has_no_reason(folder: str) -> None:
     outcome = run("lintian", "--fail-on", "error,warning", str(packages("*.deb", folder)))
@@ -237,7 +276,8 @@ def the_bill_names_every_patch_of_what_was_compiled(folder: str) -> None:
                                   *(resolved["id"] for resolved in patch.get("resolves", []))]
                                  for patch in component["pedigree"]["patches"]]
              for component in sbom(folder)["components"] if "pedigree" in component}
-    assert named == {name: applied.get(name, []) for name in ("openssl", "curl", "c-ares", "zstd")}, named
+    assert named == {name: applied.get(name, []) for name in ("openssl", "curl", "c-ares", "zstd", "re2", "yaml-cpp")},\
+        named
     purls = {component["name"]: component["purl"] for component in sbom(folder)["components"]}
     _, version, _, _, release, _ = next(line.split() for line in (where / "lock").read_text().splitlines()
                                         if line.startswith("openssl "))
@@ -265,6 +305,7 @@ def every_licence_has_its_text() -> None:
 run_checks(packages_are_small, the_architecture_is_the_binarys, one_repository_has_both, the_deb_holds_exactly_this,
            links_of_installed_pages_lead_to_what_is_installed, the_rpm_holds_exactly_this,
            the_configuration_is_a_conffile, the_version_is_the_changelogs_everywhere,
+           the_package_of_producers_holds_exactly_this_for_every_architecture,
            lintian_finds_nothing_that_has_no_reason, rpmlint_finds_nothing_that_has_no_reason,
            every_library_is_in_the_bill_of_materials_and_has_its_licence,
            the_bill_names_every_patch_of_what_was_compiled, the_bill_for_arm_is_of_arms_libraries,

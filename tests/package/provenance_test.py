@@ -26,7 +26,8 @@ def it_has_the_digest_of_every_package() -> None:
         assert statement["_type"] == "https://in-toto.io/Statement/v1", statement
         assert statement["predicateType"] == "https://slsa.dev/provenance/v1", statement
         listed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
-        made = [packages(pattern, folder) for pattern in ("*.deb", "*.rpm", "*.tar.gz")]
+        made = [packages(pattern, folder) for pattern in
+                ("*.deb", "*.rpm", "*.tar.gz", "msp-agent-textfile*.deb", "msp-agent-textfile*.rpm")]
         assert listed == {path.name: sha256_of(path) for path in made}, listed
 
 

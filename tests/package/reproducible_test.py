@@ -83,7 +83,7 @@ def another_folder_user_time_zone_and_locale_give_the_same_binary_and_packages()
     (mine,), (theirs,) = ([json.loads(some.pop(name)) for name in list(some) if name.endswith(".provenance.json")]
                           for some in (packages, again))
     assert mine["subject"] == theirs["subject"], f"{mine} and {theirs}"
-    assert len(packages) == 3 and packages.keys() == again.keys(), f"{sorted(packages)} and {sorted(again)}"
+    assert packages and packages.keys() == again.keys(), f"{sorted(packages)} and {sorted(again)}"
     different = sorted(name for name in packages if packages[name] != again[name])
     assert not different, f"not the same: {different}"
 

@@ -40,8 +40,9 @@ def must(*command: str, env: dict[str, str] | None = None, seconds_max: float = 
 
 
 def packages(pattern: str, folder: str = "") -> pathlib.Path:
-    """The one package of build/tests/packages that has such a name."""
-    found = list((PACKAGES / folder).glob(pattern))
+    """The one package of build/tests/packages that has such a name; msp-agent-textfile only where that is asked for."""
+    found = [path for path in (PACKAGES / folder).glob(pattern)
+             if path.name.startswith("msp-agent-textfile") == pattern.startswith("msp-agent-textfile")]
     assert len(found) == 1, f"{pattern} in {PACKAGES / folder}: {found}; tests/run.sh package makes it"
     return found[0]
 

@@ -10,7 +10,7 @@ from support.check import run_checks
 
 LOCK = ROOT / "packaging/static_dependencies.lock"
 TRACKER = ROOT / "tests/fixtures/security_tracker/data.json"
-LIBRARIES = ("openssl", "c-ares", "curl", "libzstd")
+LIBRARIES = ("openssl", "c-ares", "curl", "libzstd", "re2", "yaml-cpp")
 
 
 def lines_of(package: str) -> list[list[str]]:

@@ -50,7 +50,7 @@ inline const std::string kIdAccepted =
 inline const std::string kUrlAccepted =
     "; accepted: an address such as https://monitor.example.com/api/v1/write";
 inline const std::string kTopKeys =
-    "; accepted: buffer, collectors, customer_id, environment, interval, labels, log, "
-    "remote_write, series_max, server_name";
+    "; accepted: buffer, collectors, customer_id, environment, interval, labels, listen, log, "
+    "metrics, probes, relabel, remote_write, scrape, series_max, server_name";
 
 }  // namespace msp::test

@@ -31,11 +31,10 @@ struct Heading {
   std::string_view first_key;
   std::string_view text;
 };
-constexpr Heading kHeadings[] = {{"customer_id", "The server"},
-                                 {"interval", "Collecting"},
-                                 {"remote_write", "Sending"},
-                                 {"buffer", "The buffer"},
-                                 {"log", "The log"}};
+constexpr Heading kHeadings[] = {
+    {"customer_id", "The server"}, {"interval", "Collecting"},  {"remote_write", "Sending"},
+    {"buffer", "The buffer"},      {"listen", "Being scraped"}, {"log", "The log"},
+    {"scrape", "Scraping"},        {"probes", "Probes"},        {"metrics", "What is sent"}};
 
 struct Example {
   std::string_view text;
@@ -64,7 +63,21 @@ constexpr Example kExamples[] = {
      "  - url: https://mimir.example.com/api/v1/push\n"
      "    protocol: prometheus-1.0\n"
      "    headers: {X-Scope-OrgID: alpha}\n"
-     "buffer: {max_size: 1GiB, max_age: 30d}\n"}};
+     "buffer: {max_size: 1GiB, max_age: 30d}\n"},
+    {"With exporters, and without some of their metrics:",
+     "customer_id: alpha\n"
+     "remote_write:\n"
+     "  url: https://monitor.example.com/api/v1/write\n"
+     "scrape:\n"
+     "  - job: mysqld\n"
+     "    targets: [127.0.0.1:9104]\n"
+     "  - job: redis\n"
+     "    targets: ['http://127.0.0.1:9121/metrics']\n"
+     "    relabel: {action: labeldrop, regex: redis_mode}\n"
+     "metrics: {drop: ['go_.*', 'process_.*']}\n"},
+    {"An exporter that a Prometheus scrapes, and that sends nothing:",
+     "listen:\n"
+     "  address: 127.0.0.1:9100\n"}};
 
 constexpr std::string_view kManualBegin = R"(.\" Made from agent/config/schema.cpp and collectors/:
 .\" MSP_UPDATE_GOLDEN=1 build/dev/tests/unit_tests writes it anew.
@@ -144,6 +157,16 @@ std::vector<Entry> entries() {
   static const Config defaults = [] {
     auto config = default_config();
     config.endpoints.emplace_back();
+    config.scrape.emplace_back();
+    config.probes.emplace_back();
+    config.relabel.emplace_back();
+    config.listen.clients.emplace_back();
+    for (const auto& [collector, options] : config.collector_options) {
+      for (const auto& key : options.keys()) {
+        const auto* const groups = std::get_if<key_type::Groups>(&key.type);
+        if (groups != nullptr) groups->append(key.field(options.values(), key.name));
+      }
+    }
     return config;
   }();
   std::vector<Entry> all;
@@ -210,7 +233,7 @@ std::vector<std::string> facts_of(const Entry& entry) {
   if (has_keys(key)) return facts;
   const bool is_code = is_any<key_type::Regex, key_type::Path, key_type::Words>(key);
   if (key.is_required) {
-    facts.emplace_back("Required.");
+    facts.push_back(key.unless.empty() ? "Required." : cat("Required without `", key.unless, "`."));
   } else if (!key.help.by_default.empty()) {
     facts.push_back(cat("Default: ", key.help.by_default, "."));
   } else if (entry.value.empty()) {
@@ -478,10 +501,11 @@ std::string yaml_comment(const Entry& entry) {
 std::string yaml_value(const Entry& entry) {
   const auto& key = entry.key;
   if (has_keys(key)) return {};
+  if (is_any<key_type::Texts>(key) && entry.value.empty()) return " []";
   if (key.is_required) return " \"\"";
   if (is_any<key_type::Regex>(key)) return cat(" '", entry.value, "'");
   if (is_any<key_type::Mapping>(key)) return " {}";
-  if (is_any<key_type::Texts, key_type::Words>(key) && entry.value.empty()) return " []";
+  if (is_any<key_type::Words>(key) && entry.value.empty()) return " []";
   return entry.value.empty() ? std::string() : cat(" ", entry.value);
 }
 
@@ -497,8 +521,10 @@ std::string commented_yaml() {
     if (entry.depth() == 0 || (entry.depth() == 1 && !is_first)) out += "\n";
     is_first = has_keys(entry.key);
     out += filled(comment, kColumns, cat(indent, "# "));
-    out +=
-        cat(indent, entry.key.is_required ? "" : "#", entry.key.name, ":", yaml_value(entry), "\n");
+    const bool is_filled_in = entry.key.is_required && !entry.path.starts_with("scrape.") &&
+                              !entry.path.starts_with("probes.") &&
+                              !entry.path.starts_with("listen.");
+    out += cat(indent, is_filled_in ? "" : "#", entry.key.name, ":", yaml_value(entry), "\n");
   }
   return out;
 }

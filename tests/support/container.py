@@ -19,7 +19,7 @@ from support.agent import ROOT
 from support.process import Process, poll_until
 
 TREES = ROOT / "build/trees"
-PACKAGES = "systemd,systemd-sysv,ca-certificates"
+PACKAGES = "systemd,systemd-sysv,ca-certificates,dbus"
 BOOT_SECONDS_MAX = 60
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
@@ -44,6 +44,8 @@ def tree(suite: str) -> pathlib.Path:
 
 def _tree(suite: str) -> pathlib.Path:
     path = TREES / suite
+    if path.exists() and not (path / "usr/bin/dbus-daemon").exists():
+        shutil.rmtree(path)  # of an older checkout
     if not path.exists():
         unfinished = TREES / f"{suite}.new"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -129,6 +131,10 @@ class Container:
         self.run("systemctl --no-block poweroff")
         self._process.wait(BOOT_SECONDS_MAX)
         self._leader = 0
+
+    def leader(self) -> int:
+        """Its pid 1, as this process sees it."""
+        return self._leader
 
     def close(self) -> None:
         if self._process is not None and self._process.running():

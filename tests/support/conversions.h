@@ -1,10 +1,12 @@
 // Conversions of single configurations, for the tests of agent/import.
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/base/text.h"
 #include "agent/config/config.h"
@@ -34,6 +36,22 @@ inline Config loaded(const Conversion& conversion) {
 
 inline std::string label(const Config& config, std::string_view name) {
   for (const auto& one : config.labels) {
+    if (one.name == name) return one.value;
+  }
+  return "";
+}
+
+/// The label of this host's samples behind the rules.
+inline std::string sent(const Config& config, std::string_view name) {
+  std::vector<Label> labels = {{"__name__", "node_load1"}};
+  const auto target = config.target_labels();
+  for (const auto& label : target.forced) labels.push_back(label);
+  for (const auto& label : target.defaults) {
+    const auto is_it = [&](const Label& other) { return other.name == label.name; };
+    if (std::none_of(labels.begin(), labels.end(), is_it)) labels.push_back(label);
+  }
+  if (const auto relabel = config.relabel_of(); relabel && !relabel(labels)) return "";
+  for (const auto& one : labels) {
     if (one.name == name) return one.value;
   }
   return "";

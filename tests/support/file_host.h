@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "agent/metrics/exposition.h"
 #include "collectors/registry.h"
 #include "tests/support/fixture_host.h"
+#include "tests/support/scripted_bus.h"
 
 namespace msp::test {
 
@@ -58,8 +60,16 @@ class FileHost {
     write_memory();
     write_sys();
     write_devices();
+    write_control_groups();
+    write("root/var/lib/msp-agent-textfile/README", "");
+    bus_.emplace(folder_ / "root/run/dbus/system_bus_socket",
+                 "version 252.39\nstate running\n"
+                 "unit a.service loaded active simple 1 /system.slice/a.service\n");
   }
-  ~FileHost() { fs::remove_all(folder_); }
+  ~FileHost() {
+    bus_.reset();
+    fs::remove_all(folder_);
+  }
 
   void write(const std::string& name, const std::string& content) const {
     fs::create_directories((folder_ / name).parent_path());
@@ -144,9 +154,10 @@ class FileHost {
     write("proc/sys/kernel/random/entropy_avail", "256\n");
     write("proc/sys/kernel/random/poolsize", "257\n");
     write("proc/sys/kernel/hung_task_detect_count", "3\n");
-    write("proc/1/stat", "1 (systemd) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9\n");
+    write("proc/1/stat", "1 (systemd) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9 9 9\n");
     write("proc/1/task/1/stat", "1 (systemd) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9\n");
     write("proc/1/task/2/stat", "2 (a ) (b) R 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9\n");
+    write("proc/1/cmdline", "/sbin/init\0"s);
     write("proc/sys/kernel/threads-max", "99\n");
     write("proc/sys/kernel/pid_max", "4194304\n");
     write("proc/interrupts",
@@ -161,6 +172,39 @@ class FileHost {
     write("proc/1/mountinfo",
           "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
           "60 24 8:2 / /srv rw - xfs /dev/sda2 rw\n");
+  }
+
+  void write_control_groups() const {
+    write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+    write("sys/fs/cgroup/system.slice/a.service/cpu.stat", "usage_usec 1842000\nuser_usec 1\n");
+    write("sys/fs/cgroup/system.slice/a.service/memory.current", "7344128\n");
+    write("sys/fs/cgroup/system.slice/a.service/memory.stat", "anon 3\ninactive_file 1048576\n");
+    write("sys/fs/cgroup/system.slice/a.service/pids.current", "9\n");
+    const auto container =
+        "sys/fs/cgroup/system.slice/docker-"
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope/"s;
+    write(container + "cgroup.procs", "4711\n");
+    write(container + "cpu.stat",
+          "usage_usec 61\nuser_usec 62\nsystem_usec 63\nnr_periods 64\nnr_throttled 65\n"
+          "throttled_usec 66\n");
+    write(container + "cpu.max", "150000 100000\n");
+    write(container + "cpu.weight", "79\n");
+    write(container + "memory.current", "14680064\n");
+    write(container + "memory.peak", "14680065\n");
+    write(container + "memory.stat", "anon 67\nfile 68\nfile_mapped 69\ninactive_file 70\n");
+    write(container + "memory.swap.current", "71\n");
+    write(container + "memory.events", "low 1\nmax 72\noom_kill 73\n");
+    write(container + "memory.max", "14680066\n");
+    write(container + "memory.swap.max", "14680067\n");
+    write(container + "memory.min", "0\n");
+    write(container + "io.stat", "8:0 rbytes=74 wbytes=75 rios=76 wios=77 dbytes=78\n");
+    write(container + "pids.current", "9\n");
+    write(container + "pids.max", "79\n");
+    write("sys/dev/block/8:0/uevent", "MAJOR=8\nDEVNAME=sda\n");
+    write("proc/4711/net/dev",
+          "Inter-|   Receive  |  Transmit\n face |bytes    packets |bytes\n"
+          "  eth0: 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36\n");
+    write("proc/4711/stat", "4711 (a) S 4000 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 950 9 9\n");
   }
 
   void write_net() const {
@@ -230,7 +274,8 @@ class FileHost {
           "Node 0, zone      DMA\n  per-node stats\n      nr_inactive_anon 565166\n"
           "      nr_anon_pages 567374\n  pages free     2811\n        min      10\n"
           "        protection: (0, 1959, 23925)\n      nr_free_pages 2811\n  pagesets\n"
-          "    cpu: 0\n              count:    0\n              high:     14\n");
+          "    cpu: 0\n              count:    0\n              high:     14\n"
+          "Node 0, zone   Normal\n  pages free     2812\n        min      11\n");
     write("sys/kernel/mm/ksm/pages_shared", "96\n");
     write("sys/kernel/mm/ksm/run", "1\n");
     write("sys/kernel/mm/ksm/sleep_millisecs", "20\n");
@@ -316,15 +361,64 @@ class FileHost {
     write("sys/class/hwmon/hwmon0/name", "coretemp\n");
     write("sys/class/hwmon/hwmon0/temp1_label", "Core\n");
     write("sys/class/hwmon/hwmon0/temp1_input", "46000\n");
+    write("sys/class/hwmon/hwmon0/temp1_crit_alarm", "0\n");
     write("sys/class/hwmon/hwmon0/fan1_input", "1200\n");
+    write("sys/class/hwmon/hwmon0/pwm1", "128\n");
+    write("sys/class/hwmon/hwmon0/energy1_input", "981526000\n");
     write("sys/class/hwmon/hwmon0/device/in0_input", "1008\n");
     write("sys/fs/xfs/sda1/stats/stats", "extent_alloc 1 2 3 4\nabt 5 6 7 8\nrw 9 10\n");
     write("sys/class/power_supply/BAT/type", "Battery\n");
     write("sys/class/power_supply/BAT/capacity", "81\n");
     write("sys/class/power_supply/BAT/voltage_now", "12229000\n");
+    write("sys/class/power_supply/BAT/current_now", "1042000\n");
+    write("sys/class/power_supply/BAT/cycle_count", "213\n");
     write("sys/class/watchdog/watchdog0/identity", "iTCO_wdt\n");
     write("sys/class/watchdog/watchdog0/timeout", "60\n");
     write("sys/class/watchdog/watchdog0/nowayout", "0\n");
+    write_rare_devices();
+  }
+
+  /// No text in them is a number.
+  void write_rare_devices() const {
+    write("proc/net/ip_vs_stats",
+          "   Total Incoming Outgoing         Incoming         Outgoing\n"
+          "   Conns  Packets  Packets            Bytes            Bytes\n 94 95 96 97 98\n");
+    write("proc/net/ip_vs",
+          "TCP  C0A8001A:0CEA wlc\n  -> C0A8521A:0CEA      Tunnel  100    248        2\n");
+    write("proc/net/tcp",
+          "  sl  local_address rem_address   st tx_queue rx_queue\n"
+          "   0: 0100007F:0CEA 00000000:0000 0A 00000010:00000020 00:00000000 00000000     0\n"
+          "   1: 0100007F:0CEA 00000000:0000 01 00000010:00000020 00:00000000 00000000     0\n");
+    write("proc/slabinfo",
+          "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize>\n"
+          "kmalloc-64 16184 16512 64 63 1 : tunables 0 0 0 : slabdata 258 258 0\n");
+    write("sys/class/scsi_tape/st0/stats/read_byte_cnt", "979383912\n");
+    write("sys/class/scsi_tape/st0/stats/io_ns", "9247011087720\n");
+    write("sys/class/fc_host/host1/port_state", "Online\n");
+    write("sys/class/fc_host/host1/statistics/rx_frames", "0x3\n");
+    write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+    write("sys/class/powercap/intel-rapl:0/energy_uj", "240422366267\n");
+    const auto port = "sys/class/infiniband/mlx4_0/ports/1/"s;
+    write("sys/class/infiniband/mlx4_0/hca_type", "MT4099\n");
+    write(port + "state", "4: ACTIVE\n");
+    write(port + "phys_state", "5: LinkUp\n");
+    write(port + "rate", "40 Gb/sec (4X QDR)\n");
+    write(port + "counters/link_downed", "99\n");
+    const auto btrfs = "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d/"s;
+    write(btrfs + "label", "fixture\n");
+    write(btrfs + "commit_stats", "commits 258051\nlast_commit_ms 1000\n");
+    write(btrfs + "devices/sda/size", "20971520\n");
+    write(btrfs + "allocation/global_rsv_size", "16777216\n");
+    write(btrfs + "allocation/data/bytes_reserved", "65536\n");
+    write(btrfs + "allocation/data/single/used_bytes", "808189952\n");
+    write(btrfs + "allocation/data/single/total_bytes", "2147483648\n");
+    const auto zfs = "proc/spl/kstat/zfs/"s;
+    write(zfs + "arcstats",
+          "6 1 0x01 91 4368 5266997922 97951858082072\nname type data\nhits 4 8772612\n"
+          "misses 4 604635\n");
+    write(zfs + "tank/state", "ONLINE\n");
+    write(zfs + "tank/io", "nread nwritten\n1884160 3206144\n");
+    write(zfs + "tank/objset-0x36", "name type data\ndataset_name 7 tank/set\nwrites 4 41\n");
   }
 
   static std::string make_folder() {
@@ -334,6 +428,7 @@ class FileHost {
 
   const fs::path folder_ = make_folder();
   const HostPaths paths_{folder_ / "proc", folder_ / "sys", folder_ / "root"};
+  std::optional<ScriptedBus> bus_;
 };
 
 /// Without the metrics that stay, with labels left out.

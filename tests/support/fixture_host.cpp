@@ -3,9 +3,11 @@
 #include <catch2/catch.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -14,6 +16,7 @@
 #include "agent/config/config.h"
 #include "agent/metrics/exposition.h"
 #include "tests/support/collect.h"
+#include "tests/support/scripted_bus.h"
 
 namespace fs = std::filesystem;
 
@@ -141,6 +144,9 @@ void load_uname(const fs::path& file) {
   }
 }
 
+// Of every file, wherever it comes from.
+constexpr std::chrono::sys_seconds kMtime{std::chrono::seconds(1'700'000'000)};
+
 /// Makes `host` equal to `tick` while files keep their inodes, as /proc's do: collectors hold
 /// descriptors.
 void set_host(const fs::path& tick, const fs::path& host) {
@@ -159,6 +165,7 @@ void set_host(const fs::path& tick, const fs::path& host) {
         fs::create_directories(to);
       } else {
         std::ofstream(to, std::ios::binary | std::ios::trunc) << slurp(entry.path());
+        fs::last_write_time(to, fs::file_time_type::clock::from_sys(kMtime));
       }
     }
   }
@@ -213,6 +220,7 @@ void apply(const FixtureChange& change, const fs::path& host) {
 void add_samples(const Scrape& scrape, std::size_t tick, FixtureReport& report) {
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& series = *(*scrape.series)[i];
+    if (series.desc->source.empty()) continue;  // not the collector's: textfile
     report.samples[series.desc.get()] +=
         cat(tick, " ", series_text(series), " ", text_value(scrape.values[i]), "\n");
   }
@@ -231,9 +239,14 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
   g_change = change;
   if (change.source == "uname(2)") change_digits(g_uname.release, std::end(g_uname.release));
   setenv("TZ", "UTC", 1);  // node_time_zone_offset_seconds, wherever the tests run
+  std::optional<ScriptedBus> bus;
   const auto set_tick = [&](const fs::path& tick) {
+    bus.reset();
     set_host(tick, host_folder);
     apply(change, host_folder);
+    if (fs::exists(tick / "bus.txt")) {
+      bus.emplace(host_folder / "root/run/dbus/system_bus_socket", slurp(tick / "bus.txt"));
+    }
   };
 
   std::vector<fs::path> ticks;
@@ -277,6 +290,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
       text += cat("# ", no_data ? "no data" : "error", ": ", outcome.error().text, "\n");
     }
   }
+  bus.reset();
   fs::remove_all(host_folder);
   for (auto at = text.find(name); at != text.npos; at = text.find(name))
     text.erase(at, strlen(name));

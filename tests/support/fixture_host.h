@@ -8,6 +8,8 @@
 //                       "path ERRNO-NAME", a line each
 //   adjtimex.txt        "field number" of struct timex, a line each, "state" what the call returns, or
 //                       "errno ERRNO-NAME"
+//   bus.txt             what systemd answers on the host's system bus (tests/support/scripted_bus.h);
+//                       in the folder of a tick, where there are some
 //   uname.txt           sysname, nodename, release, version, machine, domainname, a line each
 //   options.yaml        what stands under "collectors:" in msp-agent.yaml
 //   expected.prom       what must come of it: golden_test.cpp

@@ -105,6 +105,11 @@ class Receiver:
         """Of all ticks that arrived and were accepted, in the order of arrival."""
         return [timestamp for request in self.accepted() for timestamp in request.timestamps()]
 
+    def ticks(self) -> dict[int, float]:
+        """When each of them was, and what msp_agent_ticks_skipped_total was in it."""
+        return dict(sample for request in self.accepted() for series in request.series
+                    if series.name == "msp_agent_ticks_skipped_total" for sample in series.samples)
+
     def answer_from_now_on(self, answers: Iterable[int | Callable]) -> None:
         """Instead of what is left of the answers before."""
         with self._lock:

@@ -14,11 +14,13 @@ NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "helper", "helpe
 # A library's headers -> where they may be included. Paths are prefixes.
 OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"curl/", "libcurl", ("agent/http/",)),
-    (r"openssl/", "OpenSSL", ("agent/http/tls/certificate.cpp", "agent/http/tls/ca_file.cpp")),
+    (r"openssl/", "OpenSSL", ("agent/http/tls/certificate.cpp", "agent/http/tls/ca_file.cpp",
+                              "agent/http/tls/server.cpp")),
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/delivery/encode/protobuf.h",)),
-    (r"zlib", "zlib", ("agent/http/gunzip.cpp",)),
+    (r"zlib", "zlib", ("agent/http/gunzip.cpp", "agent/http/gzip.cpp")),
+    (r"boost/", "Boost.Beast", ("agent/listen/request_parser.cpp",)),
     (r"snappy", "snappy", ("agent/delivery/encode/encode.cpp",)),
     (r"zstd", "zstd", ("agent/queue/compression.cpp", "agent/delivery/encode/encode.cpp")),
     (r"xxhash", "xxhash", ("agent/queue/format.cpp",)),
@@ -33,12 +35,13 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "agent/http": ("agent/base",),
     "agent/queue": ("agent/base", "agent/metrics"),
     "collectors": ("agent/base", "agent/metrics"),
-    "agent/sources": ("agent/base", "agent/metrics", "collectors"),
-    "agent/config": ("agent/base", "agent/metrics", "agent/http", "collectors"),
+    "agent/sources": ("agent/base", "agent/metrics", "agent/http", "collectors"),  # http: exporters
+    "agent/listen": ("agent/base", "agent/http"),  # http: TLS, logins
+    "agent/config": ("agent/base", "agent/metrics", "agent/http", "agent/listen", "collectors"),
     "agent/delivery": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/config"),
     "agent/import": ("agent/base", "agent/metrics", "agent/config", "collectors"),
-    "agent/run": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/config", "agent/sources",
-                  "agent/delivery", "collectors"),
+    "agent/run": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/listen", "agent/config",
+                  "agent/sources", "agent/delivery", "collectors"),
     "agent": ("agent/cli",),  # main.cpp
 }
 # Rooms that include system headers only, but for what OWNERS gives them.
@@ -51,7 +54,8 @@ TAG_OF_THREADS = "[threads]"
 TAG_OF_ALONE = "[.alone]"  # run by a test case that has the other tag
 CPP_TESTS = ("tests/unit/", "tests/collectors/", "tests/fault/")
 STARTS_THREADS = re.compile(THREADS.pattern + r'|#include "(?:agent/base/detached_thread|'
-                            r'agent/sources/background|collectors/mount_stat|tests/support/scripted_server)\.h"')
+                            r'agent/sources/background|collectors/mount_stat|'
+                            r'tests/support/scripted_(?:server|bus))\.h"')
 # What a room of PLAIN may include beside ours: a system header, such as <map> or <linux/rtnetlink.h>.
 SYSTEM_HEADER = re.compile(r"[a-z0-9_]+|(?:sys|linux|net|netinet|arpa|asm)/[a-z0-9_/]+\.h")
 SYSTEM_H = {"assert.h", "dirent.h", "errno.h", "fcntl.h", "inttypes.h", "limits.h", "mntent.h", "poll.h", "pthread.h",

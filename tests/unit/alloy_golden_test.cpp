@@ -2,6 +2,7 @@
 // have it, and what must come of it:
 //
 //   *.alloy or prometheus.yml   what is converted
+//   *.yml, *.json               files that it names
 //   alloy.env                   the variables of the unit, where it has some
 //   expected.yaml               the result; missing where there is none
 //   expected.txt                the notes, and the error where there is no result
@@ -48,20 +49,23 @@ struct Case {
   ForeignAgent from;
   std::vector<ForeignFile> files;
   std::optional<ForeignFile> env_file;
+  std::vector<ForeignFile> named;
 };
 
 Case load(const fs::path& folder) {
-  Case loaded{ForeignAgent::alloy, {}, std::nullopt};
+  Case loaded{ForeignAgent::alloy, {}, std::nullopt, {}};
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
     if (name == "prometheus.yml") loaded.from = ForeignAgent::prometheus;
     if (name == "prometheus.yml" || name.ends_with(".alloy")) {
       loaded.files.push_back({name, slurp(entry.path())});
+    } else if (name.ends_with(".yml") || name.ends_with(".json")) {
+      loaded.named.push_back({name, slurp(entry.path())});
     }
     if (name == "alloy.env") loaded.env_file = {name, slurp(entry.path())};
   }
-  std::sort(loaded.files.begin(), loaded.files.end(),
-            [](const ForeignFile& a, const ForeignFile& b) { return a.name < b.name; });
+  std::ranges::sort(loaded.files, {}, &ForeignFile::name);
+  std::ranges::sort(loaded.named, {}, &ForeignFile::name);
   return loaded;
 }
 
@@ -82,9 +86,10 @@ std::string filled_in(std::string yaml) {
 }
 
 void set_variables(const Case& loaded) {
-  for (const auto* const name : {"GCLOUD_RW_API_KEY", "NODE_NAME", "THIRD_TOKEN", "TAIL", "REGION",
-                                 "CENTRE_HOST", "CENTRE_PORT", "CUSTOMER_ID", "CUSTOMER",
-                                 "HOSTNAME", "NODE", "UNSET", "CSP", "CREDENTIALS_DIRECTORY"}) {
+  for (const auto* const name :
+       {"GCLOUD_RW_API_KEY", "NODE_NAME", "THIRD_TOKEN", "TAIL", "REGION", "CENTRE_HOST",
+        "CENTRE_PORT", "CUSTOMER_ID", "CUSTOMER", "HOSTNAME", "NODE", "UNSET", "CSP",
+        "CREDENTIALS_DIRECTORY", "SITE_URL"}) {
     const std::string_view what = name;
     setenv(name,
            what == "CENTRE_PORT"             ? "8428"
@@ -111,7 +116,7 @@ TEST_CASE("convert: every configuration of the fixtures becomes what is expected
       ++cases;
       const auto loaded = load(folder.path());
       REQUIRE_FALSE(loaded.files.empty());
-      const auto got = convert(loaded.from, loaded.files, loaded.env_file);
+      const auto got = convert(loaded.from, loaded.files, loaded.env_file, loaded.named);
       CHECK(got.yaml.value_or("") ==
             golden(folder.path() / "expected.yaml", got.yaml.value_or("")));
       CHECK(told(got) == golden(folder.path() / "expected.txt", told(got)));
@@ -132,7 +137,7 @@ TEST_CASE("convert: what is noted stands in the result too, and no secret of a v
     for (const auto& folder : fs::directory_iterator(fs::path(FIXTURES) / agent)) {
       INFO(folder.path().string());
       const auto loaded = load(folder.path());
-      const auto got = convert(loaded.from, loaded.files, loaded.env_file);
+      const auto got = convert(loaded.from, loaded.files, loaded.env_file, loaded.named);
       for (const auto* const secret : {"hush", "hunter2", "hunter3", "p$ss"}) {
         CHECK(told(got).find(secret) == std::string::npos);
       }

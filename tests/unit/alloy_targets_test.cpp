@@ -101,13 +101,170 @@ TEST_CASE("convert: this host's node_exporter is recognized the same way in both
   }
 }
 
-TEST_CASE("convert: a target on this host at another port is told what to do with") {
-  const std::string_view words = "is a target on this host at another port than 9100";
-  CHECK(told(prometheus(job("app", "'localhost:9101'")), words));
-  CHECK(told(alloy(scrape("app", "localhost:9101") + host("")), words));
-  const auto beside = prometheus(job("app", "'localhost:9101'") + job("node", "'localhost:9100'"));
-  CHECK_FALSE(told(beside, words));
-  CHECK(told(beside, "job 'app': not this host's node_exporter"));
+TEST_CASE("convert: a target at another port is scraped, with the labels that it had") {
+  const auto app = job("app", "'localhost:9101'");
+  for (const auto& got : {prometheus(app), prometheus(app + job("node", "'localhost:9100'")),
+                          alloy(scrape("app", "localhost:9101") + host("customer_id = \"a\""))}) {
+    const auto config = loaded(got);
+    REQUIRE(config.scrape.size() == 1);
+    CHECK(config.scrape[0].targets == std::vector<std::string>{"localhost:9101"});
+    const std::vector<Label> labels = {{"from", "app"}, {"instance", "localhost:9101"}};
+    CHECK(config.scrape[0].labels == labels);
+  }
+}
+
+TEST_CASE("convert: a label of this host's targets is not one of the others") {
+  const auto config = loaded(
+      prometheus(job("node", "'localhost:9100'") +
+                 "- {job_name: app, static_configs: [{targets: ['localhost:9101', 'db:1']}]}\n"));
+  CHECK(label(config, "from") == "node");
+  REQUIRE(config.scrape.size() == 2);
+  for (const auto& scrape : config.scrape) CHECK(scrape.labels.back() == Label{"from", ""});
+}
+
+TEST_CASE("convert: rules of a target are evaluated, those of its samples are carried over") {
+  const auto got = prometheus(
+      "- {job_name: app, params: {a: [x y, z], auth: [hush]}, scheme: https, "
+      "static_configs: [{targets: ['db1:1', 'db2:2', 'old:3'], labels: {dc: kr-a}}], "
+      "relabel_configs: [{source_labels: [__address__], regex: 'old.*', action: drop}, "
+      "{source_labels: [dc], regex: '(..)-(.)', target_label: zone, replacement: '$2'}, "
+      "{source_labels: [__address__], regex: 'db(.):.*', target_label: __metrics_path__, "
+      "replacement: '/m$1'}, {regex: dc, action: labeldrop}], "
+      "metric_relabel_configs: [{source_labels: [__name__], regex: 'go_.*', action: drop}, "
+      "{regex: 'a|b', action: labelkeep}, {target_label: customer_id, replacement: c}]}\n");
+  const auto config = loaded(got);
+  REQUIRE(config.scrape.size() == 1);
+  const auto& scrape = config.scrape[0];
+  CHECK(scrape.targets == std::vector<std::string>{"https://db1:1/m1?a=x%20y&a=z&auth=hush",
+                                                   "https://db2:2/m2?a=x%20y&a=z&auth=hush"});
+  CHECK(scrape.labels == std::vector<Label>{{"zone", "a"}});
+  REQUIRE(scrape.relabel.size() == 2);
+  CHECK(scrape.relabel[0].regex == "go_.*");
+  CHECK(scrape.relabel[1].regex == "(?:a|b)|__name__|customer_id|server_name");
+  CHECK(told(got, "a target that its rules drop"));
+  CHECK(told(got, "customer_id is the agent's own on all samples"));
+  CHECK_FALSE(told(got, "hush"));
+}
+
+std::string triple(const std::string& name, const std::string& module, const std::string& targets) {
+  return cat("- {job_name: ", name, ", metrics_path: /probe, params: {module: [", module,
+             "]}, static_configs: [{targets: [", targets, "]}], relabel_configs: [",
+             "{source_labels: [__address__], target_label: __param_target}, ",
+             "{source_labels: [__param_target], target_label: instance}, ",
+             "{target_label: __address__, replacement: 'localhost:9115'}]}\n");
+}
+
+TEST_CASE("convert: a target of blackbox_exporter is a probe, with the labels that it had") {
+  const auto got = prometheus(triple("b", "http_2xx", "'https://example.com/?token=hush', 'h:80'"));
+  const auto config = loaded(got);
+  CHECK(config.scrape.empty());
+  REQUIRE(config.probes.size() == 2);
+  CHECK(config.probes[0].label == "b-example.com");
+  CHECK(config.probes[0].target == "https://example.com/?token=hush");
+  CHECK(config.probes[0].labels ==
+        std::vector<Label>{{"instance", "https://example.com/?token=hush"}});
+  CHECK(config.probes[1].job == "b");
+  CHECK(config.probes[1].labels.empty());
+  CHECK(told(got, "module 'http_2xx': taken as blackbox_exporter is shipped"));
+  CHECK_FALSE(told(got, "hush"));
+}
+
+TEST_CASE("convert: blackbox_exporter is scraped for what no probe can do") {
+  const auto got =
+      convert(ForeignAgent::prometheus,
+              {{"p", cat("global: {external_labels: {customer_id: a}}\nscrape_configs:\n",
+                         triple("name", "dns", "10.0.0.1"), triple("far", "far", "h"),
+                         triple("ping", "ping", "h"), "remote_write: [{url: 'http://h/w'}]\n")}},
+              {},
+              {{"b.yml",
+                "modules: {dns: {prober: dns}, far: {prober: icmp, icmp: {ttl: 5}}, ping: {prober: "
+                "icmp}}"}});
+  const auto config = loaded(got);
+  REQUIRE(config.probes.size() == 1);
+  CHECK(config.probes[0].target == "h");
+  REQUIRE(config.scrape.size() == 2);
+  CHECK(config.scrape[0].targets ==
+        std::vector<std::string>{"http://localhost:9115/probe?module=dns&target=10.0.0.1"});
+  CHECK(config.scrape[0].labels == std::vector<Label>{{"instance", "10.0.0.1"}});
+  CHECK(told(
+      got, "no probe with the prober 'dns'; blackbox_exporter is scraped for it: keep it running"));
+  CHECK(told(got, "msp-agent has no ttl; blackbox_exporter is scraped"));
+  const auto unknown = prometheus(triple("own", "own", "'h:1'"));
+  CHECK(loaded(unknown).scrape.size() == 1);
+  CHECK(told(unknown,
+             "module 'own': what it does is in blackbox_exporter's configuration: name that file"));
+}
+
+TEST_CASE("convert: more targets or probes than the agent takes are none, and told once") {
+  std::string targets, probes;
+  for (int i = 0; i <= 200; ++i) {
+    targets += cat(i == 0 ? "" : ", ", "'h", i, ":1'");
+    probes += cat(i == 0 ? "" : ", ", "'p", i, ":1'");
+  }
+  const auto got = prometheus(job("many", targets) + triple("probes", "tcp_connect", probes) +
+                              job("node", "'localhost:9100'"));
+  CHECK(loaded(got).scrape.empty());
+  CHECK(loaded(got).probes.empty());
+  CHECK(label(loaded(got), "from") == "node");
+  CHECK(told(got, "201 targets, and msp-agent takes 200: none of them is carried over"));
+  CHECK(told(got, "201 probes, and msp-agent takes 200: none of them is carried over"));
+}
+
+TEST_CASE(
+    "convert: samples that Alloy sends elsewhere than this host's are told, and not sent here") {
+  const std::string exporter =
+      "prometheus.exporter.unix \"u\" { }\nprometheus.scrape \"u\" {\n targets = "
+      "prometheus.exporter.unix.u.targets\n forward_to = [prometheus.remote_write.w.receiver, "
+      "prometheus.remote_write.v.receiver]\n}\n"
+      "prometheus.remote_write \"v\" {\n endpoint {\n  url = \"http://v/w\"\n }\n}\n"
+      "prometheus.remote_write \"o\" {\n endpoint {\n  url = \"http://o/w\"\n }\n}\n";
+  const auto to = [&](const std::string& writer) {
+    return alloy(exporter +
+                 "prometheus.scrape \"app\" {\n targets = [{__address__ = \"h:1\"}]\n "
+                 "forward_to = [prometheus." +
+                 writer + ".receiver]\n}\n" + host("customer_id = \"a\""));
+  };
+  const auto some = to("remote_write.w");
+  CHECK(loaded(some).scrape.size() == 1);
+  CHECK(told(
+      some, "scrape.app: its samples went to prometheus.remote_write.w only; msp-agent sends all"));
+  const auto other = to("remote_write.o");
+  CHECK(loaded(other).scrape.empty());
+  CHECK(told(other, "its samples go to prometheus.remote_write.o, and this host's do not"));
+  const auto none = to("receive_http.x");
+  CHECK(loaded(none).scrape.empty());
+  CHECK(told(none, "its samples come to no prometheus.remote_write"));
+}
+
+TEST_CASE("convert: a value that a rule of Alloy gives all samples of a scrape is on up as well") {
+  const auto got = alloy(
+      "prometheus.scrape \"app\" {\n targets = [{__address__ = \"h:1\"}]\n forward_to = "
+      "[prometheus.relabel.r.receiver]\n}\nprometheus.relabel \"r\" {\n forward_to = "
+      "[prometheus.remote_write.w.receiver]\n rule {\n  target_label = \"team\"\n  replacement = "
+      "\"web\"\n }\n rule {\n  action = \"drop\"\n  source_labels = [\"__name__\"]\n  regex = "
+      "\"go_.*\"\n }\n rule {\n  target_label = \"late\"\n  replacement = \"x\"\n }\n}\n" +
+      host("customer_id = \"a\""));
+  const auto config = loaded(got);
+  REQUIRE(config.scrape.size() == 1);
+  CHECK(config.scrape[0].labels == std::vector<Label>{{"team", "web"}});
+  REQUIRE(config.scrape[0].relabel.size() == 2);
+  CHECK(config.scrape[0].relabel[1].target_label == "late");
+}
+
+TEST_CASE("convert: a rule that every job has is one of all; others of this host are confined") {
+  const std::string rules =
+      "metric_relabel_configs: [{source_labels: [__name__], regex: 'node_.*', action: drop}, "
+      "{regex: device, action: labeldrop}]";
+  const std::string node =
+      cat("- {job_name: node, static_configs: [{targets: ['localhost:9100']}], ", rules, "}\n");
+  const auto app = cat("- {job_name: app, static_configs: [{targets: ['h:1']}]");
+  const auto same = loaded(prometheus(cat(node, app, ", ", rules, "}\n")));
+  REQUIRE(same.relabel.size() == 2);
+  CHECK(same.relabel[0].regex == "node_.*");
+  const auto got = prometheus(cat(node, app, "}\n"));
+  REQUIRE(loaded(got).relabel.size() == 1);
+  CHECK(loaded(got).relabel[0].source_labels == std::vector<std::string>{"job", "__name__"});
+  CHECK(told(got, "'labeldrop' for the samples of this host alone"));
 }
 
 TEST_CASE("convert: a second scrape of this host is told as one") {
@@ -163,7 +320,7 @@ TEST_CASE("convert: the login in a target's address is neither shown nor sent") 
       "target_label: from}]}\n" +
       job("again", "'http://u:hush@127.0.0.1:9100'"));
   CHECK(label(loaded(got), "from") == "http://localhost:9100");
-  CHECK(told(got, "'https://db:9100': msp-agent scrapes nothing"));
+  CHECK(told(got, "the target 'https://db:9100': no address that msp-agent can scrape"));
   CHECK_FALSE(told(got, "hush"));
 }
 
@@ -287,7 +444,7 @@ TEST_CASE("convert: jobs that are in other files are named as such") {
   CHECK(told(files, "scrape_config_files: the jobs of these files are not in this one"));
   const auto discovered =
       prometheus("- {job_name: node, file_sd_configs: [{files: [targets.json]}]}\n");
-  CHECK(told(discovered, "job 'node': its targets are not in this file"));
+  CHECK(told(discovered, "job 'node'.file_sd_configs: its targets are not in this file"));
 }
 
 TEST_CASE("convert: merge keys, nested, in lists and across jobs, and what they do not override") {

@@ -189,8 +189,9 @@ TEST_CASE("config errors: collectors") {
        {"f:3:42: collectors.filesystem.mount_timeout: found '0s'; accepted: a duration from 10ms "
         "to 1h, such as 5s"}},
       {with("collectors: {loadavg: {x: y}}\n"),
-       {"f:3:14: collectors.loadavg: unknown key; accepted: disabled, diskstats, enabled, "
-        "filesystem, netdev"}},
+       {"f:3:14: collectors.loadavg: unknown key; accepted: containers, costly_interval, "
+        "disabled, diskstats, enabled, filesystem, netclass, netdev, preset, "
+        "process_groups, systemd, textfile"}},
   });
 }
 

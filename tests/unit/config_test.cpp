@@ -251,6 +251,33 @@ TEST_CASE("config: YAML's other ways to write the same") {
   CHECK(config.endpoints[1].headers == config.endpoints[0].headers);
 }
 
+TEST_CASE("config: a preset is what enabled adds to and disabled takes away from") {
+  const auto running = [](const std::string& collectors) {
+    return good(kSmallest + "collectors: {" + collectors + "}\n").collectors;
+  };
+  const std::vector<std::string> minimal = {"cpu",     "diskstats", "filesystem", "loadavg",
+                                            "meminfo", "netdev",    "stat"};
+  CHECK(running("preset: minimal") == minimal);
+  CHECK(running("preset: standard") == good(kSmallest).collectors);
+  CHECK(running("preset: full").size() == collector_registry().size());
+  CHECK(running("preset: minimal, enabled: [uname], disabled: [cpu, diskstats, netdev]") ==
+        std::vector<std::string>{"filesystem", "loadavg", "meminfo", "stat", "uname"});
+  CHECK(running("preset: full, disabled: [processes]").size() == collector_registry().size() - 1);
+  CHECK(running("enabled: [uname]") == std::vector<std::string>{"uname"});
+}
+
+TEST_CASE("config: the costly interval is a multiple of the interval") {
+  using namespace std::chrono_literals;
+  const auto interval = [](const std::string& more) {
+    return good(kSmallest + more).costly_interval;
+  };
+  CHECK(interval("") == 60s);
+  CHECK(interval("interval: 7s\n") == 63s);
+  CHECK(interval("interval: 2m\n") == 2min);
+  CHECK(interval("interval: 10s\ncollectors: {costly_interval: 25s}\n") == 30s);
+  CHECK(interval("collectors: {costly_interval: 1s}\n") == 15s);
+}
+
 TEST_CASE("config: collectors are the registry's, less what is disabled") {
   const auto config = good(kSmallest + "collectors: {enabled: [loadavg, loadavg], disabled: []}\n");
   CHECK(config.collectors == std::vector<std::string>{"loadavg"});
@@ -341,7 +368,17 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
     }
     uncommented += line + "\n";
   }
-  CHECK(keys == 48);
+  CHECK(keys == 164);
+  // What must be filled in where there are such mappings.
+  for (const auto& [blank, filled] :
+       {std::pair("job: \"\"", "job: j"), std::pair("targets: []", "targets: [h:1]"),
+        std::pair("target_label:", "target_label: x"), std::pair("name: \"\"", "name: p"),
+        std::pair("address: \"\"", "address: 127.0.0.1:1"),
+        std::pair("target: \"\"", "target: http://h/")}) {
+    const auto at = uncommented.find(cat("  ", blank, "\n"));
+    REQUIRE(at != std::string::npos);
+    uncommented.replace(at + 2, std::string_view(blank).size(), filled);
+  }
 
   // The list of collectors is held against the registry.
   const std::string kEnabled = "enabled: [";

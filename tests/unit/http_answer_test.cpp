@@ -77,7 +77,24 @@ TEST_CASE("a body that nobody wants leaves its first words, on one line") {
   CHECK(words_of("\x1b\x2c\x99", "br") == "(a compressed body)");
   CHECK(words_of("no gzip at all", "gzip") == "(a compressed body)");
   CHECK(words_of("", "br").empty());
+  CHECK(words_of(gzip("a server that does not say so")) == "a server that does not say so");
+  CHECK(words_of("\x28\xb5\x2f\xfd\x01\x02\x80") == "(a body that is no text)");
+  CHECK(words_of("caf\xe9 ferm\xe9") == "caf\xef\xbf\xbd ferm\xef\xbf\xbd");
   CHECK(words_of("plain", "identity") == "plain");
+}
+
+TEST_CASE("a page for people is known by how it begins") {
+  const auto is_page = [](const std::string& body, const std::string& coding = {}) {
+    BodyReader reader(0);
+    reader.set_coding(coding);
+    CHECK(reader.add(body));
+    return reader.is_html();
+  };
+  CHECK(is_page("\r\n <!DOCTYPE html>\n<title>Sign in</title>"));
+  CHECK(is_page("<HTML lang=en>"));
+  CHECK(is_page(gzip("<html>"), "gzip"));
+  CHECK_FALSE(is_page("{\"status\": \"<html>\"}"));
+  CHECK_FALSE(is_page(""));
 }
 
 TEST_CASE("of a body that nobody wants no more than 64 KiB are read") {

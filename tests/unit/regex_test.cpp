@@ -54,20 +54,48 @@ TEST_CASE("pattern: what does not compile says why") {
   CHECK_FALSE(why("((a{1,100}){1,100}){1,100}").empty());
 }
 
-TEST_CASE("pattern: groups of a whole match, as Prometheus' relabelling has them") {
-  using Groups = std::vector<std::string>;
-  const auto groups = [](std::string_view regex, std::string_view text) {
-    const auto found = groups_of_whole(regex, text);
-    REQUIRE(found.has_value());
-    return found->value_or(Groups{"no match"});
+TEST_CASE("whole regex: it is anchored, and its dot matches a newline") {
+  const auto matches = [](std::string_view regex, std::string_view text) {
+    const auto compiled = WholeRegex::compile(regex);
+    REQUIRE(compiled.has_value());
+    return compiled->matches(text);
   };
-  CHECK(groups("(.*)", "a;b") == Groups{"a;b", "a;b"});
-  CHECK(groups("a|ab", "ab") == Groups{"ab"});
-  CHECK(groups("(a)|(b)", "b") == Groups{"b", "", "b"});
-  CHECK(groups("b", "abc") == Groups{"no match"});
-  CHECK(groups("", "") == Groups{""});
-  CHECK(groups("", "a") == Groups{"no match"});
-  CHECK_FALSE(groups_of_whole("(", "a").has_value());
+  CHECK(matches("(.*)", "a;b"));
+  CHECK(matches("a|ab", "ab"));
+  CHECK(matches("a.b", "a\nb"));
+  CHECK_FALSE(matches("b", "abc"));
+  CHECK_FALSE(matches("a", "a\n"));
+  CHECK(matches("", ""));
+  CHECK_FALSE(matches("", "a"));
+  const auto bad = WholeRegex::compile("(");
+  REQUIRE_FALSE(bad.has_value());
+  CHECK(bad.error().text == "missing )");
+}
+
+TEST_CASE("whole regex: a replacement is expanded as Go does it") {
+  const auto expand = [](std::string_view regex, std::string_view text,
+                         std::string_view replacement) {
+    const auto compiled = WholeRegex::compile(regex);
+    REQUIRE(compiled.has_value());
+    return compiled->expand(text, replacement).value_or("no match");
+  };
+  CHECK(expand("(.*)", "ab", "$1") == "ab");
+  CHECK(expand("(.*)", "ab", "<${1}>") == "<ab>");
+  CHECK(expand("(a)(b)", "ab", "$2-$1-$0") == "b-a-ab");
+  CHECK(expand("(a)|(b)", "b", "$1$2") == "b");
+  CHECK(expand("(?P<x>a)(?P<y1>b)", "ab", "$y1/${x}") == "b/a");
+  CHECK(expand("(a)b", "ab", "$1x") == "");  // the group named 1x
+  CHECK(expand("(a)b", "ab", "${1}x") == "ax");
+  CHECK(expand("(a)b", "ab", "$1_x") == "");
+  CHECK(expand("(a)b", "ab", "$1-x") == "a-x");
+  CHECK(expand("(a)b", "ab", "$1:9100") == "a:9100");
+  CHECK(expand("(a)b", "ab", "$1\xec\x9b\x90") == "");  // a letter, too
+  CHECK(expand("(a)b", "ab", "$2$9$99999999999999999999$01") == "");
+  CHECK(expand("(a)b", "ab", "$$1$$") == "$1$");
+  CHECK(expand("(a)b", "ab", "$ ${ ${} ${1 ${1-} $- $") == "$ ${ ${} ${1 ${1-} $- $");
+  CHECK(expand("(a)b", "ab", "\\1\\0") == "\\1\\0");
+  CHECK(expand("a", "b", "x") == "no match");
+  CHECK(expand("a", "a", "") == "");
 }
 
 }  // namespace msp

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "agent/base/clock.h"
+#include "agent/base/text.h"
 #include "tests/support/queue_fixture.h"
 
 namespace msp {
@@ -92,6 +93,8 @@ TEST_CASE_METHOD(Fixture,
   }
   const auto others = dropped(0, DropReason::max_size);
   CHECK(dropped(1, DropReason::max_size) == others);
+  // What may arrive is not told as lost.
+  CHECK(told_count(cat("buffer: ", others, " samples dropped")) == 1);
   queue->ack(0, arrives);
   queue->release(1, fails);
   CHECK(dropped(0, DropReason::max_size) == others);

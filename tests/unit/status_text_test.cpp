@@ -48,6 +48,19 @@ TEST_CASE("the verdict on an agent that is well") {
   CHECK(text.tables.find("about 2 h") != std::string::npos);
 }
 
+TEST_CASE("the sources of the host are no targets") {
+  const auto tables_with = [](std::string_view more) {
+    return text_for("", "",
+                    cat(R"(], "sources": [{"name": "host", "up": true}, )",
+                        R"({"name": "host_costly", "up": true})", more))
+        .tables;
+  };
+  CHECK(tables_with("").find("Targets") == std::string::npos);
+  const auto tables = tables_with(R"(, {"name": "mysqld/127.0.0.1:9104", "up": true})");
+  CHECK(tables.find("mysqld/127.0.0.1:9104") != std::string::npos);
+  CHECK(tables.find("host_costly") == std::string::npos);
+}
+
 TEST_CASE("a backlog that gets less is well, one that does not is not") {
   const auto less = text_for(
       R"({"name": "u", "state": "delivering", "lag_seconds": 3600, "drained_in_seconds": 60})");

@@ -2,7 +2,13 @@
 
 #include <catch2/catch.hpp>
 
+#include <bit>
 #include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
 #include <vector>
 
 namespace msp {
@@ -223,6 +229,49 @@ TEST_CASE("text: the nearest word is within two edits, and not a whole other wor
   CHECK(nearest("xy", known) == "");  // two edits make any word of two letters
   CHECK(nearest("", known) == "");
   CHECK(nearest("x", std::vector<std::string_view>{}) == "");
+}
+
+TEST_CASE("text: a number has the digits that std::to_chars gives it") {
+  const auto expected = [](double value, auto... format) {
+    char digits[400];
+    return std::string(digits, std::to_chars(digits, digits + sizeof digits, value, format...).ptr);
+  };
+  std::vector<double> values = {0.0,
+                                -0.0,
+                                1,
+                                -1,
+                                0.1,
+                                1e5,
+                                100000.5,
+                                1e-4,
+                                1e-5,
+                                1e22,
+                                1e23,
+                                5e-324,
+                                -4e-310,
+                                1.5,
+                                1e15,
+                                1e16,
+                                123456789012345680000.0,
+                                0.3,
+                                2.0 / 3,
+                                std::numeric_limits<double>::max(),
+                                std::numeric_limits<double>::min()};
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto any = std::bit_cast<double>(random());
+    if (std::isfinite(any)) values.push_back(any);
+    values.push_back(static_cast<double>(random() % 1'000'000'000) / 1000);
+  }
+  for (const auto value : values) {
+    if (number_text(value) != expected(value)) CHECK(number_text(value) == expected(value));
+    const auto scientific = number_text(value, NumberForm::scientific);
+    if (scientific != expected(value, std::chars_format::scientific)) {
+      CHECK(scientific == expected(value, std::chars_format::scientific));
+    }
+  }
+  CHECK(number_text(1e-7, NumberForm::fixed) == "0.0000001");
+  CHECK(cat(0.25, " s") == "0.25 s");
 }
 
 }  // namespace msp

@@ -24,7 +24,7 @@ struct ZstdParameters {
 };
 constexpr int kWindowLog = 18;  // 256 KiB: several hundred points of a dozen series
 /// Mostly labels: what is alike is long, and far apart.
-constexpr ZstdParameters kOfLabels{ZSTD_lazy, 14, 14, 3, 4, 0};
+constexpr ZstdParameters kOfLabels{ZSTD_lazy, 13, 13, 3, 4, 0};
 /// Mostly points: what is alike is short, and many series have the same timestamps; which of the
 /// matches to take decides, so it is worth a look ahead.
 constexpr ZstdParameters kOfPoints{ZSTD_btopt, 13, 14, 1, 5, 8};

@@ -170,6 +170,8 @@ struct CertificateWatch::Callbacks {
     const auto* const cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl));
     watch.handshake_.cipher = cipher != nullptr ? cipher : "";
     watch.handshake_.chain_not_after_s = end_of_chain(SSL_get_peer_cert_chain(ssl));
+    if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) return;
+    watch.handshake_.verified_not_after_s = end_of_chain(SSL_get0_verified_chain(ssl));
   }
 };
 

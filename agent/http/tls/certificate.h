@@ -23,6 +23,8 @@ struct Handshake {
   // The last second of what ends first of the certificates that the server sent; 0: it sent none,
   // as where a session goes on.
   std::int64_t chain_not_after_s = 0;
+  // The same of the chain that was verified, up to the authority; 0: nothing was to be verified.
+  std::int64_t verified_not_after_s = 0;
 };
 
 /// Looks on while OpenSSL verifies certificates with what it was told to trust. One thread.

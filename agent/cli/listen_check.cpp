@@ -1,0 +1,67 @@
+#include "agent/cli/listen_check.h"
+
+#include <utility>
+
+#include "agent/base/clock.h"
+#include "agent/base/text.h"
+#include "agent/http/auth.h"
+#include "agent/http/tls/server.h"
+#include "agent/listen/address.h"
+
+namespace msp {
+namespace {
+
+constexpr std::int64_t kSecondsPerDay = 86'400;
+constexpr std::int64_t kDaysLeftMin = 14;
+
+Step address_step(const std::string& address) {
+  Step step{.name = "listen", .text = cat(address, " can be listened at")};
+  const auto parsed = parse_listen_address(address);
+  // To try a socket would take the place of its file.
+  if (!parsed || parsed->family == ListenAddress::Family::unix_socket) {
+    step.text = cat(address, ", not tried");
+  } else if (const auto listening = listen_at(*parsed); !listening) {
+    step.verdict = Verdict::note;
+    step.text = cat(listening.error().text, "; if that is the running agent, all is well");
+  }
+  return step;
+}
+
+Step certificate_step(const TlsOptions& tls) {
+  TlsServer server(tls);
+  if (const auto loaded = server.load(); !loaded) {
+    return {.name = "listen", .verdict = Verdict::failed, .text = loaded.error().text};
+  }
+  const auto days = (server.not_after_s() - wall_ns() / kNsPerSecond) / kSecondsPerDay;
+  Step step{.name = "listen",
+            .text = cat("the certificate of tls.cert_file, ", days,
+                        days == 1 ? " day left" : " days left"),
+            .facts = {{"days_left", days}}};
+  if (days < kDaysLeftMin) {
+    step.verdict = Verdict::warning;
+    step.text += ": renew it before it expires";
+  }
+  return step;
+}
+
+}  // namespace
+
+void check_listen(const ListenConfig& listen, CheckReport& report) {
+  if (listen.address.empty()) return;
+  report.add(address_step(listen.address));
+  if (!listen.tls.cert_file.empty()) report.add(certificate_step(listen.tls));
+  std::size_t good = 0;
+  for (const auto& client : listen.clients) {
+    if (const auto login = log_in(client); !login) {
+      report.add({.name = "listen", .verdict = Verdict::failed, .text = login.error().text});
+    } else {
+      ++good;
+    }
+  }
+  if (good > 0) {
+    report.add({.name = "listen",
+                .text = cat(good, good == 1 ? " client can" : " clients can", " log in")});
+  }
+}
+
+}  // namespace msp

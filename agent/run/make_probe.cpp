@@ -1,0 +1,80 @@
+#include "agent/run/make_probe.h"
+
+#include <utility>
+
+#include "agent/base/dns_names.h"
+#include "agent/base/regex.h"
+#include "agent/base/text.h"
+#include "agent/sources/probe/dns_probe.h"
+#include "agent/sources/probe/http_probe.h"
+#include "agent/sources/probe/icmp_probe.h"
+#include "agent/sources/probe/tcp_probe.h"
+
+namespace msp {
+namespace {
+
+/// Expressions that the configuration has validated.
+std::vector<Filter> filters_of(const std::vector<std::string>& expressions) {
+  std::vector<Filter> filters;
+  for (const auto& expression : expressions) {
+    if (auto filter = make_filter(expression, PatternUse::include)) {
+      filters.push_back(std::move(*filter));
+    }
+  }
+  return filters;
+}
+
+DnsProbe::Rules dns_rules(const DnsRecordRules& rules) {
+  return {.forbidden = filters_of(rules.forbidden),
+          .required = filters_of(rules.required),
+          .one_required = filters_of(rules.one_required)};
+}
+
+DnsProbe::Setup dns_setup(const ProbeConfig& probe) {
+  DnsProbe::Setup setup{.question = {.name = probe.query_name,
+                                     .type = dns_number(kDnsTypes, probe.query_type).value_or(0),
+                                     .wants_recursion = probe.recursion_desired},
+                        .uses_tcp = probe.transport == DnsTransport::tcp,
+                        .valid_rcodes = {},
+                        .rules = {dns_rules(probe.answer_rules), dns_rules(probe.authority_rules),
+                                  dns_rules(probe.additional_rules)},
+                        .preferred_ip = probe.preferred_ip};
+  for (const auto& rcode : probe.valid_rcodes) {
+    setup.valid_rcodes.push_back(dns_number(kDnsRcodes, rcode).value_or(0));
+  }
+  return setup;
+}
+
+}  // namespace
+
+std::unique_ptr<Source> make_probe(const ProbeTarget& target, SourceOptions&& options,
+                                   Transfers& transfers) {
+  const auto& probe = *target.probe;
+  if (probe.module == ProbeModule::tcp) {
+    return std::make_unique<TcpProbe>(std::move(options), target.http, probe.preferred_ip,
+                                      transfers, real_clock());
+  }
+  if (probe.module == ProbeModule::icmp) {
+    return std::make_unique<IcmpProbe>(std::move(options), target.http, probe.preferred_ip,
+                                       transfers, real_clock());
+  }
+  if (probe.module == ProbeModule::dns) {
+    return std::make_unique<DnsProbe>(std::move(options), target.http, dns_setup(probe), transfers,
+                                      real_clock());
+  }
+  HttpProbe::Setup setup{.method = probe.method,
+                         .body = probe.body,
+                         .fails_if_ssl = probe.fails_if_ssl,
+                         .fails_if_not_ssl = probe.fails_if_not_ssl,
+                         .forbidden = filters_of(probe.forbidden),
+                         .required = filters_of(probe.required),
+                         .body_bytes_max = probe.body_bytes_max,
+                         .preferred_ip = probe.preferred_ip};
+  for (const auto& code : probe.valid_status_codes) {
+    setup.valid_status_codes.push_back(parse_number<int>(code).value_or(0));
+  }
+  return std::make_unique<HttpProbe>(std::move(options), target.http, std::move(setup), transfers,
+                                     real_clock());
+}
+
+}  // namespace msp

@@ -1,0 +1,157 @@
+// HostSource with what only collectors show it: those without data are asked once a minute, costly
+// ones are a source of their own, and both have one limit on series.
+#include "agent/sources/host.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/support/fake_clock.h"
+#include "tests/support/file_host.h"
+
+namespace msp::test {
+namespace {
+
+struct Ticking {
+  FileHost files;
+  FakeClock clock;
+  std::vector<std::string> failures;
+  const Wakeup wakeup;
+
+  HostSource::Setup setup(std::vector<std::string> collectors) {
+    return {.collectors = std::move(collectors),
+            .paths = files.paths(),
+            .host = {.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex},
+            .clock = &clock,
+            .on_health_change = [this](std::string_view name, const Error* error) {
+              failures.push_back(cat(name, ": ", error == nullptr ? "works" : error->text));
+            }};
+  }
+
+  Scrape tick(HostSource& source) {
+    const Tick now{++number_, clock.wall_ns()};
+    source.begin(now);
+    return source.finish(now);
+  }
+
+ private:
+  std::uint64_t number_ = 0;
+};
+
+std::map<std::string, std::size_t> counts_of(const Scrape& scrape) {
+  std::map<std::string, std::size_t> counts;
+  for (std::size_t i = 0; i < scrape.values.size(); ++i) {
+    if (is_stale_marker(scrape.values[i])) continue;
+    ++counts[std::string((*scrape.series)[i]->labels.get(kMetricName))];
+  }
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("a collector without data is asked again after a minute, and says so all the time") {
+  Ticking host;
+  const auto folder = host.files.path("sys/class/watchdog");
+  const auto away = host.files.path("sys/class/away");
+  HostSource source(host.setup({"loadavg", "watchdog"}));
+  CHECK(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
+  fs::rename(folder, away);
+  host.tick(source);
+  REQUIRE(host.failures.size() == 1);
+  fs::rename(away, folder);
+  for (int i = 0; i < 3; ++i) {
+    host.clock.advance(15 * kNsPerSecond);
+    const auto counts = counts_of(host.tick(source));
+    CHECK_FALSE(counts.contains("node_watchdog_timeout_seconds"));
+    CHECK(counts.at("node_scrape_collector_success") == 2);
+    const auto outcome = source.outcomes().back();
+    CHECK(outcome.name == "watchdog");
+    CHECK_FALSE(outcome.success);
+    CHECK_FALSE(outcome.has_data);
+    CHECK(outcome.error.find("no such folder") != outcome.error.npos);
+  }
+  host.clock.advance(15 * kNsPerSecond);
+  CHECK(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
+  CHECK(host.failures == std::vector<std::string>{host.failures[0], "watchdog: works"});
+}
+
+TEST_CASE("a collector that is not asked takes no time, though others are waited for") {
+  Ticking host;
+  const auto wakeup = std::make_shared<const Wakeup>();
+  auto setup = host.setup({"systemd"});
+  setup.wakeup = wakeup;
+  HostSource source(std::move(setup));
+  fs::remove(host.files.path("root/run/dbus/system_bus_socket"));
+  scrape_now(source, {1, host.clock.wall_ns()}, *wakeup);
+  REQUIRE_FALSE(source.outcomes().front().has_data);
+  const auto took = source.outcomes().front().duration_seconds;
+  for (int i = 0; i < 2; ++i) {
+    host.clock.advance(15 * kNsPerSecond);
+    const Tick now{static_cast<std::uint64_t>(i) + 2, host.clock.wall_ns()};
+    source.begin(now);
+    host.clock.advance(kNsPerSecond);  // a mount that answers late
+    source.finish(now);
+    CHECK(source.outcomes().front().duration_seconds == took);
+  }
+}
+
+TEST_CASE("costly collectors are those of another source, which says nothing of the agent") {
+  Ticking host;
+  const std::vector<std::string> names = {"hwmon", "loadavg", "netclass"};
+  const auto costly_names = collectors_of(names, true);
+  CHECK(costly_names == std::vector<std::string>{"hwmon", "netclass"});
+  CHECK(collectors_of(names, false) == std::vector<std::string>{"loadavg"});
+  auto setup = host.setup(costly_names);
+  setup.name = kCostlySource;
+  setup.self_samples = nullptr;
+  HostSource costly(std::move(setup));
+  HostSource plain(host.setup(collectors_of(names, false)));
+  CHECK(costly.name() == "host_costly");
+  CHECK(plain.name() == "host");
+  const auto of_costly = counts_of(host.tick(costly));
+  const auto of_plain = counts_of(host.tick(plain));
+  CHECK_FALSE(of_costly.contains("up"));
+  CHECK(of_plain.at("up") == 1);
+  CHECK(of_costly.at("node_scrape_collector_success") == 2);
+  CHECK(of_plain.at("node_scrape_collector_success") == 1);
+  CHECK(of_costly.contains("node_network_up"));
+  CHECK(of_plain.contains("node_load1"));
+}
+
+TEST_CASE("both sources of the host have one limit on series") {
+  Ticking host;
+  auto setup = host.setup({"netdev"});
+  setup.series_count = std::make_shared<std::size_t>(0);
+  const auto count = setup.series_count;
+  HostSource unlimited(host.setup({"netdev"}));
+  const auto of_netdev = unlimited.outcomes().size();
+  CHECK(of_netdev == 1);
+  host.tick(unlimited);
+  setup.series_max = unlimited.outcomes()[0].series + 2;
+  HostSource first(setup);
+  setup.name = kCostlySource;
+  setup.collectors = {"netclass"};
+  {
+    HostSource second(setup);
+    host.tick(first);
+    CHECK(*count == first.outcomes()[0].series);
+    host.tick(second);
+    CHECK_FALSE(second.outcomes()[0].success);
+    CHECK(second.outcomes()[0].error.find("over the limit of") != std::string::npos);
+    host.tick(first);
+    CHECK(first.outcomes()[0].success);
+  }
+  setup.series_max += 10;
+  {
+    HostSource second(setup);
+    host.tick(second);
+    CHECK(second.outcomes()[0].success);
+    CHECK(*count == first.outcomes()[0].series + second.outcomes()[0].series);
+  }
+  CHECK(*count == first.outcomes()[0].series);
+}
+
+}  // namespace msp::test

@@ -1,0 +1,64 @@
+#include <catch2/catch.hpp>
+
+#include "agent/base/text.h"
+#include "agent/config/config.h"
+#include "tests/support/config_rows.h"
+
+namespace msp {
+namespace {
+
+constexpr const char* kSends = "customer_id: t\nremote_write: {url: http://h/w}\n";
+
+ConfigOutcome read(const std::string& yaml) {
+  auto outcome = parse_config(yaml, "f");
+  INFO(yaml);
+  for (const auto& error : outcome.errors) UNSCOPED_INFO(error.to_string());
+  CHECK(outcome.errors.empty());
+  return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("listen: alone it is an exporter's configuration, beside remote_write a sender's") {
+  const auto exporter = read("listen: {address: '127.0.0.1:9100'}\n").config;
+  CHECK(exporter.endpoints.empty());
+  CHECK(exporter.customer_id.empty());
+  CHECK(exporter.listen.address == "127.0.0.1:9100");
+  CHECK(exporter.listen.metrics);
+  CHECK_FALSE(exporter.collectors.empty());
+  CHECK(read(cat(kSends, "listen: {address: '[::1]:9100'}\n")).config.endpoints.size() == 1);
+  CHECK(read(kSends).config.listen.address.empty());
+}
+
+TEST_CASE("listen: what is refused") {
+  const auto is_refused = [](const std::string& yaml, const std::string& error) {
+    const auto errors = parse_config(yaml, "f").errors;
+    INFO(yaml);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].to_string().find(error) != std::string::npos);
+  };
+  is_refused("listen: {metrics: true}\n", "listen.address: found nothing; accepted: an IP address");
+  is_refused("listen: {address: 'localhost:9100'}\n",
+             "listen.address: found 'localhost:9100'; accepted: ");
+  is_refused("listen: {address: '127.0.0.1:1', metrics: false}\n",
+             "listen.metrics: found false, and nothing else");
+  is_refused("listen: {address: '127.0.0.1:1'}\nscrape: {job: a, targets: [h:1]}\n",
+             "scrape: found no remote_write beside it");
+  is_refused("listen: {address: '127.0.0.1:1'}\nprobes: {name: a, target: 'http://h'}\n",
+             "probes: found no remote_write beside it");
+  is_refused("listen: {address: '127.0.0.1:1'}\nremote_write: {url: http://h/w}\n",
+             "customer_id: found nothing");
+  is_refused("listen: {address: '127.0.0.1:1'}\nremote_write: []\n", "remote_write: found nothing");
+}
+
+TEST_CASE("listen: a port that others can reach is warned about") {
+  CHECK(read("listen: {address: '127.0.0.1:9100'}\n").warnings.empty());
+  CHECK(read("listen: {address: 'unix:/run/a.sock'}\n").warnings.empty());
+  for (const auto* address : {":9100", "0.0.0.0:9100", "[::]:9100", "192.0.2.1:9100"}) {
+    const auto warnings = read(cat("listen: {address: '", address, "'}\n")).warnings;
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].starts_with(cat("f:1:9: listen.address: whoever reaches ", address)));
+  }
+}
+
+}  // namespace msp
