@@ -2,10 +2,11 @@
 # letter of this changes. A recipe gets the folder of the unpacked source and the folder whose include/ and lib/ it
 # fills; CC, AR and RANLIB are set. Nothing of either path may end in what it makes.
 
-# No exception passes C code: it needs no tables to unwind it, and for ARM it takes both options to leave them out.
+# No exception passes C code: it needs no tables to unwind it, and for ARM it takes both options to leave them out. C++
+# has them where an exception can come from, and not for every instruction.
 # -fPIE: as code for a shared library, which is its default, OpenSSL reaches each of its variables by way of a table.
-small_cpp='-Os -ffunction-sections -fdata-sections -fPIE'
-small_code="$small_cpp -fno-asynchronous-unwind-tables -fno-unwind-tables"
+small_cpp='-Os -ffunction-sections -fdata-sections -fPIE -fno-asynchronous-unwind-tables'
+small_code="$small_cpp -fno-unwind-tables"
 
 # An edit of a source file. One that changes nothing is an error: the next version has that line in another form.
 edit() { # file, script of sed -E
@@ -158,19 +159,33 @@ build_curl() { # source folder, destination
     -DCURL_DISABLE_DOH=ON -DCURL_DISABLE_CRYPTO_AUTH=ON -DCURL_DISABLE_GETOPTIONS=ON -DCURL_DISABLE_PROGRESS_METER=ON
 }
 
-# The distribution's is made for speed; here each of its loops is there once. What it writes and reads is the same. It
-# asks the CPU what it can for each context, and has no use for the answer; on a virtual machine that is an exit to the
-# hypervisor.
+# The distribution's is made for speed; here each of its loops is there once, and those that the agent has no use for are
+# not there: of dictionaries in tables of their own, of strategies that neither encode.cpp nor compression.cpp asks for
+# (NULL), and of rows of hashes, which without vector instructions of their own take more time and more bytes than chains
+# do for a message of 30 to 60 kB. What it writes, every zstd can read. It asks the CPU what it can for each context, and
+# has no use for the answer; on a virtual machine that is an exit to the hypervisor. The two files that take most of a
+# tick's time are made for speed after all: half of it (tests/bench/wire_bench).
 build_libzstd() { # source folder, destination
   cd "$1/lib" &&
     edit common/zstd_internal.h \
       's/^    ZSTD_cpuid_t cpuid = ZSTD_cpuid\(\);$//; s/^    return ZSTD_cpuid_bmi1.*;$/    return 0;/' &&
-    printf '%s\n' common/*.c compress/*.c decompress/*.c | xargs -P "$(nproc)" -n 4 "$CC" -c $small_code -DNDEBUG \
-      -DXXH_NAMESPACE=ZSTD_ -DZSTD_DISABLE_ASM=1 -DDYNAMIC_BMI2=0 -DZSTD_NO_INLINE -DHUF_FORCE_DECOMPRESS_X1 \
-      -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT &&
+    edit compress/zstd_compress.c \
+      's/^    return ZSTD_rowMatchFinderSupported\(strategy\) && \(mode == ZSTD_ps_enable\);$/    (void)strategy; return 0;/' &&
+    edit compress/zstd_compress.c \
+      '/^ZSTD_blockCompressor ZSTD_selectBlockCompressor/,/^    ZSTD_blockCompressor selectedCompressor;/ {
+         s/ZSTD_compressBlock_\w+_(dictMatchState|dedicatedDictSearch)/NULL/
+         s/ZSTD_compressBlock_(greedy|lazy2|btlazy2|btultra2?)(_extDict)?/NULL/
+         s/ZSTD_compressBlock_(lazy|btopt)_extDict/NULL/
+       }' &&
+    printf '%s\n' common/*.c compress/*.c decompress/*.c | grep -vxF "$(printf 'compress/%s.c\n' $zstd_fast)" |
+    xargs -P "$(nproc)" -n 4 "$CC" -c $small_code -DNDEBUG $zstd_options -DZSTD_NO_INLINE &&
+    (cd compress && "$CC" -c $small_code -O2 -DNDEBUG $zstd_options $(printf '%s.c ' $zstd_fast) && mv ./*.o ..) &&
     "$AR" rcs "$2/lib/libzstd.a" ./*.o &&
     cp zstd.h zstd_errors.h "$2/include/"
 }
+zstd_fast='zstd_lazy zstd_compress_sequences'
+zstd_options='-DXXH_NAMESPACE=ZSTD_ -DZSTD_DISABLE_ASM=1 -DDYNAMIC_BMI2=0 -DHUF_FORCE_DECOMPRESS_X1
+  -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT'
 
 # The distribution's is made for speed, with -O3: 371 kB, and 170 kB here. Its tables are not in the source package:
 # they are made from the distribution's unicode-data.

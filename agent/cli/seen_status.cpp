@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <optional>
+#include <thread>
+#include <tuple>
 #include <utility>
 
 #include "agent/base/clock.h"
@@ -21,6 +24,8 @@ namespace {
 constexpr std::size_t kBytesMax = 1 << 20;
 constexpr double kStaleAfterUpdates = 3;
 constexpr double kStaleAtLeastSeconds = 10;  // a host that is short of CPU is late
+constexpr std::int64_t kAnswerNs = 10 * kNsPerSecond;
+constexpr std::chrono::milliseconds kLookEvery{5};
 
 /// The process that wrote the file, if it is still there.
 std::optional<ProcessStat> writer_of(const Node* root) {
@@ -35,6 +40,13 @@ std::optional<ProcessStat> writer_of(const Node* root) {
   // A /proc with hidepid shows processes of others to root only.
   const bool is_there = ::kill(pid, 0) == 0 || errno == EPERM;
   return is_there ? std::optional(ProcessStat{}) : std::nullopt;
+}
+
+/// Which file is at `path`: another one after it was replaced.
+std::tuple<ino_t, std::int64_t, std::int64_t> file_of(const std::string& path) {
+  struct stat file {};
+  if (::stat(path.c_str(), &file) != 0) return {};
+  return {file.st_ino, file.st_mtim.tv_sec, file.st_mtim.tv_nsec};
 }
 
 SeenStatus unreadable(const std::string& path, std::string problem) {
@@ -96,6 +108,32 @@ SeenStatus see_status(const std::vector<std::string>& paths, std::int64_t boot_n
     return seen;
   }
   return {.life = SeenStatus::Life::absent};
+}
+
+SeenStatus ask_status(const std::vector<std::string>& paths) {
+  using Life = SeenStatus::Life;
+  auto seen = see_status(paths, clock_ns(CLOCK_BOOTTIME));
+  if (seen.life != Life::running && seen.life != Life::hangs) return seen;
+  const auto* root = seen.root.get();
+  const auto pid = parse_number<pid_t>(text_of(root, "pid")).value_or(0);
+  const auto signal = parse_number<int>(text_of(root, "status_signal"));
+  // Never one that the agent does not wait for, and nobody else: it would end them.
+  const auto process = read_process(pid);
+  const bool is_writer = process && text_of(root, "start_ticks") == cat(process->start_ticks);
+  if (!signal || !is_writer) return seen;
+  const auto before = file_of(seen.path);
+  if (::kill(pid, *signal) != 0) return seen;
+  const auto deadline_ns = monotonic_ns() + kAnswerNs;
+  while (file_of(seen.path) == before) {
+    if (monotonic_ns() >= deadline_ns) {
+      seen.life = Life::hangs;
+      seen.process_state = read_process(pid).value_or(*process).state;
+      seen.age_seconds += static_cast<double>(kAnswerNs) / kNsPerSecond;
+      return seen;
+    }
+    std::this_thread::sleep_for(kLookEvery);
+  }
+  return see_status(paths, clock_ns(CLOCK_BOOTTIME));
 }
 
 const Node* find_value(const Node* mapping, std::string_view key) {

@@ -1,5 +1,5 @@
 // The running agent as another process sees it: its status file, and whether the process that wrote
-// it is still there. Changes nothing.
+// it is still there.
 #pragma once
 
 #include <cstddef>
@@ -32,6 +32,11 @@ struct SeenStatus {
 
 /// Of the first file that is there. `boot_ns` is CLOCK_BOOTTIME now.
 SeenStatus see_status(const std::vector<std::string>& paths, std::int64_t boot_ns);
+
+/// The same, after a running agent was asked to write its file now, which takes its user or root:
+/// without that, or from an agent that does not know the question, the file as it is. An agent that
+/// does not answer within 10 s hangs.
+SeenStatus ask_status(const std::vector<std::string>& paths);
 
 /// What a status file's text says, without a look at the process. `path` is for messages.
 SeenStatus read_status(std::string text, const std::string& path);

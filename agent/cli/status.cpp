@@ -42,7 +42,7 @@ std::vector<std::string> places(const GlobalOptions& options) {
 
 SeenStatus look(const GlobalOptions& options) {
   const auto paths = places(options);
-  auto seen = see_status(paths, clock_ns(CLOCK_BOOTTIME));
+  auto seen = ask_status(paths);
   if (seen.life != SeenStatus::Life::absent) return seen;
   for (const auto& path : paths)
     seen.problem += cat(seen.problem.empty() ? "there is no " : ", nor ", path);

@@ -128,10 +128,13 @@ class Delivery::Worker : public std::enable_shared_from_this<Worker> {
     lock.unlock();
     const auto endpoint = config.endpoint;  // the requests refer to it
     Sender sender(config, setup_.connect(endpoint, token), token);
+    const auto condition = [&] { return std::pair(stats_.state.load(), sender.has_backlog()); };
+    auto told = condition();
     for (;;) {
       const bool is_last_try = token.stop_requested();
       if (is_last_try && (generation_ != generation || token.time_is_up())) break;
       const auto next = sender.step();
+      if (const auto now = condition(); now != std::exchange(told, now)) setup_.on_state_change();
       if (is_last_try && (!next.made_progress || next.is_idle)) break;
       if (next.is_idle && stats_.removed) break;
       std::unique_lock wait(wakeup_->mutex);

@@ -40,6 +40,8 @@ class Delivery {
     std::function<RemoteWriteClient::Post(const EndpointConfig&, const StopToken& stop)> connect =
         connect_over_http;
     Clock& clock = real_clock();
+    /// An endpoint has another EndpointStats::state than it had, or has caught up. Any thread.
+    std::function<void()> on_state_change = [] {};
   };
 
   /// All references outlive it.

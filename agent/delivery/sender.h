@@ -70,6 +70,9 @@ class Sender {
   /// One request, or a few where the first was not understood; none where nothing is due.
   Next step();
 
+  /// It is behind, after an outage or from an earlier run.
+  bool has_backlog() const { return has_backlog_; }
+
  private:
   double random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
   std::int64_t send_every_ns() const;

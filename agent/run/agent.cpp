@@ -43,6 +43,8 @@
 namespace msp {
 namespace {
 
+using std::chrono::nanoseconds;
+
 OnHealthChange tell_health() {
   return [log = std::make_shared<HealthLog>()](std::string_view collector, const Error* error) {
     if (const auto line = log->line(collector, error, monotonic_ns()))
@@ -66,7 +68,7 @@ Queue::Options queue_options(const Config& config) {
   for (const auto& endpoint : config.endpoints) {
     send_every = std::max(send_every, endpoint.send_every);
   }
-  options.timing.send_every_ns = std::chrono::nanoseconds(send_every).count();
+  options.timing.send_every_ns = nanoseconds(send_every).count();
   options.notify = [](const Notice& notice) {
     notice.severity == Notice::Severity::warning ? log_warning(notice.text) : log_info(notice.text);
   };
@@ -144,7 +146,7 @@ std::string start_line(const Config& config) {
   }
   const auto targets = scrape_targets(config).size() + config.probes.size();
   return cat("msp-agent " MSP_AGENT_VERSION ": ", config.customer_id, "/", config.server_name,
-             ": every ", duration_text(std::chrono::nanoseconds(config.interval).count()), " ",
+             ": every ", duration_text(nanoseconds(config.interval).count()), " ",
              config.collectors.size(), " collectors",
              targets == 0 ? "" : cat(" and ", targets, targets == 1 ? " target" : " targets"),
              " to ", endpoints);
@@ -210,7 +212,12 @@ class Agent {
         status_file_(config_.buffer),
         delivery_({.queue = queue_,
                    .stats = stats_,
-                   .on_thread_failure = [this](const std::string& reason) { fail(reason); }}),
+                   .on_thread_failure = [this](const std::string& reason) { fail(reason); },
+                   .on_state_change =
+                       [this] {
+                         has_news_ = true;
+                         ground_.wakeup->wake();
+                       }}),
         listener_({.paths = paths,
                    .on_thread_failure = [this](const std::string& reason) { fail(reason); }}) {}
 
@@ -230,12 +237,24 @@ class Agent {
       signal =
           signals.wait(*ground_.wakeup,
                        std::min({scheduler_.due_ns(), service_.due_ns(), status_file_.due_ns()}));
-      if (signal == SIGHUP) reload();
+      if (signal == SIGHUP) {
+        reload();
+        has_news_ = true;
+      }
       const auto now_ns = clock_ns(CLOCK_BOOTTIME);
-      if (now_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, queue_));
+      if (signal == kStatusSignal) status_file_.asked(now_ns);
+      if (has_news_.exchange(false)) {
+        service_.changed(now_ns);
+        status_file_.changed(now_ns);
+      }
+      // What is due before the next tick is said at this one: the host is woken once for both. Before
+      // the tick: then what was collected at the one before has been delivered.
+      const bool is_tick = now_ns >= scheduler_.due_ns();
+      const auto due_ns = now_ns + (is_tick ? nanoseconds(config_.interval).count() : 0);
+      if (due_ns >= service_.due_ns()) service_.report(now_ns, make_report(stats_, queue_));
+      if (due_ns >= status_file_.due_ns()) write_status(now_ns);
       delivery_.reap();
       scheduler_.run();
-      if (now_ns >= status_file_.due_ns()) write_status(now_ns);
     }
     const auto ended = stop(signal);
     const std::lock_guard lock(failure_mutex_);
@@ -442,7 +461,8 @@ class Agent {
   AgentStats stats_;
   LastStop last_stop_;
   std::atomic<StopReason> stop_reason_ = StopReason::none;
-  std::int64_t newest_ms_ = 0;  // of the scrapes that the queue has
+  std::atomic<bool> has_news_ = false;  // of the endpoints
+  std::int64_t newest_ms_ = 0;          // of the scrapes that the queue has
   SelfMetrics self_metrics_;
   Ground ground_;
   Targets targets_;  // outlives its sources, which are the scheduler's

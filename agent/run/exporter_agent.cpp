@@ -76,8 +76,9 @@ Result<void> run_exporter(const Config& config, const HostPaths& paths,
                                                  .listen = listener.report(),
                                                  .stopped = stopped});
   };
+  status_file.asked(clock_ns(CLOCK_BOOTTIME));
   for (;;) {
-    write_status(false);
+    if (clock_ns(CLOCK_BOOTTIME) >= status_file.due_ns()) write_status(false);
     auto due_ns = has_folder ? status_file.due_ns() : kNeverNs;
     if (notify.watchdog_ns() != 0) {
       due_ns = std::min(due_ns, clock_ns(CLOCK_BOOTTIME) + notify.watchdog_ns() / 2);
@@ -85,6 +86,7 @@ Result<void> run_exporter(const Config& config, const HostPaths& paths,
     const int signal = signals.wait(nobody, due_ns);
     notify.send({.alive = notify.watchdog_ns() != 0});
     if (signal == SIGTERM || signal == SIGINT) break;
+    if (signal == kStatusSignal) status_file.asked(clock_ns(CLOCK_BOOTTIME));
     if (signal != SIGHUP) continue;
     notify.send({.reloading = true, .status = "reading the configuration"});
     const auto fresh = read_config();

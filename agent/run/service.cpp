@@ -10,10 +10,9 @@
 namespace msp {
 namespace {
 
-// After a tick: until an endpoint that is well has answered.
-constexpr std::int64_t kNewsAfterNs = 1 * kNsPerSecond;
-// With an interval of an hour: how old the status may be.
+// How old the status may be where no endpoint is in another state.
 constexpr std::int64_t kReportAtLeastEveryNs = 30 * kNsPerSecond;
+constexpr std::int64_t kAgainAfterNs = 1 * kNsPerSecond;
 // A request ends at its time-out; a host that is short of CPU or memory is late with it.
 constexpr std::int64_t kStuckAfterNs = 60 * kNsPerSecond;
 
@@ -91,11 +90,11 @@ ServiceReport make_report(const AgentStats& stats, const Queue& queue) {
 }
 
 void Service::ticked(std::int64_t now_ns) {
-  // In the middle between two ticks at the latest: right after one, its samples are always behind.
-  const auto news_after_ns = std::min(kNewsAfterNs, (now_ns - last_tick_ns_) / 2);
-  last_tick_ns_ = now_ns;
-  if (!notify_.listened_to()) return;
-  due_ns_ = std::min(due_ns_, told_up_ ? now_ns + news_after_ns : now_ns);
+  if (!told_up_) changed(now_ns);
+}
+
+void Service::changed(std::int64_t now_ns) {
+  if (notify_.listened_to()) due_ns_ = std::min(due_ns_, now_ns);
 }
 
 void Service::report(std::int64_t now_ns, const ServiceReport& report) {
@@ -118,7 +117,7 @@ void Service::report(std::int64_t now_ns, const ServiceReport& report) {
   }
   auto rest_ns = kReportAtLeastEveryNs;
   if (notify_.watchdog_ns() != 0) rest_ns = std::min(rest_ns, notify_.watchdog_ns() / 2);
-  if (is_first || !told) rest_ns = std::min(rest_ns, kNewsAfterNs);
+  if (!told) rest_ns = std::min(rest_ns, kAgainAfterNs);
   due_ns_ = now_ns + rest_ns;
 }
 
@@ -129,6 +128,7 @@ void Service::reloading() {
 
 void Service::reloaded() {
   told_up_ = notify_.send({.ready = true});
+  changed(0);
 }
 
 void Service::stopping(std::string status) {

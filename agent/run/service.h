@@ -71,8 +71,11 @@ class Service {
   /// When report() wants to be called.
   std::int64_t due_ns() const { return due_ns_; }
 
-  /// A scrape is in the buffer: the agent is up, and soon there is news of its delivery.
+  /// A scrape is in the buffer: the agent is up.
   void ticked(std::int64_t now_ns);
+
+  /// An endpoint is in another state.
+  void changed(std::int64_t now_ns);
 
   /// Says what has changed, and that the agent lives.
   void report(std::int64_t now_ns, const ServiceReport& report);
@@ -89,7 +92,6 @@ class Service {
   std::string told_status_;
   bool told_stuck_ = false;
   std::int64_t due_ns_ = INT64_MAX;
-  std::int64_t last_tick_ns_ = 0;
 };
 
 }  // namespace msp

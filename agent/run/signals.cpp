@@ -20,7 +20,7 @@ namespace msp {
 Result<Signals> Signals::open() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGPWR, SIGHUP}) sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGPWR, SIGHUP, kStatusSignal}) sigaddset(&set, signal);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return failed(cat("cannot wait for signals: signalfd: ", errno_text(errno)));

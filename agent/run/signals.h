@@ -1,7 +1,9 @@
 // The signals that the agent is told by, as something to wait for together with other things:
-// SIGTERM and SIGINT to stop, SIGPWR to stop because the host shuts down, SIGHUP to reload.
+// SIGTERM and SIGINT to stop, SIGPWR to stop because the host shuts down, SIGHUP to reload, and
+// kStatusSignal to write its status file now.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 
 #include "agent/base/file.h"
@@ -9,6 +11,9 @@
 #include "agent/base/wakeup.h"
 
 namespace msp {
+
+/// Sent by `msp-agent status`.
+inline constexpr int kStatusSignal = SIGUSR1;
 
 class Signals {
  public:

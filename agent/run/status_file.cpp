@@ -15,14 +15,14 @@
 #include "agent/base/redact.h"
 #include "agent/base/result.h"
 #include "agent/run/process.h"
+#include "agent/run/signals.h"
 
 namespace msp {
 namespace {
 
-// After a tick: until an endpoint that is well has answered.
-constexpr std::int64_t kNewsAfterNs = 1 * kNsPerSecond;
-constexpr std::int64_t kAtLeastEveryNs = 30 * kNsPerSecond;
-constexpr std::int64_t kOnDiskEveryNs = 60 * kNsPerSecond;
+constexpr std::int64_t kEveryNs = 60 * kNsPerSecond;
+// Endpoints that change their state all the time.
+constexpr std::int64_t kRestNs = 500 * kNsPerMs;
 constexpr std::int64_t kTrendNs = 60 * kNsPerSecond;
 // Less than that and one request more or less is all there is to see.
 constexpr std::int64_t kTrendAtLeastNs = 2 * kNsPerSecond;
@@ -168,14 +168,11 @@ StatusFile::StatusFile(const BufferConfig& buffer)
       start_ticks_(read_process(::getpid()).value_or(ProcessStat{}).start_ticks) {}
 
 void StatusFile::ticked(std::int64_t now_ns) {
-  const bool is_first = due_ns_ == INT64_MAX;
-  const auto wanted_ns = is_first && !is_on_disk_ ? now_ns : now_ns + kNewsAfterNs;
-  due_ns_ = std::max(std::min(due_ns_, wanted_ns), not_before_ns_);
+  if (due_ns_ == INT64_MAX) due_ns_ = now_ns;
 }
 
-std::int64_t StatusFile::rest_ns(const StatusReport& report) const {
-  const auto interval_ns = std::chrono::nanoseconds(report.config.interval).count();
-  return is_on_disk_ ? kOnDiskEveryNs : std::min(interval_ns, kAtLeastEveryNs);
+void StatusFile::changed(std::int64_t now_ns) {
+  due_ns_ = std::min(due_ns_, std::max(now_ns, not_before_ns_));
 }
 
 void StatusFile::write(std::int64_t now_ns, const StatusReport& report) {
@@ -184,11 +181,9 @@ void StatusFile::write(std::int64_t now_ns, const StatusReport& report) {
     log_warning(cat("status: ", written.error().text,
                     "; `msp-agent status` cannot show what this agent does"));
   }
-  const bool is_first = told_error_.empty() && not_before_ns_ == 0;
   told_error_ = written ? std::string() : written.error().text;
-  const auto rest = rest_ns(report);
-  not_before_ns_ = now_ns + (is_on_disk_ ? rest : kNewsAfterNs / 2);
-  due_ns_ = now_ns + (is_first && !is_on_disk_ ? std::min(rest, kNewsAfterNs) : rest);
+  not_before_ns_ = now_ns + (is_on_disk_ ? kEveryNs : kRestNs);
+  due_ns_ = now_ns + kEveryNs;
 }
 
 std::string StatusFile::json(std::int64_t now_ns, const StatusReport& report) {
@@ -200,7 +195,8 @@ std::string StatusFile::json(std::int64_t now_ns, const StatusReport& report) {
   out.add("started", seconds_of_ms(started_ms_));
   out.add("updated", seconds(wall_ns()));
   out.add("updated_boottime", seconds(now_ns));
-  out.add("update_seconds", seconds(rest_ns(report)));
+  out.add("update_seconds", seconds(kEveryNs));
+  out.add("status_signal", kStatusSignal);
   out.add("stopped", report.stopped);
   out.add("interval_seconds", seconds(std::chrono::nanoseconds(config.interval).count()));
   out.add("customer_id", config.customer_id);

@@ -1,7 +1,8 @@
 // What the running agent does, as a file that `msp-agent status` reads: no port is open for it.
 //
 // status.json is beside the head's file: in $RUNTIME_DIRECTORY, which is memory, or else in
-// buffer.path, on a disk, and then written at most once a minute. It is replaced as a whole, for
+// buffer.path, on a disk. It is written once a minute, when an endpoint is in another state (on a
+// disk, not before the minute is over), and when kStatusSignal asks for it. It is replaced as a whole, for
 // its owner and group only (0640), and holds no secret. It stays when the agent ends: a
 // reader looks for the process that it names.
 #pragma once
@@ -77,8 +78,14 @@ class StatusFile {
   /// When write() wants to be called.
   std::int64_t due_ns() const { return due_ns_; }
 
-  /// A scrape is in the buffer: soon there is news.
+  /// A scrape is in the buffer: the first one is told.
   void ticked(std::int64_t now_ns);
+
+  /// An endpoint is in another state.
+  void changed(std::int64_t now_ns);
+
+  /// Somebody wants to know.
+  void asked(std::int64_t now_ns) { due_ns_ = now_ns; }
 
   /// Tells the log when it cannot, once.
   void write(std::int64_t now_ns, const StatusReport& report);
@@ -86,7 +93,6 @@ class StatusFile {
  private:
   std::string json(std::int64_t now_ns, const StatusReport& report);
   void add_endpoint(std::int64_t now_ns, const EndpointReport& endpoint, JsonWriter& out);
-  std::int64_t rest_ns(const StatusReport& report) const;
 
   std::string folder_;
   bool is_on_disk_;

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import termios
+import time
 from typing import Iterator
 
 from support.agent import BINARY, run_once, temporary_folder, write_config
@@ -75,6 +76,25 @@ def json_is_for_programs() -> None:
         assert told["buffer"]["holds_outage_seconds"] > 3600, told["buffer"]
         series = {collector["name"]: collector["series"] for collector in told["collectors"]}
         assert series["loadavg"] == 3 and series["uname"] == 1, series
+
+
+def it_is_of_the_moment_for_who_may_ask_and_else_of_the_file() -> None:
+    with temporary_folder() as folder, receiving() as receiver:
+        config = write_config(folder, receiver.url)
+        with running(config) as agent:
+            poll_until("all is well", lambda: status(config).returncode == 0, process=agent)
+            before = time.time()
+            assert json.loads(status(config, "--json").stdout)["updated"] >= before
+            if os.getuid() != 0:
+                return
+            for path in (folder, folder / "run"):
+                path.chmod(0o755)
+            config.chmod(0o644)
+            file = folder / "run/status.json"
+            group = ("setpriv", "--reuid=65534", f"--regid={file.stat().st_gid}", "--clear-groups")
+            written = json.loads(file.read_text())["updated"]
+            told = json.loads(status(config, "--json", prefix=group).stdout)
+            assert told["well"] and told["updated"] == written, told
 
 
 def an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept() -> None:
@@ -229,6 +249,7 @@ def watch_without_a_terminal_is_bad_usage() -> None:
 
 
 run_checks(when_all_is_well_the_first_line_says_so, json_is_for_programs,
+           it_is_of_the_moment_for_who_may_ask_and_else_of_the_file,
            an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept, the_words_of_the_centre_are_shown,
            an_agent_that_was_killed_is_not_running, another_process_of_the_same_pid_is_not_the_agent,
            an_agent_that_was_stopped_says_when, an_agent_that_hangs_is_found_out,
