@@ -12,7 +12,7 @@
 namespace msp {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
+constexpr auto kGraceNs = std::chrono::nanoseconds(MountStat::kGrace).count();
 
 }  // namespace
 
@@ -112,8 +112,10 @@ struct MountStat::State {
 };
 
 MountStat::MountStat(Statvfs statvfs, std::chrono::milliseconds timeout,
-                     std::shared_ptr<const Wakeup> wakeup)
-    : timeout_(timeout), state_(std::make_shared<State>(statvfs, std::move(wakeup))) {}
+                     std::shared_ptr<const Wakeup> wakeup, const Clock& clock)
+    : clock_(clock),
+      timeout_(timeout),
+      state_(std::make_shared<State>(statvfs, std::move(wakeup))) {}
 
 MountStat::~MountStat() {
   const std::lock_guard lock(state_->mutex);
@@ -143,8 +145,9 @@ Result<void> MountStat::begin() {
   auto& state = *state_;
   const std::lock_guard lock(state.mutex);
   state.open_tick();
-  deadline_ = SteadyClock::now() + timeout_;
-  help_at_ = deadline_ - timeout_ + kGrace;
+  const auto now_ns = clock_.monotonic_ns();
+  deadline_ns_ = now_ns + timeout_.count();
+  help_at_ns_ = now_ns + kGraceNs;
   left_then_ = state.left;
   if (state.left == 0) return {};
   if (state.live == 0) {
@@ -161,23 +164,22 @@ Result<void> MountStat::begin() {
 std::int64_t MountStat::wait_ns() {
   auto& state = *state_;
   const std::lock_guard lock(state.mutex);
-  const auto now = SteadyClock::now();
-  if (state.left == 0 || now >= deadline_) return 0;
-  if (now >= help_at_) {
+  const auto now_ns = clock_.monotonic_ns();
+  if (state.left == 0 || now_ns >= deadline_ns_) return 0;
+  if (now_ns >= help_at_ns_) {
     if (state.left == left_then_) start_helpers();
     left_then_ = state.left;
-    help_at_ = now + kGrace;
+    help_at_ns_ = now_ns + kGraceNs;
   }
   const bool may_help = state.waiting > 0 && state.stuck.size() + state.live < kStuckMax;
   state.is_awaited = true;
-  return std::chrono::nanoseconds((may_help ? std::min(deadline_, help_at_) : deadline_) - now)
-      .count();
+  return (may_help ? std::min(deadline_ns_, help_at_ns_) : deadline_ns_) - now_ns;
 }
 
 Result<void> MountStat::finish() {
   auto& state = *state_;
   const std::lock_guard lock(state.mutex);
-  const bool is_early = state.left > 0 && SteadyClock::now() < deadline_;
+  const bool is_early = state.left > 0 && clock_.monotonic_ns() < deadline_ns_;
   state.is_awaited = false;
   state.close_tick();
   if (is_early) return no_data("the tick was ended before all mounts had answered");
@@ -192,6 +194,11 @@ void MountStat::start_helpers() {
   for (auto n = std::min({state.live, state.waiting, room}); n > 0; --n) {
     if (!start_worker()) return;  // what nobody gets to is reported as timed out
   }
+}
+
+std::size_t MountStat::left() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->left;
 }
 
 const MountAnswer& MountStat::answer(std::size_t index) const {

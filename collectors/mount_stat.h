@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/base/result.h"
 #include "agent/base/wakeup.h"
 
@@ -53,7 +54,7 @@ class MountStat {
   /// function, not a closure.
   /// `wakeup` is woken when all mounts have answered and wait_ns() was asked for before that.
   MountStat(Statvfs statvfs, std::chrono::milliseconds timeout,
-            std::shared_ptr<const Wakeup> wakeup);
+            std::shared_ptr<const Wakeup> wakeup, const Clock& clock = real_clock());
   ~MountStat();
   MountStat(const MountStat&) = delete;
   MountStat& operator=(const MountStat&) = delete;
@@ -74,6 +75,9 @@ class MountStat {
   /// too early.
   Result<void> finish();
 
+  /// How many of this tick's mounts have not answered yet.
+  std::size_t left() const;
+
   /// What the mount at `index` of set_mounts() answered, after finish().
   const MountAnswer& answer(std::size_t index) const;
 
@@ -85,10 +89,11 @@ class MountStat {
   void start_helpers();
   static void work(State& state);
 
-  const std::chrono::milliseconds timeout_;
-  std::chrono::steady_clock::time_point deadline_;  // of this tick
-  std::chrono::steady_clock::time_point help_at_;   // unless there is progress until then
-  std::size_t left_then_ = 0;                       // mounts, kGrace before help_at_
+  const Clock& clock_;
+  const std::chrono::nanoseconds timeout_;
+  std::int64_t deadline_ns_ = 0;        // of this tick, monotonic
+  std::int64_t help_at_ns_ = 0;         // unless there is progress until then
+  std::size_t left_then_ = 0;           // mounts, kGrace before help_at_ns_
   const std::shared_ptr<State> state_;  // shared with every worker: the last one frees it
 };
 

@@ -96,10 +96,12 @@ build() { # preset
   [ "$1" != release ] || tests="$tests $(package_tests release-arm64)"
   if [ -n "$(echo $tests)" ]; then targets="$targets msp-agent"; fi
   if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
+  if is_in budget "$(echo $tests)"; then targets="$targets tick_budget"; fi
   [ -n "$targets" ] || return 0
   began=$(date +%s)
   with_tests=ON
-  [ "${1%-arm64}" != release ] || is_in simulation "$targets" || with_tests=OFF
+  [ "${1%-arm64}" != release ] || is_in simulation "$targets" || is_in tick_budget "$targets" ||
+    with_tests=OFF
   log=build/tests/build-$1.log
   arch=
   [ "$1" != release-arm64 ] || arch='--arch aarch64'

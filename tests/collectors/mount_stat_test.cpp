@@ -11,14 +11,14 @@
 #include <set>
 #include <thread>
 
+#include "agent/base/clock.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/without_threads.h"
 
 using namespace std::chrono_literals;
 
 namespace msp {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// Mounts whose statvfs blocks until they are told to answer. MountStat takes a plain function,
 /// hence one global.
@@ -43,6 +43,11 @@ struct Host {
     hanging.clear();
     changed.notify_all();
     changed.wait(lock, [&] { return inside == 0; });
+  }
+
+  int calls_inside() {
+    const std::lock_guard lock(mutex);
+    return inside;
   }
 
   int calls_of(const std::string& path) {
@@ -74,12 +79,24 @@ struct Fixture {
   ~Fixture() { host.answer_all(); }
 
   Host host;
+  test::FakeClock clock;
+  int hung_so_far = 0;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
 
-  /// A tick that nobody else waits for.
-  Result<void> ask(MountStat& stat) const {
+  /// A tick, which ends when all have answered but `hung`, the mounts that hang and have not been
+  /// asked before: for them the time goes on to the deadline. Until then it goes on only where a
+  /// helper may be wanted, and reaches no deadline before the test's patience ends.
+  Result<void> ask(MountStat& stat, std::size_t hung = 0) {
+    hung_so_far += static_cast<int>(hung);
     if (auto begun = stat.begin(); !begun) return begun;
-    while (const auto wait_ns = stat.wait_ns()) wakeup->wait(wait_ns);
+    while (stat.wait_ns() > 0) {
+      if (stat.left() <= hung && host.calls_inside() == hung_so_far) {
+        clock.advance(kTimeout / 1ns);
+      } else {
+        wakeup->wait(kNsPerMs);
+        clock.advance(kGraceNs / 10);
+      }
+    }
     return stat.finish();
   }
 
@@ -90,20 +107,17 @@ struct Fixture {
   }
 
   /// Asks until `index` is answered: the worker that was stuck needs a moment to come back.
-  bool recovers(MountStat& stat, std::size_t index) {
-    const auto give_up = Clock::now() + 20s;
-    while (Clock::now() < give_up) {
+  void wait_until_it_recovers(MountStat& stat, std::size_t index) {
+    do {
       REQUIRE(ask(stat).has_value());
-      if (!stat.answer(index).timed_out) return true;
       std::this_thread::yield();
-    }
-    return false;
+    } while (stat.answer(index).timed_out);
   }
-};
 
-// Far more than any answer takes here, so that only what hangs runs into it.
-constexpr auto kLong = 20s;
-constexpr auto kShort = 500ms;
+  static constexpr auto kGraceNs = MountStat::kGrace / 1ns;
+  // 200,000 steps of ask().
+  static constexpr std::chrono::milliseconds kTimeout{1000s};
+};
 
 // A busy machine that lets a worker wait for kGrace gets a helper now and then, but never one per
 // tick.
@@ -113,7 +127,7 @@ constexpr std::size_t kFew = 8;
 
 TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick after tick",
                  "[threads]") {
-  MountStat stat(fake_statvfs, kLong, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/", "/srv", "/home"}));
   for (int tick = 1; tick <= 50; ++tick) {
     REQUIRE(ask(stat).has_value());
@@ -125,14 +139,14 @@ TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick afte
 }
 
 TEST_CASE_METHOD(Fixture, "no mounts: nothing is asked and no thread started", "[threads]") {
-  MountStat stat(fake_statvfs, kLong, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   REQUIRE(ask(stat).has_value());
   CHECK(host.threads.empty());
 }
 
 TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own", "[threads]") {
   host.errors["/srv"] = ESTALE;
-  MountStat stat(fake_statvfs, kLong, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/", "/srv", "/home"}));
   REQUIRE(ask(stat).has_value());
   CHECK(stat.answer(0).error == 0);
@@ -144,22 +158,22 @@ TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own", "[threads]")
 TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is asked once",
                  "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kShort, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/", "/nfs", "/home"}));
-  const auto begin = Clock::now();
-  REQUIRE(ask(stat).has_value());
-  CHECK(Clock::now() - begin >= kShort);
+  const auto begin_ns = clock.monotonic_ns();
+  REQUIRE(ask(stat, 1).has_value());
+  CHECK(clock.monotonic_ns() - begin_ns >= kTimeout / 1ns);
   CHECK(stat.answer(0).stat.f_blocks == 1);
   CHECK(stat.answer(1).timed_out);
   CHECK(stat.answer(2).stat.f_blocks == 5);
 
-  const auto second = Clock::now();
   for (int tick = 0; tick < 100; ++tick) {
+    const auto second_ns = clock.monotonic_ns();
     REQUIRE(ask(stat).has_value());
+    CHECK(clock.monotonic_ns() - second_ns < kTimeout / 1ns);
     CHECK(stat.answer(1).timed_out);
     CHECK(stat.answer(2).stat.f_blocks == 5);
   }
-  CHECK(Clock::now() - second < 100 * kShort / 2);
   CHECK(host.calls_of("/nfs") == 1);
   CHECK(host.calls_of("/home") == 101);
   CHECK(host.threads.size() < kFew);
@@ -167,11 +181,11 @@ TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is a
 
 TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together", "[threads]") {
   for (const auto* path : {"/a", "/b", "/c", "/d"}) host.hang(path);
-  MountStat stat(fake_statvfs, 2s, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/a", "/b", "/", "/c", "/d", "/home"}));
-  const auto begin = Clock::now();
-  REQUIRE(ask(stat).has_value());
-  CHECK(Clock::now() - begin < 4s);
+  const auto begin_ns = clock.monotonic_ns();
+  REQUIRE(ask(stat, 4).has_value());
+  CHECK(clock.monotonic_ns() - begin_ns < 2 * (kTimeout / 1ns));
   for (const std::size_t hung : {0, 1, 3, 4}) CHECK(stat.answer(hung).timed_out);
   CHECK(stat.answer(2).stat.f_blocks == 1);
   CHECK(stat.answer(5).stat.f_blocks == 5);
@@ -180,12 +194,12 @@ TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together"
 TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the surplus worker ends",
                  "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kShort, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/nfs", "/home"}));
-  REQUIRE(ask(stat).has_value());
+  REQUIRE(ask(stat, 1).has_value());
   CHECK(stat.answer(0).timed_out);
   host.answer_all();
-  REQUIRE(recovers(stat, 0));
+  wait_until_it_recovers(stat, 0);
   CHECK(stat.answer(0).stat.f_blocks == 4);
 
   host.threads.clear();
@@ -195,7 +209,7 @@ TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the sur
 
 TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error", "[threads]") {
   host.hang("/slow");
-  MountStat stat(fake_statvfs, kLong, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/slow", "/home"}));
   std::thread later([&] {
     std::unique_lock lock(host.mutex);
@@ -211,9 +225,9 @@ TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error", "[thr
 
 TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is stuck", "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kShort, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/nfs", "/home"}));
-  REQUIRE(ask(stat).has_value());
+  REQUIRE(ask(stat, 1).has_value());
   stat.set_mounts({{"/home", 1, "ext4"}});  // unmounted lazily
   REQUIRE(ask(stat).has_value());
   CHECK_FALSE(stat.answer(0).timed_out);
@@ -226,12 +240,12 @@ TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is st
 
 TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked", "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kShort, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts({{"/nfs", 40, "nfs4"}});
-  REQUIRE(ask(stat).has_value());
+  REQUIRE(ask(stat, 1).has_value());
   CHECK(stat.answer(0).timed_out);
   stat.set_mounts({{"/nfs", 41, "nfs4"}});
-  REQUIRE(ask(stat).has_value());
+  REQUIRE(ask(stat, 1).has_value());
   CHECK(host.calls_of("/nfs") == 2);
 }
 
@@ -243,9 +257,16 @@ TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead ser
     host.hang(all.back().path);
   }
   all.push_back({"/", 100, "ext4"});
-  MountStat stat(fake_statvfs, 1s, wakeup);
+  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(all);
-  REQUIRE(ask(stat).has_value());  // finds the first of them
+  REQUIRE(stat.begin().has_value());
+  while (host.calls_inside() < static_cast<int>(MountStat::kStuckMax)) {
+    CHECK(stat.wait_ns() > 0);
+    wakeup->wait(kNsPerMs);
+    clock.advance(kGraceNs / 10);
+  }
+  clock.advance(kTimeout / 1ns);
+  REQUIRE(stat.finish().has_value());
   for (int tick = 0; tick < 20; ++tick) {
     REQUIRE(ask(stat).has_value());
     CHECK(stat.answer(59).timed_out);
@@ -256,16 +277,16 @@ TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead ser
     CHECK(host.inside_most <= static_cast<int>(MountStat::kStuckMax) + 1);
   }
   host.answer_all();
-  for (const std::size_t index : {0, 30, 59}) CHECK(recovers(stat, index));
+  for (const std::size_t index : {0, 30, 59}) wait_until_it_recovers(stat, index);
 }
 
 TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call may return later",
                  "[threads]") {
   host.hang("/nfs");
   {
-    MountStat stat(fake_statvfs, kShort, wakeup);
+    MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
     stat.set_mounts(mounts({"/nfs", "/home"}));
-    REQUIRE(ask(stat).has_value());
+    REQUIRE(ask(stat, 1).has_value());
   }
   std::unique_lock lock(host.mutex);
   CHECK(host.inside == 1);

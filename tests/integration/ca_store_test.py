@@ -87,7 +87,7 @@ def an_authority_that_the_host_no_longer_trusts_is_not_trusted_by_the_agent() ->
                 poll_until("2 requests", lambda: len(receiver.accepted()) >= 2, process=agent)
                 (new := bundle.with_suffix(".new")).write_bytes(other.ca.read_bytes())
                 os.replace(new, bundle)  # as update-ca-certificates does
-                poll_until("the reason", lambda: "was issued by CN = own authority" in agent.log(), 15, agent)
+                poll_until("the reason", lambda: "was issued by CN = own authority" in agent.log(), process=agent)
 
 
 run_checks(*(bundle_of(distribution) for distribution in FILES),

@@ -60,19 +60,20 @@ def no_panel_is_empty() -> None:
         with started(fleet), running_vmalert(folder, storage.base, rules):
             def fourteen(query: str) -> bool:
                 return len(storage.query(query)) == 14
-            poll_until("rates of 14 servers", lambda: fourteen("rate(msp_agent_cpu_seconds_total[8s])"), 60, fleet)
-            poll_until("recorded series", lambda: fourteen("last_over_time(msp:server:stop_reason[1d])"), 30, fleet)
-            empty = []
+            poll_until("rates of 14 servers", lambda: fourteen("rate(msp_agent_cpu_seconds_total[8s])"), process=fleet)
+            poll_until("recorded series", lambda: fourteen("last_over_time(msp:server:stop_reason[1d])"), process=fleet)
+
+            def has_data(query: str) -> bool:
+                results = storage.query(query)
+                return bool(results) and all(math.isfinite(value) for _, value in results)
             for path in sorted((FOLDER / "en").glob("*.json")):
                 board = json.loads(path.read_text())
                 for panel in board["panels"]:
                     for target in panel["targets"]:
                         query = target["expr"].replace("$__rate_interval", "8s")
                         query = query.replace("$customer", "gamma").replace("$server", "batch-01")
-                        results = storage.query(query)
-                        if not results or not all(math.isfinite(value) for _, value in results):
-                            empty.append(f"{path.name}: {panel['title']}: {query}")
-            assert not empty, "\n".join(empty)
+                        poll_until(f"{path.name}: {panel['title']}: {query}", lambda query=query: has_data(query),
+                                   process=fleet)
             servers = {labels["server_name"] for labels, _ in storage.query('node_uname_info{customer_id="gamma"}')}
             assert servers == {"web-01", "web-02", "db-01", "batch-01"}, servers
         assert "ended" not in fleet.log(), fleet.log()

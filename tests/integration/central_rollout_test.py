@@ -51,17 +51,17 @@ class Fleet:
                       f"{self.dropped[customer, name]} {at}",
                       f"msp_agent_buffer_oldest_sample_age_seconds{{{labels}}} {self.behind[customer, name]} {at}"]
         request = urllib.request.Request(f"{storage.base}/api/v1/import/prometheus", "\n".join(lines).encode())
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=120).close()
         poll_until("it is stored", lambda: any(
             self._sent in series["values"] for series in storage.export(f'{{customer_id="{self.customer}",'
-                                                                        '__name__="sent"}')), 10)
+                                                                        '__name__="sent"}')))
         # It remembers for seconds which series there are.
         for version in set(self.version.values()):
             wanted = {name for customer, name in set(self.servers) - self.silent
                       if self.version[customer, name] == version}
             query = f'last_over_time(msp_agent_build_info{{version="{version}"}}[1m])'
-            poll_until(f"{version} can be queried", lambda: wanted <= self._found(query), 30)
-        poll_until("all can be queried", lambda: len(self._found("last_over_time(msp_agent_build_info[1h])")) == 10, 30)
+            poll_until(f"{version} can be queried", lambda: wanted <= self._found(query))
+        poll_until("all can be queried", lambda: len(self._found("last_over_time(msp_agent_build_info[1h])")) == 10)
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         if self._is_real:

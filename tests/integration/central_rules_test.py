@@ -31,7 +31,7 @@ def promtool_agrees() -> None:
             placed = folder / test.name
             placed.write_text(test.read_text().replace("RULES", str(KIT / "rules")))
             outcome = subprocess.run(["promtool", "test", "rules", str(placed)], capture_output=True, text=True,
-                                     timeout=60, check=False)
+                                     timeout=120, check=False)
             said = outcome.stdout + outcome.stderr
             assert outcome.returncode == 0 and "WARNING" not in said, f"{test.name}: {said}"
 
@@ -62,7 +62,7 @@ class Alerts:
                 if alert["state"] == "firing"}
 
     def all(self) -> list[dict]:
-        with urllib.request.urlopen(f"{self._base}/api/v1/alerts", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._base}/api/v1/alerts", timeout=120) as answer:
             return json.loads(answer.read())["data"]["alerts"] or []
 
 
@@ -83,7 +83,7 @@ def vmalert_tells_a_crash_a_stop_and_a_shutdown_apart() -> None:
             running[server] = agents.enter_context(running_agent(config))
         recorded = 'count(count by (server_name) (last_over_time(msp:server:stop_reason[1d])))'
         poll_until("all are recorded", lambda: storage.query(recorded)[0][1] == 4 if storage.query(recorded) else False)
-        assert not alerts.firing() - {("NothingReceived", "")}, alerts.all()
+        poll_until("no other alert", lambda: not alerts.firing() - {("NothingReceived", "")})
         for server, number in (("killed", signal.SIGKILL), ("stopped", signal.SIGTERM), ("shut-down", signal.SIGPWR)):
             running[server].send(number)
         wanted = {("ServerDown", "killed"), ("AgentStopped", "stopped"), ("ServerShutDown", "shut-down")}
@@ -91,13 +91,13 @@ def vmalert_tells_a_crash_a_stop_and_a_shutdown_apart() -> None:
         def as_wanted() -> bool:
             assert alerts.firing() == wanted, alerts.firing()
             return True
-        poll_until("the three alerts", as_wanted, 40)
+        poll_until("the three alerts", as_wanted)
         down, = [alert for alert in alerts.all() if alert["labels"]["alertname"] == "ServerDown"]
         assert {name: down["labels"][name] for name in LABELS} == {
             "customer_id": "alpha", "server_name": "killed", "csp": "aws", "region": "eu", "environment": "prod"}, down
         assert down["annotations"]["summary"] == "alpha/killed has sent nothing for more than 3 minutes", down
         with running_agent(folder / "killed.yaml"):
-            poll_until("it is back", lambda: ("ServerDown", "killed") not in alerts.firing(), 20)
+            poll_until("it is back", lambda: ("ServerDown", "killed") not in alerts.firing())
 
 
 run_checks(promtool_agrees, every_alert_is_tested_and_has_a_runbook, vmalert_tells_a_crash_a_stop_and_a_shutdown_apart)

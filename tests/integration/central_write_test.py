@@ -53,8 +53,8 @@ def ask(url: str, method: str = "POST", body: bytes = b"", headers: dict[str, st
         context: ssl.SSLContext | None = None, more: tuple[tuple[str, str], ...] = ()) -> tuple[int, dict[str, str]]:
     """The answer's status and headers. `more` are headers that may repeat one."""
     parts = urllib.parse.urlsplit(url)
-    connection = (http.client.HTTPSConnection(parts.netloc, timeout=10, context=context) if parts.scheme == "https"
-                  else http.client.HTTPConnection(parts.netloc, timeout=10))
+    connection = (http.client.HTTPSConnection(parts.netloc, timeout=120, context=context) if parts.scheme == "https"
+                  else http.client.HTTPConnection(parts.netloc, timeout=120))
     with contextlib.closing(connection):
         connection.putrequest(method, parts.path + (f"?{parts.query}" if parts.query else ""))
         for name, value in (*(headers or {}).items(), *more, ("Content-Length", str(len(body)))):
@@ -322,7 +322,7 @@ def the_distributions_nginx_accepts_each_file_as_it_is() -> None:
                 central.token("add", "alpha")
                 outcome = subprocess.run(["nginx", "-t", "-p", str(central.folder), "-c",
                                           str(central.folder / "nginx.conf"), "-e", "stderr"], capture_output=True,
-                                         text=True, timeout=30, check=False)
+                                         text=True, timeout=120, check=False)
                 assert outcome.returncode == 0, outcome.stderr
                 assert "[warn]" not in outcome.stderr, outcome.stderr
 

@@ -35,7 +35,7 @@ class Scene:
         self.config.write_text(text.replace(old, new))
         told = self.agent.log().count("reloaded: ")
         self.agent.send(signal.SIGHUP)
-        poll_until("the agent says 'reloaded'", lambda: self.agent.log().count("reloaded: ") > told, 10, self.agent)
+        poll_until("the agent says 'reloaded'", lambda: self.agent.log().count("reloaded: ") > told, process=self.agent)
 
     def needs_a_new_connection_after(self, change: Callable[[], None]) -> None:
         before = self.connections()
@@ -127,7 +127,7 @@ def another_ca_file_in_the_configuration() -> None:
         with scene(folder, authority) as it:
             it.reload("trusted.pem", "other.pem")
             count = len(it.nginx.requests())
-            poll_until("the reason", lambda: "was issued by CN = own authority" in it.agent.log(), 15, it.agent)
+            poll_until("the reason", lambda: "was issued by CN = own authority" in it.agent.log(), process=it.agent)
             # One that was on its way at the reload may still have arrived.
             assert len(it.nginx.requests()) <= count + 1, it.nginx.requests()[count:]
 
@@ -139,7 +139,7 @@ def another_proxy_password_in_the_configuration() -> None:
             assert len(it.connections()) == 1 and len(proxy.asked) == 1, f"{it.connections()}, {proxy.asked}"
             # The proxy does not accept it: whoever still delivers uses the way that the old password opened.
             it.reload(PASSWORD, "no-longer-valid")
-            poll_until("the proxy's refusal", lambda: "answers HTTP 407" in it.agent.log(), 15, it.agent)
+            poll_until("the proxy's refusal", lambda: "answers HTTP 407" in it.agent.log(), process=it.agent)
             it.reload("no-longer-valid", PASSWORD)
             poll_until("a request over a new connection", lambda: len(it.connections()) == 2, process=it.agent)
 

@@ -10,7 +10,7 @@ PROMETHEUS = ROOT / "tests/fixtures/prometheus"
 
 
 def convert(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    outcome = subprocess.run([BINARY, "convert-alloy", *arguments], input=stdin, capture_output=True, timeout=60,
+    outcome = subprocess.run([BINARY, "convert-alloy", *arguments], input=stdin, capture_output=True, timeout=120,
                              check=False)
     return subprocess.CompletedProcess(outcome.args, outcome.returncode, outcome.stdout.decode(),
                                        outcome.stderr.decode())
@@ -111,7 +111,7 @@ def no_secret_of_a_broken_file_is_shown() -> None:
 def the_environment_file_is_named_by_its_absolute_path() -> None:
     folder = ALLOY / "environment_file"
     outcome = subprocess.run([BINARY, "convert-alloy", "config.alloy", "--env-file", "alloy.env"], cwd=folder,
-                             capture_output=True, text=True, timeout=60, check=False)
+                             capture_output=True, text=True, timeout=120, check=False)
     assert outcome.returncode == 0, outcome.stderr
     assert f"EnvironmentFile={folder}/alloy.env\n" in outcome.stderr, outcome.stderr
     assert "alloy.env:10: not carried over: systemd passes over" in outcome.stderr, outcome.stderr

@@ -104,7 +104,7 @@ def converted(folder: pathlib.Path, text: str) -> tuple[str, str]:
     path = folder / "convert.yml"
     path.write_text(text)
     outcome = subprocess.run([BINARY, "convert-alloy", "--from", "prometheus", str(path)], capture_output=True,
-                             text=True, timeout=60, check=False)
+                             text=True, timeout=120, check=False)
     assert outcome.returncode in (0, 1), outcome.stderr
     return outcome.stdout, outcome.stderr
 
@@ -167,7 +167,7 @@ def labels_are_those_of_prometheus() -> None:
                              f"--storage.agent.path={folder / 'data'}",
                              f"--web.listen-address=127.0.0.1:{free_port()}"], folder / "prometheus.log")
             with started(agent):
-                poll_until("Prometheus writes", lambda: len(receivers[RULES].accepted()) >= 3, 60, agent)
+                poll_until("Prometheus writes", lambda: len(receivers[RULES].accepted()) >= 3, process=agent)
                 outcomes = [converted(folder, configuration(page.server_port, "", remote_write(i)))
                             for i in range(RULES + 1)]
                 ours = [labels_of_result(folder, result) if result else None for result, _ in outcomes]
@@ -180,7 +180,7 @@ def labels_are_those_of_prometheus() -> None:
                     return [yaml(pipelines[i]) + outcomes[i][1] for i in delivered
                             if labels_of(receivers[i], "node_load1") is None]
                 try:
-                    poll_until("Prometheus writes to all that we write to", lambda: not missing(), 60, agent)
+                    poll_until("Prometheus writes to all that we write to", lambda: not missing(), process=agent)
                 except AssertionError as late:
                     raise AssertionError("Prometheus does not write, and we do:\n" + "\n".join(missing()[:3])) from late
             wrong = []
@@ -225,7 +225,7 @@ def labels_are_those_of_vmagent() -> None:
                              "-remoteWrite.flushInterval=1s", f"-remoteWrite.tmpDataPath={folder / 'queue'}",
                              f"-httpListenAddr=127.0.0.1:{free_port()}"], folder / "vmagent.log")
             with started(agent):
-                poll_until("vmagent writes", lambda: labels_of(receiver, "node_load1"), 60, agent)
+                poll_until("vmagent writes", lambda: labels_of(receiver, "node_load1"), process=agent)
             theirs = labels_of(receiver, "node_load1") or {}
             result, notes = converted(folder, text)
             # In vmagent 1.79, which distributions have, the samples' own job wins; in later ones the external one.
@@ -300,8 +300,8 @@ def scraped_series_are_those_of_prometheus() -> None:
             agent = Process([BINARY, "--config", str(config)], folder / "agent.log")
             with started(peer), started(agent):
                 expected = 2 * (5 + 2) + 1  # up and its like, the two samples, go_goroutines of one job
-                poll_until("Prometheus writes all", lambda: len(series_of(theirs)) >= expected, 60, peer)
-                poll_until("the agent writes all", lambda: len(series_of(ours)) >= expected, 60, agent)
+                poll_until("Prometheus writes all", lambda: len(series_of(theirs)) >= expected, process=peer)
+                poll_until("the agent writes all", lambda: len(series_of(ours)) >= expected, process=agent)
             missing, further = series_of(theirs) - series_of(ours), series_of(ours) - series_of(theirs)
             assert not missing and not further, f"missing: {missing}\nfurther: {further}\n{result}"
     finally:
@@ -374,7 +374,7 @@ def probed_series_are_those_of_prometheus() -> None:
                             f"--web.listen-address=127.0.0.1:{free_port()}"], folder / "prometheus.log")
             (folder / "convert.yml").write_text(configured(ours.url))
             outcome = subprocess.run([BINARY, "convert-alloy", "--from", "prometheus", str(folder / "convert.yml"),
-                                      str(modules), str(targets)], capture_output=True, text=True, timeout=60,
+                                      str(modules), str(targets)], capture_output=True, text=True, timeout=120,
                                      check=False)
             assert outcome.returncode == 0, outcome.stderr
             assert "no query_response; blackbox_exporter is scraped for it" in outcome.stderr, outcome.stderr
@@ -387,7 +387,8 @@ def probed_series_are_those_of_prometheus() -> None:
 
             with started(exporter), started(peer), started(agent):
                 for name, receiver, program in (("Prometheus", theirs, peer), ("the agent", ours, agent)):
-                    poll_until(f"{name} writes all", lambda receiver=receiver: len(jobs_of(receiver)) == 4, 60, program)
+                    poll_until(f"{name} writes all", lambda receiver=receiver: len(jobs_of(receiver)) == 4,
+                               process=program)
             missing = set(newest(theirs)) - set(newest(ours))
             further = set(newest(ours)) - set(newest(theirs))
             assert not missing and not further, f"missing: {missing}\nfurther: {further}\n{outcome.stdout}"

@@ -26,7 +26,7 @@ KNOWN_COMPLAINTS = (
 def promtool_accepts_it() -> None:
     with temporary_folder() as folder:
         text = dry_run(write_config(folder, NOWHERE))
-    outcome = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60,
+    outcome = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=120,
                              check=False)
     # Exit codes: 0 fine, 3 the linter complains, anything else: not the format.
     assert outcome.returncode in (0, 3), f"promtool cannot read it: {outcome.stdout}{outcome.stderr}"
@@ -120,7 +120,7 @@ def diff_shows_what_changed_between_two_passes() -> None:
 
 def comments_of(text: str) -> list[str]:
     """Those that are neither HELP nor TYPE; what has them must be the text format as before."""
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60,
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=120,
                              check=False)
     assert checked.returncode in (0, 3), f"promtool cannot read it: {checked.stdout}{checked.stderr}"
     return [line for line in text.splitlines() if re.match(r"# (?!HELP |TYPE )", line)]
@@ -172,7 +172,7 @@ def what_a_user_named_goes_as_it_is_into_a_file_and_escaped_to_a_person() -> Non
         config = write_config(folder, NOWHERE, more="collectors: {enabled: [loadavg, filesystem], "
                                                     "filesystem: {mount_points_exclude: '^/run'}}\n")
         arguments = ("--config", str(config), "--dry-run", "--path.procfs", str(proc))
-        piped = subprocess.run([BINARY, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+        piped = subprocess.run([BINARY, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=120,
                                check=False)
         diff = run_once(*arguments, "--diff")
         terminal = Terminal(*arguments)

@@ -68,8 +68,8 @@ def exporters_are_found_and_proposed() -> None:
         assert (steps := checked(folder)) == [], steps
         with started(exporter(folder, "redis-exporter", f"127.0.0.1:{REDIS}")) as redis, \
                 started(exporter(folder, "node-exporter", f"0.0.0.0:{NODE}")) as node:
-            poll_until("redis_exporter listens", lambda: listens(REDIS), 20, redis)
-            poll_until("node_exporter listens", lambda: listens(NODE), 20, node)
+            poll_until("redis_exporter listens", lambda: listens(REDIS), process=redis)
+            poll_until("node_exporter listens", lambda: listens(NODE), process=node)
             replaced, found, block = checked(folder)
             assert replaced["result"] == "warning" and "stop node_exporter" in replaced["text"], replaced
             assert "listens at every address" in replaced["text"] and replaced["to_world"] == 1, replaced

@@ -27,7 +27,7 @@ def run(config: pathlib.Path, receiver: Receiver, end: signal.Signals) -> str:
     with running_agent(config) as agent:
         poll_until("two ticks", lambda: len(values(receiver, "node_load1")) >= count + 2, process=agent)
         agent.send(end)
-        code = agent.wait(10)
+        code = agent.wait()
     assert code == (-signal.SIGKILL if end == signal.SIGKILL else 0), agent.log()
     return agent.log()
 
@@ -86,7 +86,7 @@ def a_last_word_that_cannot_be_delivered_is_kept() -> None:
         with running_agent(config) as agent:
             poll_until("it cannot deliver", lambda: "cannot reach" in agent.log(), process=agent)
             agent.send(signal.SIGTERM)
-            assert agent.wait(15) == 0, agent.log()
+            assert agent.wait() == 0, agent.log()
         with receiving(port=port) as receiver:
             run(config, receiver, signal.SIGTERM)
             said = values(receiver, STOP)

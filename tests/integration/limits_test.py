@@ -9,7 +9,7 @@ import subprocess
 
 from support.agent import BINARY, ROOT, run_once, running_agent, temporary_folder, write_config
 from support.check import run_checks
-from support.process import Process, free_port, poll_until, started
+from support.process import SECONDS_MAX, Process, free_port, poll_until, started
 from support.receiver import Receiver, receiving
 
 STARTS = 25
@@ -28,9 +28,9 @@ def a_file_that_may_not_grow_costs_no_tick() -> None:
     with temporary_folder() as folder:
         config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", timeout="2s")
         with started(limited(config, "prlimit", "--fsize=4096")) as agent:
-            poll_until("what the disk said", lambda: "File too large" in agent.log(), 40, agent)
+            poll_until("what the disk said", lambda: "File too large" in agent.log(), process=agent)
             with receiving(port=port) as receiver:
-                poll_until("samples", lambda: len(set(receiver.timestamps())) > 3, 60, agent)
+                poll_until("samples", lambda: len(set(receiver.timestamps())) > 3, process=agent)
             assert agent.running()
 
 
@@ -46,7 +46,7 @@ def open_files_of(agent: Process) -> int:
 def the_soft_limit_on_open_files_is_raised_to_what_is_needed() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         with started(limited(write_config(folder, receiver.url), "prlimit", "--nofile=64:1024")) as agent:
-            poll_until("two ticks", lambda: len(set(receiver.timestamps())) >= 2, 30, agent)
+            poll_until("two ticks", lambda: len(set(receiver.timestamps())) >= 2, process=agent)
             assert soft_limit_of(agent) == 180, soft_limit_of(agent)
             assert open_files_of(agent) <= 180, open_files_of(agent)
             assert "files open" not in agent.log(), agent.log()
@@ -58,7 +58,7 @@ def a_hard_limit_that_is_too_low_is_told_once_and_by_check() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         config = write_config(folder, receiver.url)
         with started(limited(config, "prlimit", "--nofile=64:64")) as agent:
-            poll_until("two ticks", lambda: len(set(receiver.timestamps())) >= 2, 30, agent)
+            poll_until("two ticks", lambda: len(set(receiver.timestamps())) >= 2, process=agent)
             assert soft_limit_of(agent) == 64, soft_limit_of(agent)
             assert agent.log().count(wanted) == 1 and "Too many open files" not in agent.log().replace(wanted, ""), \
                 agent.log()
@@ -89,7 +89,7 @@ def the_unit_allows_what_the_most_endpoints_need() -> None:
         needed = int(re.search(r"may need (\d+)", said)[1])
         of_check = len(receiver.requests)
         with started(limited(config)) as agent:
-            poll_until("a request", lambda: len(receiver.requests) > of_check, 30, agent)
+            poll_until("a request", lambda: len(receiver.requests) > of_check, process=agent)
             write("b")
             agent.send(signal.SIGHUP)
             most_threads = most_files = 0
@@ -99,7 +99,7 @@ def the_unit_allows_what_the_most_endpoints_need() -> None:
                 most_threads = max(most_threads, threads_of(agent))
                 most_files = max(most_files, open_files_of(agent))
                 return "reloaded: " in agent.log()
-            poll_until("the reload", is_reloaded, 30, agent)
+            poll_until("the reload", is_reloaded, process=agent)
             is_reloaded()
     assert most_files <= needed <= setting("LimitNOFILE"), f"{most_files} open, {needed} planned"
     assert most_threads + stuck_mounts_max <= setting("TasksMax"), most_threads
@@ -132,7 +132,7 @@ def a_sighup_while_the_configuration_is_read_for_the_first_time_is_kept() -> Non
                 opened.wait()
                 opened.close()
                 agent.send(signal.SIGHUP)
-                poll_until("the reload", lambda: "reloaded: " in agent.log(), 20, agent)
+                poll_until("the reload", lambda: "reloaded: " in agent.log(), process=agent)
 
 
 def a_sighup_ends_a_command_that_is_no_agent() -> None:
@@ -142,14 +142,14 @@ def a_sighup_ends_a_command_that_is_no_agent() -> None:
         command = subprocess.Popen([*PLAIN_SIGHUP, BINARY, "--config", str(config), "--dry-run", "--diff"],
                                    stdout=subprocess.DEVNULL)
         # It sleeps between its two passes.
-        poll_until("the pause", lambda: "nanosleep" in pathlib.Path(f"/proc/{command.pid}/wchan").read_text(), 20)
+        poll_until("the pause", lambda: "nanosleep" in pathlib.Path(f"/proc/{command.pid}/wchan").read_text())
         command.send_signal(signal.SIGHUP)
-        assert command.wait(20) == -signal.SIGHUP, command.returncode
+        assert command.wait(SECONDS_MAX) == -signal.SIGHUP, command.returncode
 
 
 def said_at_its_end(agent: Process, receiver: Receiver) -> str:
     """Its last line, where it ends with 1; nothing where it delivers."""
-    poll_until("an end, or a request", lambda: not agent.running() or receiver.requests, 30)
+    poll_until("an end, or a request", lambda: not agent.running() or receiver.requests)
     if agent.running():
         return ""
     code = agent.wait(1)
@@ -188,7 +188,7 @@ def peak_address_space(agent: Process) -> int:
 def too_little_memory_is_told_in_one_line() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         with running_agent(write_config(folder, receiver.url)) as agent:
-            poll_until("a request", lambda: receiver.requests, 30, agent)
+            poll_until("a request", lambda: receiver.requests, process=agent)
             peak = peak_address_space(agent)
     if peak > 1 << 40:
         print("a sanitizer takes more address space than can be limited: not looked at")
@@ -198,7 +198,7 @@ def too_little_memory_is_told_in_one_line() -> None:
         with temporary_folder() as folder, receiving() as receiver:
             with started(limited(write_config(folder, receiver.url), "prlimit",
                                  f"--as={peak * percent // 100}")) as agent:
-                poll_until("an end, or a request", lambda: not agent.running() or receiver.requests, 30)
+                poll_until("an end, or a request", lambda: not agent.running() or receiver.requests)
                 code = None if agent.running() else agent.wait(1)
                 if code is None or "error while loading shared libraries" in agent.log():
                     continue  # it is the loader that lacks the memory

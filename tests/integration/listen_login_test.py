@@ -25,13 +25,13 @@ def exporter(folder: pathlib.Path, more: str) -> Iterator[tuple[int, Process]]:
     config = folder / "exporter.yaml"
     config.write_text(f"listen:\n  address: 127.0.0.1:{port}\n{more}collectors: {{enabled: [loadavg, uname]}}\n")
     with running_agent(config) as agent:
-        poll_until("it answers", lambda: "answering at" in agent.log(), 20, agent)
+        poll_until("it answers", lambda: "answering at" in agent.log(), process=agent)
         yield port, agent
 
 
 def get(port: int, context: ssl.SSLContext | None = None, **headers: str) -> int:
-    connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context) if context else
-                  http.client.HTTPConnection("127.0.0.1", port, timeout=10))
+    connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=120, context=context) if context else
+                  http.client.HTTPConnection("127.0.0.1", port, timeout=120))
     with contextlib.closing(connection):
         connection.request("GET", "/metrics", headers=headers)
         answer = connection.getresponse()
@@ -65,7 +65,7 @@ def only_clients_are_answered_and_a_new_secret_needs_no_restart() -> None:
         assert get(port, Authorization="Bearer another") == 401 and curl(port, "-u", f"alpha:{PASSWORD}") == "200"
         assert "token cannot be read" in agent.log()
         assert TOKEN not in agent.log() and PASSWORD not in agent.log()
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:  # nothing is read without a login
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as client:  # nothing is read without a login
             client.sendall(b"POST /metrics HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
             answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 401 ") and b"100 Continue" not in answer
@@ -90,7 +90,7 @@ def prometheus_scrapes_with_tls_and_each_login() -> None:
             def ups() -> dict[str, str]:
                 return {one["metric"]["job"]: one["values"][-1][1] for one in server.series("up", 60)}
 
-            poll_until("all are scraped", lambda: ups() == {"token": "1", "user": "1", "nobody": "0"}, 30, agent)
+            poll_until("all are scraped", lambda: ups() == {"token": "1", "user": "1", "nobody": "0"}, process=agent)
             assert server.series('node_load1{job="token"}', 60)
 
 
@@ -104,7 +104,7 @@ def a_new_certificate_is_in_force_for_the_next_connection() -> None:
         context = ssl.create_default_context(cafile=str(authority.ca))
 
         def name() -> str:
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, \
+            with socket.create_connection(("127.0.0.1", port), timeout=120) as plain, \
                     context.wrap_socket(plain, server_hostname="localhost") as client:
                 return dict(part[0] for part in client.getpeercert()["subject"])["commonName"]
 
@@ -153,7 +153,7 @@ def old_tls_plain_http_and_noise_get_nothing_and_cost_nothing() -> None:
             assert old.returncode != 0
             for noise in (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", bytes(range(256)) * 64,
                           b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc" + b"x" * 16000, b"\x16\x03\x03\xff\xff"):
-                with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
                     with contextlib.suppress(OSError):
                         client.sendall(noise)
                         client.shutdown(socket.SHUT_WR)
@@ -179,7 +179,7 @@ def check_looks_at_the_port_the_certificate_and_the_logins() -> None:
             assert said in outcome.stdout, (said, outcome.stdout)
         assert "buffer" not in outcome.stdout, outcome.stdout
         with running_agent(config) as agent:
-            poll_until("it answers", lambda: "answering at" in agent.log(), 20, agent)
+            poll_until("it answers", lambda: "answering at" in agent.log(), process=agent)
             assert "if that is the running agent, all is well" in run_once("--config", str(config), "check").stdout
         (folder / "token").unlink()
         config.write_text(text.replace(str(own.key), str(authority.issue("other").key)))

@@ -11,7 +11,7 @@ import unicodedata
 
 from support.agent import BINARY, temporary_folder, write_config
 from support.check import run_checks
-from support.process import STOP_SECONDS_MAX, Process, free_port, poll_until, started
+from support.process import SECONDS_MAX, Process, free_port, poll_until, started
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 
@@ -24,7 +24,7 @@ def start(folder: pathlib.Path, stderr: int, environment: dict[str, str]) -> sub
 
 def end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
-    process.wait(STOP_SECONDS_MAX)
+    process.wait(SECONDS_MAX)
 
 
 def lines_in_file(environment: dict[str, str], is_journal: bool) -> list[str]:
@@ -81,7 +81,7 @@ def a_terminal_gets_colour_and_a_short_time() -> None:
         os.close(theirs)
         said = b""
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + SECONDS_MAX
             while b"cannot reach" not in said and time.monotonic() < deadline:
                 if select.select([ours], [], [], 0.5)[0]:
                     said += os.read(ours, 4096)

@@ -58,7 +58,7 @@ def log_of(config: pathlib.Path, until: str, prefix: tuple[str, ...] = (), binar
     """What the running agent says until a line has those words."""
     process = Process([*prefix, binary, "--config", str(config)], config.with_suffix(".log"))
     with started(process):
-        poll_until(f"'{until}' in the log", lambda: until in process.log(), 30, process)
+        poll_until(f"'{until}' in the log", lambda: until in process.log(), process=process)
         said = process.log()
     return f"$ msp-agent\n{said}"
 
@@ -74,7 +74,7 @@ def check_of(config: pathlib.Path, *steps_of_host: str, prefix: tuple[str, ...] 
     """What `msp-agent check` says of the configuration and its endpoint; of the host, which is another one everywhere,
     these steps only."""
     outcome = subprocess.run([*prefix, binary, "--config", str(config), "check"], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
     lines, is_host = [], False
     for line in outcome.stdout.splitlines(True):
         is_host = is_host or line == "this host\n"
@@ -181,7 +181,7 @@ def disk_full(server: Server) -> str:
         process = Process([BINARY, "--config", str(config)], config.with_suffix(".log"))
         parts = ("until the disk works again", "make room there", "a crash of the agent", "samples kept")
         with started(process):
-            poll_until("all of the lines", lambda: all(part in process.log() for part in parts), 30, process)
+            poll_until("all of the lines", lambda: all(part in process.log() for part in parts), process=process)
             lines = process.log().splitlines()
         by_words = sorted(lines, key=lambda line: line.split(" ", 1)[1])  # behind the time: info goes before warning
         return "\n".join(["$ msp-agent", *by_words, check_of(config, "room")])
@@ -193,7 +193,7 @@ def second_instance(server: Server) -> str:
     config = server.config(f"http://{HOST}:{free_port()}/api/v1/write")
     first = Process([BINARY, "--config", str(config)], server.folder / "first.log")
     with started(first):
-        poll_until("the first has its buffer", lambda: "samples kept" in first.log(), 30, first)
+        poll_until("the first has its buffer", lambda: "samples kept" in first.log(), process=first)
         return refusal_of(config, 1)
 
 

@@ -72,13 +72,13 @@ def moves(status: int) -> None:
     """The old server takes some ticks; then the name moves, and the old one answers `status` for ever."""
     with temporary_folder() as folder, own_hosts(folder) as hosts, serving(OLD, 0, 204) as old:
         port = old.server_address[1]
-        config = write_config(folder, f"http://{NAME}:{port}/api/v1/write", timeout="2s")
+        config = write_config(folder, f"http://{NAME}:{port}/api/v1/write", timeout="30s")
         with serving(NEW, port, 204) as new, running_agent(config) as agent:
             poll_until("ticks at the old server", lambda: old.requests >= TICKS, process=agent)
             assert old.connections == 1, f"{old.connections} connections while all went well"
             point_name_to(hosts, NEW)
             old.status = status
-            poll_until("ticks at the new server", lambda: new.requests >= TICKS, 90, agent)
+            poll_until("ticks at the new server", lambda: new.requests >= TICKS, process=agent)
             assert new.connections == 1, f"{new.connections} connections while all went well"
 
 

@@ -64,7 +64,7 @@ def arrives(name: str, agent: Process, count: int = 2) -> None:
 
 
 def says(agent: Process, words: str) -> None:
-    poll_until(words, lambda: words in agent.log(), 15, agent)
+    poll_until(words, lambda: words in agent.log(), process=agent)
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def other_redirects_are_not_followed_and_the_samples_are_kept() -> None:
         with running_agent(folder / f"{name}.yaml") as agent:
             arrives(name, agent, 4)
         missing = holes(ticks_in(site.server, f'server_name="{name}"'))
-    assert not missing, f"ticks are missing: {missing}"
+    assert len(missing) <= 1, f"more ticks are missing than those between the two agents: {missing}"
 
 
 def another_host_gets_the_samples_and_no_login() -> None:

@@ -11,6 +11,7 @@ from typing import Iterator
 from support.agent import BINARY, SERVER, run_once, running_agent, temporary_folder, write_config
 from support.check import run_checks
 from support.process import Process, free_port, poll_until, started
+from support.receiver import receiving
 from support.ticks import check_no_hole, wait_caught_up
 from support.victoria_metrics import running_victoria_metrics
 
@@ -29,36 +30,38 @@ def agent_process(config: pathlib.Path, runtime: pathlib.Path) -> Process:
 
 def kill(agent: Process) -> None:
     agent.send(signal.SIGKILL)
-    agent.wait(10)
+    agent.wait()
 
 
 def stop_orderly(agent: Process) -> None:
     agent.send(signal.SIGTERM)
-    assert agent.wait(10) == 0, agent.log()
+    assert agent.wait() == 0, agent.log()
 
 
-def outage_with(end_agent, lives_count: int, seconds_of_life: float) -> None:
-    """Server up, server down while that many agents live and end, server up."""
+def outage_with(end_agent, lives_count: int, ticks_of_life: int) -> None:
+    """Server up, server down while that many agents live and end, server up. A second endpoint says which ticks each
+    of them made."""
     port = free_port()
-    lives = []
-    with temporary_folder() as folder, runtime_directory() as runtime:
-        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", timeout="2s")
+    lives: list[list[int]] = []
+    with temporary_folder() as folder, runtime_directory() as runtime, receiving() as witness:
+        config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", timeout="2s", witness=witness.url)
 
-        def live(agent: Process, seconds: float) -> None:
-            # Its second tick is a second after its start at the latest.
-            begin = time.time()
-            time.sleep(seconds)  # what is measured: a life of this length
-            assert agent.running(), agent.log()
-            lives.append((begin, time.time() - 0.2))
+        def live(agent: Process) -> None:
+            begun = time.time() * 1000
+
+            def of_this_one() -> list[int]:
+                return sorted({tick for tick in witness.timestamps() if tick >= begun})
+            lives.append(poll_until("ticks of this life", lambda: (ticks := of_this_one())[ticks_of_life:] and ticks,
+                                    process=agent))
 
         with running_victoria_metrics(folder, port) as server, started(agent_process(config, runtime)) as agent:
             poll_until("the first tick", lambda: server.query("node_time_seconds"), process=agent)
             server.process.stop()
-            live(agent, seconds_of_life)
+            live(agent)
             end_agent(agent)
         for _ in range(lives_count - 1):
             with started(agent_process(config, runtime)) as agent:
-                live(agent, seconds_of_life)
+                live(agent)
                 end_agent(agent)
         with started(agent_process(config, runtime)) as agent, running_victoria_metrics(folder, port) as server:
             wait_caught_up(server, time.time() + 1, agent)
@@ -70,7 +73,7 @@ def outage_with(end_agent, lives_count: int, seconds_of_life: float) -> None:
 
 
 def an_agent_killed_three_times_in_an_outage_loses_no_tick() -> None:
-    outage_with(kill, 3, 5.5)
+    outage_with(kill, 3, 5)
 
 
 def an_agent_stopped_twice_in_an_outage_loses_no_tick() -> None:
@@ -83,10 +86,10 @@ def a_long_outage_goes_to_disk_and_is_removed_from_there_when_delivered() -> Non
         config = write_config(folder, f"http://127.0.0.1:{port}/api/v1/write", timeout="2s")
         buffer = folder / f"{SERVER}-buffer"
         with started(agent_process(config, runtime)) as agent:
-            poll_until("a segment", lambda: list(buffer.glob("*.seg")), 20, agent)
+            poll_until("a segment", lambda: list(buffer.glob("*.seg")), process=agent)
             with running_victoria_metrics(folder, port) as server:
                 wait_caught_up(server, time.time() + 1, agent)
-                poll_until("no segment", lambda: not list(buffer.glob("*.seg")), 20, agent)
+                poll_until("no segment", lambda: not list(buffer.glob("*.seg")), process=agent)
 
 
 def a_second_agent_on_the_same_buffer_is_told_and_exits_1() -> None:

@@ -13,26 +13,26 @@ from support.process import Process, free_port, poll_until
 from support.nginx import listens
 
 EXPORTER = """modules:
-  icmp: {prober: icmp, timeout: 1s, icmp: {preferred_ip_protocol: ip4}}
-  a: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A}}
-  a_tcp: {prober: dns, timeout: 1s,
+  icmp: {prober: icmp, timeout: 5s, icmp: {preferred_ip_protocol: ip4}}
+  a: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A}}
+  a_tcp: {prober: dns, timeout: 5s,
           dns: {preferred_ip_protocol: ip4, query_name: www.example., query_type: A, transport_protocol: tcp}}
-  none: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: none.example, query_type: A}}
-  none_valid: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: none.example, query_type: A,
+  none: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: none.example, query_type: A}}
+  none_valid: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: none.example, query_type: A,
                valid_rcodes: [NXDOMAIN]}}
-  soa: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: example, query_type: SOA}}
-  any: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: www.example}}
-  good_a: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
+  soa: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: example, query_type: SOA}}
+  any: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: www.example}}
+  good_a: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
            validate_answer_rrs: {fail_if_not_matches_regexp: ['^www\\.example\\.\\t\\d+\\tIN\\tA\\t10\\.1\\.2\\.3$']}}}
-  bad_a: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
+  bad_a: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
           validate_answer_rrs: {fail_if_matches_regexp: ['\\t10\\.1\\.']}}}
-  good_mx: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: example, query_type: MX,
+  good_mx: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: example, query_type: MX,
             validate_answer_rrs: {fail_if_not_matches_regexp: ['^example\\.\\t\\d+\\tIN\\tMX\\t7 mail\\.example\\.$']}}}
-  good_txt: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: example, query_type: TXT,
+  good_txt: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: example, query_type: TXT,
              validate_answer_rrs: {fail_if_not_matches_regexp: ['\\tTXT\\t"v=spf1 -all"$']}}}
-  none_match: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
+  none_match: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
                validate_answer_rrs: {fail_if_none_matches_regexp: [nothing, never]}}}
-  no_authority: {prober: dns, timeout: 1s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
+  no_authority: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: www.example, query_type: A,
                  validate_additional_rrs: {fail_if_none_matches_regexp: [ns]}}}
 """
 ZONE = ("--auth-zone=example", "--auth-server=ns.example,127.0.0.1", "--host-record=www.example,10.1.2.3",
@@ -45,9 +45,9 @@ def modules() -> dict[str, str]:
     for module in re.split(r"\n  (?=\S)", EXPORTER)[1:]:
         name, _, rest = module.partition(": {prober: ")
         if rest:
-            prober, _, options = rest.partition(", timeout: 1s,")
+            prober, _, options = rest.partition(", timeout: 5s,")
             inner = options.partition(": {")[2].rstrip().removesuffix("}}")
-            found[name] = f"module: {prober}, timeout: 1s, " + " ".join(map(str.strip, inner.splitlines()))
+            found[name] = f"module: {prober}, timeout: 5s, " + " ".join(map(str.strip, inner.splitlines()))
     return found
 
 
@@ -58,7 +58,7 @@ def name_server(folder: pathlib.Path) -> Iterator[int]:
                        "--bind-interfaces", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file",
                        "--user=root", *ZONE], folder / "dnsmasq.log")
     try:
-        poll_until("the name server listens", lambda: listens(port), 20, process)
+        poll_until("the name server listens", lambda: listens(port), process=process)
         yield port
     finally:
         process.stop()
@@ -69,7 +69,7 @@ def compare(folder: pathlib.Path, cases: list[tuple[str, str]]) -> dict[tuple[st
     options = modules()
     probes = "".join(f"  - {{name: p{i}, job: p{i}, target: '{target}', {options[module]}}}\n"
                      for i, (module, target) in enumerate(cases))
-    config = write_config(folder, "http://127.0.0.1:1/w", more="probes:\n" + probes)
+    config = write_config(folder, "http://127.0.0.1:1/w", interval="30s", more="probes:\n" + probes)
     said = run_once("--config", str(config), "--dry-run").stdout
     problems, successes = [], {}
     with running_exporter(folder, EXPORTER) as exporter:
@@ -98,7 +98,7 @@ def without_a_socket_the_agent_says_the_two_ways_out() -> None:
     with temporary_folder() as folder:
         folder.chmod(0o755)
         config = write_config(folder, "http://127.0.0.1:1/w",
-                              more="probes: {name: here, module: icmp, target: 127.0.0.1}\n")
+                              interval="30s", more="probes: {name: here, module: icmp, target: 127.0.0.1}\n")
         config.chmod(0o644)
         for groups, is_up in (("1 0", 0), ("65534 65534", 1)):
             run("sysctl", "-q", "-w", f"net.ipv4.ping_group_range={groups}")

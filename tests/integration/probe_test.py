@@ -91,7 +91,7 @@ def the_exporter_and_the_agent_say_the_same() -> None:
         probes = "".join(
             f"  - {{name: p{i}, target: '{target}', job: p{i}, preferred_ip_protocol: ip4, {OPTIONS[module]}}}\n"
             .replace("CA", str(authority.ca)) for i, (module, target) in enumerate(cases(nginx, expired)))
-        config = write_config(folder, "http://127.0.0.1:1/w", more="probes:\n" + probes)
+        config = write_config(folder, "http://127.0.0.1:1/w", interval="30s", more="probes:\n" + probes)
         said = run_once("--config", str(config), "--dry-run").stdout
         problems: list[str] = []
         for i, (module, target) in enumerate(cases(nginx, expired)):
@@ -105,7 +105,7 @@ def a_probe_that_hangs_costs_only_itself_and_one_that_fails_is_up() -> None:
         probes = (f"  - {{name: hangs, job: hangs, module: http, target: 'http://127.0.0.1:{port}/?key=hidden', "
                   "timeout: 900ms}\n"
                   f"  - {{name: connects, job: connects, module: tcp, target: '127.0.0.1:{port}'}}\n")
-        config = write_config(folder, receiver.url, more="probes:\n" + probes)
+        config = write_config(folder, receiver.url, interval="5s", more="probes:\n" + probes)
 
         def seen(job: str, name: str) -> list[tuple[dict[str, str], float]]:
             return [(dict(series.labels), value) for request in receiver.accepted() for series in request.series
@@ -148,7 +148,7 @@ def a_reload_adds_and_removes_probes() -> None:
             config.write_text(kept)
             agent.send(signal.SIGHUP)
             poll_until("its end", has_ended, process=agent)
-            poll_until("no thread for none", lambda: len(list(threads.iterdir())) == before, process=agent)
+            poll_until("no thread for none", lambda: len(list(threads.iterdir())) <= before, process=agent)
         assert set(samples()) == {1}, samples()
 
 
@@ -157,7 +157,7 @@ def credentials_stay_at_the_target() -> None:
         port = nginx.port
         probe = (f"  - {{name: away, module: http, target: 'http://127.0.0.1:{port}/away', "
                  "basic_auth: {username: u, password: secret-of-ours}, headers: {X-Key: key-of-ours}}\n")
-        config = write_config(folder, "http://127.0.0.1:1/w", more="probes:\n" + probe)
+        config = write_config(folder, "http://127.0.0.1:1/w", interval="30s", more="probes:\n" + probe)
         said = values(run_once("--config", str(config), "--dry-run").stdout)
         assert said["probe_success", ""] == 1 and said["probe_http_redirects", ""] == 1, said
         first, second = nginx.requests()[-2:]

@@ -139,7 +139,7 @@ class Pair:
         return parse_exposition(dry_run(self._config))
 
     def theirs(self) -> Exposition:
-        with urllib.request.urlopen(self._url, timeout=10) as answer:
+        with urllib.request.urlopen(self._url, timeout=120) as answer:
             return parse_exposition(answer.read().decode())
 
 
@@ -214,6 +214,6 @@ with temporary_folder() as FOLDER:
                         f"--collector.textfile.directory={FOLDER / 'textfile'}"],
                        FOLDER / "node-exporter.log")
     with started(EXPORTER):
-        poll_until("node_exporter answers", PAIR.theirs, 20, EXPORTER)
+        poll_until("node_exporter answers", PAIR.theirs, process=EXPORTER)
         run_checks(the_same_series_both_ways, what_differs_by_design_is_really_there, the_same_type_and_help,
                    the_same_values, a_wrong_value_would_be_noticed)

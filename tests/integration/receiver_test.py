@@ -74,7 +74,7 @@ def each_protocol_is_told_by_its_headers_and_read() -> None:
     receiver = Receiver()
     try:
         for wire, body in bodies.items():
-            connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=120)
             connection.request("POST", "/api/v1/write", body, HEADERS[wire] | AGENT)
             answer = connection.getresponse()
             assert answer.status == 204, f"{wire}: {answer.status}"

@@ -65,17 +65,21 @@ def compare(exporting: Exporting, series_min: int) -> None:
                 poll_until("five scrapes of each", lambda: all(
                     len(next((values for labels, values in both.series(agents, 600).items()
                               if name_of(labels) == "up" and 1 in values), [])) >= 5
-                    for agents in (True, False)), 60, agent)
+                    for agents in (True, False)), process=agent)
                 theirs, ours = both.series(False, 60), both.series(True, 60)
                 check_series(theirs, ours, series_min)
                 check_values(theirs, ours, series_min // 2)
                 exporter.stop()
                 for agents in (True, False):
-                    poll_until("the end of all series", lambda: both.now(agents) <= set(ABOUT), 20, agent)
+                    poll_until("the end of all series", lambda: both.now(agents) <= set(ABOUT), process=agent)
                 assert both.now(True) == both.now(False) == set(ABOUT), (both.now(True), both.now(False))
-                ups = {agents: values[-1] for agents in (True, False)
-                       for labels, values in both.series(agents, 3).items() if name_of(labels) == "up"}
-                assert ups == {True: 0, False: 0}, ups
+
+                def are_down() -> bool:
+                    ups = {agents: values[-1] for agents in (True, False)
+                           for labels, values in both.series(agents, 60).items() if name_of(labels) == "up"}
+                    assert ups == {True: 0, False: 0}, ups
+                    return True
+                poll_until("both are down", are_down, process=agent)
 
 
 def check_series(theirs: dict, ours: dict, series_min: int) -> None:
@@ -107,7 +111,7 @@ def redis(folder: pathlib.Path, target: str) -> Iterator[Process]:
     server = Process(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)],
                      folder / "redis.log")
     with started(server):
-        poll_until("redis", lambda: "Ready to accept connections" in server.log(), 20, server)
+        poll_until("redis", lambda: "Ready to accept connections" in server.log(), process=server)
         with exported(folder, ["prometheus-redis-exporter", f"--web.listen-address={target}",
                                f"--redis.addr=redis://127.0.0.1:{port}"]) as exporter:
             yield exporter
@@ -122,7 +126,7 @@ def mariadb(folder: pathlib.Path, target: str) -> Iterator[Process]:
     server = Process(["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", "--skip-networking",
                       "--user=root"], folder / "mariadb.log")
     with started(server):
-        poll_until("mariadb", lambda: "ready for connections" in server.log(), 60, server)
+        poll_until("mariadb", lambda: "ready for connections" in server.log(), process=server)
         with exported(folder, ["prometheus-mysqld-exporter", f"--web.listen-address={target}"],
                       DATA_SOURCE_NAME=f"root@unix({socket})/") as exporter:
             yield exporter

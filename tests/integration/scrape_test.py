@@ -27,6 +27,7 @@ app_seconds_bucket{le="+Inf"} 2
 app_seconds_sum 0.5
 app_seconds_count 2
 """
+SLOW = "5s"  # and as long may an exporter take, where none is to fail
 STALE = float("nan")  # a marker; none of the exporters below has a NaN
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
@@ -124,7 +125,7 @@ def last(receiver: Receiver, job_name: str, name: str) -> float | None:
 
 def a_good_target_arrives_with_its_labels_and_what_is_known_of_it() -> None:
     with temporary_folder() as folder, receiving() as receiver, exporting(text(GOOD)) as exporter:
-        config = write_config(folder, receiver.url, more="scrape:\n" + job("app", exporter.address))
+        config = write_config(folder, receiver.url, interval=SLOW, more="scrape:\n" + job("app", exporter.address))
         with running_agent(config) as agent:
             poll_until("three scrapes", lambda: len(seen(receiver, "app").get("up", [])) >= 3, process=agent)
         found = seen(receiver, "app")
@@ -140,7 +141,7 @@ def a_good_target_arrives_with_its_labels_and_what_is_known_of_it() -> None:
         assert not any(is_stale(value) for values in found.values() for _, value in values), "a marker at a stop"
         sent = exporter.headers[0]
         assert sent["Accept"].startswith("text/plain;version=0.0.4"), sent
-        assert (sent["Accept-Encoding"], sent["X-Prometheus-Scrape-Timeout-Seconds"]) == ("gzip", "1"), sent
+        assert (sent["Accept-Encoding"], sent["X-Prometheus-Scrape-Timeout-Seconds"]) == ("gzip", "5"), sent
 
 
 def a_target_that_fails_ends_its_series_and_comes_back() -> None:
@@ -197,15 +198,15 @@ def every_fault_costs_its_target_alone() -> None:
         wanted = {}
         for name, (answer, words) in faults().items():
             exporter = stack.enter_context(exporting(answer))
-            jobs += job(name, exporter.address, more="    timeout: 500ms\n    series_max: 100\n")
+            jobs += job(name, exporter.address, more="    series_max: 100\n")
             wanted[f"{name}/{exporter.address}"] = words
         wanted[f"closed/127.0.0.1:{(port := free_port())}"] = "refused"
         jobs += job("closed", f"127.0.0.1:{port}")
-        config = write_config(folder, receiver.url, more="scrape:\n" + jobs)
+        config = write_config(folder, receiver.url, interval=SLOW, more="scrape:\n" + jobs)
         with running_agent(config) as agent:
-            poll_until("all are told", lambda: all(f"{name}: " in agent.log() for name in wanted), 60, agent)
+            poll_until("all are told", lambda: all(f"{name}: " in agent.log() for name in wanted), process=agent)
             count = len(good.headers)
-            poll_until("ten scrapes of the good one", lambda: len(good.headers) >= count + 10, 60, agent)
+            poll_until("three scrapes of the good one", lambda: len(good.headers) >= count + 3, process=agent)
             most = int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{agent.pid}/status").read_text())[1])
             assert os.environ.get("MSP_VARIANT") or most < 64 << 10, f"{most >> 10} MiB at its worst"
             for name, words in wanted.items():
@@ -224,7 +225,7 @@ def every_fault_costs_its_target_alone() -> None:
 def bad_lines_cost_themselves_and_are_told_once() -> None:
     body = "a 1\nb{c=\"d} 2\n\xff 3\nd 4\n".encode("latin-1")
     with temporary_folder() as folder, receiving() as receiver, exporting(text(body)) as exporter:
-        config = write_config(folder, receiver.url, more="scrape:\n" + job("app", exporter.address))
+        config = write_config(folder, receiver.url, interval=SLOW, more="scrape:\n" + job("app", exporter.address))
         with running_agent(config) as agent:
             poll_until("three scrapes", lambda: len(seen(receiver, "app").get("up", [])) >= 3, process=agent)
             line = "2 lines are no samples and are left out; the first is line 2: labels that have no end"
@@ -297,14 +298,15 @@ def a_reload_adds_and_removes_targets() -> None:
             config.write_text(kept.replace("scrape:\n", "scrape:\n" + job("other", other.address)))
             agent.send(signal.SIGHUP)
             poll_until("the second", lambda: last(receiver, "other", "up") == 1, process=agent)
-            assert len(os.listdir(f"/proc/{agent.pid}/task")) == threads, "another thread for another target"
+            poll_until("no other thread for another target",
+                       lambda: len(os.listdir(f"/proc/{agent.pid}/task")) <= threads, process=agent)
             assert not any(is_stale(value) for _, value in seen(receiver, "one")["up"]), "the first was begun anew"
             config.write_text(kept.split("scrape:")[0])
             agent.send(signal.SIGHUP)
             for name in ("one", "other"):
                 poll_until("markers", lambda: all(is_stale(values[-1][1]) for values in seen(receiver, name).values()),
                            process=agent)
-            poll_until("no thread for none", lambda: len(os.listdir(f"/proc/{agent.pid}/task")) == threads - 1,
+            poll_until("no thread for none", lambda: len(os.listdir(f"/proc/{agent.pid}/task")) < threads,
                        process=agent)
 
 
@@ -369,11 +371,11 @@ def a_socket_and_a_login() -> None:
 def check_status_and_dry_run_show_the_targets() -> None:
     with temporary_folder() as folder, receiving() as receiver, exporting(text(GOOD)) as exporter, \
             exporting(text("no", 403)) as closed:
-        good = write_config(folder, receiver.url, more="scrape:\n" + job("app", exporter.address))
+        good = write_config(folder, receiver.url, interval=SLOW, more="scrape:\n" + job("app", exporter.address))
         printed = dry_run(good)
         assert 'app_requests_total{code="200",customer_id="alpha"' in printed, printed[-2000:]
-        bad = write_config(folder, receiver.url, server="web-02", more="scrape:\n" + job("app", exporter.address) +
-                           job("closed", closed.address))
+        bad = write_config(folder, receiver.url, server="web-02", interval=SLOW, more="scrape:\n" +
+                           job("app", exporter.address) + job("closed", closed.address))
         outcome = run_once("--config", str(bad), "check")
         assert outcome.returncode == 1, outcome.stdout + outcome.stderr
         assert f"app/{exporter.address}" in outcome.stdout and "5 samples" in outcome.stdout, outcome.stdout
@@ -384,7 +386,7 @@ def check_status_and_dry_run_show_the_targets() -> None:
             def shown() -> bool:
                 status = run_once("--config", str(bad), "status").stdout
                 return f"the target closed/{closed.address} is down: HTTP 403" in status and "Targets" in status
-            poll_until("the status", shown, 20, agent)
+            poll_until("the status", shown, process=agent)
 
 
 run_checks(a_good_target_arrives_with_its_labels_and_what_is_known_of_it,

@@ -269,7 +269,7 @@ def outputs_of(config: pathlib.Path, run: pathlib.Path, outputs: Outputs) -> Non
 
     process = Process([BINARY, "--config", str(config)], run / "log", env)
     with started(process):
-        poll_until("an answer of each endpoint", each_has_an_answer, 60, process)
+        poll_until("an answer of each endpoint", each_has_an_answer, process=process)
         for arguments in (("status",), ("status", "--json"), ("check",), ("check", "--json"), ("--dry-run",),
                           ("--dry-run", "--diff"), ("check",), ("check",)):
             outputs.run(config, *arguments, env=env)
@@ -317,14 +317,14 @@ def a_server_shows_no_login_of_its_clients() -> None:
         outputs.run(config, "check")
         process = Process([BINARY, "--config", str(config)], folder / "log")
         with started(process):
-            poll_until("it answers", lambda: b"answering" in (folder / "log").read_bytes(), 20, process)
+            poll_until("it answers", lambda: b"answering" in (folder / "log").read_bytes(), process=process)
             answers = []
             for gone in (False, True):
                 if gone:
                     (folder / "token").unlink()
                 for secret in canaries.all.values():
                     for line in (f"Bearer {secret}", "Basic " + base64.b64encode(f"carol:{secret}".encode()).decode()):
-                        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
                         connection.request("GET", "/metrics", headers={"Authorization": line})
                         answer = connection.getresponse()
                         outputs.add("an answer", answer.read())

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from typing import Iterator
 
 from support.agent import BINARY, ROOT, running_agent, temporary_folder, write_config
@@ -29,7 +30,7 @@ OLD_KERNEL = "3.10.0-1160.el7.x86_64"
 
 
 def run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def it_is_static_and_small() -> None:
@@ -222,8 +223,10 @@ def end_tracers(trace: pathlib.Path) -> None:
                     found.append(int(arguments.parent.name))
         return found
 
-    with contextlib.suppress(AssertionError):
-        poll_until("the end of strace", lambda: not left(), 2)
+    for _ in range(40):
+        if not left():
+            break
+        time.sleep(0.05)
     for pid in left():
         os.kill(pid, signal.SIGKILL)
 
@@ -264,7 +267,7 @@ def a_disk_that_is_slow_to_sync_costs_nothing_at_a_stop() -> None:
         with traced_agent(config, trace, "--trace", "fdatasync", "--inject", "fdatasync:delay_enter=1500000") as agent:
             poll_until("a refused tick", lambda: receiver.requests, process=agent)
             agent.send(signal.SIGTERM)
-            code = agent.wait(20)
+            code = agent.wait()
         assert code == 0, f"exit code {code}: {agent.log()}"
         assert "DELAYED" in trace.read_text(), "nothing was synced"
         assert "kept for the next start" in agent.log(), agent.log()

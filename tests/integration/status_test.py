@@ -65,8 +65,10 @@ def json_is_for_programs() -> None:
     with temporary_folder() as folder, receiving() as receiver:
         config = write_config(folder, receiver.url)
         with running(config) as agent:
-            poll_until("all is well", lambda: status(config).returncode == 0, process=agent)
-            told = json.loads(status(config, "--json").stdout)
+            def is_well() -> dict | None:
+                said = json.loads(status(config, "--json").stdout)
+                return said if said["well"] else None
+            told = poll_until("all is well", is_well, process=agent)
         assert told["running"] is True and told["well"] is True and told["pid"] == agent.pid, told
         assert told["process"]["cpu_seconds"] > 0 and told["process"]["resident_bytes"] > 1e6, told
         assert told["updated"] >= told["started"] > 1.6e9 and told["interval_seconds"] == 1, told
@@ -137,7 +139,7 @@ def an_agent_that_was_killed_is_not_running() -> None:
         config = write_config(folder, receiver.url)
         with running(config) as agent:
             agent.send(signal.SIGKILL)
-            agent.wait(10)
+            agent.wait()
             text = said(config, 1, f"msp-agent is not running: process {agent.pid} is gone",
                         "systemctl start msp-agent")
             assert text.startswith("msp-agent is not running"), text
@@ -150,7 +152,7 @@ def another_process_of_the_same_pid_is_not_the_agent() -> None:
         file = folder / "run/status.json"
         with running(config) as agent:
             agent.send(signal.SIGKILL)
-            agent.wait(10)
+            agent.wait()
         file.write_text(file.read_text().replace(f'"pid": {agent.pid},', f'"pid": {os.getpid()},'))
         said(config, 1, f"process {os.getpid()} is gone")
 
@@ -160,7 +162,7 @@ def an_agent_that_was_stopped_says_when() -> None:
         config = write_config(folder, receiver.url)
         with running(config) as agent:
             agent.send(signal.SIGTERM)
-            assert agent.wait(10) == 0
+            assert agent.wait() == 0
             said(config, 1, f"msp-agent is not running: process {agent.pid} was stopped at 20")
 
 

@@ -126,7 +126,7 @@ def the_agent_reads_all_that_is_expected() -> None:
             config.write_text("customer_id: a\nserver_name: b\nremote_write: {url: http://localhost/}\n"
                               f"collectors: {{textfile: {{directories: [{home}]}}}}\n")
             outcome = subprocess.run([BINARY, "--config", config, "--dry-run", "--collectors", "textfile"],
-                                     capture_output=True, text=True, check=True, timeout=60)
+                                     capture_output=True, text=True, check=True, timeout=120)
             assert "node_textfile_scrape_error" in outcome.stdout, outcome.stdout + outcome.stderr
             lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
             names = {line.split("{")[0].split(" ")[0] for line in lines}

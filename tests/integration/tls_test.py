@@ -49,7 +49,7 @@ def says(agent: Process, *words: str) -> None:
         missing = [word for word in words if word not in log]
         assert not missing, f"not in the log: {missing}"
         return True
-    poll_until("the reason in the log", said, 15, agent)
+    poll_until("the reason in the log", said, process=agent)
 
 
 def delivers(receiver: Receiver, agent: Process, count: int = 2) -> None:

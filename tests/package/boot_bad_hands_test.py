@@ -1,7 +1,6 @@
 """The service in bad hands: each mistake is one clear line in the journal, and nothing is lost that need not be."""
 import os
 import signal
-import time
 
 from scratch import needs_root
 from support.agent import ROOT
@@ -27,11 +26,10 @@ def fails_for_good(machine: Container, *lines: str) -> None:
     assert len(said) == len(lines), f"{len(lines)} lines would do: {said}"
     for line, wanted in zip(said, lines):
         assert wanted in line, f"'{wanted}' is not in '{line}'"
-    status = machine.says("msp-agent status")
+    status = machine.says("msp-agent status")  # messages() has waited for the journal
     assert f"The journal's last error: {said[-1]}" in status, status
-    # Long enough for a restart: RestartSec is a second here.
-    time.sleep(3)
-    assert machine.property("NRestarts") == "0", machine.journal()
+    # What is to be restarted waits for that as "auto-restart".
+    assert machine.property("SubState") == "failed" and machine.property("NRestarts") == "0", machine.journal()
 
 
 def bad_configuration_is_told_once_and_not_tried_again() -> None:
@@ -66,13 +64,13 @@ def a_state_directory_on_a_full_disk_costs_no_start_and_no_delivery() -> None:
         machine.must("mkdir -p /var/lib/msp-agent && mount -t tmpfs -o size=256k,mode=755 full /var/lib/msp-agent && "
                      "{ cat /dev/zero >/var/lib/msp-agent/ballast || true; } 2>/dev/null")
         start(machine)
-        wait_until_status(machine, "the buffer's disk is nearly full", 30)
+        wait_until_status(machine, "the buffer's disk is nearly full")
         with receiving(port=port) as receiver:
             def all_came() -> bool:
                 ticks = receiver.ticks()
                 assert len(ticks) > 5 and not holes(ticks), f"there are {sorted(ticks)}"
                 return True
-            poll_until("what was kept, behind the newest ticks", all_came, 100)
+            poll_until("what was kept, behind the newest ticks", all_came)
         # Room again, and it is used again without a restart.
         machine.must("umount -l /var/lib/msp-agent || true")
 
@@ -83,7 +81,7 @@ def a_host_that_cannot_make_the_sandbox_runs_the_agent_without_its_namespaces() 
         configure(machine, receiver.url)
         machine.must("mount -t tmpfs -o ro t /tmp")
         assert machine.run("systemctl enable --now msp-agent").returncode != 0, "PrivateDevices= does without /tmp"
-        poll_until("the second start", lambda: machine.property("ActiveState") == "active", 20)
+        poll_until("the second start", lambda: machine.property("ActiveState") == "active")
         told = [line for line in messages(machine) if "sandbox" in line]
         assert told == ["this host cannot make the sandbox of the unit (status 226): it is started without "
                         "namespaces"], told
@@ -110,7 +108,7 @@ def a_step_to_no_namespaces_that_was_cut_short_is_completed() -> None:
                      "mount -t tmpfs -o ro t /tmp")
         machine.run("systemctl restart msp-agent")  # it fails where the stop in it has not come to the step either
         poll_until("the start without namespaces", lambda: machine.property("PrivateDevices") == "no" and
-                   machine.property("ActiveState") == "active", 20)
+                   machine.property("ActiveState") == "active")
 
 
 def an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it() -> None:
@@ -121,7 +119,7 @@ def an_agent_that_exits_as_if_it_had_no_sandbox_keeps_it() -> None:
             machine.must(f"printf '#!/bin/sh\\nexit {status}\\n' >/usr/bin/msp-agent.new && "
                          "chmod 755 /usr/bin/msp-agent.new && mv /usr/bin/msp-agent.new /usr/bin/msp-agent")
             assert machine.run("systemctl start msp-agent").returncode != 0
-            poll_until("two more starts", lambda: int(machine.property("NRestarts")) >= 2, 20)
+            poll_until("two more starts", lambda: int(machine.property("NRestarts")) >= 2)
             machine.must("systemctl stop msp-agent")
             said = machine.journal()
             assert f"code=exited, status={status}" in said and "sandbox" not in said, said
@@ -151,14 +149,15 @@ def a_second_agent_is_told_whose_buffer_it_is_and_tried_again() -> None:
                      "systemctl daemon-reload")
         assert machine.run("systemctl start second").returncode != 0
         assert f"{pid}" in machine.journal("second"), machine.journal("second")
-        assert machine.property("ActiveState", "second") == "activating", "it is not tried again"
+        assert machine.property("ActiveState", "second") in ("activating", "deactivating"), "it is not tried again"
         signal_main(machine, signal.SIGTERM)
-        poll_until("the second takes over", lambda: machine.property("ActiveState", "second") == "active", 20)
+        poll_until("the second takes over", lambda: machine.property("ActiveState", "second") == "active")
 
 
 def status_of_an_agent_that_does_not_run_tells_the_journals_last_error() -> None:
     with machine_with_agent(SUITE) as machine:
         def status() -> str:
+            machine.must("journalctl --sync")
             outcome = machine.run("msp-agent status")
             assert outcome.returncode == 1, f"exits {outcome.returncode}: {outcome.stdout}{outcome.stderr}"
             assert outcome.stdout.startswith("msp-agent is not running"), outcome.stdout

@@ -30,8 +30,8 @@ SCRIPT = rf"""
 say() {{ echo "=== $1"; }}
 text() {{ systemctl show -P StatusText msp-agent; }}
 status() {{ echo "$(systemctl show -P ActiveState msp-agent) $(text)"; }}
-# until a question has an answer, three minutes at most
-until_true() {{ n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 180 ] || break; sleep 1; done; }}
+# until a question has an answer, ten minutes at most
+until_true() {{ n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 600 ] || break; sleep 1; done; }}
 fails() {{ text | grep -q 'cannot reach'; }}
 delivers() {{ text | grep -q 'delivering.* 0 behind'; }}
 requests() {{ cat /run/requests; }}

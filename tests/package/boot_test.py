@@ -21,21 +21,21 @@ from support.service import (configure, machine_with_agent, main_pid, messages, 
 from support.ticks import holes
 from support.victoria_metrics import running_victoria_metrics
 
-BACKLOG_SECONDS_MAX = 100
+BUFFER = "var/lib/msp-agent/buffer"
 SUITE = os.environ.get("BOOT_SUITE", "bookworm")
 
 
 def ticks_until(receiver: Receiver, count: int) -> list[int]:
     """Timestamps that arrived, once each, in order; at least `count` of them."""
-    return poll_until(f"{count} ticks", lambda: (ticks := sorted(set(receiver.timestamps())))[count - 1:] and ticks, 40)
+    return poll_until(f"{count} ticks", lambda: (ticks := sorted(set(receiver.timestamps())))[count - 1:] and ticks)
 
 
 def missing_ticks(machine: Container, receiver: Receiver, oldest_before: int) -> list[tuple[int, int]]:
     """Between which ticks some are missing, when nothing waits any more. A backlog comes behind the newest ticks, and
     after a random wait."""
     poll_until(f"ticks from before {oldest_before}", lambda: min(receiver.timestamps(), default=oldest_before) <
-               oldest_before, BACKLOG_SECONDS_MAX)
-    wait_until_status(machine, ", 0 behind", BACKLOG_SECONDS_MAX)
+               oldest_before, 300)
+    wait_until_status(machine, ", 0 behind")
     return holes(receiver.ticks())
 
 
@@ -68,25 +68,28 @@ def killed_in_an_outage_it_comes_back_with_nothing_lost() -> None:
         start(machine)  # although nobody listens
         wait_until_status(machine, f"cannot reach http://127.0.0.1:{port}/api/v1/write: ")
         first = int(time.time() * 1000)
-        time.sleep(8)  # long enough for samples on the disk and samples in memory
+        poll_until("samples on the disk, beside those in memory", lambda: list((machine.root / BUFFER).glob("*.seg")))
         before = main_pid(machine)
         killed = int(time.time() * 1000)
         signal_main(machine, signal.SIGKILL)
+        gone = int(time.time() * 1000)
         wait_until_restarted(machine, before)
         assert machine.property("NRestarts") == "1", machine.journal()
         assert any("samples of an earlier run are kept" in line for line in messages(machine)), machine.journal()
         with receiving(port=port) as receiver:
             missing = missing_ticks(machine, receiver, first)
-        assert all(a <= killed <= b + 1500 for a, b in missing), f"killed at {killed}, missing: {missing}"
+        assert all(a <= gone and killed <= b for a, b in missing), f"killed from {killed} to {gone}, missing: {missing}"
 
 
 def a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back() -> None:
     with receiving() as receiver, machine_with_agent(SUITE) as machine:
-        override(machine, "WatchdogSec=3", "RestartSec=1")
+        override(machine, "WatchdogSec=10", "RestartSec=1")
         configure(machine, receiver.url, interval="1h")  # life between two ticks, too
         start(machine)
         pid = main_pid(machine)
-        time.sleep(7)  # two of the watchdog's times
+        seen: set[str] = set()
+        poll_until("three signs of life", lambda: seen.add(machine.property("WatchdogTimestampMonotonic")) or
+                   len(seen) >= 3)
         assert main_pid(machine) == pid and machine.property("NRestarts") == "0", machine.journal()
         signal_main(machine, signal.SIGSTOP)
         wait_until_restarted(machine, pid)
@@ -99,13 +102,12 @@ def a_reboot_and_no_network_at_boot_lose_nothing() -> None:
     with machine_with_agent(SUITE) as machine:
         configure(machine, f"http://127.0.0.1:{port}/api/v1/write")
         start(machine)
-        time.sleep(3)  # ticks to be kept
+        wait_until_status(machine, "cannot reach")  # with a tick to be kept
         down = int(time.time() * 1000)
         machine.power_off()
         machine.boot("--private-network")  # nothing but a loopback where nobody listens
         wait_until_status(machine, "cannot reach")
         assert machine.property("ActiveState") == "active"
-        time.sleep(2)
         machine.power_off()
         with receiving(port=port) as receiver:
             machine.boot()
@@ -161,12 +163,12 @@ def filesystems_read_in_the_unit_as_they_do_outside() -> None:
         outside = filesystem_series((name, labels, value)
                                     for (name, labels), value in parse_exposition(text).samples.items())
         assert len(outside) > 50, f"only {len(outside)} series"
-        moving = ("node_filesystem_free_bytes", "node_filesystem_avail_bytes", "node_filesystem_files_free")
+        moving = {"node_filesystem_free_bytes", "node_filesystem_avail_bytes", "node_filesystem_files_free"}
         assert sorted(inside) == sorted(outside), f"not the same series: {set(inside) ^ set(outside)}"
         for key, value in outside.items():
-            # What is written meanwhile, journal and buffer, and nothing else.
-            slack = 64 << 20 if key[0] in moving else 0
-            assert abs(inside[key] - value) <= slack, f"{key}: {inside[key]} inside, {value} outside"
+            # Of others the whole host makes free and uses; into these four nobody writes.
+            if key[0] not in moving or ("device", "t") in key[1]:
+                assert inside[key] == value, f"{key}: {inside[key]} inside, {value} outside"
         for place, read_only in (("/srv/a b", 1), ("/home/customer", 0), ("/tmp/inside", 0)):
             key = "node_filesystem_readonly", (("device", "t"), ("fstype", "tmpfs"), ("mountpoint", place))
             assert inside[key] == read_only, f"{key}: {inside[key]}"
@@ -223,7 +225,7 @@ def a_renamed_host_is_one_server_with_a_new_nodename() -> None:
                     if series.name == "node_uname_info" and labels["nodename"] == "renamed-host" and series.samples:
                         return labels
             return None
-        labels = poll_until("the new name in node_uname_info", renamed, 10)
+        labels = poll_until("the new name in node_uname_info", renamed)
         assert labels["server_name"] == "web-01", f"another server: {labels}"
 
 

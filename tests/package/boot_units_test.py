@@ -55,12 +55,14 @@ def newest(receiver: Receiver, metric: str, /, **labels: str) -> float | None:
 
 
 def until(receiver: Receiver, wanted: float | None, metric: str, /, **labels: str) -> None:
-    poll_until(f"{metric}{labels} {wanted}", lambda: newest(receiver, metric, **labels) == wanted, 30)
+    poll_until(f"{metric}{labels} {wanted}", lambda: newest(receiver, metric, **labels) == wanted)
 
 
-def ticks_are_on_time(receiver: Receiver, since_ms: float) -> None:
-    ticks = {at: skipped for at, skipped in receiver.ticks().items() if at >= since_ms}
-    assert len(ticks) > 5 and not holes(ticks), f"ticks are missing: {holes(ticks)} of {sorted(ticks)}"
+def no_tick_is_missing(receiver: Receiver, since_ms: float) -> None:
+    def ticks() -> dict[int, float]:
+        return {at: skipped for at, skipped in receiver.ticks().items() if at >= since_ms}
+    poll_until("six ticks", lambda: len(ticks()) > 5)
+    assert not holes(ticks()), f"ticks are missing: {holes(ticks())} of {sorted(ticks())}"
 
 
 def failed_units_restarts_and_what_services_use_are_seen() -> None:
@@ -78,25 +80,32 @@ def failed_units_restarts_and_what_services_use_are_seen() -> None:
         assert newest(receiver, "node_systemd_version", version=version) == float(version.split("-")[0]), version
         assert newest(receiver, "node_systemd_service_restart_total", name="web.service") == 0
         before = newest(receiver, "node_systemd_service_restart_total", name="flaky.service")
-        poll_until("another restart", lambda: newest(receiver, "node_systemd_service_restart_total",
-                                                     name="flaky.service") > before, 30)
+        poll_until("another restart", lambda: (newest(receiver, "node_systemd_service_restart_total",
+                                                      name="flaky.service") or 0) > before)
         assert newest(receiver, "node_systemd_service_restart_total", name="flaky.service") <= \
             int(machine.property("NRestarts", "flaky"))
-        used = newest(receiver, "msp_agent_unit_cpu_seconds_total", name="web.service")
-        assert used > 0, used
-        poll_until("more CPU", lambda: newest(receiver, "msp_agent_unit_cpu_seconds_total", name="web.service") > used)
-        memory = newest(receiver, "msp_agent_unit_memory_usage_bytes", name="web.service")
-        set_of_pages = newest(receiver, "msp_agent_unit_memory_working_set_bytes", name="web.service")
+        used = poll_until("some CPU", lambda: newest(receiver, "msp_agent_unit_cpu_seconds_total", name="web.service"))
+        poll_until("more CPU", lambda: (newest(receiver, "msp_agent_unit_cpu_seconds_total", name="web.service")
+                                        or 0) > used)
         # A host whose memory controller belongs to control groups of version 1 accounts for none in the container.
-        if machine.run("test -e /sys/fs/cgroup/system.slice/web.service/memory.current").returncode == 0:
-            assert 0 < set_of_pages <= memory < 100 << 20, (set_of_pages, memory)
-        else:
-            assert memory is None and set_of_pages is None, (set_of_pages, memory)
+        has_memory = machine.run("test -e /sys/fs/cgroup/system.slice/web.service/memory.current").returncode == 0
+
+        def memory_is_sane() -> bool:
+            memory, working_set = (newest(receiver, f"msp_agent_unit_memory_{name}_bytes", name="web.service")
+                                   for name in ("usage", "working_set"))
+            if has_memory:
+                assert memory and working_set and 0 < working_set <= memory < 100 << 20, (working_set, memory)
+            else:
+                assert memory is None and working_set is None, (working_set, memory)
+            return True
+        poll_until("memory", memory_is_sane)
         # What has recovered and is not wanted otherwise ends.
         machine.must("systemctl stop flaky && systemctl reset-failed broken")
         until(receiver, None, "node_systemd_unit_state", name="broken.service", state="failed")
-        assert newest(receiver, "node_scrape_collector_success", collector="systemd") == 1
-        assert len(messages(machine)) == 1, messages(machine)
+        until(receiver, 1, "node_scrape_collector_success", collector="systemd")
+        # On a busy machine an answer may come after the tick that it is for.
+        said = [line for line in messages(machine) if "systemd has not answered yet" not in line]
+        assert len(said) == 1, said
 
 
 def without_the_drop_in_the_log_says_what_is_missing() -> None:
@@ -105,7 +114,7 @@ def without_the_drop_in_the_log_says_what_is_missing() -> None:
         start(machine)
         until(receiver, 0, "node_scrape_collector_success", collector="systemd")
         until(receiver, 1, "node_scrape_collector_success", collector="loadavg")
-        said = [line for line in messages(machine) if "systemd" in line]
+        said = [line for line in messages(machine) if "systemd" in line and "has not answered yet" not in line]
         assert len(said) == 1 and "the agent's unit allows it no unix sockets; docs/systemd.md" in said[0], said
 
 
@@ -117,7 +126,7 @@ def a_bus_that_is_absent_costs_only_this_collector() -> None:
         until(receiver, 1, "node_scrape_collector_success", collector="loadavg")
         machine.must("systemctl start dbus.socket")
         until(receiver, 1, "node_scrape_collector_success", collector="systemd")
-        ticks_are_on_time(receiver, began + 1000)
+        no_tick_is_missing(receiver, began + 1000)
 
 
 class BadBus:
@@ -141,7 +150,8 @@ class BadBus:
             while True:
                 client, _ = self._listener.accept()
                 self._clients.append(client)
-                client.sendall(self._said)
+                with contextlib.suppress(OSError):  # one that is gone already
+                    client.sendall(self._said)
 
     @property
     def clients(self) -> int:
@@ -165,11 +175,11 @@ def a_bus_in_bad_hands_costs_only_this_collector() -> None:
             try:
                 began = time.time() * 1000
                 start(machine)
-                poll_until("three questions", lambda: bad.clients >= 3, 40)
+                poll_until("three questions", lambda: bad.clients >= 3)
                 until(receiver, 0, "node_scrape_collector_success", collector="systemd")
                 until(receiver, 1, "node_scrape_collector_success", collector="loadavg")
-                ticks_are_on_time(receiver, began + 1000)
-                assert any(wanted in line for line in messages(machine)), messages(machine)
+                no_tick_is_missing(receiver, began + 1000)
+                poll_until(f"'{wanted}' in the journal", lambda: any(wanted in line for line in messages(machine)))
                 threads = machine.must("ls /proc/$(systemctl show -P MainPID msp-agent)/task | wc -l")
                 assert int(threads) <= 5, f"{threads} threads"
             finally:

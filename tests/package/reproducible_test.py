@@ -52,7 +52,7 @@ def take_dependencies_along(folder: pathlib.Path) -> None:
 def sections_that_differ(one: pathlib.Path, other: pathlib.Path) -> str:
     def sections(binary: pathlib.Path) -> dict[str, str]:
         text = subprocess.run(["readelf", "--wide", "--section-headers", str(binary)], capture_output=True, text=True,
-                              check=True, timeout=60).stdout
+                              check=True, timeout=120).stdout
         return {words[1]: " ".join(words[3:6]) for line in text.splitlines()
                 if len(words := line.replace("[ ", "[").split()) > 8}
     mine, theirs = sections(one), sections(other)

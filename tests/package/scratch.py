@@ -27,13 +27,13 @@ def needs_root(check: Callable[[], None]) -> Callable[[], None]:
     return looked_at
 
 
-def run(*command: str, env: dict[str, str] | None = None, seconds_max: float = 120) -> subprocess.CompletedProcess[str]:
+def run(*command: str, env: dict[str, str] | None = None, seconds_max: float = 600) -> subprocess.CompletedProcess[str]:
     """stdout and stderr together, in its stdout."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=seconds_max, check=False, env={**os.environ, "LC_ALL": "C", **(env or {})})
 
 
-def must(*command: str, env: dict[str, str] | None = None, seconds_max: float = 120) -> str:
+def must(*command: str, env: dict[str, str] | None = None, seconds_max: float = 600) -> str:
     outcome = run(*command, env=env, seconds_max=seconds_max)
     assert outcome.returncode == 0, f"{' '.join(command)} ends with {outcome.returncode}:\n{outcome.stdout}"
     return outcome.stdout

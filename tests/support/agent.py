@@ -22,17 +22,19 @@ def temporary_folder() -> Iterator[pathlib.Path]:
 
 
 def write_config(folder: pathlib.Path, url: str, *, server: str = SERVER, interval: str = "1s",
-                 timeout: str = "10s", more: str = "") -> pathlib.Path:
+                 timeout: str = "10s", more: str = "", witness: str = "") -> pathlib.Path:
     """A configuration with one endpoint and a buffer of its own; `more` is further YAML,
-    inside remote_write where it is indented."""
+    inside remote_write where it is indented. `witness` is the URL of a second endpoint, which sees every tick whatever
+    becomes of the first."""
     config = folder / f"{server}.yaml"
+    first, begins = (f"- url: {witness}\n", "- ") if witness else ("", "  ")
     config.write_text(f"""customer_id: {CUSTOMER}
 server_name: {server}
 interval: {interval}
 buffer:
   path: {folder / f"{server}-buffer"}
 remote_write:
-  url: {url}
+{first}{begins}url: {url}
   timeout: {timeout}
 {more}""")
     return config
@@ -42,7 +44,7 @@ def run_once(*arguments: str, prefix: tuple[str, ...] = (),
              env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the binary to its end."""
     return subprocess.run([*prefix, BINARY, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=60, check=False, env=env)
+                          timeout=120, check=False, env=env)
 
 
 def dry_run(config: pathlib.Path, *arguments: str) -> str:
@@ -59,6 +61,10 @@ def running_agent(config: pathlib.Path) -> Iterator[Process]:
     process = Process([BINARY, "--config", str(config)], config.with_suffix(".log"))
     with started(process):
         yield process
+    no_sanitizer_complains(process)
+
+
+def no_sanitizer_complains(process: Process) -> None:
     for mark in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer",
                  "ERROR: LeakSanitizer"):
         assert mark not in process.log(), process.log()

@@ -9,7 +9,7 @@ from support.receiver import Receiver, receiving
 
 
 def openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+    subprocess.run(["openssl", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=120)
 
 
 class OwnAuthority:

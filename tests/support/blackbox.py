@@ -30,7 +30,7 @@ class Exporter:
 
     def says(self, module: str, target: str) -> Found:
         query = urllib.parse.urlencode({"module": module, "target": target})
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/probe?{query}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/probe?{query}", timeout=120) as answer:
             return values(answer.read().decode())
 
 
@@ -41,7 +41,7 @@ def running_exporter(folder: pathlib.Path, config: str) -> Iterator[Exporter]:
     process = Process(["prometheus-blackbox-exporter", f"--config.file={config_file}",
                        f"--web.listen-address=127.0.0.1:{port}"], folder / "exporter.log")
     try:
-        poll_until("the exporter listens", lambda: listens(port), 20, process)
+        poll_until("the exporter listens", lambda: listens(port), process=process)
         yield Exporter(port)
     finally:
         process.stop()

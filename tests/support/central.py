@@ -58,7 +58,7 @@ class Central:
 
     def try_customer(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["sh", str(PROGRAMS / "customer.sh"), "--folder", str(self.folder), *arguments],
-                              capture_output=True, text=True, timeout=30, check=False)
+                              capture_output=True, text=True, timeout=120, check=False)
 
     def token(self, *arguments: str) -> str:
         """The token in what customer.sh prints."""
@@ -70,7 +70,7 @@ class Central:
                    "-g", "daemon off; master_process off;"]
         process = Process(command, self.folder / "nginx.log")
         with started(process):
-            poll_until("nginx listens", lambda: listens(self.port), 20, process)
+            poll_until("nginx listens", lambda: listens(self.port), process=process)
             yield process
 
 
@@ -82,7 +82,7 @@ def running_vmauth(folder: pathlib.Path) -> Iterator[tuple[Process, str]]:
                        *(f"-{page}AuthKey={secrets.token_hex(16)}" for page in ("metrics", "pprof", "reload"))],
                       folder / "vmauth.log")
     with started(process):
-        poll_until("vmauth listens", lambda: listens(port), 20, process)
+        poll_until("vmauth listens", lambda: listens(port), process=process)
         yield process, f"http://127.0.0.1:{port}"
 
 
@@ -103,5 +103,5 @@ def running_vmalert(folder: pathlib.Path, storage: str, rules: list[pathlib.Path
                        f"-remoteWrite.url={storage}", "-remoteWrite.flushInterval=100ms", f"-notifier.url={notifier}",
                        f"-httpListenAddr=127.0.0.1:{port}"], folder / "vmalert.log")
     with started(process):
-        poll_until("vmalert listens", lambda: listens(port), 20, process)
+        poll_until("vmalert listens", lambda: listens(port), process=process)
         yield process, f"http://127.0.0.1:{port}"

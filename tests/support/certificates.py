@@ -8,7 +8,7 @@ DAY = 86400
 
 
 def openssl(*arguments: str) -> str:
-    return subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def stamp(days_from_now: float) -> str:

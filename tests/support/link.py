@@ -69,7 +69,7 @@ def linked(folder: pathlib.Path) -> Iterator[Link]:
     holder = Process(["unshare", "--net", "sleep", "infinity"], folder / "far-side.log")
     with started(holder):
         mine = os.readlink("/proc/self/ns/net")
-        poll_until("a network of its own", lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != mine, 5, holder)
+        poll_until("a network of its own", lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != mine, process=holder)
         link = Link(holder)
         run("ip", "link", "add", "msp-here", "type", "veth", "peer", "name", "msp-there", "netns", str(holder.pid))
         run("ip", "address", "add", f"{HERE}/24", "dev", "msp-here")

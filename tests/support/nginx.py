@@ -25,7 +25,7 @@ class Nginx:
         self._write(servers)
         self.process = Process(["nginx", "-p", str(self.folder), "-c", str(self._config), "-e", "stderr"],
                                self.folder / "nginx.log")
-        poll_until("nginx listens", lambda: listens(self.port), 20, self.process)
+        poll_until("nginx listens", lambda: listens(self.port), process=self.process)
 
     def _write(self, servers: str) -> None:
         log = "\\t".join(f"${field}" for field in FIELDS)

@@ -21,7 +21,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: str) -> str:
         query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.base}{path}?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.base}{path}?{query}", timeout=120) as answer:
             return answer.read().decode()
 
     def series(self, selector: str, seconds: int = 600) -> list[dict]:
@@ -34,5 +34,5 @@ class Prometheus:
 def running_prometheus(folder: pathlib.Path, port: int = 0) -> Iterator[Prometheus]:
     server = Prometheus(folder, port or free_port())
     with started(server.process):
-        poll_until("prometheus answers", lambda: "Ready" in server.get("/-/ready"), 30, server.process)
+        poll_until("prometheus answers", lambda: "Ready" in server.get("/-/ready"), process=server.process)
         yield server

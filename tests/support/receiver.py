@@ -135,7 +135,7 @@ def receiving(answers: Iterable[int | Callable] = (), port: int = 0,
 def hold_until(release: threading.Event) -> Callable:
     """An answer that comes only when `release` is set: then 204."""
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        release.wait(60)
+        release.wait(600)
         handler.send_response(204)
         handler.send_header("Content-Length", "0")
         handler.end_headers()

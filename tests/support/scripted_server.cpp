@@ -12,6 +12,18 @@
 
 namespace msp::test {
 
+ClosedPort::ClosedPort() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (bind(fd_.get(), any, size) != 0 || getsockname(fd_.get(), any, &size) != 0) {
+    throw std::runtime_error("closed port: " + errno_text(errno));
+  }
+  number_ = ntohs(address.sin_port);
+}
+
 ScriptedServer::ScriptedServer(std::vector<Answer> answers)
     : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), answers_(std::move(answers)) {
   sockaddr_in address{};

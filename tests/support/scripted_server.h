@@ -28,6 +28,17 @@ inline Answer answer(const std::string& line, const std::string& headers = {}) {
   return {.text = "HTTP/1.1 " + line + "\r\n" + headers + "Content-Length: 0\r\n\r\n"};
 }
 
+/// A port of 127.0.0.1 that is this object's, and where nobody listens.
+class ClosedPort {
+ public:
+  ClosedPort();
+  int number() const { return number_; }
+
+ private:
+  Fd fd_;
+  int number_ = 0;
+};
+
 /// One connection at a time. The answers are used up one per request, then it is 204.
 class ScriptedServer {
  public:

@@ -84,24 +84,25 @@ def signal_main(machine: Container, number: signal.Signals) -> None:
     os.kill(machine.pid_outside(main_pid(machine)), number)
 
 
-def wait_until_status(machine: Container, text: str, seconds_max: float = 20) -> None:
+def wait_until_status(machine: Container, text: str) -> None:
     """Until `systemctl status` has a Status: line with `text`."""
     def there() -> bool:
         lines = machine.says("systemctl status --no-pager msp-agent").splitlines()
         status = [line.strip() for line in lines if line.strip().startswith("Status:")]
         assert any(text in line for line in status), f"status says {status}"
         return True
-    poll_until(f"status '{text}'", there, seconds_max)
+    poll_until(f"status '{text}'", there)
 
 
-def wait_until_restarted(machine: Container, before: int, seconds_max: float = 30) -> None:
+def wait_until_restarted(machine: Container, before: int) -> None:
     """Until another process than `before` is the service, and ready."""
     def there() -> bool:
         assert machine.property("ActiveState") == "active", machine.property("ActiveState")
         return main_pid(machine) not in (0, before)
-    poll_until("the service comes back", there, seconds_max)
+    poll_until("the service comes back", there)
 
 
 def messages(machine: Container) -> list[str]:
     """What the agent itself said, a line each, without time and host."""
+    machine.must("journalctl --sync")
     return machine.says("journalctl --no-pager -o cat _SYSTEMD_UNIT=msp-agent.service").splitlines()

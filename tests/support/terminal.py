@@ -5,6 +5,7 @@ import select
 import termios
 
 from support.agent import BINARY
+from support.process import SECONDS_MAX
 
 
 class Terminal:
@@ -46,7 +47,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
     def _more(self, what: str) -> None:
-        ready, _, _ = select.select([self._terminal], [], [], 20)
+        ready, _, _ = select.select([self._terminal], [], [], SECONDS_MAX)
         assert ready, f"waiting for {what}; it said: {self.said}"
         read = os.read(self._terminal, 4096)
         if not read:

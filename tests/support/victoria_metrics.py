@@ -19,7 +19,7 @@ class VictoriaMetrics:
                                 "-loggerLevel=WARN", *options], folder / "victoria-metrics.log")
 
     def get(self, path: str, **parameters: str) -> str:
-        with urllib.request.urlopen(f"{self.base}{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.base}{path}?{urllib.parse.urlencode(parameters)}", timeout=120) as answer:
             return answer.read().decode()
 
     def query(self, expression: str, at_ms: int = 0) -> list[tuple[dict[str, str], float]]:
@@ -47,5 +47,5 @@ def running_victoria_metrics(folder: pathlib.Path, port: int = 0, address: str =
                              options: tuple[str, ...] = ()) -> Iterator[VictoriaMetrics]:
     server = VictoriaMetrics(folder, port or free_port(), address, options)
     with started(server.process):
-        poll_until("victoria-metrics answers", lambda: server.get("/health") == "OK", 20, server.process)
+        poll_until("victoria-metrics answers", lambda: server.get("/health") == "OK", process=server.process)
         yield server

@@ -9,7 +9,7 @@ from support.container import TREES
 from support.process import Process
 
 IMAGE_MB = 900
-SECONDS_MAX = 900
+SECONDS_MAX = 1500
 END = "=== end of the script ==="
 # Runs the script when the boot is over, with what it prints on the serial console, and switches the machine off.
 UNIT = f"""[Unit]

@@ -291,10 +291,7 @@ TEST_CASE("delivery: a sender that hangs in the read of a disk does not hold up 
   world.append(4);  // live, from memory
   REQUIRE(world.centre.wait_requests(a.url, 1));
   world.files.wait_until_one_hangs();
-  const auto began_ns = monotonic_ns();
-  const auto deadline_ns = began_ns + kNsPerSecond / 5;
-  CHECK_FALSE(world.delivery->stop(deadline_ns));
-  CHECK(monotonic_ns() - began_ns < 10 * kNsPerSecond);
+  CHECK_FALSE(world.delivery->stop(monotonic_ns() + kNsPerSecond / 5));
   world.files.open();
   REQUIRE(world.centre.wait_until_none_is_connected());
 }

@@ -105,10 +105,9 @@ TEST_CASE("http: what is no answer is told with the server's name", "[threads]")
     if (words.starts_with("it ")) continue;  // who says so is the URL's host
     CHECK_THAT(reply.error, Catch::Contains(cat("127.0.0.1:", server.port())));
   }
-  int closed_port = 0;
-  { closed_port = ScriptedServer().port(); }
-  CHECK(post(options_for(cat("http://127.0.0.1:", closed_port, "/w"))).error ==
-        cat("connection refused by 127.0.0.1:", closed_port,
+  const ClosedPort closed;
+  CHECK(post(options_for(cat("http://127.0.0.1:", closed.number(), "/w"))).error ==
+        cat("connection refused by 127.0.0.1:", closed.number(),
             "; check host and port of url; where only a proxy leads out, set proxy_url"));
   CHECK(post(options_for("http://no.such.host.invalid/w")).error ==
         "the host name does not resolve: no.such.host.invalid; correct url, or fix this host's "

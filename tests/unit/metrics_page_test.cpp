@@ -73,7 +73,7 @@ struct World {
   }
 
   /// The whole answer; the server works meanwhile. Empty where none comes.
-  std::string answer(const Fd& fd, int rounds = 2000) {
+  std::string answer(const Fd& fd, int rounds = 24'000) {
     std::string all;
     char bytes[65536];
     for (int i = 0; i < rounds; ++i) {
