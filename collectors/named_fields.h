@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/metrics/series_writer.h"
 
@@ -30,6 +32,29 @@ struct FieldTable {
   /// The metric <prefix><group>_<field>, or <prefix><field> where `group` is empty. Null where there
   /// is none.
   const MetricDesc* find(std::string_view group, std::string_view field) const;
+};
+
+/// Which metric the name at each place of a file is for. They are the same ones for as long as the kernel
+/// runs: then a name costs one comparison.
+class KnownFields {
+ public:
+  /// Null where no metric is for it. `find()` looks a new name up.
+  template <typename Find>
+  const MetricDesc* at(std::size_t place, std::string_view name, const Find& find) {
+    constexpr std::size_t kPlacesMax = 1024;
+    if (place >= kPlacesMax) return find();
+    if (place >= fields_.size()) fields_.resize(place + 1);
+    auto& known = fields_[place];
+    if (known.name != name) known = {std::string(name), find()};
+    return known.metric;
+  }
+
+ private:
+  struct Known {
+    std::string name;
+    const MetricDesc* metric = nullptr;
+  };
+  std::vector<Known> fields_;
 };
 
 /// Takes the fields of one tick over, each once.
