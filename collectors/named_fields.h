@@ -38,16 +38,9 @@ struct FieldTable {
 /// runs: then a name costs one comparison.
 class KnownFields {
  public:
-  /// Null where no metric is for it. `find()` looks a new name up.
-  template <typename Find>
-  const MetricDesc* at(std::size_t place, std::string_view name, const Find& find) {
-    constexpr std::size_t kPlacesMax = 1024;
-    if (place >= kPlacesMax) return find();
-    if (place >= fields_.size()) fields_.resize(place + 1);
-    auto& known = fields_[place];
-    if (known.name != name) known = {std::string(name), find()};
-    return known.metric;
-  }
+  /// Null where no metric of `table` is for it.
+  const MetricDesc* at(std::size_t place, const FieldTable& table, std::string_view group,
+                       std::string_view field);
 
  private:
   struct Known {

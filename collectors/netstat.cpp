@@ -170,11 +170,10 @@ class Netstat : public Collector {
   void add_ipv6(std::string_view rest, NamedFields& fields) {
     for (std::size_t place = 0; auto line = next_line(rest); ++place) {
       const auto name = next_word(*line);
-      const auto* const metric = ipv6_fields_.at(place, name, [&]() -> const MetricDesc* {
-        const auto six = name.find('6');
-        if (six == name.npos) return nullptr;
-        return kTable.find(name.substr(0, six + 1), name.substr(six + 1));
-      });
+      const auto six = name.find('6');
+      if (six == name.npos) continue;
+      const auto* const metric =
+          ipv6_fields_.at(place, kTable, name.substr(0, six + 1), name.substr(six + 1));
       if (metric != nullptr) fields.add(ipv6_.path(), *metric, next_word(*line));
     }
   }

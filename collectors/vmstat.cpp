@@ -35,7 +35,7 @@ class Vmstat : public Collector {
     for (auto rest = *content; auto line = next_line(rest);) {
       if (!line->starts_with('p') && !line->starts_with('o')) continue;
       const auto name = next_word(*line);
-      const auto* const metric = known_.at(place++, name, [&] { return kTable.find({}, name); });
+      const auto* const metric = known_.at(place++, kTable, {}, name);
       if (metric != nullptr) fields.add(file_->path(), *metric, next_word(*line));
     }
     if (out.samples() > 0) return {};
