@@ -2,7 +2,11 @@
 // (fs/btrfs/sysfs.c), a value per file:
 //   allocation/data/raid0/total_bytes 2147483648    commit_stats: commits 258051
 //   devices/loop25/size 20971520, in sectors of 512 bytes
-// What a device has left and its errors need an ioctl of root, and are not sent.
+//   devinfo/1/error_stats: write_errs 0    since kernel 5.14
+// node_exporter asks for the errors, and for what a device has left, with ioctls, which wait for a disk
+// that hangs (the kernel writes the super blocks under the lock that they take); so what is left is not
+// sent, and errors have the label devid (`btrfs filesystem show` lists it) in the place of
+// btrfs_dev_uuid. Which of several devices has that number only an ioctl says: then `device` is empty.
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
@@ -19,6 +23,8 @@ constexpr MetricDesc kReserve MSP_BTRFS("global_rsv_size_bytes", "Size of global
 constexpr MetricDesc kDeviceSize MSP_BTRFS("device_size_bytes",
                                            "Size of a device that is part of the filesystem.",
                                            "devices/DEVICE/size", gauge, "uuid,device");
+constexpr MetricDesc kErrors MSP_BTRFS("device_errors_total", "Errors reported for the device",
+                                       "devinfo/ID/error_stats", counter, "uuid,device,devid,type");
 constexpr MetricDesc kReserved MSP_BTRFS("reserved_bytes",
                                          "Amount of space reserved for a data type",
                                          "allocation/TYPE/bytes_reserved", gauge,
@@ -40,6 +46,8 @@ struct Commit {
   double unit;
 };
 constexpr const char* kCommitFile = "commit_stats";
+constexpr const char* kErrorsFile = "error_stats";
+constexpr std::string_view kErrorTypes[] = {"write", "read", "flush", "corruption", "generation"};
 constexpr Commit kCommits[] = {
     {"commits",
      MSP_BTRFS("commits_total", "The total number of commits that have occurred.", "commit_stats",
@@ -108,9 +116,47 @@ class Btrfs : public Collector {
       const auto sectors = device ? read_number(device, "size", kDeviceSize, out) : std::nullopt;
       if (sectors) out.add(kDeviceSize, {uuid_, device_name}, *sectors * 512);
     }
+    add_errors(SysFolder(folder, "devinfo"), out);
     const SysFolder allocation(folder, "allocation");
     for (const auto* type : {"data", "metadata", "system"}) {
       if (const SysFolder of_type(allocation, type); of_type) add_type(of_type, type, out);
+    }
+  }
+
+  void add_errors(const SysFolder& folder, SeriesWriter& out) {
+    if (!folder) return;
+    folder.list(ids_);
+    const auto is_one = devices_.size() == 1 && ids_.size() == 1;
+    const auto name = is_one ? std::string_view(devices_.front()) : std::string_view{};
+    for (const auto& id : ids_) {
+      const SysFolder device(folder, id.c_str());
+      if (!device) continue;
+      const auto content = device.read(kErrorsFile);
+      if (content.error != 0) {
+        complain(device, kErrorsFile, content.error, kErrors.name, out);
+        continue;
+      }
+      for (const auto type : kErrorTypes) {
+        for (auto rest = content.text(); auto line = next_line(rest);) {
+          const auto word = next_word(*line);
+          if (word.size() != type.size() + 5 || !word.starts_with(type) ||
+              !word.ends_with("_errs")) {
+            continue;
+          }
+          add_count(device, kErrorsFile, next_word(*line), kErrors, {uuid_, name, id, type}, out);
+          break;
+        }
+      }
+    }
+  }
+
+  static void add_count(const SysFolder& folder, const char* file, std::string_view word,
+                        const MetricDesc& metric, SeriesWriter::LabelValues labels,
+                        SeriesWriter& out) {
+    if (const auto number = parse_number<std::uint64_t>(word)) {
+      out.add(metric, labels, static_cast<double>(*number));
+    } else {
+      out.complaints().garbled(folder.path(file), word, "a count", {metric.name});
     }
   }
 
@@ -151,6 +197,7 @@ class Btrfs : public Collector {
   const std::string folder_;
   std::vector<std::string> names_;
   std::vector<std::string> devices_;
+  std::vector<std::string> ids_;  // of devices
   std::vector<std::string> modes_;
   std::string label_;
   std::string uuid_;

@@ -18,6 +18,18 @@ const MetricDesc* FieldTable::find(std::string_view group, std::string_view fiel
   return found != metrics.end() && rest_of(*found) == wanted ? &*found : nullptr;
 }
 
+const MetricDesc* KnownFields::at(std::size_t place, const FieldTable& table,
+                                  std::string_view group, std::string_view field) {
+  constexpr std::size_t kPlacesMax = 1024;
+  if (place >= kPlacesMax) return table.find(group, field);
+  if (place >= fields_.size()) fields_.resize(place + 1);
+  auto& known = fields_[place];
+  const bool is_it = known.name.size() == group.size() + field.size() &&
+                     known.name.starts_with(group) && known.name.ends_with(field);
+  if (!is_it) known = {cat(group, field), table.find(group, field)};
+  return known.metric;
+}
+
 std::optional<std::uint64_t> NamedFields::add(std::string_view path, std::string_view group,
                                               std::string_view field, std::string_view word,
                                               SeriesWriter::LabelValues labels, double unit) {

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/metrics/series_writer.h"
 
@@ -30,6 +32,22 @@ struct FieldTable {
   /// The metric <prefix><group>_<field>, or <prefix><field> where `group` is empty. Null where there
   /// is none.
   const MetricDesc* find(std::string_view group, std::string_view field) const;
+};
+
+/// Which metric the name at each place of a file is for. They are the same ones for as long as the kernel
+/// runs: then a name costs one comparison.
+class KnownFields {
+ public:
+  /// Null where no metric of `table` is for it.
+  const MetricDesc* at(std::size_t place, const FieldTable& table, std::string_view group,
+                       std::string_view field);
+
+ private:
+  struct Known {
+    std::string name;
+    const MetricDesc* metric = nullptr;
+  };
+  std::vector<Known> fields_;
 };
 
 /// Takes the fields of one tick over, each once.

@@ -83,9 +83,26 @@ std::string_view protocol_of(std::string_view line) {
 /// A line of names, and what its columns are, so that the hundreds of names are looked up once only:
 /// they stay the same as long as the kernel runs.
 struct Header {
+  struct Column {
+    std::size_t index;
+    const MetricDesc* metric;
+    std::string_view word = {};  // of this tick
+  };
   std::string line;
-  std::size_t protocol_bytes;              // at its front; 0: the line is none of names
-  std::vector<const MetricDesc*> columns;  // null: no metric is for it
+  std::size_t protocol_bytes;  // at its front; 0: the line is none of names
+  std::size_t columns = 0;
+  std::vector<Column> wanted = {};  // those that a metric is for, in their order
+
+  /// Finds the words of the wanted columns. False where there are not as many as names.
+  bool read(std::string_view values) {
+    std::size_t index = 0;
+    auto next = wanted.begin();
+    for (auto word = next_word(values); !word.empty(); word = next_word(values)) {
+      if (next != wanted.end() && next->index == index) next++->word = word;
+      ++index;
+    }
+    return index == columns;
+  }
 };
 
 class Netstat : public Collector {
@@ -125,44 +142,46 @@ class Netstat : public Collector {
       const auto protocol = names->substr(0, header.protocol_bytes);
       auto values = next_line(rest);
       const bool is_pair = values && !protocol.empty() && protocol_of(*values) == protocol;
-      if (!is_pair || words_in(*values) != header.columns.size() + 1) {
+      if (is_pair) values->remove_prefix(protocol.size() + 1);
+      if (!is_pair || !header.read(*values)) {
         complaints.garbled(path, *names, "a line of names before one of values", {"a line"});
         // A pair that does not fit together is passed over, a stray line alone.
         names = is_pair ? next_line(rest) : values;
         continue;
       }
-      values->remove_prefix(protocol.size() + 1);
-      for (const auto* const metric : header.columns) {
-        const auto word = next_word(*values);
-        if (metric != nullptr) fields.add(path, *metric, word);
-      }
+      for (const auto& column : header.wanted) fields.add(path, *column.metric, column.word);
       names = next_line(rest);
     }
   }
 
   static Header read_header(std::string_view line) {
     const auto protocol = protocol_of(line);
-    Header header{std::string(line), protocol.size(), {}};
+    Header header{std::string(line), protocol.size()};
     if (protocol.empty()) return header;
     line.remove_prefix(protocol.size() + 1);
     for (auto name = next_word(line); !name.empty(); name = next_word(line)) {
-      header.columns.push_back(kTable.find(protocol, name));
+      const auto* const metric = kTable.find(protocol, name);
+      if (metric != nullptr) header.wanted.push_back({header.columns, metric});
+      ++header.columns;
     }
     return header;
   }
 
-  void add_ipv6(std::string_view rest, NamedFields& fields) const {
-    while (auto line = next_line(rest)) {
+  void add_ipv6(std::string_view rest, NamedFields& fields) {
+    for (std::size_t place = 0; auto line = next_line(rest); ++place) {
       const auto name = next_word(*line);
       const auto six = name.find('6');
       if (six == name.npos) continue;
-      fields.add(ipv6_.path(), name.substr(0, six + 1), name.substr(six + 1), next_word(*line));
+      const auto* const metric =
+          ipv6_fields_.at(place, kTable, name.substr(0, six + 1), name.substr(six + 1));
+      if (metric != nullptr) fields.add(ipv6_.path(), *metric, next_word(*line));
     }
   }
 
   OptionalFile pairs_[2];
   std::vector<Header> headers_[2];  // of these, in the order of their pairs
   OptionalFile ipv6_;
+  KnownFields ipv6_fields_;
 };
 
 }  // namespace

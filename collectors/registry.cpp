@@ -29,6 +29,7 @@
   MSP_COLLECTOR(mdadm, true)            \
   MSP_COLLECTOR(meminfo, true)          \
   MSP_COLLECTOR(meminfo_numa, false)    \
+  MSP_COLLECTOR(mountstats, false)      \
   MSP_COLLECTOR(netclass, true)         \
   MSP_COLLECTOR(netdev, true)           \
   MSP_COLLECTOR(netstat, true)          \

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,10 +32,16 @@ std::optional<double> parse(std::string_view text, SysNumber kind) {
 
 }  // namespace
 
-SysFolder::SysFolder(const std::string& path) : name_(path), fd_(::open(path.c_str(), kFolder)) {}
+SysFolder::SysFolder(const std::string& path) : name_(path), fd_(::open(path.c_str(), kFolder)) {
+  struct statfs status {};
+  is_sysfs_ = fd_ && ::fstatfs(fd_.get(), &status) == 0 && status.f_type == SYSFS_MAGIC;
+}
 
 SysFolder::SysFolder(const SysFolder& parent, const char* name)
-    : parent_(&parent), name_(name), fd_(::openat(parent.fd_.get(), name, kFolder)) {}
+    : parent_(&parent),
+      name_(name),
+      fd_(::openat(parent.fd_.get(), name, kFolder)),
+      is_sysfs_(parent.is_sysfs_) {}
 
 template <typename IsWanted>
 void SysFolder::list(std::vector<std::string>& names, const IsWanted& is_wanted) const {
@@ -62,18 +70,21 @@ void SysFolder::list_folders(std::vector<std::string>& names) const {
   });
 }
 
+int SysFolder::why_not_opened(const char* file) const {
+  struct stat status {};
+  if (is_sysfs_) return 0;
+  if (::fstatat(fd_.get(), file, &status, 0) != 0) return errno;
+  return S_ISREG(status.st_mode) ? 0 : SysText::kNotRegular;
+}
+
 SysText SysFolder::read(const char* file) const {
   SysText text;
-  struct stat status {};
-  if (::fstatat(fd_.get(), file, &status, 0) != 0) {
-    text.error = errno;
-  } else if (!S_ISREG(status.st_mode)) {
-    text.error = SysText::kNotRegular;
-  }
+  text.error = why_not_opened(file);
   if (text.error != 0) return text;
   const Fd fd(::openat(fd_.get(), file, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   const auto got = fd ? ::read(fd.get(), text.bytes, sizeof text.bytes) : -1;
   text.error = got < 0 ? errno : 0;
+  if (text.error == EISDIR) text.error = SysText::kNotRegular;
   text.size = got < 0 ? 0 : static_cast<std::size_t>(got);
   return text;
 }
@@ -103,16 +114,14 @@ SysIdentity SysFolder::identity(const char* folder) const {
 
 int SysFolder::read(const char* file, std::string& content) const {
   constexpr std::size_t kStepBytes = 4096, kBytesMax = std::size_t{1} << 20;
-  struct stat status {};
-  if (::fstatat(fd_.get(), file, &status, 0) != 0) return errno;
-  if (!S_ISREG(status.st_mode)) return SysText::kNotRegular;
+  if (const int error = why_not_opened(file); error != 0) return error;
   const Fd fd(::openat(fd_.get(), file, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return errno;
   std::size_t size = 0;
   for (ssize_t got = 1; got > 0 && size < kBytesMax; size += static_cast<std::size_t>(got)) {
     content.resize(std::max(content.capacity(), size + kStepBytes));
     got = ::read(fd.get(), content.data() + size, content.size() - size);
-    if (got < 0) return errno;
+    if (got < 0) return errno == EISDIR ? SysText::kNotRegular : errno;
   }
   content.resize(size);
   return 0;

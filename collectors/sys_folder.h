@@ -73,12 +73,16 @@ class SysFolder {
   std::string path(std::string_view file) const;
 
  private:
+  /// An errno, or SysText::kNotRegular; 0: it can be opened.
+  int why_not_opened(const char* file) const;
+
   template <typename IsWanted>
   void list(std::vector<std::string>& names, const IsWanted& is_wanted) const;
 
   const SysFolder* parent_ = nullptr;
   std::string_view name_;
   Fd fd_;
+  bool is_sysfs_ = false;  // which has nothing that opening it could wait for or set off
 };
 
 /// Whether a device does not have the file, has no value in it now (a network device that is down,

@@ -31,11 +31,12 @@ class Vmstat : public Collector {
     const auto content = file_->read(tick.number);
     if (!content) return content.error();
     NamedFields fields(kTable, out);
+    std::size_t place = 0;
     for (auto rest = *content; auto line = next_line(rest);) {
+      if (!line->starts_with('p') && !line->starts_with('o')) continue;
       const auto name = next_word(*line);
-      if (name.starts_with('p') || name.starts_with('o')) {
-        fields.add(file_->path(), {}, name, next_word(*line));
-      }
+      const auto* const metric = known_.at(place++, kTable, {}, name);
+      if (metric != nullptr) fields.add(file_->path(), *metric, next_word(*line));
     }
     if (out.samples() > 0) return {};
     return failed(cat(file_->path(), ": no known field with a count", got(*content)));
@@ -43,6 +44,7 @@ class Vmstat : public Collector {
 
  private:
   std::shared_ptr<KeptFile> file_;
+  KnownFields known_;
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ case $presets in *release*) presets="$presets release-arm64" ;; esac
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
 under_asan="answers check config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup"
 under_asan="$under_asan status tls"
-under_tsan='answers delivery loop outage real_server reload'
+under_tsan='answers delivery listen_login loop outage pull real_server reload'
 # What looks at the packages of both architectures.
 both='contents provenance'
 # Package tests that take minutes.

@@ -3,6 +3,7 @@
 // tick of it takes. What one may read is the caller's affair: the agent's user may read less than
 // root.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "agent/base/json.h"
@@ -25,9 +26,7 @@ const CollectorEntry& entry_of(std::string_view name) {
 std::string result_text(const CollectorReport& report) {
   if (!report.has_data) return cat("no data: ", log_text(report.error));
   if (!report.success) return cat("fails: ", log_text(report.error));
-  char took[32];
-  std::snprintf(took, sizeof took, "%.1f", report.seconds * 1000);
-  return cat(report.series, " series, ", took, " ms");
+  return cat(report.series, " series, ", std::llround(report.seconds * 1e6), " µs");
 }
 
 std::string list(const std::vector<CollectorReport>& reports, const Config& config) {

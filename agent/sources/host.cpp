@@ -31,8 +31,8 @@ SourceOptions source_options(const HostSource::Setup& setup) {
   return options;
 }
 
-// Of a collector without data, whose reason is a text that is made each time. Somewhat less than a
-// minute, for ticks are not exact.
+// Of a collector that has nothing to report: the host does not have what it reads. Somewhat less than
+// a minute, for ticks are not exact.
 constexpr std::int64_t kAskAgainNs = 55 * kNsPerSecond;
 
 double seconds(std::int64_t ns) {
@@ -160,7 +160,8 @@ void HostSource::take(Part& part, Result<void> outcome) {
   part.success = outcome.has_value();
   part.has_data = outcome || outcome.error().kind != Error::Kind::no_data;
   part.series = outcome ? part.writer->samples() : 0;
-  part.not_before_ns = part.has_data ? 0 : setup_.clock->monotonic_ns() + kAskAgainNs;
+  const bool has_any = part.has_data && (part.series > 0 || !outcome);
+  part.not_before_ns = has_any ? 0 : setup_.clock->monotonic_ns() + kAskAgainNs;
   if (!outcome && outcome.error().text != part.last_error) {
     part.last_error = outcome.error().text;
     setup_.on_health_change(part.name, &outcome.error());

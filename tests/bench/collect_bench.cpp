@@ -5,6 +5,7 @@
 //   collect_bench --cadence SECONDS [--ticks N]    a tick every SECONDS (N is 8 by default): cold
 //   caches, as in service
 //   collect_bench --compare [--ticks N]            the nine first collectors beside the default set
+//   collect_bench --each [--ticks N]               each collector of the default set alone
 //   collect_bench --trees [WORD]                   hosts of files of two sizes, and whether four times
 //   as many cost four times as much (docs/cost.md has its table)
 //
@@ -188,6 +189,7 @@ void sleep_until(std::int64_t monotonic) {
 
 struct Arguments {
   bool compare = false;
+  bool each = false;
   bool trees = false;
   std::string_view only = {};  // of the trees; empty: all
   double cadence_seconds = 0;  // 0: back to back
@@ -200,8 +202,9 @@ bool parse_arguments(int argc, char** argv, Arguments& arguments) {
     if (argc == 3) arguments.only = argv[2];
     return argc <= 3;
   }
-  if (argc > 1 && std::string_view(argv[1]) == "--compare") {
-    arguments.compare = true;
+  arguments.compare = argc > 1 && std::string_view(argv[1]) == "--compare";
+  arguments.each = argc > 1 && std::string_view(argv[1]) == "--each";
+  if (arguments.compare || arguments.each) {
     --argc;
     ++argv;
   }
@@ -308,6 +311,36 @@ int compare(const Arguments& arguments, const Config& config) {
               standard.process_us() / nine.process_us());
   std::printf("  of standard: %.1f at each tick, %.1f at one of four (costly collectors)\n",
               standard.cost().process(), standard.costly_cost().process());
+  return 0;
+}
+
+/// What each collector of the default set takes by itself, beyond what a tick takes without any; beside it
+/// what the kernel alone charges for its files.
+int each(const Arguments& arguments, const Config& config) {
+  const auto ticks = arguments.ticks == 0 ? 1000 : arguments.ticks;
+  Set none({}, config);
+  Scrape no_mounts;
+  no_mounts.series = std::make_shared<const SeriesSet>();
+  std::printf("%u ticks each, CPU microseconds of a tick:\n", ticks);
+  std::printf("                   series       CPU     floor\n");
+  for (const auto& entry : collector_registry()) {
+    const std::string name(entry.name);
+    if (std::ranges::find(config.collectors, name) == config.collectors.end()) continue;
+    Set alone({name}, config);
+    Floor floor({name}, no_mounts);
+    Cost bare;
+    constexpr unsigned kTurn = 100;
+    for (unsigned done = 0; done < ticks; done += kTurn) {
+      none.measure(std::min(kTurn, ticks - done));
+      alone.measure(std::min(kTurn, ticks - done));
+      bare.measure(std::min(kTurn, ticks - done), [&] { floor.pass(); });
+    }
+    const bool is_costly = !entry.type.costly.empty();
+    const auto us = is_costly ? alone.costly_cost().process() - none.costly_cost().process()
+                              : alone.cost().process() - none.cost().process();
+    std::printf("  %-16s %7zu  %8.1f  %8.1f%s\n", name.c_str(), alone.series() - none.series() - 2,
+                us, bare.process(), is_costly ? "  every fourth tick" : "");
+  }
   return 0;
 }
 
@@ -469,6 +502,7 @@ int run(Arguments arguments) {
   const auto outcome = parse_config(
       "customer_id: bench\nserver_name: bench\nremote_write: {url: http://localhost/}\n", "bench");
   if (arguments.compare) return compare(arguments, outcome.config);
+  if (arguments.each) return each(arguments, outcome.config);
   const auto collectors = collectors_of(outcome.config.collectors, false);
   const auto wakeup = std::make_shared<const Wakeup>();
   std::uint64_t number = 0;
@@ -522,9 +556,9 @@ int run(Arguments arguments) {
 int main(int argc, char** argv) {
   msp::Arguments arguments;
   if (!msp::parse_arguments(argc, argv, arguments)) {
-    std::fprintf(
-        stderr,
-        "usage: collect_bench [--compare | --trees [WORD] | --cadence SECONDS] [--ticks N]\n");
+    std::fprintf(stderr,
+                 "usage: collect_bench [--compare | --each | --trees [WORD] | --cadence SECONDS] "
+                 "[--ticks N]\n");
     return 2;
   }
   return msp::run(arguments);

@@ -45,13 +45,25 @@ gauge with the unit "always 1" carries its information in its labels; "0 or 1" i
   on.
 - If a mount hangs, only that mount's values are missing.
 - If a device is gone, its series end with a stale marker.
-- If a collector has no data, because the host does not have what it reads, it is asked again after a minute.
+- If a collector has no data, because the host does not have what it reads, or nothing is in it, it is asked again
+  after a minute.
 
 Collectors that may cost a host much more than the others are called costly here. They are asked every
 `collectors.costly_interval` (60 s), not at each tick, because they wait for a device, for firmware or for a lock of the
 kernel, or read a file for each process, socket or device. A query over their counters must look back for more than
 two of these intervals. `msp-agent collectors` shows what each collector, on or off, costs on your host and how many
 series it has there, and [Cost](cost.md) what they cost on large ones.
+
+Different from node_exporter on purpose:
+
+- `node_btrfs_device_errors_total` is read from /sys, which kernel 5.14 and later have. It has the label `devid`, as
+  `btrfs filesystem show` lists it, and no `btrfs_dev_uuid`; `device` is there where the file system has one device.
+  Those two, and `node_btrfs_device_unused_bytes`, which is not sent, need ioctls that wait for a disk that hangs.
+- timex has no data in the [shipped unit](installing.md), whose `ProtectClock=` refuses adjtimex(2).
+- mountstats reads the NFS mounts that the agent's own mount namespace has. A counter that a protocol does not have is
+  left out, not 0, and so is a mount without an address.
+- logind is not there: only its service knows seats and sessions, and tells them over D-Bus, a call for each session, in
+  which the service may hang. `collectors.systemd` shows whether systemd-logind.service runs.
 
 This page is made from the code: `MSP_UPDATE_GOLDEN=1 build/dev/tests/collector_tests` writes it, and a test compares.
 )";

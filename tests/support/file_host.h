@@ -172,6 +172,22 @@ class FileHost {
     write("proc/1/mountinfo",
           "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
           "60 24 8:2 / /srv rw - xfs /dev/sda2 rw\n");
+    write("proc/self/mountinfo",
+          "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+          "60 24 8:2 / /srv rw - xfs /dev/sda2 rw\n"
+          "61 24 0:42 / /net rw - nfs4 filer:/net rw,vers=4.2,addr=fe::a\n");
+    write("proc/self/mountstats",
+          "device /dev/sda1 mounted on / with fstype ext4\n"
+          "device filer:/net mounted on /net with fstype nfs4 statvers=1.1\n"
+          "\tage:\t1201\n"
+          "\tevents:\t1202 1203 1204 1205 1206 1207 1208 1209 1210 1211 1212 1213 1214 1215 1216 "
+          "1217 "
+          "1218 1219 1220 1221 1222 1223 1224 1225 1226 1227 1228 \n"
+          "\tbytes:\t1229 1230 1231 1232 1233 1234 1235 1236 \n"
+          "\tRPC iostats version: 1.1  p/v: 100003/4 (nfs)\n"
+          "\txprt:\ttcp 832 1237 1238 1239 1240 1241 1242 1243 1244 1245 1246 1247 1248\n"
+          "\tper-op statistics\n"
+          "\t        READ: 1249 1250 1251 1252 1253 1254 1255 1256 1257\n");
   }
 
   void write_control_groups() const {
@@ -408,6 +424,9 @@ class FileHost {
     write(btrfs + "label", "fixture\n");
     write(btrfs + "commit_stats", "commits 258051\nlast_commit_ms 1000\n");
     write(btrfs + "devices/sda/size", "20971520\n");
+    write(btrfs + "devinfo/1/error_stats",
+          "write_errs 1301\nread_errs 1302\nflush_errs 1303\ncorruption_errs 1304\ngeneration_errs "
+          "1305\n");
     write(btrfs + "allocation/global_rsv_size", "16777216\n");
     write(btrfs + "allocation/data/bytes_reserved", "65536\n");
     write(btrfs + "allocation/data/single/used_bytes", "808189952\n");
