@@ -16,6 +16,7 @@
 #include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
 #include "agent/import/label_settings.h"
+#include "agent/import/receiver.h"
 #include "agent/import/relabel.h"
 #include "agent/import/scrape_job.h"
 #include "agent/import/unix_exporter.h"
@@ -61,6 +62,11 @@ class AlloyMapper {
       map_scrape(*scrape, scrape == scrapes.front());
     }
     if (scrapes.empty()) map_without_scrape();
+    for (const auto& component : components_) {
+      if (component.kind == "prometheus.receive_http" && pipeline_.has(component)) {
+        add_receiver(component);
+      }
+    }
     for (const auto& component : components_) {
       if (!seen_.contains(&component)) name_unused(component);
     }
@@ -151,13 +157,14 @@ class AlloyMapper {
     }
   }
 
+  std::set<const AlloyComponent*> writers_of(const AlloyComponent& one) const {
+    const auto* const receivers = one.body.find("forward_to");
+    return receivers == nullptr ? std::set<const AlloyComponent*>{}
+                                : pipeline_.writers({receivers});
+  }
+
   /// Whoever reads the samples of another target must be one who reads this host's.
   bool goes_where_this_host_goes(const AlloyComponent& scrape) {
-    const auto writers_of = [&](const AlloyComponent& one) {
-      const auto* const receivers = one.body.find("forward_to");
-      return receivers == nullptr ? std::set<const AlloyComponent*>{}
-                                  : pipeline_.writers({receivers});
-    };
     const auto theirs = writers_of(scrape);
     std::set<const AlloyComponent*> ours;
     for (const auto* const one : scrapes_of_host_) ours.merge(writers_of(*one));
@@ -554,6 +561,80 @@ class AlloyMapper {
                              "no prometheus.scrape reads prometheus.exporter.unix or this host's "
                              "node_exporter; msp-agent collects with its default interval and "
                              "writes to every prometheus.remote_write");
+  }
+
+  /// What others send must go where this host's own samples go.
+  void add_receiver(const AlloyComponent& receiver) {
+    seen_.insert(&receiver);
+    if (imported_.listen) {
+      return left_out(receiver, cat("msp-agent listens at one address, that of ",
+                                    one_line(imported_.listen->title)));
+    }
+    const auto theirs = writers_of(receiver);
+    std::string names;
+    std::size_t carried = 0;
+    for (const auto* const writer : theirs) {
+      names += cat(names.empty() ? "" : ", ", one_line(writer->id));
+      carried += seen_.contains(writer) ? 1 : 0;
+    }
+    if (carried == 0) {
+      return left_out(receiver,
+                      names.empty()
+                          ? std::string("what it receives comes to no prometheus.remote_write")
+                          : cat("what it receives goes to ", names,
+                                ", and this host's samples do not; msp-agent sends all to every "
+                                "endpoint"));
+    }
+    MappingReader part(&receiver.body, receiver.id, context_);
+    name_rules_of_received(receiver.id, part.all("forward_to"));
+    for (const auto& component : components_) {
+      if (component.kind != "prometheus.remote_write" || !pipeline_.has(component)) continue;
+      if (theirs.contains(&component)) {
+        name_settings_of_received(receiver.id, component);
+      } else if (seen_.contains(&component)) {
+        part.different("forward_to", cat("what it receives went to ", names,
+                                         " only; msp-agent sends all to every endpoint"));
+      }
+    }
+    imported_.listen = convert_receiver(part);
+  }
+
+  /// Those of prometheus.relabel on the way from `receivers`.
+  void name_rules_of_received(std::string_view receiver, std::vector<const Setting*> receivers) {
+    std::vector<const Setting*> references;
+    for (const auto* const one : receivers) collect_references(*one, references);
+    std::set<const AlloyComponent*> named;
+    for (std::size_t i = 0; i < references.size(); ++i) {
+      const auto* const component = pipeline_.exporter_of(references[i]->text);
+      const bool is_relabel = component != nullptr && component->kind == "prometheus.relabel";
+      if (!is_relabel || !named.insert(component).second) continue;
+      seen_.insert(component);
+      if (component->body.find("rule") != nullptr) {
+        left_out(*component, cat("its rules are not for what ", one_line(receiver),
+                                 " receives: msp-agent hands that on as it comes; a label that a "
+                                 "rule sets can be one of listen.clients.labels"));
+      }
+      const auto* const further = component->body.find("forward_to");
+      if (further != nullptr) collect_references(*further, references);
+    }
+  }
+
+  void name_settings_of_received(std::string_view receiver, const AlloyComponent& writer) {
+    const auto name = [&](const Place& at, std::string_view what) {
+      context_.notes.left_out(
+          at, cat(one_line(writer.id), ".", what, ": not for what ", one_line(receiver),
+                  " receives: msp-agent hands that on as it comes; a label can be one of "
+                  "listen.clients.labels"));
+    };
+    if (const auto* const labels = writer.body.find("external_labels")) {
+      name(labels->at, "external_labels");
+    }
+    for (const auto& [key, at, value] : writer.body.entries) {
+      if (key != "endpoint") continue;
+      if (const auto* const rule = value.find("write_relabel_config")) {
+        name(rule->at, "endpoint.write_relabel_config");
+      }
+    }
   }
 
   /// A component that is not on the way of this host's metrics.
