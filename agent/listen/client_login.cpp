@@ -47,8 +47,7 @@ std::optional<HttpReply> ClientLogin::refuse(HttpRequestHead& head) {
     const auto expected = behind_scheme(login->line.text());
     const bool is_same = is_same_secret(behind_scheme(given), behind_scheme(expected));
     if (!is_same || scheme_of(given) != scheme_of(expected)) continue;
-    head.client = i;
-    is_known = true;
+    if (!std::exchange(is_known, true)) head.client = i;
   }
   if (!unreadable.empty() && !told_unreadable_) {
     log_error(cat("listen.clients: ", unreadable, "; until then nobody can log in with it"));
