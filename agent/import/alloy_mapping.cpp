@@ -567,40 +567,33 @@ class AlloyMapper {
   void add_receiver(const AlloyComponent& receiver) {
     seen_.insert(&receiver);
     if (imported_.listen) {
-      return left_out(receiver, cat("msp-agent listens at one address, that of ",
-                                    one_line(imported_.listen->title)));
+      return left_out(receiver, "a second receiver; msp-agent listens at one address");
     }
     const auto theirs = writers_of(receiver);
-    std::string names;
-    std::size_t carried = 0;
-    for (const auto* const writer : theirs) {
-      names += cat(names.empty() ? "" : ", ", one_line(writer->id));
-      carried += seen_.contains(writer) ? 1 : 0;
-    }
-    if (carried == 0) {
+    if (!std::ranges::any_of(theirs, [&](const auto* writer) { return seen_.contains(writer); })) {
       return left_out(receiver,
-                      names.empty()
-                          ? std::string("what it receives comes to no prometheus.remote_write")
-                          : cat("what it receives goes to ", names,
-                                ", and this host's samples do not; msp-agent sends all to every "
-                                "endpoint"));
+                      "what it receives does not go where this host's samples go; msp-agent sends "
+                      "all to every endpoint");
     }
     MappingReader part(&receiver.body, receiver.id, context_);
-    name_rules_of_received(receiver.id, part.all("forward_to"));
-    for (const auto& component : components_) {
-      if (component.kind != "prometheus.remote_write" || !pipeline_.has(component)) continue;
-      if (theirs.contains(&component)) {
-        name_settings_of_received(receiver.id, component);
-      } else if (seen_.contains(&component)) {
-        part.different("forward_to", cat("what it receives went to ", names,
-                                         " only; msp-agent sends all to every endpoint"));
+    name_rules_of_received(part.all("forward_to"));
+    for (const auto* const writer : theirs) {
+      name_of_received(*writer, "external_labels", writer->body);
+      for (const auto& [key, at, value] : writer->body.entries) {
+        if (key == "endpoint") name_of_received(*writer, "write_relabel_config", value);
       }
+    }
+    for (const auto& component : components_) {
+      if (component.kind != "prometheus.remote_write" || theirs.contains(&component)) continue;
+      if (!seen_.contains(&component)) continue;
+      part.different("forward_to", cat(one_line(component.id), " gets what is received as well: ",
+                                       "msp-agent sends all to every endpoint"));
     }
     imported_.listen = convert_receiver(part);
   }
 
-  /// Those of prometheus.relabel on the way from `receivers`.
-  void name_rules_of_received(std::string_view receiver, std::vector<const Setting*> receivers) {
+  /// The rules of prometheus.relabel on the way from `receivers`.
+  void name_rules_of_received(const std::vector<const Setting*>& receivers) {
     std::vector<const Setting*> references;
     for (const auto* const one : receivers) collect_references(*one, references);
     std::set<const AlloyComponent*> named;
@@ -609,32 +602,20 @@ class AlloyMapper {
       const bool is_relabel = component != nullptr && component->kind == "prometheus.relabel";
       if (!is_relabel || !named.insert(component).second) continue;
       seen_.insert(component);
-      if (component->body.find("rule") != nullptr) {
-        left_out(*component, cat("its rules are not for what ", one_line(receiver),
-                                 " receives: msp-agent hands that on as it comes; a label that a "
-                                 "rule sets can be one of listen.clients.labels"));
-      }
+      name_of_received(*component, "rule", component->body);
       const auto* const further = component->body.find("forward_to");
       if (further != nullptr) collect_references(*further, references);
     }
   }
 
-  void name_settings_of_received(std::string_view receiver, const AlloyComponent& writer) {
-    const auto name = [&](const Place& at, std::string_view what) {
-      context_.notes.left_out(
-          at, cat(one_line(writer.id), ".", what, ": not for what ", one_line(receiver),
-                  " receives: msp-agent hands that on as it comes; a label can be one of "
-                  "listen.clients.labels"));
-    };
-    if (const auto* const labels = writer.body.find("external_labels")) {
-      name(labels->at, "external_labels");
-    }
-    for (const auto& [key, at, value] : writer.body.entries) {
-      if (key != "endpoint") continue;
-      if (const auto* const rule = value.find("write_relabel_config")) {
-        name(rule->at, "endpoint.write_relabel_config");
-      }
-    }
+  void name_of_received(const AlloyComponent& component, std::string_view key,
+                        const Setting& mapping) {
+    const auto* const found = mapping.find(key);
+    if (found == nullptr) return;
+    context_.notes.left_out(
+        found->at, cat(one_line(component.id), ": ", key,
+                       ": not for what is received, which msp-agent hands on as it comes; a label "
+                       "can be one of listen.clients.labels"));
   }
 
   /// A component that is not on the way of this host's metrics.

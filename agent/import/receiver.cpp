@@ -18,22 +18,20 @@ constexpr auto kDifferent = Note::Kind::different;
 constexpr std::string_view kLimits =
     "not needed: msp-agent's limits are its own; docs/relay.md has them";
 
-constexpr Explanation kHttpKeys[] = {
+constexpr std::string_view kTls = "not needed: TLS 1.2 and 1.3, with OpenSSL's defaults";
+
+// Of all of its mappings.
+constexpr Explanation kKeys[] = {
     {"conn_limit", kDifferent, kLimits},
     {"server_read_timeout", kDifferent, kLimits},
     {"server_write_timeout", kDifferent, kLimits},
     {"server_idle_timeout", kDifferent, kLimits},
     {"http2", kDifferent, "not needed: senders speak HTTP/1.1 as well"},
-};
-constexpr Explanation kTlsKeys[] = {
-    {"min_version", kDifferent, "msp-agent speaks TLS 1.2 and 1.3"},
-    {"max_version", kDifferent, "msp-agent speaks TLS 1.2 and 1.3"},
-    {"cipher_suites", kDifferent, "not needed: those of OpenSSL's defaults"},
-    {"curve_preferences", kDifferent, "not needed: those of OpenSSL's defaults"},
-};
-constexpr Explanation kKeys[] = {
-    {"append_metadata", kDifferent,
-     "not needed: samples are handed on without their metrics' HELP"},
+    {"min_version", kDifferent, kTls},
+    {"max_version", kDifferent, kTls},
+    {"cipher_suites", kDifferent, kTls},
+    {"curve_preferences", kDifferent, kTls},
+    {"append_metadata", kDifferent, "not needed: what is received is handed on without metadata"},
     {"enable_type_and_unit_labels", kDifferent, "not needed: labels are handed on as they come"},
     {"accepted_remote_write_protobuf_messages", kDifferent,
      "not needed: msp-agent takes remote write 1.0 and 2.0"},
@@ -73,7 +71,7 @@ void read_tls(MappingReader tls, ImportedListen& out) {
                  cat(quoted(type), ": msp-agent asks for a certificate and verifies it, or does ",
                      "not ask; tls.client_ca_file makes it ask"));
   }
-  tls.finish(kTlsKeys);
+  tls.finish(kKeys);
 }
 
 }  // namespace
@@ -85,7 +83,7 @@ ImportedListen convert_receiver(MappingReader& part) {
   auto http = part.part("http");
   out.address = address_of(http);
   read_tls(http.part("tls"), out);
-  http.finish(kHttpKeys);
+  http.finish(kKeys);
   part.finish(kKeys);
   return out;
 }
