@@ -612,10 +612,12 @@ class AlloyMapper {
                         const Setting& mapping) {
     const auto* const found = mapping.find(key);
     if (found == nullptr) return;
+    // All of the rules are meant, with all that is beside them.
     context_.notes.left_out(
-        found->at, cat(one_line(component.id), ": ", key,
-                       ": not for what is received, which msp-agent hands on as it comes; a label "
-                       "can be one of listen.clients.labels"));
+        key == "rule" ? component.at() : found->at,
+        cat(one_line(component.id), ": ", key,
+            ": not for what is received, which msp-agent hands on as it comes; a label "
+            "can be one of listen.clients.labels"));
   }
 
   /// A component that is not on the way of this host's metrics.
