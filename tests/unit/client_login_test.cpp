@@ -66,8 +66,7 @@ TEST_CASE("login: a file that cannot be read, or is empty, lets nobody in") {
   empty.bearer_token_file = file.path();
   missing.bearer_token_file = "/nonexistent/token";
   ClientLogin login({empty, missing});
-  for (const auto* line : {"", "Bearer", "Bearer ", "Bearer x"})
-    CHECK(refuse(login, line));
+  for (const auto* line : {"", "Bearer", "Bearer ", "Bearer x"}) CHECK(refuse(login, line));
   CHECK(refuse(login, "Bearer x")->fields.at(0) == "WWW-Authenticate: Bearer");
   ClientLogin everybody({});
   CHECK_FALSE(refuse(everybody, ""));
