@@ -10,7 +10,7 @@ install(DIRECTORY DESTINATION var/lib/msp-agent COMPONENT common
   DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
 install(FILES systemd/msp-agent.service DESTINATION usr/lib/systemd/system COMPONENT common)
 install(FILES systemd/restart-backoff.conf systemd/without-namespaces.conf
-  systemd/raw-sockets.conf systemd/unix-sockets.conf DESTINATION usr/share/msp-agent COMPONENT common)
+  systemd/raw-sockets.conf systemd/relay.conf systemd/unix-sockets.conf DESTINATION usr/share/msp-agent COMPONENT common)
 install(FILES systemd/msp-agent.sysusers DESTINATION usr/lib/sysusers.d RENAME msp-agent.conf COMPONENT common)
 install(FILES packaging/completions/msp-agent.bash DESTINATION usr/share/bash-completion/completions
   RENAME msp-agent COMPONENT common)

@@ -90,7 +90,7 @@ build() { # preset
   targets=
   for part in $(cpp_parts "$1"); do targets="$targets $(binary_of "$part")"; done
   if is_in fault_tests "$targets"; then
-    targets="$targets segment_fuzz alloy_fuzz exposition_fuzz bus_fuzz request_fuzz dns_fuzz"
+    targets="$targets segment_fuzz alloy_fuzz exposition_fuzz bus_fuzz request_fuzz dns_fuzz write_fuzz"
   fi
   tests="$(integration_tests "$1") $(package_tests "$1")"
   [ "$1" != release ] || tests="$tests $(package_tests release-arm64)"
@@ -201,6 +201,7 @@ cpp_tests() { # preset
       "echo \"ok fuzz ($1): texts of exporters\"'"
     echo "'fuzz ($1)' sh -c 'build/$1/tests/bus_fuzz --runs=5000 && echo \"ok fuzz ($1): a system bus\"'"
     echo "'fuzz ($1)' sh -c 'build/$1/tests/dns_fuzz --runs=50000 && echo \"ok fuzz ($1): a name server\"'"
+    echo "'fuzz ($1)' sh -c 'build/$1/tests/write_fuzz --runs=50000 && echo \"ok fuzz ($1): remote write\"'"
     echo "'fuzz ($1)' sh -c 'build/$1/tests/request_fuzz --runs=5000 && echo \"ok fuzz ($1): HTTP requests\"'"
   fi
 }

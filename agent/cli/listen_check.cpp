@@ -51,16 +51,22 @@ void check_listen(const ListenConfig& listen, CheckReport& report) {
   report.add(address_step(listen.address));
   if (!listen.tls.cert_file.empty()) report.add(certificate_step(listen.tls));
   std::size_t good = 0;
-  for (const auto& client : listen.clients) {
+  std::string names;
+  for (std::size_t i = 0; i < listen.clients.size(); ++i) {
+    const auto& client = listen.clients[i];
     if (const auto login = log_in(client); !login) {
-      report.add({.name = "listen", .verdict = Verdict::failed, .text = login.error().text});
-    } else {
-      ++good;
+      report.add({.name = "listen",
+                  .verdict = Verdict::failed,
+                  .text = cat("client ", client.name(i), ": ", login.error().text)});
+      continue;
     }
+    ++good;
+    names += cat(names.empty() ? "" : ", ", client.name(i));
+    if (listen.receive && client.labels.empty()) names += " (as whomever: it has no labels)";
   }
   if (good > 0) {
     report.add({.name = "listen",
-                .text = cat(good, good == 1 ? " client can" : " clients can", " log in")});
+                .text = cat(good, good == 1 ? " client can" : " clients can", " log in: ", names)});
   }
 }
 

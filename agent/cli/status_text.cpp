@@ -126,6 +126,34 @@ std::string endpoint_problem(const Node* endpoint, const Node* root) {
   return {};
 }
 
+/// What is wrong with what the agent answers, as of `updated`.
+void add_listen_problems(const Node* listen, double updated, std::vector<std::string>& problems) {
+  if (listen == nullptr) return;
+  const auto address = text_of(listen, "address");
+  if (!is_true(listen, "listening")) {
+    problems.push_back(
+        cat("it cannot listen at ", address,
+            ", and tries again by itself\n  The log says why: journalctl -u msp-agent"));
+  }
+  if (is_true(listen, "open") && is_true(listen, "receive")) {
+    problems.push_back(
+        cat("whoever reaches ", address,
+            " can write samples to the centre without a login\n  Set listen.clients, or let a "
+            "firewall admit only those that send."));
+  }
+  const auto days = (number_of(listen, "certificate_expires") - updated) / 86'400;
+  if (days < 14) {
+    problems.push_back(days < 0 ? "the certificate of listen.tls has expired"
+                                : cat("the certificate of listen.tls expires in ",
+                                      seconds_text(std::floor(days * 86'400)), ": renew it"));
+  }
+  if (updated - number_of(listen, "loop_seen") < 600) {
+    problems.push_back(
+        "what this relay has sent comes back to it: the relays send to one another in a circle\n"
+        "  Correct remote_write.url of one of them.");
+  }
+}
+
 std::vector<std::string> problems_of(const Node* root) {
   std::vector<std::string> problems;
   for (const auto* endpoint : items_of(root, "endpoints")) {
@@ -149,12 +177,7 @@ std::vector<std::string> problems_of(const Node* root) {
                            " is nearly full: samples are kept in memory\n"
                            "  Make room on it; the agent goes back to it by itself."));
   }
-  const auto* listen = find_value(root, "listen");
-  if (listen != nullptr && !is_true(listen, "listening")) {
-    problems.push_back(
-        cat("it cannot listen at ", text_of(listen, "address"),
-            ", and tries again by itself\n  The log says why: journalctl -u msp-agent"));
-  }
+  add_listen_problems(find_value(root, "listen"), number_of(root, "updated"), problems);
   for (const auto* collector : items_of(root, "collectors")) {
     if (!fails(collector)) continue;
     problems.push_back(cat("the collector ", text_of(collector, "name"),
@@ -252,14 +275,30 @@ std::string targets_table(const Node* root) {
   return rows.size() == 1 ? std::string() : cat("\nTargets\n", table(rows));
 }
 
-std::string listen_table(const Node* root) {
+std::string clients_table(const Node* listen, double wall_seconds) {
+  std::vector<Row> rows = {{"LAST SEEN", "SAMPLES", "LEFT OUT", "REFUSED", "CLIENT"}};
+  for (const auto* client : items_of(listen, "clients")) {
+    const auto last = number_of(client, "last_seen");
+    const auto name = text_of(client, "name");
+    rows.push_back(
+        {std::isfinite(last) ? seconds_text(std::max(0.0, std::floor(wall_seconds - last))) + " ago"
+                             : "never",
+         count_text(number_of(client, "samples")), count_text(number_of(client, "skipped_samples")),
+         count_text(number_of(client, "refused_requests")),
+         name.empty() ? "everybody, without a login" : name});
+  }
+  return rows.size() == 1 ? std::string() : cat("\nReceiving\n", table(rows));
+}
+
+std::string listen_table(const Node* root, double wall_seconds) {
   const auto* listen = find_value(root, "listen");
   if (listen == nullptr) return {};
   return cat("\nListening\n",
              table({{"CONNECTIONS", "REQUESTS", "REFUSED", "ADDRESS"},
                     {count_text(number_of(listen, "connections")),
                      count_text(number_of(listen, "requests")),
-                     count_text(number_of(listen, "refused")), text_of(listen, "address")}}));
+                     count_text(number_of(listen, "refused")), text_of(listen, "address")}}),
+             clients_table(listen, wall_seconds));
 }
 
 std::string running_headline(const Node* root, bool& is_well) {
@@ -352,7 +391,7 @@ StatusText status_text(const SeenStatus& seen, double wall_seconds,
     text.tables += cat(endpoints_table(root, wall_seconds), buffer_table(root),
                        collectors_table(root), targets_table(root));
   }
-  text.tables += listen_table(root);
+  text.tables += listen_table(root, wall_seconds);
   return text;
 }
 

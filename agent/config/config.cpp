@@ -42,16 +42,19 @@ void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& o
 void warn_of_open_port(Section& top, const std::string& file, ConfigOutcome& out) {
   const auto& listen = out.config.listen;
   if (listen.address.empty() || parse_listen_address(listen.address)->is_local()) return;
-  const bool is_anybody = listen.clients.empty() && listen.tls.ca_file.empty();
+  const bool is_anybody = listen.is_open();
   const bool is_plain = listen.tls.cert_file.empty();
   if (!is_anybody && !is_plain) return;
   const auto at = top.at("listen");
-  out.warnings.push_back(
-      cat(file, ":", at.line, ":", at.column, ": listen.address: whoever reaches ", listen.address,
-          is_anybody
-              ? " can read this host's metrics without a login; set listen.clients, let a firewall "
-                "admit only those that scrape it, or listen at 127.0.0.1"
-              : " is sent metrics, and sends its login, unencrypted; set listen.tls"));
+  out.warnings.push_back(cat(
+      file, ":", at.line, ":", at.column, ": listen.address: whoever reaches ", listen.address,
+      is_anybody && listen.receive
+          ? " can write samples to the centre, as whomever, without a login; set listen.clients, "
+            "or let a firewall admit only those that send"
+      : is_anybody
+          ? " can read this host's metrics without a login; set listen.clients, let a firewall "
+            "admit only those that scrape it, or listen at 127.0.0.1"
+          : " is sent metrics, and sends its login, unencrypted; set listen.tls"));
 }
 
 /// In the place of all errors, where they are those of a file that nobody has filled in yet.
@@ -118,6 +121,20 @@ void warn_of_secret_file(const std::string& path, const Place& key, ConfigOutcom
 }
 
 }  // namespace
+
+bool ListenConfig::is_open() const {
+  const auto parsed = parse_listen_address(address);
+  return parsed && !parsed->is_local() && clients.empty() && tls.ca_file.empty();
+}
+
+std::string ListenClient::name(std::size_t place) const {
+  if (!label.empty()) return label;
+  if (!username.empty()) return username;
+  if (!bearer_token_file.empty()) {
+    return bearer_token_file.substr(bearer_token_file.find_last_of('/') + 1);
+  }
+  return cat("client ", place + 1);
+}
 
 TargetLabels Config::target_labels() const {
   TargetLabels target{{{"customer_id", customer_id}, {"server_name", server_name}}, {}};

@@ -130,12 +130,25 @@ struct BufferConfig {
   friend bool operator==(const BufferConfig&, const BufferConfig&) = default;
 };
 
+/// Who may ask: a login, and what is known of those that have it.
+struct ListenClient : HttpOptions {
+  std::string label;          // the key `name`; empty: name() has another
+  std::vector<Label> labels;  // of what it sends, in the place of its own; sorted, may be empty
+  /// Of the client with that place in the list; no secret.
+  std::string name(std::size_t place) const;
+  friend bool operator==(const ListenClient&, const ListenClient&) = default;
+};
+
 /// What the agent answers itself.
 struct ListenConfig {
-  std::string address;  // as parse_listen_address() takes it; empty: it listens nowhere
-  bool metrics = true;  // GET /metrics
-  TlsOptions tls;       // without cert_file: none; ca_file is that of client certificates
-  std::vector<HttpOptions> clients;  // logins; none: everybody may ask
+  std::string address;   // as parse_listen_address() takes it; empty: it listens nowhere
+  bool metrics = true;   // GET /metrics
+  bool receive = false;  // remote write
+  TlsOptions tls;        // without cert_file: none; ca_file is that of client certificates
+  std::vector<ListenClient> clients;  // none: everybody may ask
+
+  /// Other hosts can reach it, and need neither a login nor a certificate.
+  bool is_open() const;
   friend bool operator==(const ListenConfig&, const ListenConfig&) = default;
 };
 

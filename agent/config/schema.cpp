@@ -153,7 +153,7 @@ std::string label_like(std::string_view name) {
 /// `other_key`: where the label of a name is set instead; empty: here.
 template <typename OtherKey>
 void read_labels_but(Section& section, std::vector<Label>& labels, const OtherKey& other_key,
-                     bool keeps_empty = false) {
+                     bool keeps_empty = false, bool takes_identity = false) {
   for (auto& [name, at, value] : section.pairs("a single value")) {
     const auto key = section.path(printable(name));
     const std::string_view other = other_key(name);
@@ -161,7 +161,8 @@ void read_labels_but(Section& section, std::vector<Label>& labels, const OtherKe
       section.reject(at, key, "a name that no label can have",
                      cat("letters, digits and '_', no digit first, such as ", label_like(name)));
     } else if (name == kMetricName ||
-               std::ranges::find(kIdentityLabels, name) != std::end(kIdentityLabels)) {
+               (!takes_identity &&
+                std::ranges::find(kIdentityLabels, name) != std::end(kIdentityLabels))) {
       section.reject(at, key, "a label that is always set by the agent",
                      name == kMetricName ? std::string("any other name")
                                          : cat("the key ", name, " at the top of the file"));
@@ -387,7 +388,17 @@ void check_buffer(Section& section, BufferConfig& buffer) {
   buffer.head_path = folders.empty() ? buffer.path : folders.substr(0, folders.find(':'));
 }
 
-void check_client(Section& section, HttpOptions&) {
+void read_client_labels(Section& section, std::vector<Label>& labels, ListenClient&) {
+  read_labels_but(
+      section, labels, [](std::string_view) { return std::string_view(); }, true, true);
+  std::ranges::sort(labels, {}, &Label::name);
+}
+
+void check_client(Section& section, ListenClient& client, ListenConfig& listen) {
+  for (std::size_t i = 0; i + 1 < listen.clients.size(); ++i) {
+    if (client.label.empty() || listen.clients[i].label != client.label) continue;
+    section.reject("name", cat("the name of listen.clients[", i, "]"), "each name once");
+  }
   check_one_login(section);
   if (!section.present() || section.has("basic_auth")) return;
   if (section.has("bearer_token") || section.has("bearer_token_file")) return;
@@ -404,8 +415,8 @@ void check_listen_tls(Section& section, TlsOptions& tls) {
 }
 
 void check_listen(Section& section, ListenConfig& listen) {
-  if (!section.present() || listen.metrics) return;
-  section.reject("metrics", "false, and nothing else to answer", "true");
+  if (!section.present() || listen.metrics || listen.receive) return;
+  section.reject("metrics", "false, and nothing else to answer", "true, or receive: true");
 }
 
 /// Without endpoints nothing is sent, and what would be sent is a mistake.
@@ -419,6 +430,10 @@ void check_listen_only(Section& top, const Config& config) {
   for (const std::string_view key : {"scrape", "probes"}) {
     if (!top.has(key)) continue;
     top.reject(key, "no remote_write beside it", "remote_write as well, for what is only sent");
+  }
+  if (config.listen.receive) {
+    top.reject("listen", "receive: true, and no remote_write beside it",
+               "remote_write as well, for what is received");
   }
 }
 
@@ -809,10 +824,21 @@ constexpr ConfigKey kBuffer[] = {
 
 constexpr std::size_t kClientsMax = 64;
 constexpr ConfigKey kClient[] = {
-    kBearerTokenFile<HttpOptions>,
-    kBearerToken<HttpOptions>,
-    group("basic_auth", {keys_of<kBasicAuth<HttpOptions>>, rule<check_login<HttpOptions>>},
+    key<&ListenClient::label>("name", kNameText,
+                              {"What messages and `msp-agent status` call the client. Without it "
+                               "that is the user name, or "
+                               "the name of the token's file.",
+                               "alpha"}),
+    kBearerTokenFile<ListenClient>,
+    kBearerToken<ListenClient>,
+    group("basic_auth", {keys_of<kBasicAuth<ListenClient>>, rule<check_login<ListenClient>>},
           {"A user name and a password."}),
+    key<&ListenClient::labels>(
+        "labels", Mapping{"labels", 64, rule<read_client_labels>},
+        {"Labels of every sample that this client sends, whatever it says: its own labels of these "
+         "names are replaced. An empty value takes a label away.\n"
+         "Only for `receive`. Set at least customer_id where clients are of several customers.",
+         "{customer_id: alpha}"}),
 };
 
 constexpr ConfigKey kListenTls[] = {
@@ -839,6 +865,14 @@ constexpr ConfigKey kListen[] = {
     key<&ListenConfig::metrics>(
         "metrics", Flag{},
         {"`GET /metrics` is answered with the host's metrics, as node_exporter does it.", "true"}),
+    key<&ListenConfig::receive>(
+        "receive", Flag{},
+        {"`true` takes what others send by remote write, at `/api/v1/write`, `/api/v1/push` and "
+         "`/api/v1/metrics/write`, and sends it on to all of `remote_write`: a relay.\n"
+         "It is sent on with its own labels, but for `clients.labels`: `labels`, `relabel` and "
+         "`metrics` are for what the agent collects itself. Samples whose labels no receiver would "
+         "take are left out, and counted.",
+         "true"}),
     key<&ListenConfig::clients>(
         "clients", Groups{"clients", kClientsMax, keys_of<kClient>, rule<check_client>},
         {"Who may ask: a mapping, or a list of mappings, each with one login. Without clients "
@@ -964,7 +998,9 @@ constexpr ConfigKey kTop[] = {
          "the endpoints, which counts as it was at the start of the agent."}),
     key<&Config::listen>(
         "listen", Group{keys_of<kListen>, rule<check_listen>},
-        {"A port for a Prometheus that pulls. Without it the agent listens nowhere.\n"
+        {"A port for a Prometheus that pulls, or for others that send. Without it the agent "
+         "listens "
+         "nowhere.\n"
          "With `listen` and without `remote_write` the agent is an exporter: it sends nothing, "
          "keeps "
          "nothing on disk, needs no customer_id, and reads the host when it is asked. [Being "

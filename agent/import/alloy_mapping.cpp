@@ -16,6 +16,7 @@
 #include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
 #include "agent/import/label_settings.h"
+#include "agent/import/receiver.h"
 #include "agent/import/relabel.h"
 #include "agent/import/scrape_job.h"
 #include "agent/import/unix_exporter.h"
@@ -61,6 +62,11 @@ class AlloyMapper {
       map_scrape(*scrape, scrape == scrapes.front());
     }
     if (scrapes.empty()) map_without_scrape();
+    for (const auto& component : components_) {
+      if (component.kind == "prometheus.receive_http" && pipeline_.has(component)) {
+        add_receiver(component);
+      }
+    }
     for (const auto& component : components_) {
       if (!seen_.contains(&component)) name_unused(component);
     }
@@ -151,13 +157,14 @@ class AlloyMapper {
     }
   }
 
+  std::set<const AlloyComponent*> writers_of(const AlloyComponent& one) const {
+    const auto* const receivers = one.body.find("forward_to");
+    return receivers == nullptr ? std::set<const AlloyComponent*>{}
+                                : pipeline_.writers({receivers});
+  }
+
   /// Whoever reads the samples of another target must be one who reads this host's.
   bool goes_where_this_host_goes(const AlloyComponent& scrape) {
-    const auto writers_of = [&](const AlloyComponent& one) {
-      const auto* const receivers = one.body.find("forward_to");
-      return receivers == nullptr ? std::set<const AlloyComponent*>{}
-                                  : pipeline_.writers({receivers});
-    };
     const auto theirs = writers_of(scrape);
     std::set<const AlloyComponent*> ours;
     for (const auto* const one : scrapes_of_host_) ours.merge(writers_of(*one));
@@ -554,6 +561,63 @@ class AlloyMapper {
                              "no prometheus.scrape reads prometheus.exporter.unix or this host's "
                              "node_exporter; msp-agent collects with its default interval and "
                              "writes to every prometheus.remote_write");
+  }
+
+  /// What others send must go where this host's own samples go.
+  void add_receiver(const AlloyComponent& receiver) {
+    seen_.insert(&receiver);
+    if (imported_.listen) {
+      return left_out(receiver, "a second receiver; msp-agent listens at one address");
+    }
+    const auto theirs = writers_of(receiver);
+    if (!std::ranges::any_of(theirs, [&](const auto* writer) { return seen_.contains(writer); })) {
+      return left_out(receiver,
+                      "what it receives does not go where this host's samples go; msp-agent sends "
+                      "all to every endpoint");
+    }
+    MappingReader part(&receiver.body, receiver.id, context_);
+    name_rules_of_received(part.all("forward_to"));
+    for (const auto* const writer : theirs) {
+      name_of_received(*writer, "external_labels", writer->body);
+      for (const auto& [key, at, value] : writer->body.entries) {
+        if (key == "endpoint") name_of_received(*writer, "write_relabel_config", value);
+      }
+    }
+    for (const auto& component : components_) {
+      if (component.kind != "prometheus.remote_write" || theirs.contains(&component)) continue;
+      if (!seen_.contains(&component)) continue;
+      part.different("forward_to", cat(one_line(component.id), " gets what is received as well: ",
+                                       "msp-agent sends all to every endpoint"));
+    }
+    imported_.listen = convert_receiver(part);
+  }
+
+  /// The rules of prometheus.relabel on the way from `receivers`.
+  void name_rules_of_received(const std::vector<const Setting*>& receivers) {
+    std::vector<const Setting*> references;
+    for (const auto* const one : receivers) collect_references(*one, references);
+    std::set<const AlloyComponent*> named;
+    for (std::size_t i = 0; i < references.size(); ++i) {
+      const auto* const component = pipeline_.exporter_of(references[i]->text);
+      const bool is_relabel = component != nullptr && component->kind == "prometheus.relabel";
+      if (!is_relabel || !named.insert(component).second) continue;
+      seen_.insert(component);
+      name_of_received(*component, "rule", component->body);
+      const auto* const further = component->body.find("forward_to");
+      if (further != nullptr) collect_references(*further, references);
+    }
+  }
+
+  void name_of_received(const AlloyComponent& component, std::string_view key,
+                        const Setting& mapping) {
+    const auto* const found = mapping.find(key);
+    if (found == nullptr) return;
+    // All of the rules are meant, with all that is beside them.
+    context_.notes.left_out(
+        key == "rule" ? component.at() : found->at,
+        cat(one_line(component.id), ": ", key,
+            ": not for what is received, which msp-agent hands on as it comes; a label "
+            "can be one of listen.clients.labels"));
   }
 
   /// A component that is not on the way of this host's metrics.

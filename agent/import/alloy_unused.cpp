@@ -18,8 +18,6 @@ std::string_view why_not_carried_over(std::string_view kind) {
       {"beyla.", kTraces},
       {"faro.", kTraces},
       {"tracing", kTraces},
-      {"prometheus.receive_http",
-       "msp-agent receives no samples; a relay stays with Alloy or vmagent"},
       {"prometheus.remote_write", kNotOnTheWay},
       {"prometheus.relabel", kNotOnTheWay},
       {"discovery.relabel", kNotOnTheWay},

@@ -157,6 +157,13 @@ std::set<std::string> variables_in(const ImportedConfig& imported) {
       for (const auto& text : key.texts) add(text);
     }
   }
+  if (imported.listen) {
+    const auto& listen = *imported.listen;
+    for (const auto* const text :
+         {&listen.address, &listen.cert_file, &listen.key_file, &listen.client_ca_file}) {
+      add(*text);
+    }
+  }
   return names;
 }
 

@@ -205,6 +205,18 @@ void read_tls(MappingReader part, ImportedHttp& out) {
 
 }  // namespace
 
+std::string certificate_path(MappingReader& part, std::string_view pem_key,
+                             std::string_view file_key) {
+  const auto file = part.file_path(file_key).value_or("");
+  const auto* const pem = part.find(pem_key);
+  if (pem == nullptr || pem->is(Setting::Kind::empty)) return file;
+  auto path = path_of(part, *pem);
+  if (!path.empty()) return path;
+  part.to_do(pem_key, cat("msp-agent reads certificates from files; write it to one and set tls.",
+                          file_key));
+  return file;
+}
+
 void read_login(MappingReader& part, ImportedHttp& out) {
   read_basic_auth(part.part("basic_auth"), out);
   read_bearer(part, out);

@@ -2,6 +2,7 @@
 // and for what it scrapes.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "agent/import/imported_config.h"
@@ -22,5 +23,10 @@ enum class HeadersOf { request, probe };
 /// Headers and certificates.
 void read_http(MappingReader& part, ConvertContext& context, ImportedHttp& out,
                HeadersOf headers = HeadersOf::request);
+
+/// The file of a certificate or its key: what `file_key` names, or what `pem_key` is the content of.
+/// Empty: neither; a text that stands in the configuration itself is noted, with our key of the file.
+std::string certificate_path(MappingReader& part, std::string_view pem_key,
+                             std::string_view file_key);
 
 }  // namespace msp

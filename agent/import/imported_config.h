@@ -103,6 +103,18 @@ struct ImportedProbe : ImportedTarget {
   std::vector<Key> keys;  // those of its module
 };
 
+/// Where it takes the samples of others. An empty text is to be filled in.
+struct ImportedListen {
+  Place at;
+  std::string title;
+  std::string address;
+  bool has_tls = false;
+  bool needs_certificates = false;  // of its clients
+  std::string cert_file;
+  std::string key_file;
+  std::string client_ca_file;
+};
+
 struct ImportedConfig {
   std::optional<ImportedLabel> customer_id;
   std::optional<ImportedLabel> server_name;
@@ -115,6 +127,7 @@ struct ImportedConfig {
   std::vector<ImportedEndpoint> endpoints;
   std::list<ImportedScrape> scrapes;
   std::list<ImportedProbe> probes;
+  std::optional<ImportedListen> listen;
   ImportedRules relabel;           // of this host's samples
   ImportedRules relabel_of_all;    // of every sample, behind them
   ImportedLabels external_labels;  // as they are written

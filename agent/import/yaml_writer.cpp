@@ -70,6 +70,7 @@ class Writer {
     write_endpoints();
     write_scrapes();
     write_probes();
+    write_listen();
     if (!imported_.relabel.empty() || !imported_.relabel_of_all.empty()) {
       blank();
       line("relabel:");
@@ -256,6 +257,24 @@ class Writer {
       write_http(probe, "    ");
       write_labels_of(probe);
     }
+  }
+
+  /// Without the host's own metrics, which the other agent's port did not have either.
+  void write_listen() {
+    if (!imported_.listen) return;
+    const auto& listen = *imported_.listen;
+    blank();
+    line("listen:");
+    comment(cat(one_line(listen.at.to_string()), ": ", one_line(listen.title)), "  ");
+    key_or_blank("  ", "address", listen.address, "127.0.0.1:9999");
+    line("  receive: true");
+    line("  metrics: false");
+    if (!listen.has_tls) return;
+    line("  tls:");
+    key_or_blank("    ", "cert_file", listen.cert_file, "/file");
+    key_or_blank("    ", "key_file", listen.key_file, "/file");
+    if (listen.needs_certificates)
+      key_or_blank("    ", "client_ca_file", listen.client_ca_file, "/file");
   }
 
   void write_origin(const ImportedTarget& target) {

@@ -32,13 +32,13 @@ bool is_same_secret(std::string_view given, std::string_view expected) {
   return difference == 0;
 }
 
-std::optional<HttpReply> ClientLogin::refuse(const HttpRequestHead& head) {
+std::optional<HttpReply> ClientLogin::refuse(HttpRequestHead& head) {
   if (clients_.empty()) return std::nullopt;
   const auto given = head.field("authorization");
   bool is_known = false;
   std::string unreadable;
-  for (const auto& client : clients_) {
-    const auto login = log_in(client);
+  for (std::size_t i = 0; i < clients_.size(); ++i) {
+    const auto login = log_in(clients_[i]);
     if (!login) {
       unreadable = login.error().text;
       continue;
@@ -46,7 +46,8 @@ std::optional<HttpReply> ClientLogin::refuse(const HttpRequestHead& head) {
     // "Authorization: Bearer x"
     const auto expected = behind_scheme(login->line.text());
     const bool is_same = is_same_secret(behind_scheme(given), behind_scheme(expected));
-    is_known |= is_same && scheme_of(given) == scheme_of(expected);
+    if (!is_same || scheme_of(given) != scheme_of(expected)) continue;
+    if (!std::exchange(is_known, true)) head.client = i;
   }
   if (!unreadable.empty() && !told_unreadable_) {
     log_error(cat("listen.clients: ", unreadable, "; until then nobody can log in with it"));

@@ -18,9 +18,9 @@ class ClientLogin {
   /// Of the options only the login counts. Without clients everybody may ask.
   explicit ClientLogin(std::vector<HttpOptions> clients) : clients_(std::move(clients)) {}
 
-  /// 401 where the request is of none of the clients. A file that cannot be read is told to the log,
-  /// once until all can be.
-  std::optional<HttpReply> refuse(const HttpRequestHead& head);
+  /// 401 where the request is of none of the clients; else `head.client` says of which. A file that
+  /// cannot be read is told to the log, once until all can be.
+  std::optional<HttpReply> refuse(HttpRequestHead& head);
 
  private:
   const std::vector<HttpOptions> clients_;

@@ -23,6 +23,8 @@ struct HttpRequestHead {
   bool is_chunked = false;
   bool expects_continue = false;
   bool keeps_alive = false;
+  std::string peer;        // the bytes of the client's address; empty: a socket of this host
+  std::size_t client = 0;  // which login it has; from RequestHandler::refuse()
 
   bool has_body() const { return is_chunked || content_length > 0; }
 

@@ -43,6 +43,7 @@ class RequestParser {
 
   State state() const { return state_; }
   const HttpRequestHead& head() const { return head_; }
+  HttpRequestHead& head() { return head_; }
   std::string& body() { return body_; }
   std::size_t body_bytes() const { return body_.size(); }
   int status() const { return status_; }

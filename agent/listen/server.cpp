@@ -162,15 +162,25 @@ class Server::Connection {
       if (parsed == RequestParser::State::done) {
         state = State::waiting;
         deadline_ns = kNeverNs;
-        return handler.handle(parser_->head(), parser_->body(), {id, number}, server);
+        body_bytes_expected_ = 0;
+        handler.handle(parser_->head(), parser_->body(), {id, number}, server);
+        parser_->body() = {};
+        return;
       }
       if (before != RequestParser::State::head || parsed == before) break;
-      if (auto refused = look_at_head(handler, now_ns)) return answer(std::move(*refused), server);
+      if (auto refused = look_at_head(handler, server, now_ns)) {
+        return answer(std::move(*refused), server);
+      }
     }
     if (state == State::request && ended_) state = State::closed;
+    if (input_.empty()) input_ = {};
   }
 
+  /// Of a body that is being read.
+  std::uint64_t body_bytes_expected() const { return body_bytes_expected_; }
+
   void answer(HttpReply reply, Server& server) {
+    body_bytes_expected_ = 0;
     ++server.setup_.stats->requests;
     if (reply.status >= 400) ++server.setup_.stats->refused;
     const bool is_empty = reply.status == 204;
@@ -193,7 +203,7 @@ class Server::Connection {
   /// False: not all of it has gone.
   bool write(std::int64_t now_ns) {
     if (!output_.empty() && !send(output_)) return false;
-    output_.clear();
+    output_ = {};
     if (body_ && !send(*body_)) return false;
     body_.reset();
     if (closes_) {
@@ -247,16 +257,24 @@ class Server::Connection {
   std::int64_t deadline_ns;
 
  private:
-  std::optional<HttpReply> look_at_head(RequestHandler& handler, std::int64_t now_ns) {
+  std::optional<HttpReply> look_at_head(RequestHandler& handler, const Server& server,
+                                        std::int64_t now_ns) {
     looked_ = true;
     body_began_ns_ = now_ns;
     deadline_ns = now_ns + kBodyNs;
-    const auto& head = parser_->head();
+    auto& head = parser_->head();
+    head.peer = address;
     std::size_t body_bytes_max = 0;
     auto refused = handler.refuse(head, body_bytes_max);
     if (!refused && head.content_length > body_bytes_max) {
       refused = text_reply(413, cat("a body of at most ", body_bytes_max, " bytes is taken here"));
     }
+    const auto wanted = head.is_chunked ? body_bytes_max : head.content_length;
+    if (!refused && wanted > 0 && !server.has_room_for(wanted)) {
+      refused = text_reply(503, "too much is being sent at this moment, try again later");
+      refused->fields.emplace_back("Retry-After: 1");
+    }
+    if (!refused) body_bytes_expected_ = wanted;
     if (refused) {
       refused->closes = refused->closes || head.has_body();
       // Without a body the request is over: put() says so.
@@ -299,6 +317,7 @@ class Server::Connection {
   std::size_t sent_ = 0;                     // of output_, then of body_
   std::size_t lingered_ = 0;
   std::int64_t body_began_ns_ = 0;
+  std::uint64_t body_bytes_expected_ = 0;
   bool began_ = false;   // a byte of the request is there
   bool looked_ = false;  // at its head
   bool ended_ = false;   // the client sends nothing any more
@@ -325,6 +344,7 @@ Result<void> Server::listen() {
   }
   listener_ = std::move(*listener);
   setup_.stats->is_listening = true;
+  if (tls_) setup_.stats->not_after_s = tls_->not_after_s();
   return {};
 }
 
@@ -344,7 +364,7 @@ void Server::step(std::int64_t until_ns) {
   until_ns = std::min(until_ns, handler_.due_ns());
   if (!listener_) until_ns = std::min(until_ns, listen_again_ns_);
   const bool is_full =
-      connections_.size() >= kConnectionsMax &&
+      connections_.size() >= setup_.connections_max &&
       std::ranges::none_of(connections_, [](const auto& one) { return one->is_idle(); });
   const bool accepts = listener_ && !is_full && now_ns >= accept_again_ns_;
   if (listener_ && !accepts && !is_full) until_ns = std::min(until_ns, accept_again_ns_);
@@ -391,12 +411,13 @@ void Server::load_tls() {
   if (!tls_) return;
   const auto loaded = tls_->load();
   if (!loaded) log_error(cat("listen: ", loaded.error().text, "; the one before is used on"));
+  setup_.stats->not_after_s = tls_->not_after_s();
 }
 
 void Server::accept(std::int64_t now_ns) {
   load_tls();
   for (int i = 0; i < kAcceptsPerStep; ++i) {
-    if (connections_.size() >= kConnectionsMax && !make_room()) return;
+    if (connections_.size() >= setup_.connections_max && !make_room()) return;
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     Fd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size,
@@ -416,6 +437,12 @@ void Server::accept(std::int64_t now_ns) {
     connections_.push_back(std::make_unique<Connection>(
         std::move(fd), std::move(session), next_connection_++, std::move(address), now_ns));
   }
+}
+
+bool Server::has_room_for(std::uint64_t body_bytes) const {
+  std::uint64_t expected = 0;
+  for (const auto& one : connections_) expected += one->body_bytes_expected();
+  return expected == 0 || expected + body_bytes <= kBodiesBytesMax;
 }
 
 /// Ends the connection that is idle for the longest time.

@@ -5,9 +5,11 @@
 //   - a request whose head is not there 10 s after its first byte, or whose body not after 30 s or
 //     slower than 4 KiB/s, ends; an answer that is not taken within 30 s ends; a connection without a
 //     request ends after 120 s, which is longer than the 90 s of Go's clients;
-//   - no more than kConnectionsMax connections, of which kPerAddressMax from one address (of IPv6 from
-//     one /64); above that, idle ones give way, and the others wait to be accepted;
-//   - no body is read before the handler has looked at the head, and none that is too long;
+//   - no more than Setup::connections_max connections, of which kPerAddressMax from one address (of
+//     IPv6 from one /64); above that, idle ones give way, and the others wait to be accepted;
+//   - no body is read before the handler has looked at the head, and none that is too long; those that
+//     are read at the same time have kBodiesBytesMax together, or there is one: others are told 503;
+//   - a connection that is idle costs its descriptor and little memory;
 //   - after an error the connection ends, so that no byte of a refused request is read as another one.
 #pragma once
 
@@ -44,8 +46,7 @@ class RequestHandler {
 
   /// The head is there. An answer refuses the request before its body is read; else `body_bytes_max`
   /// says how long that may be.
-  virtual std::optional<HttpReply> refuse(const HttpRequestHead& head,
-                                          std::size_t& body_bytes_max) = 0;
+  virtual std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) = 0;
 
   /// All of the request is there. It is answered by Server::reply(), now or later.
   virtual void handle(const HttpRequestHead& head, std::string& body, ReplyTo to,
@@ -63,12 +64,14 @@ struct ServerStats {
   std::atomic<std::uint64_t> connections = 0;  // at present
   std::atomic<std::uint64_t> requests = 0;     // that were answered
   std::atomic<std::uint64_t> refused = 0;      // of these, with 400 and above
+  std::atomic<std::int64_t> not_after_s = 0;   // of the certificate; 0: none
 };
 
 class Server {
  public:
-  static constexpr std::size_t kConnectionsMax = 256;
+  static constexpr std::size_t kConnectionsMax = 256;  // where Setup says nothing else
   static constexpr std::size_t kPerAddressMax = 32;
+  static constexpr std::size_t kBodiesBytesMax = std::size_t{4} << 20;
   static constexpr std::int64_t kHeadNs = 10 * kNsPerSecond;
   static constexpr std::int64_t kBodyNs = 30 * kNsPerSecond;
   static constexpr std::int64_t kAnswerNs = 30 * kNsPerSecond;
@@ -81,6 +84,7 @@ class Server {
     ListenAddress address;
     TlsOptions tls = {};  // without a cert_file: none
     std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
+    std::size_t connections_max = kConnectionsMax;
     Clock* clock = &real_clock();
     std::shared_ptr<ServerStats> stats = std::make_shared<ServerStats>();
   };
@@ -111,6 +115,7 @@ class Server {
   void load_tls();
   void accept(std::int64_t now_ns);
   bool make_room();
+  bool has_room_for(std::uint64_t body_bytes) const;
   void serve(Connection& connection, std::int64_t now_ns);
 
   const Setup setup_;

@@ -69,6 +69,7 @@ using SeriesSet = std::vector<SeriesPtr>;
 /// Immutable once made; shared by its scrapes.
 struct Stream {
   std::string name;  // unique in the agent and the same after a restart: "host", "mysqld/db1:9104"
+  bool is_backlog = false;  // what it has was old when it came: it is never of the live lane
 };
 using StreamPtr = std::shared_ptr<const Stream>;
 

@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include <array>
 #include <memory>
 
 namespace msp {
@@ -9,6 +10,8 @@ namespace {
 
 constexpr int kBlockLevel = 1;
 constexpr int kFrameLevel = 3;
+constexpr int kForeignWindowLogMax = 23;
+constexpr std::size_t kPieceBytes = 16 * 1024;
 
 struct ContextDeleter {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -90,6 +93,32 @@ std::optional<std::string> decompress_frames(std::string_view frames, std::size_
   const auto size = ZSTD_decompress(content.data(), content.size(), frames.data(), frames.size());
   if (ZSTD_isError(size) || size != content.size()) return std::nullopt;
   return content;
+}
+
+Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
+                               std::string& content) {
+  content.clear();
+  // As most frames of senders do, it says how much it has.
+  if (const auto size = frames_content_size(frames)) {
+    if (*size > bytes_max) return Decompressed::too_large;
+    content.reserve(*size);
+  }
+  const Decompressor context(ZSTD_createDCtx());
+  if (context == nullptr) return Decompressed::damaged;
+  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kForeignWindowLogMax);
+  ZSTD_inBuffer in{frames.data(), frames.size(), 0};
+  std::array<char, kPieceBytes> piece;
+  std::size_t left = 1;  // 0: a frame is over
+  for (;;) {
+    ZSTD_outBuffer out{piece.data(), piece.size(), 0};
+    const auto before = in.pos;
+    left = ZSTD_decompressStream(context.get(), &out, &in);
+    if (ZSTD_isError(left)) return Decompressed::damaged;
+    if (out.pos > bytes_max - content.size()) return Decompressed::too_large;
+    content.append(piece.data(), out.pos);
+    if (in.pos == in.size && left == 0) return Decompressed::whole;
+    if (out.pos == 0 && in.pos == before) return Decompressed::damaged;  // it ends too early
+  }
 }
 
 }  // namespace msp

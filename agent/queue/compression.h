@@ -30,4 +30,11 @@ std::optional<std::uint64_t> frames_content_size(std::string_view frames);
 /// The content of all `frames`; nothing where it is not what they say, or more than `bytes_max`.
 std::optional<std::string> decompress_frames(std::string_view frames, std::size_t bytes_max);
 
+enum class Decompressed { whole, damaged, too_large };
+
+/// The content of frames of another program, which need not say its size. A frame that asks for a
+/// window of more than 8 MiB counts as damaged.
+Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
+                               std::string& content);
+
 }  // namespace msp

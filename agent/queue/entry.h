@@ -32,6 +32,10 @@ struct Entry {
     const auto& stream = scrape ? scrape->stream : request->stream;
     return stream ? std::string_view(stream->name) : std::string_view();
   }
+  bool is_backlog() const {
+    const auto& stream = scrape ? scrape->stream : request->stream;
+    return stream && stream->is_backlog;
+  }
   /// In memory, without the labels.
   std::size_t bytes() const {
     return scrape ? sizeof(Scrape) + scrape->values.size() * sizeof(double)

@@ -10,7 +10,7 @@ void MemoryQueue::append(Entry entry, std::int64_t now_ns) {
   const auto stream = entry.stream_name();
   std::erase_if(newest_,
                 [&](const Waiting& newest) { return newest.entry.stream_name() == stream; });
-  newest_.push_back({entry, now_ns});
+  if (!entry.is_backlog()) newest_.push_back({entry, now_ns});
   waiting_.push_back({std::move(entry), now_ns});
 }
 

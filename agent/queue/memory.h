@@ -43,7 +43,7 @@ class MemoryQueue {
   bool empty() const { return waiting_.empty(); }
   /// Not on disk yet, oldest first.
   const std::deque<Waiting>& waiting() const { return waiting_; }
-  /// One of each stream, oldest first; those that are done with are not in it.
+  /// One of each stream but a backlog's, oldest first; those that are done with are not in it.
   const std::vector<Waiting>& newest() const { return newest_; }
   /// The first entry of waiting() that ends at `sequence` or later; null: none.
   const Waiting* find(std::uint64_t sequence) const;

@@ -262,16 +262,18 @@ void Queue::append(Scrape scrape) {
   append(std::move(entry), samples);
 }
 
-void Queue::append(Request request) {
+bool Queue::append(Request request) {
   Entry entry;
   entry.request = std::make_shared<const Request>(std::move(request));
   const auto samples = entry.samples();
-  append(std::move(entry), samples);
+  return append(std::move(entry), samples);
 }
 
-void Queue::append(Entry entry, std::uint64_t samples) {
+/// Whether the log has it.
+bool Queue::append(Entry entry, std::uint64_t samples) {
   std::vector<std::function<void()>> wake;
   bool wake_spiller = false;
+  bool is_logged = false;
   {
     std::unique_lock wal_lock(wal_mutex_);
     if (!wal_.is_recovered()) {
@@ -303,23 +305,57 @@ void Queue::append(Entry entry, std::uint64_t samples) {
       const auto waited_ns =
           memory_.waiting().back().appended_ns - memory_.waiting().front().appended_ns;
       wake_spiller = waited_ns > timing.spill_after_ns + timing.send_every_ns || spill_soon_ ||
-                     !segments_.empty();
+                     !segments_.empty() || is_under_pressure_locked();
     }
-    copy_to_wal(entry);
+    is_logged = copy_to_wal(entry);
     notify_of_wal(wal_lock);
   }
   for (const auto& call : wake) call();
   if (wake_spiller) wake_spiller_();
+  return is_logged;
 }
 
-/// With wal_mutex_.
-void Queue::copy_to_wal(const Entry& entry) {
-  wal_.append(entry);
+Queue::Room Queue::room() {
+  const std::lock_guard wal_lock(wal_mutex_);
+  if (wal_.has_failed()) return Room::none;
+  const std::lock_guard lock(mutex_);
+  const auto bytes = memory_.bytes();
+  if (bytes > kMemoryBytesMax / 4 * 3) {
+    return state_.memory_only || state_.free_space_guard ? Room::none : Room::full;
+  }
+  // What makes room is the oldest segment. Where one endpoint has had it, it is only the others that
+  // lose something, as they do where nothing is relayed.
+  const auto oldest = segments_.oldest_read();
+  if (oldest && segments_.totals().bytes >= options_.limits.bytes_max / 10 * 9) {
+    const auto last = oldest->summary.last_sequence;
+    const bool all_need_it = std::ranges::all_of(consumers_, [&](const Consumer& consumer) {
+      return consumer.name.empty() || consumer.done.next() <= last;
+    });
+    if (all_need_it) return Room::full;
+  }
+  return bytes > kMemoryBytesMax / 2 ? Room::tight : Room::enough;
+}
+
+bool Queue::is_under_pressure() const {
+  const std::lock_guard lock(mutex_);
+  return is_under_pressure_locked();
+}
+
+/// With the lock.
+bool Queue::is_under_pressure_locked() const {
+  return memory_.bytes() > kMemoryBytesMax / 4 &&
+         std::ranges::any_of(memory_.waiting(),
+                             [](const auto& one) { return one.entry.request != nullptr; });
+}
+
+/// With wal_mutex_. False: the log does not have the entry.
+bool Queue::copy_to_wal(const Entry& entry) {
+  bool is_logged = wal_.append(entry);
   std::vector<Entry> entries;
   Offsets done;
   {
     const std::lock_guard lock(mutex_);
-    if (!wal_.wants_rewrite(memory_.bytes())) return;
+    if (!wal_.wants_rewrite(memory_.bytes())) return is_logged;
     for (const auto& waiting : memory_.waiting()) entries.push_back(waiting.entry);
     // Of what this process knew from the start on, and what the log says already: what is older may
     // turn up on a disk that is mounted late.
@@ -333,6 +369,7 @@ void Queue::copy_to_wal(const Entry& entry) {
     done[kNothing] = nothing_;
   }
   wal_.rewrite(entries, done);
+  return is_logged || wal_.is_complete();
 }
 
 /// What was in a log that could not be read before. It is appended anew: its sequences may be in use.
@@ -400,7 +437,7 @@ bool Queue::read(std::size_t number, const Wanted& wanted, Batch& batch) {
 /// With the lock.
 bool Queue::is_live(const Consumer& consumer, const MemoryQueue::Waiting& waiting,
                     const Wanted& wanted) const {
-  if (consumer.has_had_newer(waiting.entry)) return false;
+  if (waiting.entry.is_backlog() || consumer.has_had_newer(waiting.entry)) return false;
   if (waiting.appended_ns >= wanted.live_since_ns) return true;
   const auto& newest = memory_.newest();
   return std::any_of(newest.begin(), newest.end(), [&](const MemoryQueue::Waiting& other) {
@@ -671,6 +708,7 @@ std::vector<Entry> Queue::waiting_until(std::int64_t appended_until_ns, std::siz
 std::int64_t Queue::spill_due_ns() const {
   const std::lock_guard lock(mutex_);
   if (memory_.empty()) return kNeverNs;
+  if (is_under_pressure_locked()) return clock_.monotonic_ns();
   const auto& timing = options_.timing;
   const bool soon = spill_soon_ || !segments_.empty();
   return memory_.waiting().front().appended_ns + timing.spill_after_ns +

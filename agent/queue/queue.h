@@ -93,7 +93,19 @@ class Queue {
   // log works.
 
   void append(Scrape scrape);
-  void append(Request request);
+  /// False: the log does not have it, and a crash would take it.
+  bool append(Request request);
+
+  /// Whether a relay may take more.
+  enum class Room {
+    enough,
+    tight,  // half of the memory is full: nobody may have more than their share
+    full,   // of the disk or the memory, until an endpoint takes something
+    none,   // the log cannot be written, or the disk cannot be used and the memory is full
+  };
+  Room room();
+  /// What waits in memory is much, and a relay's: it goes to disk without delay.
+  bool is_under_pressure() const;
 
   // Consumers.
 
@@ -174,8 +186,9 @@ class Queue {
   explicit Queue(Options options);
   std::uint64_t take_over(const std::shared_ptr<Folder>& folder);
   void recover(std::uint64_t end);
-  void append(Entry entry, std::uint64_t samples);
-  void copy_to_wal(const Entry& entry);
+  bool append(Entry entry, std::uint64_t samples);
+  bool copy_to_wal(const Entry& entry);
+  bool is_under_pressure_locked() const;
   void adopt(Wal::Content content);
   void skip_nothing(Consumer& consumer) const;
   std::uint64_t oldest_known() const;

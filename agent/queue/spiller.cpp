@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::int64_t kTellDropsEveryNs = 3600 * kNsPerSecond;
 constexpr std::size_t kSpillAtOnce = 256;  // entries
+// Of requests that become one, decompressed: so much memory it takes to join them, and one request
+// of a sender has them as a whole.
+constexpr std::uint64_t kJoinedBytesMax = std::uint64_t{2} << 20;
 // An age by the wall clock counts when the clock has made no step for as long as this.
 constexpr std::int64_t kTrustedAfterNs = 3600 * kNsPerSecond;
 constexpr std::int64_t kStepNs = 60 * kNsPerSecond;
@@ -213,9 +216,10 @@ bool Spiller::spill(bool everything) {
   const auto now_ns = clock_.monotonic_ns();
   // A round comes every few seconds at most: what is due soon goes with what is due now.
   const auto until_ns =
-      everything ? now_ns
-                 : (queue_.spill_due_ns() <= now_ns ? now_ns - options_.timing.spill_after_ns
-                                                    : now_ns - kNeverNs);
+      everything || queue_.is_under_pressure()
+          ? now_ns
+          : (queue_.spill_due_ns() <= now_ns ? now_ns - options_.timing.spill_after_ns
+                                             : now_ns - kNeverNs);
   for (;;) {
     const auto due = queue_.waiting_until(until_ns, kSpillAtOnce);
     if (!make_room() || due.empty()) return true;
@@ -234,12 +238,14 @@ std::vector<Entry> Spiller::joined(const std::vector<Entry>& entries) {
   std::vector<Entry> result;
   for (std::size_t i = 0; i < entries.size();) {
     std::vector<RequestPtr> requests;
+    std::uint64_t content_bytes = 0;
     auto end = i;
     for (; end < entries.size() && entries[end].request != nullptr; ++end) {
       const bool follows =
           end == i || (entries[end].stream_name() == entries[i].stream_name() &&
                        entries[end].first_sequence == entries[end - 1].last_sequence + 1);
-      if (!follows) break;
+      content_bytes += content_size_of(entries[end].request->message).value_or(kJoinedBytesMax);
+      if (!follows || (end > i && content_bytes > kJoinedBytesMax)) break;
       requests.push_back(entries[end].request);
     }
     auto one = requests.size() > 1 ? join_recompressed(requests)

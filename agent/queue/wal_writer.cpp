@@ -36,17 +36,21 @@ std::optional<Wal::Content> WalWriter::recover() {
   return std::move(*read);
 }
 
-void WalWriter::append(const Entry& entry) {
-  if (!is_recovered_) return;
+bool WalWriter::append(const Entry& entry) {
+  if (!is_recovered_) return false;
   if (!wal_.is_open()) {
-    if (!is_due()) return;
-    if (auto opened = open(); !opened) return on_failure(opened.error());
+    if (!is_due()) return false;
+    if (auto opened = open(); !opened) {
+      on_failure(opened.error());
+      return false;
+    }
     is_behind_ = true;
   }
-  if (is_behind_) return;
-  if (auto appended = wal_.append(entry); !appended) {
-    wal_.is_open() ? tell_refused(appended.error()) : on_failure(appended.error());
-  }
+  if (is_behind_) return false;
+  auto appended = wal_.append(entry);
+  if (appended) return true;
+  wal_.is_open() ? tell_refused(appended.error()) : on_failure(appended.error());
+  return false;
 }
 
 void WalWriter::append_done(const std::string& consumer, std::span<const Entry> entries) {

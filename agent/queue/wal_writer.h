@@ -29,8 +29,12 @@ class WalWriter {
   /// until it is done, nothing is written.
   std::optional<Wal::Content> recover();
   bool is_recovered() const { return is_recovered_; }
+  bool has_failed() const { return !is_recovered_ || has_failed_; }
+  /// The log has all that was appended, as far as the format takes it.
+  bool is_complete() const { return is_recovered_ && wal_.is_open() && !is_behind_; }
 
-  void append(const Entry& entry);
+  /// False: the log does not have it.
+  bool append(const Entry& entry);
   /// `consumer` is done with the entries.
   void append_done(const std::string& consumer, std::span<const Entry> entries);
   void append_done(const std::string& consumer, std::uint64_t first, std::uint64_t last);

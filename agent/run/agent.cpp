@@ -213,12 +213,16 @@ class Agent {
         delivery_({.queue = queue_,
                    .stats = stats_,
                    .on_thread_failure = [this](const std::string& reason) { fail(reason); },
+                   .connect = [this](const EndpointConfig& endpoint,
+                                     const StopToken& stop) { return connect(endpoint, stop); },
                    .on_state_change =
                        [this] {
                          has_news_ = true;
                          ground_.wakeup->wake();
                        }}),
         listener_({.paths = paths,
+                   .queue = &queue_,
+                   .path = path_,
                    .on_thread_failure = [this](const std::string& reason) { fail(reason); }}) {}
 
   /// Ticks until a signal says stop. An error is why it could not go on, in words for the log. An
@@ -310,8 +314,21 @@ class Agent {
     }
   }
 
+  /// What a relay sends says where it was.
+  RemoteWriteClient::Post connect(const EndpointConfig& endpoint, const StopToken& stop) const {
+    auto post = connect_over_http(endpoint, stop);
+    return [post = std::move(post), path = path_, &receives = receives_](
+               std::string_view body, const std::vector<std::string>& headers) {
+      if (!receives) return post(body, headers);
+      auto all = headers;
+      all.push_back(path->header_line(monotonic_ns()));
+      return post(body, all);
+    };
+  }
+
   /// Samples are collected and sent in any case.
   void listen() {
+    receives_ = config_.listen.receive;
     if (const auto listening = listener_.set(config_); !listening) {
       log_error(cat("listen: ", listening.error().text, "; it is tried again every 10 s"));
     }
@@ -472,6 +489,8 @@ class Agent {
   const HostSource* costly_ = nullptr;  // the scheduler's; may be null
   Service service_;
   StatusFile status_file_;
+  std::atomic<bool> receives_ = false;
+  const std::shared_ptr<RelayPath> path_ = std::make_shared<RelayPath>();
   Delivery delivery_;
   Listener listener_;
 };

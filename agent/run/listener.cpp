@@ -11,8 +11,10 @@
 #include "agent/base/thread.h"
 #include "agent/listen/client_login.h"
 #include "agent/listen/server.h"
+#include "agent/relay/receiver.h"
 #include "agent/run/memory_limit.h"
 #include "agent/run/metrics_page.h"
+#include "agent/run/open_files.h"
 
 namespace msp {
 namespace {
@@ -32,26 +34,53 @@ std::size_t page_series_max(const Config& config) {
   return memory ? std::min(config.series_max, series_that_fit(*memory) / share) : config.series_max;
 }
 
-/// Nobody gets further who is no client.
+/// Without clients everybody is one.
+std::vector<Receiver::Client> clients_of(const ListenConfig& listen) {
+  std::vector<Receiver::Client> clients;
+  for (std::size_t i = 0; i < listen.clients.size(); ++i) {
+    clients.push_back({listen.clients[i].name(i), listen.clients[i].labels});
+  }
+  if (clients.empty()) clients.emplace_back();
+  return clients;
+}
+
+/// Nobody gets further who is no client; then the path says which way. `page` and `receiver` may be
+/// null.
 class Gate final : public RequestHandler {
  public:
-  Gate(std::vector<HttpOptions> clients, RequestHandler& inner)
-      : login_(std::move(clients)), inner_(inner) {}
+  Gate(const std::vector<ListenClient>& clients, RequestHandler* page, RequestHandler* receiver)
+      : login_({clients.begin(), clients.end()}), page_(page), receiver_(receiver) {}
 
-  std::optional<HttpReply> refuse(const HttpRequestHead& head,
-                                  std::size_t& body_bytes_max) override {
+  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override {
     auto refused = login_.refuse(head);
-    return refused ? refused : inner_.refuse(head, body_bytes_max);
+    if (refused) return refused;
+    auto* const inner = find(head);
+    return inner ? inner->refuse(head, body_bytes_max) : text_reply(404, "404 page not found");
   }
   void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override {
-    inner_.handle(head, body, to, server);
+    find(head)->handle(head, body, to, server);
   }
-  void work(Server& server) override { inner_.work(server); }
-  std::int64_t due_ns() const override { return inner_.due_ns(); }
+  void work(Server& server) override {
+    for (auto* const inner : {page_, receiver_}) {
+      if (inner != nullptr) inner->work(server);
+    }
+  }
+  std::int64_t due_ns() const override {
+    auto due_ns = kNeverNs;
+    for (const auto* const inner : {page_, receiver_}) {
+      if (inner != nullptr) due_ns = std::min(due_ns, inner->due_ns());
+    }
+    return due_ns;
+  }
 
  private:
+  RequestHandler* find(const HttpRequestHead& head) const {
+    return receiver_ != nullptr && Receiver::has_path(head.path) ? receiver_ : page_;
+  }
+
   ClientLogin login_;
-  RequestHandler& inner_;
+  RequestHandler* const page_;
+  RequestHandler* const receiver_;
 };
 
 }  // namespace
@@ -67,10 +96,18 @@ struct Listener::Running {
               .relabel = config.relabel_of(),
               .wakeup = wakeup,
               .on_health_change = setup.on_health_change}),
-        gate(config.listen.clients, page),
+        receiver(
+            config.listen.receive && setup.queue != nullptr
+                ? std::make_unique<Receiver>(Receiver::Setup{.queue = *setup.queue,
+                                                             .clients = clients_of(config.listen),
+                                                             .path = setup.path,
+                                                             .stats = received})
+                : nullptr),
+        gate(config.listen.clients, config.listen.metrics ? &page : nullptr, receiver.get()),
         server({.address = *parse_listen_address(config.listen.address),
                 .tls = config.listen.tls,
                 .wakeup = wakeup,
+                .connections_max = connections_max(config),
                 .stats = stats},
                gate) {}
 
@@ -80,7 +117,9 @@ struct Listener::Running {
   }
 
   const std::shared_ptr<ServerStats> stats = std::make_shared<ServerStats>();
+  const std::shared_ptr<ReceiverStats> received = std::make_shared<ReceiverStats>();
   MetricsPage page;
+  const std::unique_ptr<Receiver> receiver;
   Gate gate;
   Server server;
   StopSource stop;
@@ -106,8 +145,20 @@ Result<void> Listener::set(const Config& config) {
 std::optional<ListenReport> Listener::report() const {
   if (!running_) return std::nullopt;
   const auto& stats = *running_->stats;
-  return ListenReport{config_.listen.address, stats.is_listening, stats.connections, stats.requests,
-                      stats.refused};
+  ListenReport report{.address = config_.listen.address,
+                      .is_listening = stats.is_listening,
+                      .is_open = config_.listen.is_open(),
+                      .receives = running_->receiver != nullptr,
+                      .connections = stats.connections,
+                      .requests = stats.requests,
+                      .refused = stats.refused,
+                      .not_after_s = stats.not_after_s,
+                      .loop_ms = running_->received->loop_ms};
+  for (const auto& client : running_->received->clients) {
+    report.clients.push_back(
+        {client.name, client.last_seen_ms, client.samples, client.samples_skipped, client.refused});
+  }
+  return report;
 }
 
 void Listener::stop() {

@@ -9,6 +9,8 @@
 
 #include "agent/base/result.h"
 #include "agent/config/config.h"
+#include "agent/queue/queue.h"
+#include "agent/relay/relay_path.h"
 #include "agent/run/agent.h"
 #include "agent/run/status_file.h"
 
@@ -19,6 +21,8 @@ class Listener {
  public:
   struct Setup {
     HostPaths paths;
+    Queue* queue = nullptr;  // what is received goes there; null: nothing is received
+    std::shared_ptr<RelayPath> path = std::make_shared<RelayPath>();
     std::function<void(const std::string& reason)> on_thread_failure;
     /// Told when a collector of /metrics fails, and works again; any thread.
     OnHealthChange on_health_change = [](std::string_view, const Error*) {};

@@ -278,7 +278,7 @@ struct MetricsPage::Set {
 MetricsPage::MetricsPage(Setup setup) : setup_(std::make_shared<const Setup>(std::move(setup))) {}
 MetricsPage::~MetricsPage() = default;
 
-std::optional<HttpReply> MetricsPage::refuse(const HttpRequestHead& head, std::size_t&) {
+std::optional<HttpReply> MetricsPage::refuse(HttpRequestHead& head, std::size_t&) {
   if (head.path != "/" && head.path != "/metrics") return text_reply(404, "404 page not found");
   if (head.method == "GET" || head.method == "HEAD") return std::nullopt;
   auto reply = text_reply(405, "GET and HEAD are answered here");

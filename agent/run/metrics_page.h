@@ -43,8 +43,7 @@ class MetricsPage final : public RequestHandler {
   explicit MetricsPage(Setup setup);
   ~MetricsPage() override;
 
-  std::optional<HttpReply> refuse(const HttpRequestHead& head,
-                                  std::size_t& body_bytes_max) override;
+  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override;
   void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override;
   void work(Server& server) override;
   std::int64_t due_ns() const override;

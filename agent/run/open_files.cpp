@@ -6,6 +6,7 @@
 
 #include "agent/base/text.h"
 #include "agent/listen/server.h"
+#include "agent/run/memory_limit.h"
 
 namespace msp {
 namespace {
@@ -20,17 +21,44 @@ constexpr std::uint64_t kPerEndpoint = 10;
 // Two connections, two name servers and a socket pair of theirs.
 constexpr std::uint64_t kPerTarget = 6;
 
-}  // namespace
+constexpr std::size_t kRelayConnectionsMax = 2'048;
+// Of its memory a relay gives a quarter to connections. One that waits takes as much: its object, and
+// what OpenSSL keeps of a session; tests/bench/tls_memory.py measures the like.
+constexpr std::uint64_t kBytesPerConnection = 2 * 1024;
+constexpr std::uint64_t kBytesPerSession = 14 * 1024;
 
-std::uint64_t open_files_needed(const Config& config) {
+/// Without connections of `listen`.
+std::uint64_t files_of_the_rest(const Config& config) {
   // After a reload those that are gone end their last request beside the new ones.
   std::uint64_t targets = 0;
   for (const auto& scrape : config.scrape) targets += scrape.targets.size();
   targets += config.probes.size();
-  // Connections, and collectors of its own for each choice of them that is read at the same time.
-  const auto listen = config.listen.address.empty() ? 0 : Server::kConnectionsMax + 2 * kCollectors;
+  // Collectors of its own for each choice of them that is read at the same time.
+  const auto listen = config.listen.address.empty() ? 0 : 2 * kCollectors;
   return kOwn + kCollectors + 2 * kPerEndpoint * config.endpoints.size() + kPerTarget * targets +
          listen;
+}
+
+}  // namespace
+
+std::uint64_t open_files_needed(const Config& config) {
+  return files_of_the_rest(config) + (config.listen.address.empty() ? 0 : connections_max(config));
+}
+
+std::size_t connections_max(const Config& config) {
+  if (!config.listen.receive) return Server::kConnectionsMax;
+  std::uint64_t most = kRelayConnectionsMax;
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY) {
+    const auto rest = files_of_the_rest(config);
+    most = std::min<std::uint64_t>(most, limit.rlim_max - std::min(limit.rlim_max, rest));
+  }
+  if (const auto memory = memory_limit()) {
+    const auto each = config.listen.tls.cert_file.empty() ? kBytesPerConnection
+                                                          : kBytesPerConnection + kBytesPerSession;
+    most = std::min(most, *memory / 4 / each);
+  }
+  return std::max<std::size_t>(most, Server::kConnectionsMax);
 }
 
 std::string raise_open_files(std::uint64_t needed) {

@@ -131,6 +131,23 @@ void add_listen(const ListenReport& listen, JsonWriter& out) {
   out.add("connections", listen.connections);
   out.add("requests", listen.requests);
   out.add("refused", listen.refused);
+  out.add("open", listen.is_open);
+  out.add("receive", listen.receives);
+  if (listen.not_after_s != 0) out.add("certificate_expires", listen.not_after_s);
+  if (listen.loop_ms != 0) out.add("loop_seen", listen.loop_ms / 1000);
+  if (listen.receives) {
+    out.open_list("clients");
+    for (const auto& client : listen.clients) {
+      out.open_object();
+      out.add("name", client.name);
+      if (client.last_seen_ms != 0) out.add("last_seen", client.last_seen_ms / 1000);
+      out.add("samples", client.samples);
+      out.add("skipped_samples", client.samples_skipped);
+      out.add("refused_requests", client.refused);
+      out.close();
+    }
+    out.close();
+  }
   out.close();
 }
 

@@ -30,9 +30,22 @@ inline constexpr const char* kStatusFileName = "status.json";
 struct ListenReport {
   std::string address;
   bool is_listening = false;
+  bool is_open = false;   // to everybody who reaches it
+  bool receives = false;  // remote write
   std::uint64_t connections = 0;
   std::uint64_t requests = 0;
   std::uint64_t refused = 0;
+  std::int64_t not_after_s = 0;  // of the certificate; 0: none
+  std::int64_t loop_ms = 0;      // when something came that this relay had sent; 0: never
+
+  struct Client {
+    std::string name;               // empty: everybody
+    std::int64_t last_seen_ms = 0;  // 0: never
+    std::uint64_t samples = 0;
+    std::uint64_t samples_skipped = 0;
+    std::uint64_t refused = 0;  // requests
+  };
+  std::vector<Client> clients = {};  // of those that send
 };
 
 /// What is told beside what the file knows by itself.

@@ -41,7 +41,11 @@ bool is_one_line(std::string_view text) {
 void require_loads(std::string yaml) {
   constexpr std::string_view kBlank = "\"\"   # FILL IN";
   for (auto at = yaml.find(kBlank); at != yaml.npos; at = yaml.find(kBlank)) {
-    yaml.replace(at, kBlank.size(), "alpha   #");
+    const auto before = std::string_view(yaml).substr(0, at);
+    yaml.replace(at, kBlank.size(),
+                 before.ends_with("address: ") ? "127.0.0.1:9999   #"
+                 : before.ends_with("_file: ") ? "/alpha   #"
+                                               : "alpha   #");
   }
   for (const auto& error : msp::parse_config(yaml, "the result").errors) {
     const bool is_variable = error.text.find("is not set; set it") != std::string::npos;

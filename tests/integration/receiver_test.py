@@ -1,33 +1,15 @@
 """The receiver of the other tests: takes each protocol, and notices each rule of it that is broken."""
-import ctypes
 import http.client
 import struct
 
 from support.check import run_checks
 from support.receiver import Receiver
 from support.remote_write import HEADERS, STALE_BITS, Series, Wire, read_request, unsnappy, unzstd
+from support.write_message import field, sample, snappy, varint, zstd
 
 NAME = ("__name__", "node_load1")
 LABELS = (NAME, ("customer_id", "alpha"))
 AGENT = {"User-Agent": "msp-agent/0"}
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
-def field(number: int, content: bytes | int) -> bytes:
-    if isinstance(content, int):
-        return varint(number << 3) + varint(content)
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def sample(time: int, value: float = 1, start: int = 0) -> bytes:
-    return varint(1 << 3 | 1) + struct.pack("<d", value) + field(2, time) + (field(3, start) if start else b"")
 
 
 def series_v1(labels: tuple = LABELS, times: tuple = (1_000, 2_000)) -> bytes:
@@ -40,19 +22,6 @@ def request_v2(symbols: tuple = ("", "__name__", "node_forks_total", "Forks."), 
     series = (field(1, b"".join(map(varint, refs))) + field(2, sample(1_000, start=start)) +
               field(5, field(1, kind) + field(3, help_ref)))
     return b"".join(field(4, symbol.encode()) for symbol in symbols) + field(5, series) * copies
-
-
-def snappy(message: bytes) -> bytes:
-    """One literal."""
-    return varint(len(message)) + bytes([61 << 2]) + (len(message) - 1).to_bytes(2, "little") + message
-
-
-def zstd(message: bytes) -> bytes:
-    library = ctypes.CDLL("libzstd.so.1")
-    library.ZSTD_compress.restype = ctypes.c_size_t
-    out = ctypes.create_string_buffer(len(message) + 1_000)
-    size = library.ZSTD_compress(out, ctypes.c_size_t(len(out)), message, ctypes.c_size_t(len(message)), 1)
-    return out.raw[:size]
 
 
 def violation(wire: Wire, body: bytes, **headers: str) -> str:

@@ -32,6 +32,7 @@ COMMON = {
     "/usr/share/doc/msp-agent/msp-agent.cdx.json": "-rw-r--r--",
     "/usr/share/fish/vendor_completions.d/msp-agent.fish": "-rw-r--r--",
     "/usr/share/msp-agent/raw-sockets.conf": "-rw-r--r--",
+    "/usr/share/msp-agent/relay.conf": "-rw-r--r--",
     "/usr/share/msp-agent/restart-backoff.conf": "-rw-r--r--",
     "/usr/share/msp-agent/unix-sockets.conf": "-rw-r--r--",
     "/usr/share/msp-agent/without-namespaces.conf": "-rw-r--r--",

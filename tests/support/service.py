@@ -20,7 +20,8 @@ def install(machine: Container) -> None:
     copy(BINARY, machine.root / "usr/bin/msp-agent", 0o755)
     copy(ROOT / "systemd/msp-agent.service", unit_folder / "msp-agent.service")
     copy(ROOT / "systemd/msp-agent.sysusers", machine.root / "usr/lib/sysusers.d/msp-agent.conf")
-    for name in ("raw-sockets.conf", "restart-backoff.conf", "unix-sockets.conf", "without-namespaces.conf"):
+    for name in ("raw-sockets.conf", "relay.conf", "restart-backoff.conf", "unix-sockets.conf",
+                 "without-namespaces.conf"):
         copy(ROOT / "systemd" / name, machine.root / "usr/share/msp-agent" / name)
     if systemd_version(machine) >= BACKOFF_SINCE:
         link = unit_folder / "msp-agent.service.d/restart-backoff.conf"

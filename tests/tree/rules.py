@@ -21,7 +21,7 @@ OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/delivery/encode/protobuf.h",)),
     (r"zlib", "zlib", ("agent/http/gunzip.cpp", "agent/http/gzip.cpp")),
     (r"boost/", "Boost.Beast", ("agent/listen/request_parser.cpp",)),
-    (r"snappy", "snappy", ("agent/delivery/encode/encode.cpp",)),
+    (r"snappy", "snappy", ("agent/delivery/encode/encode.cpp", "agent/relay/content.cpp")),
     (r"zstd", "zstd", ("agent/queue/compression.cpp", "agent/delivery/encode/encode.cpp")),
     (r"xxhash", "xxhash", ("agent/queue/format.cpp",)),
     (r"spdlog/|fmt/", "spdlog and fmt", ("agent/base/log.",)),
@@ -37,11 +37,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "collectors": ("agent/base", "agent/metrics"),
     "agent/sources": ("agent/base", "agent/metrics", "agent/http", "collectors"),  # http: exporters
     "agent/listen": ("agent/base", "agent/http"),  # http: TLS, logins
+    "agent/relay": ("agent/base", "agent/metrics", "agent/queue", "agent/listen"),
     "agent/config": ("agent/base", "agent/metrics", "agent/http", "agent/listen", "collectors"),
     "agent/delivery": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/config"),
     "agent/import": ("agent/base", "agent/metrics", "agent/config", "collectors"),
-    "agent/run": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/listen", "agent/config",
-                  "agent/sources", "agent/delivery", "collectors"),
+    "agent/run": ("agent/base", "agent/metrics", "agent/queue", "agent/http", "agent/listen", "agent/relay",
+                  "agent/config", "agent/sources", "agent/delivery", "collectors"),
     "agent": ("agent/cli",),  # main.cpp
 }
 # Rooms that include system headers only, but for what OWNERS gives them.

@@ -80,7 +80,13 @@ std::string told(const Conversion& conversion) {
 std::string filled_in(std::string yaml) {
   const std::string_view blank = "\"\"   # FILL IN";
   for (auto at = yaml.find(blank); at != yaml.npos; at = yaml.find(blank)) {
-    yaml.replace(at, blank.size(), "alpha   #");
+    const auto is_of = [&](std::string_view key) {
+      return std::string_view(yaml).substr(0, at).ends_with(cat(key, ": "));
+    };
+    yaml.replace(at, blank.size(),
+                 is_of("address") ? "127.0.0.1:9999   #"
+                 : is_of("_file") ? "/alpha   #"
+                                  : "alpha   #");
   }
   return yaml;
 }
@@ -89,10 +95,11 @@ void set_variables(const Case& loaded) {
   for (const auto* const name :
        {"GCLOUD_RW_API_KEY", "NODE_NAME", "THIRD_TOKEN", "TAIL", "REGION", "CENTRE_HOST",
         "CENTRE_PORT", "CUSTOMER_ID", "CUSTOMER", "HOSTNAME", "NODE", "UNSET", "CSP",
-        "CREDENTIALS_DIRECTORY", "SITE_URL"}) {
+        "CREDENTIALS_DIRECTORY", "SITE_URL", "RELAY_ADDRESS"}) {
     const std::string_view what = name;
     setenv(name,
            what == "CENTRE_PORT"             ? "8428"
+           : what == "RELAY_ADDRESS"         ? "10.0.0.1"
            : what == "CREDENTIALS_DIRECTORY" ? "/run"
                                              : "value",
            1);

@@ -14,6 +14,14 @@ HttpRequestHead with_login(std::string line) {
   return head;
 }
 
+std::optional<HttpReply> refuse(ClientLogin& login, const std::string& line,
+                                std::size_t* client = nullptr) {
+  auto head = with_login(line);
+  auto refused = login.refuse(head);
+  if (client != nullptr) *client = head.client;
+  return refused;
+}
+
 }  // namespace
 
 TEST_CASE("login: only what a client must bring is let in") {
@@ -28,7 +36,7 @@ TEST_CASE("login: only what a client must bring is let in") {
        {"Basic YWxwaGE6b2Y6dXNlcg==", "basic YWxwaGE6b2Y6dXNlcg==", "BASIC  YWxwaGE6b2Y6dXNlcg==",
         "Bearer of-a-client", "bearer of-a-client", "Bearer of-a-file"}) {
     INFO(good);
-    CHECK_FALSE(login.refuse(with_login(good)));
+    CHECK_FALSE(refuse(login, good));
   }
   for (const auto* bad :
        {"", "Basic", "Bearer", "Bearer ", "of-a-client", "Bearer of-a-clien", "Bearer of-a-clientx",
@@ -36,15 +44,20 @@ TEST_CASE("login: only what a client must bring is let in") {
         "Digest of-a-client", "Bearer YWxwaGE6b2Y6dXNlcg==", "Basic YWxwaGE6b2Y6dXNlcg",
         "Basic YWxwaGE6", "Basic b2Y6dXNlcjphbHBoYQ=="}) {
     INFO(bad);
-    const auto refused = login.refuse(with_login(bad));
+    const auto refused = refuse(login, bad);
     REQUIRE(refused);
     CHECK(refused->status == 401);
     CHECK(refused->closes);
     CHECK(refused->fields.at(0).starts_with("WWW-Authenticate: Basic "));
   }
+  std::size_t client = 9;
+  CHECK_FALSE(refuse(login, "Basic YWxwaGE6b2Y6dXNlcg==", &client));
+  CHECK(client == 0);
+  CHECK_FALSE(refuse(login, "Bearer of-a-file", &client));
+  CHECK(client == 2);
   file.write("of-another-day\n");
-  CHECK(login.refuse(with_login("Bearer of-a-file")));
-  CHECK_FALSE(login.refuse(with_login("Bearer of-another-day")));
+  CHECK(refuse(login, "Bearer of-a-file"));
+  CHECK_FALSE(refuse(login, "Bearer of-another-day"));
 }
 
 TEST_CASE("login: a file that cannot be read, or is empty, lets nobody in") {
@@ -53,10 +66,10 @@ TEST_CASE("login: a file that cannot be read, or is empty, lets nobody in") {
   empty.bearer_token_file = file.path();
   missing.bearer_token_file = "/nonexistent/token";
   ClientLogin login({empty, missing});
-  for (const auto* line : {"", "Bearer", "Bearer ", "Bearer x"})
-    CHECK(login.refuse(with_login(line)));
-  CHECK(login.refuse(with_login("Bearer x"))->fields.at(0) == "WWW-Authenticate: Bearer");
-  CHECK_FALSE(ClientLogin({}).refuse(with_login("")));
+  for (const auto* line : {"", "Bearer", "Bearer ", "Bearer x"}) CHECK(refuse(login, line));
+  CHECK(refuse(login, "Bearer x")->fields.at(0) == "WWW-Authenticate: Bearer");
+  ClientLogin everybody({});
+  CHECK_FALSE(refuse(everybody, ""));
 }
 
 TEST_CASE("login: two secrets are the same, or not") {

@@ -67,6 +67,11 @@ std::string completed(const std::string& example) {
   if (yaml.starts_with(kListen) && yaml.find("address:") == yaml.npos) {
     yaml.insert(kListen.size(), "  address: 127.0.0.1:1\n");
   }
+  constexpr std::string_view kClients = "listen:\n  address: 127.0.0.1:1\n  clients:\n";
+  if (yaml.starts_with(kClients) &&
+      (yaml.find("    name:") != yaml.npos || yaml.find("    labels:") != yaml.npos)) {
+    yaml.insert(kClients.size(), "    bearer_token_file: /token\n");
+  }
   constexpr std::string_view kOfDns[] = {"query_", "_rrs:", "_rcodes:", "transport_", "recursion_"};
   if (yaml.starts_with(kProbes) &&
       std::ranges::any_of(kOfDns, [&](auto part) { return yaml.find(part) != yaml.npos; })) {

@@ -51,7 +51,52 @@ TEST_CASE("listen: what is refused") {
   is_refused("listen: {address: '127.0.0.1:1'}\nremote_write: []\n", "remote_write: found nothing");
 }
 
+TEST_CASE("listen.receive: clients have names, and labels that win over what they say") {
+  const auto config = read(cat(kSends, R"(listen:
+  address: 127.0.0.1:9999
+  receive: true
+  metrics: false
+  clients:
+    - {bearer_token_file: /etc/alpha.token, labels: {server_name: b, customer_id: alpha, role: ''}}
+    - {basic_auth: {username: beta, password: secret}}
+    - {bearer_token: secret}
+    - {name: delta, bearer_token: other-secret}
+)"))
+                          .config;
+  const auto& clients = config.listen.clients;
+  REQUIRE(clients.size() == 4);
+  CHECK(clients[0].labels ==
+        std::vector<Label>{{"customer_id", "alpha"}, {"role", ""}, {"server_name", "b"}});
+  CHECK(clients[0].name(0) == "alpha.token");
+  CHECK(clients[1].name(1) == "beta");
+  CHECK(clients[2].name(2) == "client 3");
+  CHECK(clients[3].name(3) == "delta");
+  CHECK_FALSE(read(cat(kSends, "listen: {address: '127.0.0.1:9'}\n")).config.listen.receive);
+}
+
+TEST_CASE("listen.receive: what is refused") {
+  const auto is_refused = [](const std::string& yaml, const std::string& error) {
+    const auto errors = parse_config(yaml, "f").errors;
+    INFO(yaml);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].to_string().find(error) != std::string::npos);
+  };
+  is_refused("listen: {address: '127.0.0.1:1', receive: true}\n", "no remote_write beside it");
+  const auto with = [](const std::string& client) {
+    return cat(kSends, "listen: {address: '127.0.0.1:1', receive: true, clients: [", client,
+               "]}\n");
+  };
+  is_refused(with("{bearer_token: abcd, labels: {__name__: x}}"), "a label that is always set");
+  is_refused(with("{bearer_token: abcd, labels: {'customer-id': x}}"),
+             "a name that no label can have");
+  is_refused(with("{name: a, bearer_token: abcd}, {name: a, bearer_token: bcde}"),
+             "the name of listen.clients[0]");
+}
+
 TEST_CASE("listen: a port that others can reach is warned about") {
+  CHECK(read(cat(kSends, "listen: {address: ':9', receive: true}\n"))
+            .warnings.at(0)
+            .find("can write samples to the centre") != std::string::npos);
   CHECK(read("listen: {address: '127.0.0.1:9100'}\n").warnings.empty());
   CHECK(read("listen: {address: 'unix:/run/a.sock'}\n").warnings.empty());
   for (const auto* address : {":9100", "0.0.0.0:9100", "[::]:9100", "192.0.2.1:9100"}) {

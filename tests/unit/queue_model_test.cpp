@@ -582,7 +582,7 @@ TEST_CASE("producers, two consumers and the spiller at once: everything arrives,
           number = ++next;
         }
         stream < 2 ? queue.append(scrape_of(number, 2, stream))
-                   : queue.append(request_of(number, 2, 3));
+                   : static_cast<void>(queue.append(request_of(number, 2, 3)));
       }
     });
   }

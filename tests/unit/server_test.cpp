@@ -19,8 +19,7 @@ namespace {
 
 /// Answers with what it was sent, and remembers whether it was asked.
 struct Echo final : RequestHandler {
-  std::optional<HttpReply> refuse(const HttpRequestHead& head,
-                                  std::size_t& body_bytes_max) override {
+  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override {
     ++looked;
     body_bytes_max = 100'000;
     if (head.path == "/no") return text_reply(403, "no");

@@ -1,0 +1,47 @@
+#include "agent/relay/content.h"
+
+#include <snappy.h>
+
+#include "agent/base/text.h"
+#include "agent/queue/compression.h"
+
+namespace msp {
+namespace {
+
+std::unexpected<ContentError> too_large(std::size_t bytes_max) {
+  return std::unexpected(ContentError{
+      true, cat("more than ", bytes_max, " bytes when decompressed; send smaller requests")});
+}
+
+std::unexpected<ContentError> damaged(std::string_view encoding) {
+  return std::unexpected(ContentError{false, cat("the body cannot be decompressed as ", encoding)});
+}
+
+}  // namespace
+
+std::expected<std::string, ContentError> decompress(std::string_view body, ContentEncoding encoding,
+                                                    std::size_t bytes_max) {
+  if (body.empty()) return std::string();
+  std::string content;
+  if (encoding == ContentEncoding::zstd) {
+    switch (decompress_stream(body, bytes_max, content)) {
+      case Decompressed::whole:
+        return content;
+      case Decompressed::too_large:
+        return too_large(bytes_max);
+      case Decompressed::damaged:
+        break;
+    }
+    return damaged("zstd");
+  }
+  std::size_t size = 0;
+  if (!snappy::GetUncompressedLength(body.data(), body.size(), &size)) return damaged("snappy");
+  if (size > bytes_max) return too_large(bytes_max);
+  // Looked at first: a length that lies takes no memory.
+  if (!snappy::IsValidCompressedBuffer(body.data(), body.size())) return damaged("snappy");
+  content.resize(size);
+  if (!snappy::RawUncompress(body.data(), body.size(), content.data())) return damaged("snappy");
+  return content;
+}
+
+}  // namespace msp

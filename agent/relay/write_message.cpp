@@ -1,0 +1,382 @@
+#include "agent/relay/write_message.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/text.h"
+#include "agent/queue/bytes.h"
+#include "agent/relay/wire_reader.h"
+
+namespace msp {
+namespace {
+
+using Type = WireReader::Type;
+
+// prometheus.WriteRequest and what is in it.
+constexpr std::uint32_t kTimeSeries = 1;
+constexpr std::uint32_t kLabels = 1, kSamples = 2, kHistograms = 4;
+constexpr std::uint32_t kName = 1, kValue = 2;
+constexpr std::uint32_t kTimestamp = 2;
+// io.prometheus.write.v2.Request.
+constexpr std::uint32_t kSymbols2 = 4, kTimeSeries2 = 5;
+constexpr std::uint32_t kLabelsRefs2 = 1, kSamples2 = 2, kHistograms2 = 3;
+// Of a native histogram, the same in both (prompb/types.proto, prompb/io/prometheus/write/v2).
+constexpr std::uint32_t kHistogramTimestamp = 15;
+
+constexpr std::size_t kShownBytesMax = 128;
+
+void append_tag(std::string& out, std::uint32_t field, Type type) {
+  out.push_back(static_cast<char>(field << 3 | static_cast<std::uint32_t>(type)));
+}
+
+void append_bytes(std::string& out, std::uint32_t field, std::string_view bytes) {
+  append_tag(out, field, Type::bytes);
+  append_varint(out, bytes.size());
+  out += bytes;
+}
+
+std::size_t varint_size(std::uint64_t value) {
+  std::size_t size = 1;
+  for (; value >= 0x80; value >>= 7) ++size;
+  return size;
+}
+
+std::size_t bytes_size(std::string_view bytes) {
+  return 1 + varint_size(bytes.size()) + bytes.size();
+}
+
+/// [a-zA-Z_:][a-zA-Z0-9_:]*
+bool is_metric_name(std::string_view name) {
+  const auto is_first = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == ':';
+  };
+  return !name.empty() && is_first(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return is_first(c) || (c >= '0' && c <= '9'); });
+}
+
+bool is_packed_varints(std::string_view bytes) {
+  ByteReader reader(bytes);
+  while (reader.ok() && !reader.rest().empty()) reader.varint();
+  return reader.ok();
+}
+
+/// Whether a field of a histogram has the type that receivers want there: one that has not would
+/// make them refuse the request.
+bool is_histogram_field(const WireReader& field) {
+  switch (field.field()) {
+    case 1:   // count_int
+    case 4:   // schema
+    case 6:   // zero_count_int
+    case 14:  // reset_hint
+    case kHistogramTimestamp:
+    case 17:  // start_timestamp, of 2.0
+      return field.type() == Type::varint;
+    case 2:  // count_float
+    case 3:  // sum
+    case 5:  // zero_threshold
+    case 7:  // zero_count_float
+      return field.type() == Type::fixed64;
+    case 8:  // negative_spans
+    case 11: {
+      if (field.type() != Type::bytes) return false;
+      WireReader span(field.bytes());
+      while (span.next()) {
+        if (span.field() <= 2 && span.type() != Type::varint) return false;
+      }
+      return span.ok();
+    }
+    case 9:  // negative_deltas
+    case 12:
+      return field.type() == Type::varint ||
+             (field.type() == Type::bytes && is_packed_varints(field.bytes()));
+    case 10:  // negative_counts
+    case 13:
+    case 16:  // custom_values
+      return field.type() == Type::fixed64 ||
+             (field.type() == Type::bytes && field.bytes().size() % sizeof(double) == 0);
+    default:
+      return true;
+  }
+}
+
+void add_time(SampleCounts& counts, std::uint64_t timestamp) {
+  const auto timestamp_ms = static_cast<std::int64_t>(timestamp);
+  counts.first_timestamp_ms = std::min(counts.first_timestamp_ms, timestamp_ms);
+  counts.last_timestamp_ms = std::max(counts.last_timestamp_ms, timestamp_ms);
+}
+
+}  // namespace
+
+void SampleCounts::add(const SampleCounts& other) {
+  samples += other.samples;
+  histograms += other.histograms;
+  first_timestamp_ms = std::min(first_timestamp_ms, other.first_timestamp_ms);
+  last_timestamp_ms = std::max(last_timestamp_ms, other.last_timestamp_ms);
+}
+
+std::expected<WriteOutcome, ContentError> WriteMessageReader::read(std::string_view message,
+                                                                   WriteVersion version,
+                                                                   std::span<const Label> enforced,
+                                                                   const OnSeries& on_series) {
+  enforced_ = enforced;
+  auto reading = Reading::good;
+  if (version == WriteVersion::v2 && !read_symbols(message)) {
+    reading = symbols_.size() > kSymbolsMax ? Reading::too_large : Reading::damaged;
+  }
+  if (reading == Reading::good) reading = read_all(message, version, nullptr);
+  if (reading == Reading::good) read_all(message, version, &on_series);
+  release();
+  const std::string_view wanted = version == WriteVersion::v1 ? "1.0" : "2.0";
+  switch (reading) {
+    case Reading::good:
+      break;
+    case Reading::damaged:
+      return std::unexpected(
+          ContentError{false, cat("this is no message of remote write ", wanted)});
+    case Reading::of_other_version:
+      return std::unexpected(
+          ContentError{false, cat("this is no message of remote write ", wanted,
+                                  ", which Content-Type says, but one of the other version")});
+    case Reading::too_large:
+      return std::unexpected(ContentError{
+          true, "more series or symbols than are taken at once; send smaller requests"});
+  }
+  return std::move(outcome_);
+}
+
+/// What one large message needed is not kept for the next.
+void WriteMessageReader::release() {
+  constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
+  if (symbols_.capacity() * sizeof symbols_[0] > kKeptBytes) symbols_ = {};
+  if (points_.capacity() > kKeptBytes) points_ = {};
+  if (field_.capacity() > kKeptBytes) field_ = {};
+  symbols_.clear();
+}
+
+/// Without `on_series` it only looks whether all of the message can be taken.
+WriteMessageReader::Reading WriteMessageReader::read_all(std::string_view message,
+                                                         WriteVersion version,
+                                                         const OnSeries* on_series) {
+  const bool is_v1 = version == WriteVersion::v1;
+  const auto series_field = is_v1 ? kTimeSeries : kTimeSeries2;
+  outcome_ = {};
+  bytes_out_ = 0;
+  bytes_looked_at_ = 0;
+  WireReader reader(message);
+  while (reader.next()) {
+    // The numbers of the other version: it has nothing that this one would find.
+    const bool is_of_other = is_v1 ? reader.field() == kSymbols2 || reader.field() == kTimeSeries2
+                                   : reader.field() == kTimeSeries;
+    if (is_of_other) return Reading::of_other_version;
+    if (reader.field() != series_field) continue;
+    if (reader.type() != Type::bytes) return Reading::damaged;
+    labels_.clear();
+    refs_.clear();
+    points_.clear();
+    counts_ = {};
+    has_too_many_labels_ = false;
+    const auto series = reader.bytes();
+    if (!(is_v1 ? read_series_v1(series) : read_series_v2(series))) return Reading::damaged;
+    finish_series(on_series);
+    if (bytes_out_ > kBytesMax || bytes_looked_at_ > 4 * kBytesMax) return Reading::too_large;
+  }
+  return reader.ok() ? Reading::good : Reading::damaged;
+}
+
+bool WriteMessageReader::read_series_v1(std::string_view series) {
+  WireReader reader(series);
+  while (reader.next()) {
+    if (reader.field() > kHistograms) continue;
+    if (reader.type() != Type::bytes) return false;
+    bool is_good = true;
+    switch (reader.field()) {
+      case kLabels:
+        is_good = add_label(reader.bytes());
+        break;
+      case kSamples:
+        is_good = add_sample(reader.bytes(), kSamples);
+        break;
+      case kHistograms:
+        is_good = add_histogram(reader.bytes());
+        break;
+      default:  // exemplars: not passed on
+        break;
+    }
+    if (!is_good) return false;
+  }
+  return reader.ok();
+}
+
+bool WriteMessageReader::read_series_v2(std::string_view series) {
+  WireReader reader(series);
+  while (reader.next()) {
+    if (reader.is(kLabelsRefs2, Type::varint)) {
+      add_reference(reader.number());
+    } else if (reader.is(kLabelsRefs2, Type::bytes)) {
+      if (!is_packed_varints(reader.bytes())) return false;
+      ByteReader packed(reader.bytes());
+      while (!packed.rest().empty()) add_reference(packed.varint());
+    } else if (reader.is(kSamples2, Type::bytes)) {
+      if (!add_sample(reader.bytes(), kSamples)) return false;
+    } else if (reader.is(kHistograms2, Type::bytes)) {
+      if (!add_histogram(reader.bytes())) return false;
+    } else if (reader.field() <= kHistograms2) {
+      return false;
+    }
+  }
+  return reader.ok();
+}
+
+/// They may stand behind the series that refer to them.
+bool WriteMessageReader::read_symbols(std::string_view message) {
+  WireReader reader(message);
+  while (reader.next()) {
+    if (reader.field() != kSymbols2) continue;
+    if (reader.type() != Type::bytes) return false;
+    symbols_.push_back(reader.bytes());
+    if (symbols_.size() > kSymbolsMax) return false;
+  }
+  return reader.ok();
+}
+
+/// Of a field that is there twice the last one counts, as for every parser of protobuf.
+bool WriteMessageReader::add_label(std::string_view label) {
+  View view;
+  WireReader reader(label);
+  while (reader.next()) {
+    if (reader.field() > kValue) continue;
+    if (reader.type() != Type::bytes) return false;
+    (reader.field() == kName ? view.name : view.value) = reader.bytes();
+  }
+  has_too_many_labels_ = has_too_many_labels_ || labels_.size() == kLabelsMax;
+  if (!has_too_many_labels_) labels_.push_back(view);
+  return reader.ok();
+}
+
+void WriteMessageReader::add_reference(std::uint64_t reference) {
+  has_too_many_labels_ = has_too_many_labels_ || refs_.size() == 2 * kLabelsMax;
+  if (!has_too_many_labels_) refs_.push_back(reference);
+}
+
+bool WriteMessageReader::add_sample(std::string_view sample, std::uint32_t field) {
+  std::uint64_t value = 0;
+  std::uint64_t timestamp = 0;
+  WireReader reader(sample);
+  while (reader.next()) {
+    if (reader.is(1, Type::fixed64)) {
+      value = reader.number();
+    } else if (reader.is(kTimestamp, Type::varint)) {
+      timestamp = reader.number();
+    } else if (reader.field() <= kTimestamp) {
+      return false;
+    }
+  }
+  if (!reader.ok()) return false;
+  // A number of 0 is what its field's absence means.
+  const auto size = (value != 0 ? 1 + sizeof value : 0) +
+                    (timestamp != 0 ? 1 + varint_size(timestamp) : std::size_t{0});
+  append_tag(points_, field, Type::bytes);
+  append_varint(points_, size);
+  if (value != 0) {
+    append_tag(points_, 1, Type::fixed64);
+    append_fixed(points_, value);
+  }
+  if (timestamp != 0) {
+    append_tag(points_, kTimestamp, Type::varint);
+    append_varint(points_, timestamp);
+  }
+  ++counts_.samples;
+  add_time(counts_, timestamp);
+  return true;
+}
+
+bool WriteMessageReader::add_histogram(std::string_view histogram) {
+  std::uint64_t timestamp = 0;
+  WireReader reader(histogram);
+  while (reader.next()) {
+    if (!is_histogram_field(reader)) return false;
+    if (reader.field() == kHistogramTimestamp) timestamp = reader.number();
+  }
+  if (!reader.ok()) return false;
+  append_bytes(points_, kHistograms, histogram);
+  ++counts_.histograms;
+  add_time(counts_, timestamp);
+  return true;
+}
+
+std::size_t WriteMessageReader::labels_size() const {
+  std::size_t size = 0;
+  for (const auto& label : labels_) {
+    const auto inner = bytes_size(label.name) + bytes_size(label.value);
+    size += 1 + varint_size(inner) + inner;
+  }
+  return size;
+}
+
+/// What is wrong with the labels of the series, which are sorted afterwards; empty: nothing.
+std::string_view WriteMessageReader::problem_of_labels() {
+  if (has_too_many_labels_) return "too many labels";
+  if (refs_.size() % 2 != 0) return "a label without a value";
+  for (std::size_t i = 0; i < refs_.size(); i += 2) {
+    if (refs_[i] >= symbols_.size() || refs_[i + 1] >= symbols_.size()) {
+      return "a label that refers to no symbol";
+    }
+    labels_.push_back({symbols_[refs_[i]], symbols_[refs_[i + 1]]});
+  }
+  std::erase_if(labels_, [&](const View& label) {
+    return label.value.empty() ||
+           std::ranges::find(enforced_, label.name, &Label::name) != enforced_.end();
+  });
+  for (const auto& label : enforced_) {
+    if (!label.value.empty()) labels_.push_back({label.name, label.value});
+  }
+  const auto size = labels_size();
+  if (size > kLabelBytesMax) return "labels that are too long";
+  bytes_looked_at_ += size;
+  std::ranges::sort(labels_, {}, &View::name);
+  if (std::ranges::adjacent_find(labels_, {}, &View::name) != labels_.end()) return "a label twice";
+  bool has_name = false;
+  for (const auto& label : labels_) {
+    const bool is_name = label.name == kMetricName;
+    has_name = has_name || is_name;
+    if (!is_label_name(label.name)) return "a label's name that is none";
+    if (is_name && !is_metric_name(label.value)) return "a metric's name that is none";
+    if (!is_utf8(label.value)) return "a value that is not UTF-8";
+  }
+  return has_name ? std::string_view() : "no name";
+}
+
+void WriteMessageReader::skip_series(std::string_view problem) {
+  ++outcome_.skipped_series;
+  outcome_.skipped_samples += counts_.all();
+  if (!outcome_.first_skipped.empty()) return;
+  std::string series;
+  for (const auto& label : labels_) {
+    if (series.size() > kShownBytesMax) break;
+    series += cat(series.empty() ? "" : ",", label.name.substr(0, kShownBytesMax), "=",
+                  label.value.substr(0, kShownBytesMax));
+  }
+  outcome_.first_skipped = cat(problem, ": ", quoted(series, kShownBytesMax));
+}
+
+void WriteMessageReader::finish_series(const OnSeries* on_series) {
+  if (counts_.all() == 0) return;
+  if (const auto problem = problem_of_labels(); !problem.empty()) return skip_series(problem);
+  const auto size = labels_size() + points_.size();
+  bytes_out_ += 1 + varint_size(size) + size;
+  if (on_series == nullptr) return;
+  outcome_.taken.add(counts_);
+  field_.clear();
+  append_tag(field_, kTimeSeries, Type::bytes);
+  append_varint(field_, size);
+  for (const auto& label : labels_) {
+    append_tag(field_, kLabels, Type::bytes);
+    append_varint(field_, bytes_size(label.name) + bytes_size(label.value));
+    append_bytes(field_, kName, label.name);
+    append_bytes(field_, kValue, label.value);
+  }
+  field_ += points_;
+  (*on_series)(field_, counts_);
+}
+
+}  // namespace msp
