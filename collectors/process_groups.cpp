@@ -255,8 +255,9 @@ class Tracker {
     if (rules_.empty()) rules_.emplace_back(GroupRule{"{{.Comm}}", {}, {}, {"."}});
   }
 
-  Look look();
+  void look();
   /// After a look.
+  const Look& last_look() const { return look_; }
   const Groups& groups() const { return groups_; }
 
  private:
@@ -282,12 +283,14 @@ class Tracker {
   Groups groups_;
   std::vector<std::string> names_;
   std::string content_;
+  Look look_;
   std::uint64_t looks_ = 0;
   std::uint64_t first_look_ = 0;  // clock ticks after the boot
 };
 
-Look Tracker::look() {
-  Look look;
+void Tracker::look() {
+  look_ = {};
+  auto& look = look_;
   ++looks_;
   const SysFolder proc(procfs_);
   for (auto& [name, group] : groups_) group = Group{.counters = group.counters};
@@ -307,7 +310,6 @@ Look Tracker::look() {
   }
   // A process that begins later than all of the first look has counted nothing before.
   if (looks_ == 1) first_look_ = newest;
-  return look;
 }
 
 void Tracker::read(const SysFolder& proc, unsigned pid, Look& look) {
@@ -436,7 +438,7 @@ class ProcessGroups : public Collector {
 
   const Options& options_;
   const std::string procfs_;
-  SlowReading<Look> reading_;
+  SlowReading reading_;
   const std::shared_ptr<KeptFile> stat_;
   const std::shared_ptr<Tracker> tracker_;  // of the thread, while there is one
   const double page_bytes_ = static_cast<double>(::sysconf(_SC_PAGESIZE));
@@ -450,16 +452,14 @@ Result<bool> ProcessGroups::begin(const Tick&) {
                         "] has none of comm, exe and cmdline, one of which it needs"));
     }
   }
-  const auto started =
-      reading_.start([tracker = tracker_] { return tracker->look(); }, kStackBytes);
+  const auto started = reading_.start([tracker = tracker_] { tracker->look(); }, kStackBytes);
   if (!started) return started.error();
   return true;
 }
 
 Result<void> ProcessGroups::collect(const Tick& tick, SeriesWriter& out) {
-  const auto made = reading_.get();
-  if (!made) return made.error();
-  const auto& look = **made;
+  if (const auto done = reading_.done(); !done) return done.error();
+  const auto& look = tracker_->last_look();
   if (!look.has_any) return no_data(cat(procfs_, ": no process"));
   std::optional<double> boot;
   const auto content = stat_->read(tick.number);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
@@ -136,25 +137,25 @@ class Processes : public Collector {
         max_processes_(context.paths.proc("sys/kernel/pid_max")) {}
 
   Result<bool> begin(const Tick&) override {
-    const auto read = [procfs = procfs_] {
-      Counts counts;
+    const auto made = std::make_shared<Counts>();
+    const auto read = [procfs = procfs_, made] {
+      auto& counts = *made;
       const auto pids = numbers_in(procfs).value_or(std::vector<std::string>{});
       counts.has_any = !pids.empty();
       for (const auto& pid : pids) count_process(procfs, pid, counts);
-      return counts;
     };
     if (const auto started = reading_.start(read, kSmallStackBytes); !started) {
       return started.error();
     }
+    counts_ = made;
     return true;
   }
 
   std::int64_t wait_ns() override { return reading_.wait_ns(); }
 
   Result<void> collect(const Tick&, SeriesWriter& out) override {
-    const auto made = reading_.get();
-    if (!made) return made.error();
-    const auto& counts = **made;
+    if (const auto done = reading_.done(); !done) return done.error();
+    const auto& counts = *counts_;
     if (!counts.has_any) return no_data(cat(procfs_, ": no process"));
     if (counts.has_thread_sum) out.add(kThreads, static_cast<double>(counts.thread_sum));
     add_number(max_threads_, kMaxThreads, out);
@@ -174,7 +175,8 @@ class Processes : public Collector {
 
  private:
   const std::string procfs_;
-  SlowReading<Counts> reading_;
+  SlowReading reading_;
+  std::shared_ptr<const Counts> counts_;  // the thread's, until it is done
   NumberFile max_threads_;
   NumberFile max_processes_;
 };

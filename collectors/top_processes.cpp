@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
@@ -101,7 +102,6 @@ struct Look {
   std::vector<Command> top = {};
   std::vector<Process> processes = {};  // by number
   CpuTime at = {};
-  bool has_any = false;
   std::string garbled_file = {};  // the first; empty: none
   std::string garbled_text = {};
 };
@@ -127,17 +127,21 @@ std::uint64_t used_since(const Look& before, std::uint64_t newest, const Process
   return now.start > newest ? now.cpu : 0;
 }
 
-/// The names of those of which the most of `what` is used.
-std::vector<const Sums::value_type*> largest(const Sums& sums, std::uint64_t Sum::*what) {
-  std::vector<const Sums::value_type*> found;
+using Largest = std::array<const Sums::value_type*, kTopMax>;
+
+/// Those of which the most of `what` is used, the first by name where they use as much; null behind
+/// the last.
+Largest largest(const Sums& sums, std::uint64_t Sum::*what) {
+  Largest found{};
   for (const auto& sum : sums) {
-    if (sum.second.*what > 0) found.push_back(&sum);
+    const auto* next = &sum;
+    for (auto& place : found) {
+      if (next->second.*what == 0) break;
+      if (place != nullptr && place->second.*what >= next->second.*what) continue;
+      std::swap(place, next);
+      if (next == nullptr) break;
+    }
   }
-  const auto end = found.begin() + static_cast<std::ptrdiff_t>(std::min(found.size(), kTopMax));
-  std::partial_sort(found.begin(), end, found.end(), [&](const auto* a, const auto* b) {
-    return std::pair(b->second.*what, a->first) < std::pair(a->second.*what, b->first);
-  });
-  found.erase(end, found.end());
   return found;
 }
 
@@ -147,10 +151,10 @@ Look::Command& command_in(std::vector<Look::Command>& top, const Sums::value_typ
   return top.emplace_back(Look::Command{.name = sum.first, .processes = sum.second.processes});
 }
 
-/// `before` is null where there was no look lately.
-Look look_at(const std::string& procfs, const CpuTime& at,
-             const std::shared_ptr<const Look>& before) {
-  Look look{.at = at};
+/// Into `look`, which is empty; `before` is null where there was no look lately.
+void look_at(const std::string& procfs, const CpuTime& at,
+             const std::shared_ptr<const Look>& before, Look& look) {
+  look.at = at;
   const SysFolder proc(procfs);
   std::vector<std::string> names;
   proc.list_folders(names);
@@ -161,7 +165,6 @@ Look look_at(const std::string& procfs, const CpuTime& at,
   for (const auto& name : names) {
     const auto pid = parse_number<unsigned>(name);
     if (!pid) continue;
-    look.has_any = true;
     char file[32];
     std::snprintf(file, sizeof file, "%u/stat", *pid);
     const auto content = proc.read(file);
@@ -185,18 +188,19 @@ Look look_at(const std::string& procfs, const CpuTime& at,
   }
   std::ranges::sort(look.processes, {}, &Process::pid);
   for (const auto* const sum : largest(sums, &Sum::resident_pages)) {
+    if (sum == nullptr) break;
     auto& command = command_in(look.top, *sum);
     command.is_of_memory = true;
     command.resident_pages = static_cast<double>(sum->second.resident_pages);
   }
-  if (before == nullptr) return look;
+  if (before == nullptr) return;
   const auto elapsed = static_cast<double>(at.total - before->at.total) / at.cpus;
   for (const auto* const sum : largest(sums, &Sum::cpu)) {
+    if (sum == nullptr) break;
     auto& command = command_in(look.top, *sum);
     command.is_of_cpu = true;
     command.cpu_cores = static_cast<double>(sum->second.cpu) / elapsed;
   }
-  return look;
 }
 
 class TopProcesses : public Collector {
@@ -242,7 +246,8 @@ class TopProcesses : public Collector {
   std::vector<Garbled> garbled_;
   bool is_in_trouble_ = false;
   std::shared_ptr<const Look> before_;  // null where there was none
-  SlowReading<std::shared_ptr<const Look>> reading_;
+  SlowReading reading_;
+  std::shared_ptr<const Look> look_;  // the thread's, until it is done
   const double page_bytes_ = static_cast<double>(::sysconf(_SC_PAGESIZE));
 };
 
@@ -342,12 +347,14 @@ Result<bool> TopProcesses::begin(const Tick& tick) {
   if (stat_.is_missing()) return no_data(cat(stat_.path(), ": there is no such file"));
   before_ = look_before();
   if (!is_in_trouble_) return false;
-  const auto started = reading_.start(
-      [procfs = procfs_, at = cpu_, before = before_] {
-        return std::make_shared<const Look>(look_at(procfs, at, before));
-      },
-      kSmallStackBytes);
-  if (!started) return started.error();
+  const auto look = std::make_shared<Look>();
+  const auto read = [procfs = procfs_, at = cpu_, before = before_, look] {
+    look_at(procfs, at, before, *look);
+  };
+  if (const auto started = reading_.start(read, kSmallStackBytes); !started) {
+    return started.error();
+  }
+  look_ = look;
   return true;
 }
 
@@ -360,10 +367,9 @@ Result<void> TopProcesses::collect(const Tick&, SeriesWriter& out) {
     out.complaints().garbled(file->path(), text, expected, {kTrouble.name});
   }
   if (!is_in_trouble_) return {};
-  const auto made = reading_.get();
-  if (!made) return made.error();
-  before_ = **made;
-  const auto& look = *before_;
+  if (const auto done = reading_.done(); !done) return done.error();
+  before_ = look_;
+  const auto& look = *look_;
   for (std::size_t i = 0; i < over_.size(); ++i) {
     if (over_[i]) out.add(kTrouble, {kNames[i]}, *over_[i]);
   }
