@@ -17,8 +17,11 @@ class OptionalFile {
                KeptFile::End end = KeptFile::End::empty_read)
       : file_(context.files.open(path, end)) {}
 
-  /// Nothing where there is no such file, and where it cannot be read: then `out` is told that
-  /// `what` is left out. Valid until the next tick.
+  /// Nothing where there is no such file, and where it cannot be read: then failure() says why. Valid
+  /// until the next tick.
+  std::optional<std::string_view> read(const Tick& tick);
+
+  /// The same; where it cannot be read `out` is told that `what` is left out.
   std::optional<std::string_view> read(const Tick& tick, SeriesWriter& out, std::string_view what);
 
   /// Gives the descriptor back until the next read.

@@ -16,18 +16,16 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "agent/base/clock.h"
-#include "agent/base/detached_thread.h"
 #include "agent/base/regex.h"
 #include "agent/base/text.h"
 #include "collectors/collector.h"
-#include "collectors/counters_line.h"
+#include "collectors/process_line.h"
+#include "collectors/slow_reading.h"
 #include "collectors/sys_folder.h"
 
 namespace msp {
@@ -65,7 +63,6 @@ constexpr auto kStates =
 
 constexpr std::size_t kGroupsMax = 200;
 constexpr std::size_t kStackBytes = 128 << 10;  // RE2 runs in it
-constexpr std::uint64_t kTicksPerSecond = 100;  // USER_HZ
 
 struct GroupRule {
   std::string name;
@@ -258,8 +255,9 @@ class Tracker {
     if (rules_.empty()) rules_.emplace_back(GroupRule{"{{.Comm}}", {}, {}, {"."}});
   }
 
-  Look look();
+  void look();
   /// After a look.
+  const Look& last_look() const { return look_; }
   const Groups& groups() const { return groups_; }
 
  private:
@@ -285,12 +283,14 @@ class Tracker {
   Groups groups_;
   std::vector<std::string> names_;
   std::string content_;
+  Look look_;
   std::uint64_t looks_ = 0;
   std::uint64_t first_look_ = 0;  // clock ticks after the boot
 };
 
-Look Tracker::look() {
-  Look look;
+void Tracker::look() {
+  look_ = {};
+  auto& look = look_;
   ++looks_;
   const SysFolder proc(procfs_);
   for (auto& [name, group] : groups_) group = Group{.counters = group.counters};
@@ -310,56 +310,36 @@ Look Tracker::look() {
   }
   // A process that begins later than all of the first look has counted nothing before.
   if (looks_ == 1) first_look_ = newest;
-  return look;
 }
 
 void Tracker::read(const SysFolder& proc, unsigned pid, Look& look) {
   char file[32];
   std::snprintf(file, sizeof file, "%u/stat", pid);
   const auto content = proc.read(file);
-  const auto line = content.text();
-  const auto begin = line.find('('), end = line.rfind(") ");
   if (has_no_value(content.error) || content.error == ESRCH) return;  // it has ended
-  constexpr std::size_t kColumns = 22;
-  const auto is_letter = [](char c) { return c >= 'A' && c <= 'z'; };
-  // The name may hold anything, "1) R 1" too.
-  const bool is_line = content.error == 0 && begin < end && end + 4 < line.size() &&
-                       trim(line.substr(0, begin)) == cat(pid) && is_letter(line[end + 2]) &&
-                       line[end + 3] == ' ';
-  const CountersLine<kColumns> columns(is_line ? line.substr(end + 3) : std::string_view{},
-                                       kGarbledLater);
-  // Behind the state, which is left out: parent, faults, times, threads, start, sizes.
-  constexpr std::size_t kParent = 0, kMinorAt = 6, kMajorAt = 8, kUserAt = 10, kSystemAt = 11,
-                        kThreadsAt = 16, kStartAt = 18, kVirtualAt = 19, kResidentAt = 20;
-  bool is_good = true;
-  for (const auto at : {kParent, kMinorAt, kMajorAt, kUserAt, kSystemAt, kThreadsAt, kStartAt,
-                        kVirtualAt, kResidentAt}) {
-    is_good = is_good && at < columns.found && columns.is_good[at];
-  }
-  if (!is_good) {
+  const auto stat = content.error == 0 ? parse_process_line(content.text(), pid) : std::nullopt;
+  if (!stat) {
     if (!look.file.empty()) return;
     look.file = proc.path(file);
-    look.text = line;
+    look.text = content.text();
     if (content.error != 0) look.error = "cannot be read";
     return;
   }
-  const auto& values = columns.values;
   auto& process = processes_[pid];
-  if (process.start != values[kStartAt]) process = {};
-  process.start = values[kStartAt];
-  process.parent = static_cast<unsigned>(values[kParent]);
+  if (process.start != stat->start) process = {};
+  process.start = stat->start;
+  process.parent = static_cast<unsigned>(stat->parent);
   process.seen = looks_;
-  const auto state = std::string_view("RSDZ").find(line[end + 2]);
-  process.now =
-      Group{.counters = {values[kUserAt], values[kSystemAt], values[kMajorAt], values[kMinorAt]},
-            .processes = 1,
-            .threads = values[kThreadsAt],
-            .resident = values[kResidentAt],
-            .virtual_size = values[kVirtualAt],
-            .oldest = process.start};
+  const auto state = std::string_view("RSDZ").find(stat->state);
+  process.now = Group{.counters = {stat->user, stat->system, stat->major, stat->minor},
+                      .processes = 1,
+                      .threads = stat->threads,
+                      .resident = stat->resident_pages,
+                      .virtual_size = stat->virtual_bytes,
+                      .oldest = process.start};
   ++process.now.states[std::min<std::size_t>(state, 4)];
   if (process.is_settled) return;
-  process.group = match(line.substr(begin + 1, end - begin - 1), proc, pid, look);
+  process.group = match(stat->comm, proc, pid, look);
   process.is_settled = process.group != nullptr;
 }
 
@@ -439,40 +419,29 @@ void Tracker::add(const SysFolder& proc, unsigned pid, Process& process) {
   for (std::size_t i = 0; i < group.states.size(); ++i) group.states[i] += now.states[i];
 }
 
-/// One look; the thread owns it as well.
-struct Reading {
-  std::mutex mutex;
-  std::optional<Look> look;  // once it is done
-};
-
 class ProcessGroups : public Collector {
  public:
   explicit ProcessGroups(const CollectorContext& context)
       : options_(context.options.as<Options>()),
         procfs_(context.paths.procfs),
-        wakeup_(context.wakeup),
+        reading_(procfs_, context.wakeup),
         stat_(context.files.open(context.paths.proc("stat"))),
         tracker_(std::make_shared<Tracker>(procfs_, options_)) {}
 
   Result<bool> begin(const Tick&) override;
-  std::int64_t wait_ns() override { return reading_ && !is_done() ? kNsPerSecond : 0; }
+  std::int64_t wait_ns() override { return reading_.wait_ns(); }
   Result<void> collect(const Tick& tick, SeriesWriter& out) override;
 
  private:
-  bool is_done() const {
-    const std::lock_guard lock(reading_->mutex);
-    return reading_->look.has_value();
-  }
   void add(std::string_view name, const Group& group, std::optional<double> boot,
            SeriesWriter& out) const;
 
   const Options& options_;
   const std::string procfs_;
-  const std::shared_ptr<const Wakeup> wakeup_;
+  SlowReading reading_;
   const std::shared_ptr<KeptFile> stat_;
   const std::shared_ptr<Tracker> tracker_;  // of the thread, while there is one
   const double page_bytes_ = static_cast<double>(::sysconf(_SC_PAGESIZE));
-  std::shared_ptr<Reading> reading_;  // of this tick, or of an earlier one that is not over
 };
 
 Result<bool> ProcessGroups::begin(const Tick&) {
@@ -483,28 +452,14 @@ Result<bool> ProcessGroups::begin(const Tick&) {
                         "] has none of comm, exe and cmdline, one of which it needs"));
     }
   }
-  if (reading_ && !is_done()) {
-    return failed(cat(procfs_, ": all processes are still being read for an earlier tick"));
-  }
-  reading_ = std::make_shared<Reading>();
-  const auto read = [reading = reading_, tracker = tracker_, wakeup = wakeup_] {
-    auto look = tracker->look();
-    {
-      const std::lock_guard lock(reading->mutex);
-      reading->look = std::move(look);
-    }
-    if (wakeup) wakeup->wake();
-  };
-  if (auto started = start_detached(read, kStackBytes); !started) {
-    reading_ = nullptr;
-    return failed(cat(procfs_, ": ", started.error().text));
-  }
+  const auto started = reading_.start([tracker = tracker_] { tracker->look(); }, kStackBytes);
+  if (!started) return started.error();
   return true;
 }
 
 Result<void> ProcessGroups::collect(const Tick& tick, SeriesWriter& out) {
-  if (!is_done()) return failed(cat(procfs_, ": all processes take longer than a tick"));
-  const auto& look = *reading_->look;
+  if (const auto done = reading_.done(); !done) return done.error();
+  const auto& look = tracker_->last_look();
   if (!look.has_any) return no_data(cat(procfs_, ": no process"));
   std::optional<double> boot;
   const auto content = stat_->read(tick.number);
@@ -535,7 +490,7 @@ void ProcessGroups::add(std::string_view name, const Group& group, std::optional
                         SeriesWriter& out) const {
   const auto counter = [&](Counter which) { return static_cast<double>(group.counters[which]); };
   const auto number = [](std::uint64_t count) { return static_cast<double>(count); };
-  constexpr double kTicks = kTicksPerSecond;
+  constexpr double kTicks = kProcessTicksPerSecond;
   out.add(kProcesses, {name}, number(group.processes));
   out.add(kCpu, {name, "user"}, counter(kUser) / kTicks);
   out.add(kCpu, {name, "system"}, counter(kSystem) / kTicks);
@@ -553,7 +508,7 @@ void ProcessGroups::add(std::string_view name, const Group& group, std::optional
     out.add(kSwitches, {name, "nonvoluntary"}, counter(kNonvoluntary));
   }
   if (boot && group.processes > 0) {
-    out.add(kOldest, {name}, *boot + number(group.oldest / kTicksPerSecond));
+    out.add(kOldest, {name}, *boot + number(group.oldest / kProcessTicksPerSecond));
   }
 }
 

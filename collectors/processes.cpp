@@ -12,18 +12,17 @@
 #include <array>
 #include <cerrno>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "agent/base/clock.h"
 #include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
 #include "collectors/number_file.h"
+#include "collectors/slow_reading.h"
 
 namespace msp {
 namespace {
@@ -120,12 +119,6 @@ void count_process(const std::string& procfs, const std::string& pid, Counts& co
   }
 }
 
-/// One tick's reading; the thread owns it as well.
-struct Reading {
-  std::mutex mutex;
-  std::optional<Counts> counts;  // once it is done
-};
-
 void add_states(const MetricDesc& family, const States& states, SeriesWriter& out) {
   for (std::size_t state = 0; state < states.size(); ++state) {
     const char letter = static_cast<char>(state);
@@ -139,38 +132,30 @@ class Processes : public Collector {
  public:
   explicit Processes(const CollectorContext& context)
       : procfs_(context.paths.procfs),
-        wakeup_(context.wakeup),
+        reading_(procfs_, context.wakeup),
         max_threads_(context.paths.proc("sys/kernel/threads-max")),
         max_processes_(context.paths.proc("sys/kernel/pid_max")) {}
 
   Result<bool> begin(const Tick&) override {
-    if (reading_ && !is_done()) {
-      return failed(cat(procfs_, ": all processes are still being read for an earlier tick"));
-    }
-    reading_ = std::make_shared<Reading>();
-    const auto read = [reading = reading_, procfs = procfs_, wakeup = wakeup_] {
-      Counts counts;
+    const auto made = std::make_shared<Counts>();
+    const auto read = [procfs = procfs_, made] {
+      auto& counts = *made;
       const auto pids = numbers_in(procfs).value_or(std::vector<std::string>{});
       counts.has_any = !pids.empty();
       for (const auto& pid : pids) count_process(procfs, pid, counts);
-      {
-        const std::lock_guard lock(reading->mutex);
-        reading->counts = std::move(counts);
-      }
-      if (wakeup) wakeup->wake();
     };
-    if (auto started = start_detached(read, kSmallStackBytes); !started) {
-      reading_ = nullptr;
-      return failed(cat(procfs_, ": ", started.error().text));
+    if (const auto started = reading_.start(read, kSmallStackBytes); !started) {
+      return started.error();
     }
+    counts_ = made;
     return true;
   }
 
-  std::int64_t wait_ns() override { return reading_ && !is_done() ? kNsPerSecond : 0; }
+  std::int64_t wait_ns() override { return reading_.wait_ns(); }
 
   Result<void> collect(const Tick&, SeriesWriter& out) override {
-    if (!is_done()) return failed(cat(procfs_, ": all processes take longer than a tick"));
-    const auto& counts = *reading_->counts;
+    if (const auto done = reading_.done(); !done) return done.error();
+    const auto& counts = *counts_;
     if (!counts.has_any) return no_data(cat(procfs_, ": no process"));
     if (counts.has_thread_sum) out.add(kThreads, static_cast<double>(counts.thread_sum));
     add_number(max_threads_, kMaxThreads, out);
@@ -189,14 +174,9 @@ class Processes : public Collector {
   }
 
  private:
-  bool is_done() const {
-    const std::lock_guard lock(reading_->mutex);
-    return reading_->counts.has_value();
-  }
-
   const std::string procfs_;
-  const std::shared_ptr<const Wakeup> wakeup_;
-  std::shared_ptr<Reading> reading_;  // of this tick, or of an earlier one that is not over
+  SlowReading reading_;
+  std::shared_ptr<const Counts> counts_;  // the thread's, until it is done
   NumberFile max_threads_;
   NumberFile max_processes_;
 };

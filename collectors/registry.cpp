@@ -56,6 +56,7 @@
   MSP_COLLECTOR(thermal_zone, true)     \
   MSP_COLLECTOR(time, true)             \
   MSP_COLLECTOR(timex, true)            \
+  MSP_COLLECTOR(top_processes, false)   \
   MSP_COLLECTOR(udp_queues, true)       \
   MSP_COLLECTOR(uname, true)            \
   MSP_COLLECTOR(vmstat, true)           \

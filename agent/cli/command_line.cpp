@@ -31,8 +31,8 @@ CLI::App* add_convert_alloy(CLI::App& app, ConvertOptions& options) {
       ->add_option("--env-file", options.env_file,
                    "The variables of Alloy's unit, such as /etc/default/alloy")
       ->type_name("FILE");
-  command->add_option("--from", options.from, "What FILE is: alloy or prometheus")
-      ->check(CLI::IsMember({"alloy", "prometheus"}).description(""))
+  command->add_option("--from", options.from, "What FILE is: alloy, prometheus or process-exporter")
+      ->check(CLI::IsMember({"alloy", "prometheus", "process-exporter"}).description(""))
       ->type_name("AGENT")
       ->capture_default_str();
   return command;

@@ -43,7 +43,7 @@ struct ConvertOptions {
   std::vector<std::string>
       files;             // or a folder of *.alloy files; "-": standard input; and those it names
   std::string env_file;  // empty: none
-  std::string from = "alloy";  // or prometheus
+  std::string from = "alloy";  // or prometheus, process-exporter
 };
 
 struct StatusOptions {

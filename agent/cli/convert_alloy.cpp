@@ -103,7 +103,9 @@ int convert_alloy(const ConvertOptions& options) {
     }
     named.push_back(std::move(*read));
   }
-  const auto from = options.from == "alloy" ? ForeignAgent::alloy : ForeignAgent::prometheus;
+  const auto from = options.from == "alloy"        ? ForeignAgent::alloy
+                    : options.from == "prometheus" ? ForeignAgent::prometheus
+                                                   : ForeignAgent::process_exporter;
   const auto conversion = convert(from, *files, env_file, named);
   for (const auto& note : conversion.notes) tell(note.to_string());
   if (!conversion.yaml) {

@@ -16,6 +16,7 @@
 #include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
 #include "agent/import/label_settings.h"
+#include "agent/import/process_exporter.h"
 #include "agent/import/receiver.h"
 #include "agent/import/relabel.h"
 #include "agent/import/scrape_job.h"
@@ -48,6 +49,11 @@ class AlloyMapper {
   ImportedConfig map() {
     scrapes_of_host_ = find_scrapes_of_host();
     const auto& scrapes = scrapes_of_host_;
+    for (const auto& component : components_) {
+      if (component.kind == "prometheus.scrape" && pipeline_.has(component)) {
+        add_processes(component);
+      }
+    }
     for (const auto& component : components_) {
       if (component.kind != "prometheus.scrape" || !pipeline_.has(component)) continue;
       const bool is_of_host =
@@ -107,6 +113,26 @@ class AlloyMapper {
                                taken_for_node_exporter(candidates[chosen->index].address));
     }
     return scrapes;
+  }
+
+  /// Those of prometheus.exporter.process that a scrape reads.
+  void add_processes(const AlloyComponent& scrape) {
+    const auto* const list = scrape.body.find("targets");
+    if (list == nullptr) return;
+    const auto is_of_host = std::ranges::find(scrapes_of_host_, &scrape) != scrapes_of_host_.end();
+    const auto origins = pipeline_.origins(list);
+    for (const auto* const origin : origins) {
+      if (origin->kind != "prometheus.exporter.process" || seen_.contains(origin)) continue;
+      if (!is_of_host && seen_.insert(&scrape).second && !goes_where_this_host_goes(scrape)) return;
+      seen_.insert(origin);
+      convert_process_component(origin->body, origin->id, context_, imported_);
+      if (is_of_host || origins.size() > 1 || !pipeline_.literals(scrape).empty()) continue;
+      MappingReader part(&scrape.body, one_line(scrape.id), context_);
+      for (const auto* const key : {"targets", "forward_to", "scrape_interval", "job_name"}) {
+        part.find(key);
+      }
+      finish_scrape(part);
+    }
   }
 
   /// The targets that are written out, but for this host's node_exporter.
@@ -257,8 +283,10 @@ class AlloyMapper {
   /// What else a scrape reads than written targets.
   void name_origins(MappingReader& part, const Setting& targets) {
     for (const auto* const origin : pipeline_.origins(&targets)) {
-      if (origin->kind == "discovery.relabel" || origin->kind == "prometheus.exporter.blackbox")
+      if (origin->kind == "discovery.relabel" || origin->kind == "prometheus.exporter.blackbox" ||
+          seen_.contains(origin)) {
         continue;
+      }
       part.left_out("targets", cat(one_line(origin->id), ": its targets are not in this file"));
     }
   }

@@ -46,9 +46,7 @@ std::string_view why_not_carried_over(std::string_view kind) {
       {"prometheus.exporter.apache",
        "install prometheus-apache-exporter on this host, and scrape it: scrape: [{job: "
        "integrations/apache, targets: ['127.0.0.1:9117']}]"},
-      {"prometheus.exporter.process",
-       "install prometheus-process-exporter on this host, and scrape it: scrape: [{job: "
-       "integrations/process, targets: ['127.0.0.1:9256']}]"},
+      {"prometheus.exporter.process", "no prometheus.scrape reads it"},
       {"prometheus.exporter.blackbox", "no prometheus.scrape reads it"},
       {"prometheus.exporter.cadvisor",
        "the collector containers sends what each container uses, with cAdvisor's names and this "

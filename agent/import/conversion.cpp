@@ -17,6 +17,7 @@
 #include "agent/import/alloy_mapping.h"
 #include "agent/import/alloy_parser.h"
 #include "agent/import/identity.h"
+#include "agent/import/process_exporter.h"
 #include "agent/import/prometheus_mapping.h"
 #include "agent/import/scrape_job.h"
 #include "agent/import/yaml_settings.h"
@@ -97,6 +98,29 @@ std::optional<ImportedConfig> imported_from_prometheus(const std::vector<Foreign
   return map_prometheus(*root, file.text.find("%{") != std::string::npos, context);
 }
 
+/// The rules alone: who the server belongs to and where its samples go is for a person to fill in.
+std::optional<ImportedConfig> imported_from_process_exporter(const ForeignFile& file,
+                                                             ConvertContext& context,
+                                                             std::string& error) {
+  const auto root = parsed_yaml(file, context.notes, error);
+  if (!root) return std::nullopt;
+  ImportedConfig imported;
+  convert_process_exporter(*root, context, imported);
+  if (imported.process_groups.empty()) {
+    error = cat(one_line(file.name),
+                ": found no rule under process_names that could be carried "
+                "over; expected process-exporter's configuration");
+    return std::nullopt;
+  }
+  auto& endpoint = imported.endpoints.emplace_back();
+  endpoint.at = root->at;
+  endpoint.title = "where the samples go";
+  context.notes.to_do({},
+                      "remote_write.url: process-exporter sends nothing itself; fill in where "
+                      "msp-agent sends");
+  return imported;
+}
+
 /// Endpoints by one address: msp-agent tells them apart by it.
 void drop_second_addresses(ConvertContext& context, ImportedConfig& imported) {
   std::set<std::string> seen;
@@ -127,6 +151,12 @@ std::set<std::string> variables_in(const ImportedConfig& imported) {
   add(imported.log_level);
   for (const auto& [collector, options] : imported.collector_options) {
     for (const auto& [key, text] : options) add(text);
+  }
+  for (const auto& group : imported.process_groups) {
+    add(group.name);
+    for (const auto* const list : {&group.comm, &group.exe}) {
+      for (const auto& text : *list) add(text);
+    }
   }
   const auto add_http = [&](const ImportedHttp& http) {
     for (const auto* const text : {&http.username, &http.password, &http.password_file,
@@ -316,7 +346,9 @@ Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
   }
   ConvertContext context{notes, env, named};
   auto imported = from == ForeignAgent::alloy ? imported_from_alloy(files, context, out.error)
-                                              : imported_from_prometheus(files, context, out.error);
+                  : from == ForeignAgent::prometheus
+                      ? imported_from_prometheus(files, context, out.error)
+                      : imported_from_process_exporter(files.front(), context, out.error);
   if (!imported) return out;
   return finish(from, files, context, *imported);
 }

@@ -17,7 +17,7 @@ struct ForeignFile {
   std::string path = {};  // absolute, where it has one
 };
 
-enum class ForeignAgent { alloy, prometheus };
+enum class ForeignAgent { alloy, prometheus, process_exporter };
 
 struct Conversion {
   /// The YAML, or nothing where no usable configuration came out: one that collects nothing or
@@ -32,7 +32,8 @@ struct Conversion {
 inline constexpr std::size_t kForeignBytesMax = 1 << 20;
 
 /// `env_file` holds the variables of the other agent's unit; `named_files` are files that the
-/// configuration names: targets, rules and jobs, and blackbox_exporter's modules. Never throws.
+/// configuration names: targets, rules and jobs, blackbox_exporter's modules
+/// and process-exporter's rules. Never throws.
 Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
                    const std::optional<ForeignFile>& env_file,
                    const std::vector<ForeignFile>& named_files = {});

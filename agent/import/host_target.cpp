@@ -102,6 +102,11 @@ bool is_node_exporter(std::string_view address) {
   return is_this_host(parsed) && parsed.port == kPort;
 }
 
+bool is_process_exporter(std::string_view address) {
+  const auto parsed = target_address(address);
+  return is_this_host(parsed) && parsed.port == "9256";
+}
+
 std::string collected_once(std::string_view address) {
   return cat(quoted(without_login(address)),
              " is this host's node_exporter as well; msp-agent collects once");

@@ -44,6 +44,9 @@ std::string taken_for_node_exporter(std::string_view address);
 /// Whether it is certainly this host's node_exporter, which is not scraped beside the collectors.
 bool is_node_exporter(std::string_view address);
 
+/// The same of process-exporter.
+bool is_process_exporter(std::string_view address);
+
 /// Why such a target is not carried over, where another one is.
 std::string collected_once(std::string_view address);
 

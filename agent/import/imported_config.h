@@ -115,6 +115,14 @@ struct ImportedListen {
   std::string client_ca_file;
 };
 
+/// A rule of process-exporter's.
+struct ImportedProcessGroup {
+  Place at = {};
+  std::string name = {};  // empty: not set
+  std::vector<std::string> comm = {}, exe = {};
+  std::vector<std::string> cmdline = {};  // as they are, without variables
+};
+
 struct ImportedConfig {
   std::optional<ImportedLabel> customer_id;
   std::optional<ImportedLabel> server_name;
@@ -124,6 +132,7 @@ struct ImportedConfig {
   std::optional<std::vector<std::string>> enabled;  // collectors; nothing: the default set
   std::vector<std::string> disabled;
   std::map<std::string, std::map<std::string, std::string>> collector_options;
+  std::vector<ImportedProcessGroup> process_groups;  // empty: the collector is not carried over
   std::vector<ImportedEndpoint> endpoints;
   std::list<ImportedScrape> scrapes;
   std::list<ImportedProbe> probes;

@@ -15,6 +15,7 @@
 #include "agent/import/external_labels.h"
 #include "agent/import/host_target.h"
 #include "agent/import/label_settings.h"
+#include "agent/import/process_exporter.h"
 #include "agent/import/relabel.h"
 #include "agent/import/scrape_job.h"
 
@@ -60,9 +61,10 @@ std::string base_name(std::string_view path) {
 }
 
 /// What a file that the configuration names holds.
-enum class Content { targets, jobs, rules, modules, other };
+enum class Content { targets, jobs, rules, modules, processes, other };
 Content content_of(const Setting& root) {
   if (root.find("modules") != nullptr) return Content::modules;
+  if (root.find(kProcessNames) != nullptr) return Content::processes;
   if (root.find("scrape_configs") != nullptr) return Content::jobs;
   if (!root.is(Kind::list) || root.items.empty()) return Content::other;
   const auto& first = root.items.front();
@@ -90,8 +92,10 @@ class PrometheusMapper {
       if (content == Content::rules) has_rules_ = is_vmagent_ = true;
       if (content == Content::other) {
         context.notes.left_out({file.name, 0},
-                               "neither targets, jobs, rules nor modules of blackbox_exporter");
+                               "neither targets, jobs, rules, modules of blackbox_exporter nor "
+                               "process_names of process-exporter");
       }
+      if (content == Content::processes) convert_process_exporter(file.root, context, imported_);
     }
   }
 
@@ -251,11 +255,19 @@ class PrometheusMapper {
     ConvertContext context{is_own ? quiet : context_.notes, context_.env, context_.named_files};
     MappingReader part(&job, cat("scrape_configs: job ", quoted(job_name(job))), context);
     const auto rules = part.all("relabel_configs");
+    bool has_processes = false;
     for (const auto& [of_job, config, address] : targets_of(job)) {
       if (address == own_.target) continue;
       if (is_node_exporter(address->text)) {
         context_.notes.left_out(address->at, cat("scrape_configs: job ", quoted(job_name(job)),
                                                  ": ", collected_once(address->text)));
+        continue;
+      }
+      if (!imported_.process_groups.empty() && is_process_exporter(address->text)) {
+        context_.notes.different(address->at,
+                                 cat("scrape_configs: job ", quoted(job_name(job)), ": ",
+                                     quoted(without_login(address->text)), kProcessesAreOurs));
+        has_processes = true;
         continue;
       }
       ForeignTarget target{address->at, {{"__address__", address}}, rules};
@@ -265,7 +277,7 @@ class PrometheusMapper {
       }
       targets.push_back(std::move(target));
     }
-    if (targets.empty() && is_own) return;
+    if (targets.empty() && (is_own || has_processes)) return;
     part.find("static_configs");
     if (!is_own) name_discovery(job, part, targets.empty());
     const auto metric_rules =

@@ -149,10 +149,16 @@ class Writer {
     const bool has_options =
         std::any_of(imported_.collector_options.begin(), imported_.collector_options.end(),
                     [](const auto& entry) { return !entry.second.empty(); });
-    if (!imported_.enabled && imported_.disabled.empty() && !has_options) return;
+    const bool has_groups = !imported_.process_groups.empty();
+    if (!imported_.enabled && imported_.disabled.empty() && !has_options && !has_groups) return;
     blank();
     line("collectors:");
-    if (imported_.enabled) line(cat("  enabled: ", list(*imported_.enabled)));
+    auto enabled = imported_.enabled.value_or(std::vector<std::string>{});
+    if (has_groups) {
+      if (!imported_.enabled) line("  preset: standard");
+      enabled.emplace_back("process_groups");
+    }
+    if (!enabled.empty()) line(cat("  enabled: ", list(enabled)));
     if (!imported_.disabled.empty()) line(cat("  disabled: ", list(imported_.disabled)));
     for (const auto& [collector, options] : imported_.collector_options) {
       if (options.empty()) continue;
@@ -166,6 +172,28 @@ class Writer {
           key("    ", name, text, name == "mount_timeout" ? "5s" : "x");
         }
       }
+    }
+    if (has_groups) write_process_groups();
+  }
+
+  void write_process_groups() {
+    line("  process_groups:");
+    line("    groups:");
+    for (const auto& [at, name, comm, exe, cmdline] : imported_.process_groups) {
+      comment(one_line(at.to_string()), "      ");
+      std::string first = "      - ";
+      const auto add = [&](std::string_view key, std::string_view text) {
+        line(cat(first, key, ": ", text));
+        first = "        ";
+      };
+      if (!name.empty()) add("name", value(name, "x"));
+      if (!comm.empty()) add("comm", quoted_list(comm, false));
+      if (!exe.empty()) add("exe", quoted_list(exe, false));
+      std::string expressions;
+      for (const auto& one : cmdline) {
+        expressions += cat(expressions.empty() ? "" : ", ", yaml_quoted(one));
+      }
+      if (!cmdline.empty()) add("cmdline", cat("[", expressions, "]"));
     }
   }
 
@@ -185,7 +213,7 @@ class Writer {
 
   void write_endpoint(const ImportedEndpoint& endpoint, std::string_view first,
                       std::string_view indent, int number) {
-    key(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
+    key_or_blank(first, "url", endpoint.url, cat("https://endpoint-", number, ".example.com/"));
     write_http(endpoint, indent);
     key(indent, "proxy_url", endpoint.proxy_url, "http://proxy.example.com:3128");
     if (!endpoint.no_proxy.empty()) {

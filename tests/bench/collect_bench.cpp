@@ -411,6 +411,14 @@ void add_processes(const FileHost& host, unsigned count) {
   }
 }
 
+void add_processes_in_trouble(const FileHost& host, unsigned count) {
+  host.write("proc/meminfo", "MemTotal: 24684096 kB\nMemAvailable: 1 kB\n");
+  for (unsigned i = 1; i <= count; ++i) {
+    host.write(cat("proc/", i, "/stat"),
+               cat(i, " (x", i % 300, ") S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 98 0 9 9 9\n"));
+  }
+}
+
 void add_containers(const FileHost& host, unsigned count) {
   constexpr std::pair<const char*, const char*> kFiles[] = {
       {"cgroup.procs", "4711\n"},
@@ -478,6 +486,7 @@ int measure_trees(std::string_view only) {
       {"disks", 2'000, {"diskstats"}, add_disks},
       {"processes, costly", 5'000, {"processes"}, add_processes},
       {"process groups, costly", 5'000, {"process_groups"}, add_processes},
+      {"top processes, in trouble", 5'000, {"top_processes"}, add_processes_in_trouble},
       {"containers", 1'000, {"containers"}, add_containers},
   };
   std::printf(

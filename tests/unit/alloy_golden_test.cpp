@@ -1,7 +1,7 @@
-// Every folder of tests/fixtures/alloy and tests/fixtures/prometheus is a configuration as people
+// Every folder of tests/fixtures/alloy, prometheus and process_exporter is a configuration as people
 // have it, and what must come of it:
 //
-//   *.alloy or prometheus.yml   what is converted
+//   *.alloy, prometheus.yml or processes.yml   what is converted; the last is process-exporter's
 //   *.yml, *.json               files that it names
 //   alloy.env                   the variables of the unit, where it has some
 //   expected.yaml               the result; missing where there is none
@@ -57,7 +57,8 @@ Case load(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
     if (name == "prometheus.yml") loaded.from = ForeignAgent::prometheus;
-    if (name == "prometheus.yml" || name.ends_with(".alloy")) {
+    if (name == "processes.yml") loaded.from = ForeignAgent::process_exporter;
+    if (name == "prometheus.yml" || name == "processes.yml" || name.ends_with(".alloy")) {
       loaded.files.push_back({name, slurp(entry.path())});
     } else if (name.ends_with(".yml") || name.ends_with(".json")) {
       loaded.named.push_back({name, slurp(entry.path())});
@@ -78,6 +79,10 @@ std::string told(const Conversion& conversion) {
 
 /// The result with what the notes ask for filled in: what is left blank, and variables of the host.
 std::string filled_in(std::string yaml) {
+  const std::string_view url = "url: \"\"   # FILL IN";
+  if (const auto at = yaml.find(url); at != yaml.npos) {
+    yaml.replace(at, url.size(), "url: https://metrics.example.com/api/v1/write");
+  }
   const std::string_view blank = "\"\"   # FILL IN";
   for (auto at = yaml.find(blank); at != yaml.npos; at = yaml.find(blank)) {
     const auto is_of = [&](std::string_view key) {
@@ -117,7 +122,7 @@ void set_variables(const Case& loaded) {
 
 TEST_CASE("convert: every configuration of the fixtures becomes what is expected", "[golden]") {
   int cases = 0;
-  for (const auto* const agent : {"alloy", "prometheus"}) {
+  for (const auto* const agent : {"alloy", "prometheus", "process_exporter"}) {
     for (const auto& folder : fs::directory_iterator(fs::path(FIXTURES) / agent)) {
       INFO(folder.path().string());
       ++cases;
@@ -140,7 +145,7 @@ TEST_CASE("convert: every configuration of the fixtures becomes what is expected
 
 TEST_CASE("convert: what is noted stands in the result too, and no secret of a variable does") {
   int notes = 0;
-  for (const auto* const agent : {"alloy", "prometheus"}) {
+  for (const auto* const agent : {"alloy", "prometheus", "process_exporter"}) {
     for (const auto& folder : fs::directory_iterator(fs::path(FIXTURES) / agent)) {
       INFO(folder.path().string());
       const auto loaded = load(folder.path());

@@ -191,7 +191,7 @@ TEST_CASE("config errors: collectors") {
       {with("collectors: {loadavg: {x: y}}\n"),
        {"f:3:14: collectors.loadavg: unknown key; accepted: containers, costly_interval, "
         "disabled, diskstats, enabled, filesystem, netclass, netdev, preset, "
-        "process_groups, systemd, textfile"}},
+        "process_groups, systemd, textfile, top_processes"}},
   });
 }
 
