@@ -19,7 +19,7 @@ bool is_gone(int error) {
 
 }  // namespace
 
-int NumberFile::open() {
+int NumberFile::open(bool keep_open) {
   if (!is_checked_) {
     struct stat file {};
     if (::stat(path_.c_str(), &file) != 0) return errno;
@@ -27,13 +27,16 @@ int NumberFile::open() {
     is_checked_ = true;
   }
   fd_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  return fd_ ? 0 : errno;
+  if (!fd_) return errno;
+  is_watched_ = keep_open && can_be_replaced(fd_);
+  return 0;
 }
 
 NumberFile::Reading NumberFile::read(bool keep_open) {
+  if (fd_ && is_watched_ && is_replaced(fd_, path_)) fd_.reset();
   while (!is_missing_) {
     const bool was_open = static_cast<bool>(fd_);
-    if (const int error = was_open ? 0 : open(); error != 0) {
+    if (const int error = was_open ? 0 : open(keep_open); error != 0) {
       is_missing_ = error == ENOENT;
       if (is_gone(error)) break;
       return {.state = State::unreadable, .error = error};

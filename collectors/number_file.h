@@ -43,12 +43,13 @@ class NumberFile {
   std::string_view text() const;
 
  private:
-  int open();
+  int open(bool keep_open);
 
   std::string path_;
   Fd fd_;
   bool is_checked_ = false;  // to be a file that opens without waiting
   bool is_missing_ = false;
+  bool is_watched_ = false;  // can_be_replaced() of agent/base/file.h
   std::array<char, 64> text_{};
   std::size_t size_ = 0;
 };

@@ -21,6 +21,11 @@ foreach(page ${pages})
   install(FILES docs/${page} DESTINATION usr/share/doc/msp-agent/docs COMPONENT common)
   list(APPEND rpm_pages "%doc /usr/share/doc/msp-agent/docs/${page}")
 endforeach()
+file(GLOB pictures RELATIVE ${CMAKE_SOURCE_DIR}/docs CONFIGURE_DEPENDS docs/pictures/*.svg)
+foreach(picture ${pictures})
+  install(FILES docs/${picture} DESTINATION usr/share/doc/msp-agent/docs/pictures COMPONENT common)
+  list(APPEND rpm_pages "%doc /usr/share/doc/msp-agent/docs/${picture}")
+endforeach()
 # The kit for the centre, as examples: nothing of it is for the host that the agent runs on.
 install(DIRECTORY etc/central/ packaging/central/ DESTINATION usr/share/doc/msp-agent/examples/central COMPONENT common
   FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ PATTERN __pycache__ EXCLUDE)

@@ -1,7 +1,9 @@
 #include "agent/base/file.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,7 +40,32 @@ Result<Fd> open_to_read(const std::string& path) {
   return fd;
 }
 
+bool can_be_replaced(const Fd& fd) {
+  struct statfs system {};
+  if (::fstatfs(fd.get(), &system) != 0) return true;
+  switch (static_cast<unsigned long>(system.f_type)) {
+    case PROC_SUPER_MAGIC:
+    case SYSFS_MAGIC:
+    case CGROUP_SUPER_MAGIC:
+    case CGROUP2_SUPER_MAGIC:
+    case DEBUGFS_MAGIC:
+    case SELINUX_MAGIC:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool is_replaced(const Fd& fd, const std::string& path) {
+  struct stat open {};
+  struct stat named {};
+  if (::fstat(fd.get(), &open) != 0) return true;
+  if (::stat(path.c_str(), &named) != 0) return errno == ENOENT || errno == ENOTDIR;
+  return open.st_ino != named.st_ino || open.st_dev != named.st_dev;
+}
+
 Result<std::string_view> KeptFile::read() {
+  if (fd_ && is_watched_ && is_replaced(fd_, path_)) fd_.reset();
   const bool was_open = static_cast<bool>(fd_);
   if (was_open) {
     auto content = read_open();
@@ -48,6 +75,7 @@ Result<std::string_view> KeptFile::read() {
   auto opened = open_to_read(path_);
   if (!opened) return opened.error();
   fd_ = std::move(*opened);
+  is_watched_ = can_be_replaced(fd_);
   auto content = read_open();
   if (!content) fd_.reset();
   return content;

@@ -40,9 +40,17 @@ class Fd {
 /// read.
 Result<Fd> open_to_read(const std::string& path);
 
+/// Whether an open file may lose its name to another one unnoticed. Not on the kernel's own file
+/// systems, where a read fails once what it shows is gone; everywhere else, as in the tree of a
+/// simulator, a descriptor that is kept shows the old content for ever.
+bool can_be_replaced(const Fd& fd);
+
+/// Whether `path` names another file than the open one, or none.
+bool is_replaced(const Fd& fd, const std::string& path);
+
 /// A small file that is read whole again and again. Opens on the first read and keeps the
-/// descriptor; when what it was opened on is gone (a device that was unplugged), opens the path
-/// once more. One thread at a time.
+/// descriptor; when what it was opened on is gone (a device that was unplugged), or its name stands
+/// for another file, opens the path once more. One thread at a time.
 class KeptFile {
  public:
   /// How to know that all was read.
@@ -83,7 +91,8 @@ class KeptFile {
   std::string path_;
   End end_;
   Fd fd_;
-  std::string content_;  // capacity is kept; only the first size_ bytes are content
+  bool is_watched_ = false;  // can_be_replaced()
+  std::string content_;      // capacity is kept; only the first size_ bytes are content
   std::size_t size_ = 0;
   std::uint64_t tick_ = 0;  // of the last read(tick), 0: none
   Error tick_error_;        // its outcome, where it failed

@@ -11,12 +11,15 @@
 #include <vector>
 
 #include "agent/base/file.h"
+#include "agent/base/md5.h"
 #include "agent/base/text.h"
 #include "agent/config/diagnostics.h"
 #include "agent/config/document.h"
 #include "agent/config/schema.h"
+#include "agent/config/secrets.h"
 #include "agent/config/section.h"
 #include "agent/config/snippet.h"
+#include "agent/config/validators.h"
 #include "agent/listen/address.h"
 
 namespace msp {
@@ -37,6 +40,18 @@ void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& o
           kUsualLimit,
           " by default, and VictoriaMetrics drops labels beyond that without an error: leave out ",
           most - kUsualLimit, ", or raise its -maxLabelsPerTimeseries"));
+}
+
+/// It is taken as it is: a customer whose history has this id would otherwise begin anew.
+void warn_of_customer_id(Section& top, const std::string& file, ConfigOutcome& out) {
+  const auto& id = out.config.customer_id;
+  if (!is_customer_id(id) || is_plain_customer_id(id)) return;
+  const auto at = top.at("customer_id");
+  out.warnings.push_back(
+      cat(file, ":", at.line, ":", at.column, ": customer_id: '", id,
+          "' has upper case or '_', and ", lower_case(id),
+          " is another customer: keep it only where the centre has this "
+          "customer's samples under it, and choose a-z, 0-9 and '-' for others"));
 }
 
 void warn_of_open_port(Section& top, const std::string& file, ConfigOutcome& out) {
@@ -82,6 +97,17 @@ ConfigOutcome refused(const std::string& file, std::string text) {
   ConfigOutcome outcome;
   outcome.errors.push_back({file, 0, 0, std::move(text), {}});
   return outcome;
+}
+
+/// The same for the same file on any host, and a number that a sample holds exactly. Without the
+/// secrets: whoever reads the metrics could try passwords against it. As Alertmanager makes its own.
+std::uint64_t hash_of(std::string text, const Config& config) {
+  constexpr std::size_t kBytes = 6;
+  secrets_of(config).hide(text);
+  std::uint64_t hash = 0;
+  const auto digest = md5(text);
+  for (std::size_t i = 0; i < kBytes; ++i) hash = hash << 8 | digest[i];
+  return hash;
 }
 
 bool is_world_readable(const struct stat& status) {
@@ -209,6 +235,7 @@ ConfigOutcome parse_config(const std::string& text, const std::string& file) {
   if (outcome.errors.empty()) {
     warn_of_many_labels(top, file, outcome);
     warn_of_open_port(top, file, outcome);
+    warn_of_customer_id(top, file, outcome);
   }
   for (auto& error : outcome.errors) error.excerpt = excerpt(text, error.line, error.column);
   return outcome;
@@ -236,6 +263,7 @@ ConfigOutcome load_config(const std::string& path) {
   if (!text) return refused(path, text.error().text);
 
   auto outcome = parse_config(*text, path);
+  if (outcome.errors.empty()) outcome.config.hash = hash_of(*text, outcome.config);
   if (is_world_readable(status)) {
     for (const auto& key : outcome.inline_secrets) {
       outcome.warnings.push_back(cat(path, ": ", key, ": every user of this host can read this ",

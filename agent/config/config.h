@@ -174,6 +174,7 @@ struct Config {
   BufferConfig buffer;
   ListenConfig listen;
   LogLevel log_level = LogLevel::info;
+  std::uint64_t hash = 0;  // of the file's text without its secrets, 48 bits; 0: it is no file
 
   /// What goes on every sample of the host beside its own labels.
   TargetLabels target_labels() const;

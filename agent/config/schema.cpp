@@ -944,11 +944,11 @@ std::span<const ConfigKey> collectors_keys(std::string_view) {
 
 constexpr ConfigKey kTop[] = {
     key<&Config::customer_id>(
-        "customer_id",
-        Text{"1 to 63 characters a-z, 0-9 and '-', the first and last not '-', such as "
-             "customer_id: alpha",
-             is_customer_id},
-        {"The customer that the server belongs to; a label of every sample.", "alpha"})
+        "customer_id", Text{kCustomerIdAccepted, is_customer_id},
+        {"The customer that the server belongs to; a label of every sample.\n"
+         "Give a new customer an id of a-z, 0-9 and '-'. Upper case and '_' are there for ids that "
+         "exist; the agent warns, because `Alpha` and `alpha` are two customers.",
+         "alpha"})
         .required("listen"),
     key<&Config::server_name>(
         "server_name", kNameText,

@@ -25,9 +25,13 @@ bool is_letter(char c) {
 
 bool is_customer_id(std::string_view id) {
   constexpr std::size_t kBytesMax = 63;
-  const auto is_inner = [](char c) { return is_lower(c) || is_digit(c) || c == '-'; };
+  const auto is_inner = [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; };
   return !id.empty() && id.size() <= kBytesMax && id.front() != '-' && id.back() != '-' &&
          std::all_of(id.begin(), id.end(), is_inner);
+}
+
+bool is_plain_customer_id(std::string_view id) {
+  return is_customer_id(id) && id == lower_case(id) && id.find('_') == id.npos;
 }
 
 bool is_user_name(std::string_view name) {

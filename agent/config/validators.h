@@ -11,8 +11,15 @@ namespace msp {
 inline constexpr std::size_t kNameBytesMax = 255;         // server_name, environment
 inline constexpr std::size_t kLabelValueBytesMax = 1024;  // what receivers take without cutting it
 
-/// [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?, what a DNS label and an X-Scope-OrgID can both be.
+/// What a customer_id may be: 1 to 63 of these characters. X-Scope-OrgID and the kit for the centre
+/// take them as well.
+inline constexpr std::string_view kCustomerIdAccepted =
+    "1 to 63 characters a-z, A-Z, 0-9, '-' and '_', the first and last not '-', such as "
+    "customer_id: alpha";
 bool is_customer_id(std::string_view id);
+
+/// One that is a DNS label, too, and that no comparison without regard to case takes for another.
+bool is_plain_customer_id(std::string_view id);
 
 /// The user of basic_auth (RFC 7617, section 2).
 bool is_user_name(std::string_view name);

@@ -80,7 +80,9 @@ struct EndpointStats {
 struct AgentStats {
   std::atomic<std::uint64_t> ticks_skipped = 0;
   std::atomic<std::uint64_t> duplicate_samples = 0;
-  std::list<EndpointStats> endpoints;  // the main thread's; their addresses stay
+  std::atomic<std::uint64_t> config_hash = 0;  // Config::hash of the one in force
+  std::atomic<bool> reload_failed = false;     // the last one; false: there was none
+  std::list<EndpointStats> endpoints;          // the main thread's; their addresses stay
 };
 
 }  // namespace msp

@@ -47,6 +47,13 @@ class AlloyMapper {
   }
 
   ImportedConfig map() {
+    if (const auto* const windows = find_windows()) {
+      imported_.collects_nothing = true;
+      imported_.why_nothing = cat(one_line(windows->id),
+                                  " reads a Windows host, and msp-agent runs on Linux only: keep "
+                                  "Alloy on that host");
+      return std::move(imported_);
+    }
     scrapes_of_host_ = find_scrapes_of_host();
     const auto& scrapes = scrapes_of_host_;
     for (const auto& component : components_) {
@@ -68,6 +75,7 @@ class AlloyMapper {
       map_scrape(*scrape, scrape == scrapes.front());
     }
     if (scrapes.empty()) map_without_scrape();
+    if (has_exporter_) offer_uptime(context_, imported_);
     for (const auto& component : components_) {
       if (component.kind == "prometheus.receive_http" && pipeline_.has(component)) {
         add_receiver(component);
@@ -87,6 +95,16 @@ class AlloyMapper {
  private:
   void left_out(const AlloyComponent& component, std::string_view why) {
     context_.notes.left_out(component.at(), cat(one_line(component.id), ": ", why));
+  }
+
+  /// What makes it a configuration of a Windows host; null: it is none.
+  const AlloyComponent* find_windows() const {
+    const AlloyComponent* found = nullptr;
+    for (const auto& component : components_) {
+      if (component.kind == "prometheus.exporter.unix") return nullptr;
+      if (component.kind == "prometheus.exporter.windows") found = &component;
+    }
+    return found;
   }
 
   /// Those that read prometheus.exporter.unix; without any, the one that scrapes this host's

@@ -210,7 +210,7 @@ std::string unit_path(const EnvFile& env) {
   return one_line(path);
 }
 
-void tell_variables(ConvertContext& context, const ImportedConfig& imported) {
+void tell_variables(ForeignAgent from, ConvertContext& context, const ImportedConfig& imported) {
   std::set<std::string> known;
   std::set<std::string> unknown;
   for (const auto& name : variables_in(imported)) {
@@ -235,7 +235,10 @@ void tell_variables(ConvertContext& context, const ImportedConfig& imported) {
   context.notes.to_do(
       {}, cat("set ", joined(unknown), " for msp-agent: `systemctl edit msp-agent`, [Service], ",
               "EnvironmentFile= the file that sets ", unknown.size() == 1 ? "it" : "them",
-              context.env.is_given() ? cat("; ", one_line(context.env.path()), " does not") : ""));
+              context.env.is_given() ? cat("; ", one_line(context.env.path()), " does not") : "",
+              from == ForeignAgent::alloy
+                  ? "; `systemctl show -p EnvironmentFiles,Environment alloy` names what does"
+                  : ""));
 }
 
 /// Which of the mappings of `section` an error is about: "scrape[2].job: ..", or "scrape.job: .." where
@@ -311,7 +314,7 @@ Conversion finish(ForeignAgent from, const std::vector<ForeignFile>& files, Conv
   } else if (const auto refused = settle_refusals(context, imported); !refused.empty()) {
     out.error = cat(one_line(files.front().name), ": msp-agent would refuse the result: ", refused);
   } else {
-    tell_variables(context, imported);
+    tell_variables(from, context, imported);
     const auto others = files.size() > 1 ? cat(" and ", files.size() - 1, " more") : std::string();
     const auto title =
         cat("msp-agent.yaml, made by `msp-agent convert-alloy` from ", files.front().name, others);

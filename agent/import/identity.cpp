@@ -95,8 +95,7 @@ void settle_customer(ConvertContext& context, ImportedConfig& imported) {
                   : label->is_known()              ? cat("is ", quoted(label->text))
                                                    : std::string("is not known");
   context.notes.to_do(label->at, cat("customer_id: the label '", label->name, "' ", is,
-                                     "; fill in 1 to 63 characters a-z, 0-9 and '-', such as "
-                                     "customer_id: alpha"));
+                                     "; fill in ", kCustomerIdAccepted));
   imported.customer_id.reset();
 }
 

@@ -222,6 +222,15 @@ void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertCont
           added.empty() ? "" : cat("; what only this one has is added to it: ", added)));
 }
 
+void offer_uptime(ConvertContext& context, const ImportedConfig& imported) {
+  if (imported.collects_nothing || is_on(imported, "stat")) return;
+  context.notes.different(
+      {}, cat("collectors: without stat there is no node_boot_time_seconds, as before: "
+              "panels of uptime stay empty, and no alert sees a reboot; ",
+              imported.enabled ? "add stat to collectors.enabled"
+                               : "remove stat from collectors.disabled"));
+}
+
 void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
                            ImportedConfig& imported) {
   MappingReader part(&exporter, "prometheus.exporter.unix", context);

@@ -15,4 +15,7 @@ void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertCont
 void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
                            ImportedConfig& imported);
 
+/// Says so where the host's uptime, which most dashboards show, is not collected.
+void offer_uptime(ConvertContext& context, const ImportedConfig& imported);
+
 }  // namespace msp

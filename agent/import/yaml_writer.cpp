@@ -121,7 +121,8 @@ class Writer {
       key("", "customer_id", imported_.customer_id->text, "customer");
     } else {
       line(env_ != nullptr ? "customer_id: customer"
-                           : "customer_id: \"\"   # FILL IN: 1 to 63 characters a-z, 0-9 and '-'");
+                           : "customer_id: \"\"   # FILL IN: 1 to 63 characters a-z, A-Z, 0-9, '-' "
+                             "and '_'");
     }
     if (imported_.server_name) {
       key("", "server_name", imported_.server_name->text, "server");

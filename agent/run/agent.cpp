@@ -270,6 +270,7 @@ class Agent {
   Result<void> start() {
     // The queue knows its consumers before the spiller looks for what nobody waits for.
     if (auto set = delivery_.set_endpoints(config_); !set) return set;
+    stats_.config_hash = config_.hash;
     auto thread = Thread::start(
         "the buffer's disk",
         [this] {
@@ -389,6 +390,7 @@ class Agent {
     service_.reloading();
     auto config = read_config_();
     const auto applied = config ? apply(std::move(*config)) : Result<void>(failed(""));
+    stats_.reload_failed = !applied;
     if (applied) {
       log_info(cat("reloaded: ", start_line(config_)));
     } else {
@@ -414,6 +416,7 @@ class Agent {
     const bool same_scrapes = scrape_alike(config, config_);
     if (auto set = delivery_.set_endpoints(config); !set) return set;
     const auto before = std::exchange(config_, std::move(config));
+    stats_.config_hash = config_.hash;
     make_room_for_files();
     scheduler_.set_identity(identity_of(config_));
     if (!same_scrapes) set_host();
@@ -531,6 +534,7 @@ Collected collect(const Config& config, const HostPaths& paths, int ticks,
                   std::chrono::nanoseconds apart, OnHealthChange on_health_change,
                   OnComplaint on_complaint) {
   AgentStats stats;
+  stats.config_hash = config.hash;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   SelfMetrics self_metrics(stats, nullptr);
   Ground ground{.paths = paths, .self_metrics = self_metrics, .series_max = config.series_max};

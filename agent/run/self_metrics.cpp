@@ -19,6 +19,15 @@ constexpr std::string_view kEndpoint = "endpoint";
 constexpr MetricDesc kBuildInfo{"msp_agent_build_info",
                                 "A constant 1 with the version of the running agent.", kSelf,
                                 kGauge, "version"};
+constexpr MetricDesc kConfigHash{
+    "msp_agent_config_hash",
+    "Hash of the text of the configuration file that is in force, without the secrets in it.",
+    kSelf, kGauge};
+constexpr MetricDesc kReloadSuccessful{"msp_agent_config_last_reload_successful",
+                                       "1: the last reload took the configuration over, or there "
+                                       "was none; 0: there is an error in the "
+                                       "file, and the configuration before it is in force.",
+                                       kSelf, kGauge};
 constexpr MetricDesc kStopReason{
     "msp_agent_stop_reason",
     "0 while the agent runs; in its last sample why it stops: 1 it was told to, 2 the host shuts "
@@ -112,6 +121,8 @@ bool is_outlived(const EndpointStats& endpoint, const std::list<EndpointStats>& 
 
 void SelfMetrics::add_to(SeriesWriter& out) {
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
+  out.add(kConfigHash, number(stats_.config_hash));
+  out.add(kReloadSuccessful, stats_.reload_failed ? 0 : 1);
   add_stop(StopReason::none, out);
   const auto before = last_stop_ != nullptr ? last_stop_->before() : StopReason::none;
   out.add(kPreviousStopReason, static_cast<double>(before));

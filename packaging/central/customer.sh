@@ -60,9 +60,11 @@ case $action in
 esac
 [ -z "$tenant" ] || [ "$action" = add ] || usage
 [ -z "$old" ] || [ "$action" = revoke ] || usage
-# What becomes a part of a URL, of nginx's and of vmauth's configuration.
+# What becomes a part of a URL, of nginx's and of vmauth's configuration; the agent takes the same.
 case $customer in
-  [!A-Za-z0-9]* | *[!A-Za-z0-9_-]*) fail "$customer: a customer_id has letters, digits, '-' and '_' only" ;;
+  -* | *- | *[!A-Za-z0-9_-]*)
+    fail "$customer: a customer_id has a-z, A-Z, 0-9, '-' and '_' only, the first and last not '-'"
+    ;;
 esac
 [ ${#customer} -le 63 ] || fail "$customer: a customer_id has 63 characters at most"
 case $tenant in *[!0-9]*) fail "--tenant $tenant: a number is wanted" ;; esac
@@ -154,6 +156,8 @@ case $action in
     ;;
   add)
     [ -z "$(logins)" ] || fail "$customer has a login: rotate makes another one"
+    alike=$(awk -v name="$customer" 'tolower($1) == tolower(name) && $1 != name { print $1; exit }' customers)
+    [ -z "$alike" ] || fail "$customer: $alike differs in upper and lower case only, which nginx does not tell apart"
     number=$(known)
     [ -z "$number" ] || [ -z "$tenant" ] || [ "$number" = "$tenant" ] || fail "$customer is tenant $number already"
     : "${number:=${tenant:-$(awk '$2 > max { max = $2 } END { print max + 1 }' customers)}}"

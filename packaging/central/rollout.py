@@ -7,13 +7,13 @@
 COMMAND runs once for each server, with {customer_id} and {server_name} in its words replaced, such as
 
     ssh {server_name} apt-get install -y msp-agent={version}
-    ansible-playbook upgrade.yml --limit {server_name} -e version={version}
+    ansible-playbook ansible/upgrade.yml --limit {server_name} -e msp_agent_version={version}
 
 The stages are 1 server (the canary), 5 %, 20 %, the rest; a server is always in the same stage, by a hash of its name.
 The inventory is what the centre has received from agents (msp_agent_build_info). After each stage --settle seconds pass
 (600). Then, of the servers that were upgraded, all must have the version and be there, none may drop samples, restart
-again and again, or have a backlog that it did not have before; if one does, the rollout ends with exit code 1 and says
-which. Nothing is undone: the command that goes back is the operator's.
+again and again, refuse its configuration, or have a backlog that it did not have before; if one does, the rollout ends
+with exit code 1 and says which. Nothing is undone: the command that goes back is the operator's.
 """
 import argparse
 import hashlib
@@ -58,6 +58,14 @@ class Rollout:
                 found.setdefault(server, set()).add(labels.get("version", ""))
         return found
 
+    def running(self) -> dict[Server, str]:
+        """The version of each server's newest sample: an old version's series is there for a while."""
+        newest: dict[Server, tuple[float, str]] = {}
+        for labels, at in self._query("timestamp(msp_agent_build_info)"):
+            server = labels.get("customer_id", ""), labels.get("server_name", "")
+            newest[server] = max(newest.get(server, (0.0, "")), (at, labels.get("version", "")))
+        return {server: version for server, (_, version) in newest.items()}
+
     def stages(self) -> list[list[Server]]:
         servers = in_order(self.versions())
         begin, stages = 0, []
@@ -78,6 +86,8 @@ class Rollout:
                 f'sum by (customer_id, server_name) (increase(msp_agent_samples_dropped_total{{reason!="relabel"}}'
                 f"[{window}])) > 0")),
             ("restarts again and again", self._servers(f"resets(msp_agent_cpu_seconds_total[{window}]) > 1")),
+            ("has refused its configuration", self._servers(
+                "last_over_time(msp_agent_config_last_reload_successful[1m]) == 0")),
             ("has a backlog", self._servers(
                 f"last_over_time(msp_agent_buffer_oldest_sample_age_seconds[1m]) > {BACKLOG_SECONDS_MAX}")),
         )
@@ -103,7 +113,7 @@ class Rollout:
         for number, stage in enumerate(stages, 1):
             say(f"stage {number} of {len(stages)}: {', '.join('/'.join(server) for server in stage)}")
             for server in stage:
-                if self.versions().get(server) == {self._version}:
+                if self.running().get(server) == self._version:
                     continue
                 if code := upgrade(server):
                     say(f"stopped: the command for {'/'.join(server)} ended with {code}")

@@ -69,7 +69,7 @@ class Fleet:
         found = [server for server in self.servers if server not in self.silent or "[1h]" in expression]
         if "build_info" in expression:
             found = [server for server in found if f'version="{self.version[server]}"' in expression
-                     or "[1h]" in expression]
+                     or "[1h]" in expression or "timestamp(" in expression]
         elif "dropped" in expression:
             found = [server for server in found if self.dropped[server] > 0]
         else:

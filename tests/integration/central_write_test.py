@@ -283,6 +283,7 @@ def customer_sh_refuses_what_would_get_into_the_files() -> None:
         central.token("add", "alpha")
         before = (central.folder / "customers.map").read_text()
         for arguments in (("add", "alpha"), ("add", 'x" beta;'), ("add", "a b"), ("add", ""), ("add", "-a"),
+                          ("add", "a-"), ("add", "ALPHA"), ("add", "a.b"),
                           ("add", "a" * 64), ("rotate", "beta"), ("revoke", "beta"), ("add", "b", "--tenant", "1"),
                           ("add", "b", "--tenant", "x"), ("add", "b", "--url", 'http://x" y'), ("frob", "a"),
                           ("list", "a"), ("add", "b", "--storage", "other:http://x"), ("add",), ()):
@@ -290,6 +291,8 @@ def customer_sh_refuses_what_would_get_into_the_files() -> None:
             assert outcome.returncode in (1, 2) and outcome.stderr, f"{arguments}: {outcome.returncode}"
         assert (central.folder / "customers.map").read_text() == before
         central.token("add", "Old_Customer")  # as the agent continues it
+        alike = central.try_customer("add", "old_customer")
+        assert alike.returncode == 1 and "Old_Customer differs in upper and lower case only" in alike.stderr, alike
         modes = {path.name: path.stat().st_mode & 0o777 for path in central.folder.iterdir() if path.is_file()}
         assert {modes[name] for name in ("customers", "customers.map", "vmauth.yml")} == {0o640}, modes
 
@@ -314,6 +317,26 @@ def an_agent_delivers_with_what_customer_sh_prints() -> None:
                                lambda: len(server.export(selector)[0]["values"]) >= 2, process=agent)
 
 
+def an_agent_is_told_of_its_login_where_vmauth_answers_400() -> None:
+    """1.79.5 does, to a login that it does not know; nothing is dropped."""
+    with contextlib.ExitStack() as stack:
+        central = stack.enter_context(a_centre())
+        central.token("add", "alpha", "--storage", f"single:{server.base}")
+        _, base = stack.enter_context(running_vmauth(central.folder))
+        config = central.folder / "msp-agent.yaml"
+        config.write_text("customer_id: alpha\nserver_name: web-01\ninterval: 1s\n"
+                          f"buffer: {{path: {central.folder}/b}}\n"
+                          f"remote_write: {{url: {base}{WRITE}, bearer_token: {'0' * 64}}}\n")
+        checked = subprocess.run([BINARY, "check", "--config", str(config)], capture_output=True, text=True, timeout=60,
+                                 check=False)
+        assert checked.returncode == 1, checked.stdout
+        assert "the login was: bearer_token" in checked.stdout, checked.stdout
+        with running_agent(config) as agent:
+            told = re.compile(r"HTTP 40[01].*(the login|bearer_token)")
+            poll_until("the advice", lambda: told.search(agent.log()), 30, agent)
+            assert "samples kept" in agent.log() and "refuses samples" not in agent.log(), agent.log()
+
+
 def the_distributions_nginx_accepts_each_file_as_it_is() -> None:
     """Every login with every storage; a setting that does not exist would be an error."""
     for login in ("token", "certificate"):
@@ -333,4 +356,5 @@ with temporary_folder() as folder, running_victoria_metrics(folder) as server:
                a_client_certificate_decides_as_well, a_cluster_gets_each_customer_as_a_tenant,
                mimir_gets_each_customer_as_a_tenant, a_rotation_has_two_valid_logins_and_a_revocation_none,
                customer_sh_refuses_what_would_get_into_the_files, an_agent_delivers_with_what_customer_sh_prints,
+               an_agent_is_told_of_its_login_where_vmauth_answers_400,
                the_distributions_nginx_accepts_each_file_as_it_is)

@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from typing import Callable
 
 from support.agent import running_agent, temporary_folder, write_config
 from support.answers import status
@@ -48,6 +49,24 @@ def good_and_bad_configurations_leave_no_hole_and_no_double() -> None:
             reload(agent, config, "customer_id: again", "collectors: {disabled: [netdev, stat]}")
             wait_caught_up(server, time.time(), agent)
             check_no_hole(server)
+
+
+def the_centre_sees_which_configuration_is_in_force_and_that_one_was_refused() -> None:
+    with temporary_folder() as folder, running_victoria_metrics(folder) as server:
+        config = write_config(folder, server.url, more="log: {level: info}\n")
+        with running_agent(config) as agent:
+            def newest(metric: str) -> float:
+                return next((value for _, value in server.query(metric)), -1)
+
+            def becomes(what: str, good: bool, is_hash: Callable[[float], bool]) -> float:
+                poll_until(what, lambda: newest("msp_agent_config_last_reload_successful") == good and
+                           is_hash(newest("msp_agent_config_hash")), 30, agent)
+                return newest("msp_agent_config_hash")
+            first = becomes("a hash", True, lambda value: value > 0)
+            reload(agent, config, "level: info", "level: loud", "stays in force")
+            becomes("a reload that failed", False, lambda value: value == first)
+            reload(agent, config, "level: loud", "level: debug")
+            becomes("another hash", True, lambda value: value not in (-1, first))
 
 
 def a_series_that_ends_by_it_gets_its_stale_marker() -> None:
@@ -147,7 +166,9 @@ def two_hundred_reloads_leak_nothing() -> None:
             poll_until("no more threads and files than before", settled)
 
 
-run_checks(good_and_bad_configurations_leave_no_hole_and_no_double, a_series_that_ends_by_it_gets_its_stale_marker,
+run_checks(good_and_bad_configurations_leave_no_hole_and_no_double,
+           the_centre_sees_which_configuration_is_in_force_and_that_one_was_refused,
+           a_series_that_ends_by_it_gets_its_stale_marker,
            an_endpoint_that_is_added_gets_ticks_and_one_that_is_removed_what_is_kept_for_it,
            one_address_for_another_tenant_costs_none_of_the_agents_own_metrics,
            a_hanging_request_of_a_changed_endpoint_holds_up_no_tick, two_hundred_reloads_leak_nothing)

@@ -26,6 +26,8 @@ COMMON = {
     "/usr/share/doc/msp-agent/README.md": "-rw-r--r--",
     "/usr/share/doc/msp-agent/copyright": "-rw-r--r--",
     **{f"/usr/share/doc/msp-agent/docs/{page.name}": "-rw-r--r--" for page in (ROOT / "docs").glob("*.md")},
+    **{f"/usr/share/doc/msp-agent/docs/pictures/{picture.name}": "-rw-r--r--"
+       for picture in (ROOT / "docs/pictures").glob("*.svg")},
     **{f"/usr/share/doc/msp-agent/examples/central/{path.relative_to(kit)}": "-rw-r--r--"
        for kit in (ROOT / "etc/central", ROOT / "packaging/central") for path in kit.rglob("*")
        if path.is_file() and "__pycache__" not in path.parts},

@@ -5,20 +5,28 @@
 //   simulation --seed 4711 --trace     one seed, with all that happens in it
 //   simulation --jobs 2                processes beside each other
 //   simulation --stop                  until the first seed that fails
+//   simulation --fleet 10000 --series 100 --curve
+//                                      so many agents whose centre was away for an hour, and what it is asked in each
+//                                      second: live, backlog and refused requests
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/log.h"
+#include "tests/simulation/fleet.h"
 #include "tests/simulation/world.h"
 
 /// Sender gives memory back to the kernel when it is idle, which is here every few microseconds.
@@ -88,6 +96,127 @@ Totals run_seeds(std::uint64_t first, std::uint64_t end, unsigned jobs, bool tra
   return totals;
 }
 
+bool read_all(int fd, void* out, std::size_t bytes) {
+  auto* to = static_cast<char*>(out);
+  while (bytes > 0) {
+    const auto got = ::read(fd, to, bytes);
+    if (got <= 0) return false;
+    to += got;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+/// Every `jobs`-th agent in a process of its own. False: one ended before it had said what it found.
+bool run_fleet(const FleetPlan& plan, unsigned jobs, FleetOutcome& total) {
+  total.seconds.resize(static_cast<std::size_t>(plan.outage_s + plan.after_s));
+  const auto counts = [](FleetOutcome& outcome) {
+    return std::array{&outcome.appended, &outcome.stored, &outcome.lost, &outcome.twice};
+  };
+  std::vector<std::pair<pid_t, int>> running;
+  for (unsigned job = 0; job < jobs; ++job) {
+    int ends[2];
+    if (::pipe(ends) != 0) return false;
+    const auto pid = ::fork();
+    if (pid < 0) return false;
+    if (pid == 0) {
+      FleetOutcome own;
+      own.seconds.resize(total.seconds.size());
+      for (auto number = std::size_t{job}; number < plan.agents; number += jobs) {
+        run_agent(plan, number, own);
+      }
+      std::FILE* const out = ::fdopen(ends[1], "wb");
+      std::fwrite(own.seconds.data(), sizeof own.seconds[0], own.seconds.size(), out);
+      for (const auto* const count : counts(own)) std::fwrite(count, sizeof *count, 1, out);
+      std::fwrite(&own.fresh_ns_max, sizeof own.fresh_ns_max, 1, out);
+      std::fwrite(&own.caught_up_ns_max, sizeof own.caught_up_ns_max, 1, out);
+      ::_exit(std::fclose(out) == 0 ? 0 : 1);
+    }
+    ::close(ends[1]);
+    running.emplace_back(pid, ends[0]);
+  }
+  bool all = true;
+  for (const auto& [pid, result] : running) {
+    FleetOutcome own;
+    own.seconds.resize(total.seconds.size());
+    all &= read_all(result, own.seconds.data(), own.seconds.size() * sizeof own.seconds[0]);
+    const auto own_counts = counts(own);
+    for (auto* const count : own_counts) all &= read_all(result, count, sizeof *count);
+    all &= read_all(result, &own.fresh_ns_max, sizeof own.fresh_ns_max);
+    all &= read_all(result, &own.caught_up_ns_max, sizeof own.caught_up_ns_max);
+    const auto total_counts = counts(total);
+    for (std::size_t i = 0; i < own_counts.size(); ++i) *total_counts[i] += *own_counts[i];
+    for (std::size_t i = 0; i < total.seconds.size(); ++i) total.seconds[i].add(own.seconds[i]);
+    total.fresh_ns_max = std::max(total.fresh_ns_max, own.fresh_ns_max);
+    total.caught_up_ns_max = std::max(total.caught_up_ns_max, own.caught_up_ns_max);
+    ::close(result);
+    ::waitpid(pid, nullptr, 0);
+  }
+  return all;
+}
+
+/// The most requests in a second, in windows of `width` seconds, as a multiple of the steady rate.
+double peak(const FleetPlan& plan, std::span<const FleetOutcome::Second> seconds,
+            std::size_t width) {
+  std::uint64_t most = 0;
+  for (std::size_t begin = 0; begin + width <= seconds.size(); ++begin) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < width; ++i) sum += seconds[begin + i].all();
+    most = std::max(most, sum);
+  }
+  const auto steady = static_cast<double>(plan.agents) / static_cast<double>(plan.interval_s);
+  return static_cast<double>(most) / static_cast<double>(width) / steady;
+}
+
+/// The promises of docs/delivery.md; a line for each that is broken.
+int tell_fleet(const FleetPlan& plan, const FleetOutcome& outcome, bool with_curve) {
+  const std::span all(outcome.seconds);
+  const auto outage = static_cast<std::size_t>(plan.outage_s);
+  if (with_curve) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      std::printf("%lld %llu %llu %llu\n", static_cast<long long>(i) - plan.outage_s,
+                  static_cast<unsigned long long>(all[i].live),
+                  static_cast<unsigned long long>(all[i].backlog),
+                  static_cast<unsigned long long>(all[i].refused));
+    }
+  }
+  constexpr std::size_t kWindow = 5;
+  const auto after = peak(plan, all.subspan(outage), kWindow);
+  const auto during = peak(plan, all.first(outage), kWindow);
+  const auto seconds = [](std::int64_t ns) { return static_cast<double>(ns) / 1e9; };
+  std::printf(
+      "fleet: %zu agents with %zu series every %lld s, %lld s without a centre: at most %.2f times "
+      "the steady rate during the outage, %.2f times after it (in one second: %.2f), fresh samples "
+      "of all after %.1f s, all caught up after %.0f s; %llu samples, %llu lost, %llu twice\n",
+      plan.agents, plan.series, static_cast<long long>(plan.interval_s),
+      static_cast<long long>(plan.outage_s), during, after, peak(plan, all.subspan(outage), 1),
+      seconds(outcome.fresh_ns_max), seconds(outcome.caught_up_ns_max),
+      static_cast<unsigned long long>(outcome.appended),
+      static_cast<unsigned long long>(outcome.lost),
+      static_cast<unsigned long long>(outcome.twice));
+  int broken = 0;
+  const auto promise = [&](bool kept, const char* what) {
+    if (!kept) std::printf("FAILED fleet: %s\n", what);
+    broken += kept ? 0 : 1;
+  };
+  // In the first interval each agent makes its one early try, at a moment of its own.
+  constexpr double kChance = 0.1;
+  promise(during <= 2 + kChance, "more than twice the steady rate during the outage");
+  promise(after <= 2, "more than twice the steady rate after the outage");
+  promise(outcome.fresh_ns_max <= plan.interval_s * 1'000'000'000,
+          "an agent's fresh samples came later than an interval");
+  promise(outcome.lost == 0 && outcome.twice == 0, "samples were lost or stored twice");
+  promise(outcome.caught_up_ns_max < plan.after_s * 1'000'000'000, "an agent did not catch up");
+  return broken == 0 ? 0 : 1;
+}
+
+int run_and_tell(const FleetPlan& plan, unsigned jobs, bool with_curve) {
+  FleetOutcome outcome;
+  if (run_fleet(plan, jobs, outcome)) return tell_fleet(plan, outcome, with_curve);
+  std::printf("FAILED fleet: a process of the simulation ended\n");
+  return 1;
+}
+
 /// False: a process ended before it had said what it found.
 bool run_in_processes(std::uint64_t first, std::uint64_t end, unsigned jobs, bool stop,
                       Totals& totals) {
@@ -132,6 +261,8 @@ int main(int argc, char** argv) {
   unsigned jobs = 1;
   bool trace = false;
   bool stop = false;
+  bool curve = false;
+  FleetPlan fleet{.agents = 0};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const auto number = [&] {
@@ -146,6 +277,12 @@ int main(int argc, char** argv) {
       seeds = number();
     } else if (argument == "--jobs") {
       jobs = static_cast<unsigned>(number());
+    } else if (argument == "--fleet") {
+      fleet.agents = number();
+    } else if (argument == "--series") {
+      fleet.series = number();
+    } else if (argument == "--curve") {
+      curve = true;
     } else if (argument == "--stop") {
       stop = true;
     } else if (argument == "--trace") {
@@ -153,7 +290,8 @@ int main(int argc, char** argv) {
     } else {
       std::fprintf(
           stderr,
-          "usage: simulation [--seeds N] [--from N] [--seed N] [--jobs N] [--stop] [--trace]\n");
+          "usage: simulation [--seeds N] [--from N] [--seed N] [--jobs N] [--stop] [--trace]\n"
+          "       simulation --fleet N [--series N] [--jobs N] [--curve]\n");
       return 2;
     }
   }
@@ -170,6 +308,7 @@ int main(int argc, char** argv) {
   for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) {
     std::signal(signal, on_crash);
   }
+  if (fleet.agents > 0) return run_and_tell(fleet, jobs, curve);
   const auto began = std::chrono::steady_clock::now();
   Totals totals;
   bool all = true;

@@ -45,7 +45,8 @@ inline std::string names_of_collectors() {
 }
 
 inline const std::string kIdAccepted =
-    "; accepted: 1 to 63 characters a-z, 0-9 and '-', the first and last not '-', such as "
+    "; accepted: 1 to 63 characters a-z, A-Z, 0-9, '-' and '_', the first and last not '-', such "
+    "as "
     "customer_id: alpha";
 inline const std::string kUrlAccepted =
     "; accepted: an address such as https://monitor.example.com/api/v1/write";

@@ -343,10 +343,10 @@ TEST_CASE("config errors: the environment") {
 }
 
 TEST_CASE("config errors: all of a file at once, in its order, and not without end") {
-  CHECK(errors_of("interval: 0\ncustomer_id: A\nremote_write:\n  url: h\n  timeout: 0s\n") ==
+  CHECK(errors_of("interval: 0\ncustomer_id: A/\nremote_write:\n  url: h\n  timeout: 0s\n") ==
         std::vector<std::string>{
             "f:1:11: interval: found '0'; accepted: a duration from 1s to 1h, such as 15s",
-            "f:2:14: customer_id: found 'A'" + kIdAccepted,
+            "f:2:14: customer_id: found 'A/'" + kIdAccepted,
             "f:4:8: remote_write.url: found 'h' with no scheme" + kUrlAccepted,
             "f:5:12: remote_write.timeout: found '0s'; accepted: a duration from 100ms to 5m, such "
             "as 10s"});

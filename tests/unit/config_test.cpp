@@ -414,6 +414,42 @@ TEST_CASE("config: a file that cannot be used") {
         large.path() + ": the file has 10485760 bytes; accepted: at most 1048576");
 }
 
+TEST_CASE("config: an id of a customer that exists is taken as it is, with a warning") {
+  const auto outcome_of = [](const std::string& id) {
+    return parse_config("customer_id: " + id + "\nremote_write: {url: http://h/w}\n", "f");
+  };
+  for (const std::string plain : {"alpha", "a-1", "9"}) {
+    CHECK(outcome_of(plain).errors.empty());
+    CHECK(outcome_of(plain).warnings.empty());
+  }
+  for (const std::string existing : {"Alpha", "ACME_01", "_x", "x_"}) {
+    INFO(existing);
+    const auto outcome = outcome_of(existing);
+    CHECK(outcome.errors.empty());
+    CHECK(outcome.config.customer_id == existing);
+    REQUIRE(outcome.warnings.size() == 1);
+    CHECK(outcome.warnings[0].starts_with("f:1:14: customer_id: '" + existing + "' has upper"));
+  }
+  for (const std::string refused : {"a.b", "-A", "A-", "a b"}) {
+    CHECK(outcome_of(refused).errors.size() == 1);
+  }
+}
+
+TEST_CASE("config: the hash is that of the file, whoever reads it, and of no secret") {
+  const auto hash_of = [](const std::string& text) {
+    return load_config(TemporaryFile(text, 0600).path()).config.hash;
+  };
+  const auto with_token = [](const std::string& token) {
+    return kSmallest.substr(0, 19) + "remote_write: {url: http://h/w, bearer_token: " + token +
+           "}\n";
+  };
+  CHECK(hash_of(kSmallest) == hash_of(kSmallest));
+  CHECK(hash_of(kSmallest) != hash_of(kSmallest + "# a comment\n"));
+  CHECK(hash_of(kSmallest) != 0);
+  CHECK(hash_of(kSmallest) < std::uint64_t{1} << 48);
+  CHECK(hash_of(with_token("hunter2")) == hash_of(with_token("another-one")));
+}
+
 TEST_CASE("config: secrets that everybody can read are warned about and not repeated") {
   const std::string yaml =
       "customer_id: alpha\nremote_write:\n"

@@ -106,6 +106,39 @@ TEST_CASE("kept file: what the descriptor was opened on ends, and comes back") {
   CHECK(text(file.read()) == "back");
 }
 
+TEST_CASE(
+    "kept file: one that takes the place of another is read, and one that is gone is no data") {
+  const Folder folder;
+  fs::create_directory(folder.path("now"));
+  folder.write("now/a", "old");
+  KeptFile file(folder.path("now/a"));
+  CHECK(text(file.read()) == "old");
+  folder.write("a.new", "new");
+  fs::rename(folder.path("a.new"), folder.path("now/a"));
+  CHECK(text(file.read()) == "new");
+  const auto descriptors = open_descriptors();
+  // The file keeps its links, its folder takes another's place.
+  fs::create_directory(folder.path("next"));
+  folder.write("next/a", "next");
+  fs::rename(folder.path("now"), folder.path("before"));
+  CHECK(file.read().error().kind == Error::Kind::no_data);
+  fs::rename(folder.path("next"), folder.path("now"));
+  CHECK(text(file.read()) == "next");
+  CHECK(open_descriptors() == descriptors);
+}
+
+TEST_CASE("kept file: the kernel's files are not watched, for they are never replaced") {
+  const Folder folder;
+  folder.write("a", "x");
+  CHECK(can_be_replaced(Fd(::open(folder.path("a").c_str(), O_RDONLY | O_CLOEXEC))));
+  for (const char* const path : {"/proc/stat", "/proc/self/mountinfo", "/sys/kernel/mm"}) {
+    INFO(path);
+    const Fd fd(::open(path, O_RDONLY | O_CLOEXEC));
+    REQUIRE(fd);
+    CHECK_FALSE(can_be_replaced(fd));
+  }
+}
+
 TEST_CASE("kept file: a folder is an error, not no data") {
   KeptFile file("/tmp");
   const auto content = file.read();
