@@ -20,13 +20,25 @@ enum class MetricType : std::uint8_t { counter, gauge, histogram, summary, untyp
 /// As the text exposition format has it: "counter", "gauge" ...
 std::string_view metric_type_name(MetricType type);
 
+/// Text of the pages. The binary that is shipped does without, as with MSP_AGENT_HELP's other texts.
+#ifdef MSP_AGENT_HELP
+using PageText = std::string_view;
+#else
+struct PageText {
+  constexpr PageText() = default;
+  constexpr PageText(const auto&) {}
+  constexpr operator std::string_view() const { return {}; }
+};
+#endif
+
 /// What is known of a metric. A collector's are constexpr, with strings of static storage duration;
 /// what comes from outside is made by make_desc(). docs/metrics.md is made of the former, and a test
 /// changes what `source` names and looks whether the metric notices.
 struct MetricDesc {
   std::string_view name;  // of a histogram or summary without _bucket, _sum, _count
   std::string_view help;
-  std::string_view source = {};  // what it is read from: "/sys/class/net/DEVICE/mtu, uname(2)"
+  // What it is read from: "/sys/class/net/DEVICE/mtu, uname(2)".
+  [[no_unique_address]] PageText source = {};
   MetricType type = MetricType::gauge;
   std::string_view label_names = {};  // comma-separated, in the order of the values: "cpu,mode"
 };
