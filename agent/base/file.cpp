@@ -1,5 +1,6 @@
 #include "agent/base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "agent/base/text.h"
@@ -145,6 +147,17 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
       return failed(cat(path, ": larger than ", bytes_max, " bytes"));
     }
   }
+}
+
+Result<std::vector<std::string>> names_in(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
+  if (entries == nullptr) return path_error("read", folder, errno);
+  std::vector<std::string> names;
+  while (const auto* entry = ::readdir(entries.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
 }
 
 }  // namespace msp

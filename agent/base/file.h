@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/base/result.h"
 
@@ -118,5 +119,8 @@ Result<Fd> open_regular_file(const std::string& path);
 /// Reads a file once, never waiting (open_to_read). At most `bytes_max`; a longer one is an error.
 /// A missing file is Error::Kind::no_data.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
+
+/// What is in a folder, without "." and "..", in no order.
+Result<std::vector<std::string>> names_in(const std::string& folder);
 
 }  // namespace msp

@@ -1,11 +1,15 @@
 // msp-agent convert-alloy FILE: another agent's configuration as an msp-agent.yaml on stdout. What
 // it cannot carry over is named on stderr, and in comments at the end of the result.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/file.h"
@@ -32,26 +36,52 @@ Result<ForeignFile> read_stdin() {
   return file;
 }
 
+/// Of the working folder and without "." and ".."; empty where that folder is gone.
+std::string absolute_path(const std::string& path) {
+  auto from = path;
+  if (!path.starts_with("/")) {
+    const std::unique_ptr<char, decltype(&std::free)> folder(::getcwd(nullptr, 0), std::free);
+    if (folder == nullptr) return {};
+    from = cat(folder.get(), "/", path);
+  }
+  std::string absolute;
+  for (std::size_t begin = 0; begin < from.size();) {
+    const auto end = std::min(from.find('/', begin), from.size());
+    const auto part = std::string_view(from).substr(begin, end - begin);
+    begin = end + 1;
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      absolute.resize(absolute.empty() ? 0 : absolute.rfind('/'));
+    } else {
+      absolute.append("/").append(part);
+    }
+  }
+  return absolute.empty() ? "/" : absolute;
+}
+
+bool is_of_type(const std::string& path, mode_t type) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IFMT) == type;
+}
+
 Result<ForeignFile> read_foreign(const std::string& path) {
   auto text = read_file(path, kForeignBytesMax);
   if (!text) return text.error();
-  std::error_code error;
-  const auto absolute = std::filesystem::absolute(path, error).lexically_normal().string();
-  return ForeignFile{path, std::move(*text), error ? "" : absolute};
+  return ForeignFile{path, std::move(*text), absolute_path(path)};
 }
 
 /// The *.alloy files of a folder in the order of their names, as Alloy takes them: not those of
 /// folders inside.
 Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
   constexpr std::size_t kFilesMax = 1'000;
+  auto entries = names_in(path);
+  if (!entries) return entries.error();
   std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-    if (entry.path().extension() == ".alloy" && entry.is_regular_file(error)) {
-      names.push_back(entry.path().string());
-    }
+  for (const auto& entry : *entries) {
+    auto name = cat(path, path.ends_with("/") ? "" : "/", entry);
+    const bool is_alloy = entry.ends_with(".alloy") && entry != ".alloy";
+    if (is_alloy && is_of_type(name, S_IFREG)) names.push_back(std::move(name));
   }
-  if (error) return failed(cat(path, ": ", error.message()));
   if (names.empty()) return failed(cat(path, ": no *.alloy file in this folder"));
   if (names.size() > kFilesMax) return failed(cat(path, ": more than ", kFilesMax, " files"));
   std::sort(names.begin(), names.end());
@@ -65,9 +95,8 @@ Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
 }
 
 Result<std::vector<ForeignFile>> read_foreign_files(const ConvertOptions& options) {
-  std::error_code error;
   const auto& name = options.files.front();
-  if (options.from == "alloy" && name != "-" && std::filesystem::is_directory(name, error)) {
+  if (options.from == "alloy" && name != "-" && is_of_type(name, S_IFDIR)) {
     return read_folder(name);
   }
   auto file = name == "-" ? read_stdin() : read_foreign(name);

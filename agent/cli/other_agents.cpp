@@ -1,8 +1,6 @@
 #include "agent/cli/other_agents.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
@@ -67,12 +65,12 @@ std::string_view agent_name(std::string_view cmdline) {
 
 std::vector<RunningAgent> running_agents(const std::string& procfs) {
   std::vector<RunningAgent> agents;
-  std::error_code error;
-  std::filesystem::directory_iterator entry(procfs, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const auto pid = parse_number<int>(entry->path().filename().native());
+  const auto names = names_in(procfs);
+  if (!names) return agents;
+  for (const auto& name : *names) {
+    const auto pid = parse_number<int>(name);
     if (!pid) continue;
-    const auto cmdline = read_file(entry->path() / "cmdline", kCmdlineBytesMax);
+    const auto cmdline = read_file(cat(procfs, "/", name, "/cmdline"), kCmdlineBytesMax);
     if (!cmdline) continue;  // it has ended
     if (const auto name = agent_name(*cmdline); !name.empty()) {
       agents.push_back({*pid, std::string(name)});
