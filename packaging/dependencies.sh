@@ -16,10 +16,11 @@ build='g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev libsna
 cross='g++-aarch64-linux-gnu lld'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 python3 victoria-metrics'
-test='catch2 clang-format debootstrap dnf dnsmasq-base fish fuse3 libfuse3-dev lintian mandoc mariadb-server nftables
-  nginx openssl prometheus prometheus-alertmanager prometheus-blackbox-exporter prometheus-mysqld-exporter
-  prometheus-nginx-exporter prometheus-node-exporter prometheus-process-exporter prometheus-redis-exporter python3
-  qemu-system-x86 qemu-user-static redis-server rpmlint strace systemd-container util-linux valgrind zsh'
+test='ansible-core catch2 clang-format debootstrap dnf dnsmasq-base fish fuse3 libfuse3-dev lintian mandoc
+  mariadb-server nftables nginx openssl prometheus prometheus-alertmanager prometheus-blackbox-exporter
+  prometheus-mysqld-exporter prometheus-nginx-exporter prometheus-node-exporter prometheus-process-exporter
+  prometheus-redis-exporter python3 qemu-system-x86 qemu-user-static redis-server rpmlint strace systemd-container
+  util-linux valgrind zsh'
 [ "$(uname -m)" != aarch64 ] || build="$build lld" # packaging/static.cmake says why
 
 usage() {

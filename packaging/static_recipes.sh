@@ -159,18 +159,18 @@ build_curl() { # source folder, destination
     -DCURL_DISABLE_DOH=ON -DCURL_DISABLE_CRYPTO_AUTH=ON -DCURL_DISABLE_GETOPTIONS=ON -DCURL_DISABLE_PROGRESS_METER=ON
 }
 
-# The distribution's is made for speed; here each of its loops is there once, and those that the agent has no use for are
-# not there: of dictionaries in tables of their own, of strategies that neither encode.cpp nor compression.cpp asks for
-# (NULL), and of rows of hashes, which without vector instructions of their own take more time and more bytes than chains
-# do for a message of 30 to 60 kB. What it writes, every zstd can read. It asks the CPU what it can for each context, and
-# has no use for the answer; on a virtual machine that is an exit to the hypervisor. The two files that take most of a
-# tick's time are made for speed after all: half of it (tests/bench/wire_bench).
+# The distribution's is made for speed; here each of its loops is there once, and those that the agent has no use for
+# are not there: of dictionaries in tables of their own, of strategies that neither encode.cpp nor compression.cpp
+# asks for (NULL), and of rows of hashes, which without vector instructions of their own take more time and more bytes
+# than chains for a message of 30 to 60 kB. What it writes, every zstd can read. It asks the CPU what it can for each
+# context, and has no use for the answer; on a virtual machine that is an exit to the hypervisor. The two files that
+# take most of a tick's time are made for speed after all: half of it (tests/bench/wire_bench).
 build_libzstd() { # source folder, destination
   cd "$1/lib" &&
     edit common/zstd_internal.h \
       's/^    ZSTD_cpuid_t cpuid = ZSTD_cpuid\(\);$//; s/^    return ZSTD_cpuid_bmi1.*;$/    return 0;/' &&
     edit compress/zstd_compress.c \
-      's/^    return ZSTD_rowMatchFinderSupported\(strategy\) && \(mode == ZSTD_ps_enable\);$/    (void)strategy; return 0;/' &&
+      's/^    return ZSTD_rowMatchFinderSupported\(strategy\) && .*;$/    (void)strategy; return 0;/' &&
     edit compress/zstd_compress.c \
       '/^ZSTD_blockCompressor ZSTD_selectBlockCompressor/,/^    ZSTD_blockCompressor selectedCompressor;/ {
          s/ZSTD_compressBlock_\w+_(dictMatchState|dedicatedDictSearch)/NULL/

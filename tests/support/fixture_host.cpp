@@ -220,7 +220,7 @@ void apply(const FixtureChange& change, const fs::path& host) {
 void add_samples(const Scrape& scrape, std::size_t tick, FixtureReport& report) {
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& series = *(*scrape.series)[i];
-    if (series.desc->source.empty()) continue;  // not the collector's: textfile
+    if (std::string_view(series.desc->source).empty()) continue;  // not the collector's: textfile
     report.samples[series.desc.get()] +=
         cat(tick, " ", series_text(series), " ", text_value(scrape.values[i]), "\n");
   }
