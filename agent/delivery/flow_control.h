@@ -7,7 +7,6 @@
 // Knows no clock: times are given, of the monotonic one.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,9 +26,6 @@ class FlowControl {
   std::int64_t ready_ns() const { return ready_ns_; }
   /// And how much it may carry.
   std::size_t samples_max() const { return samples_max_; }
-
-  /// The next request is to be this late at least.
-  void not_before(std::int64_t time_ns) { ready_ns_ = std::max(ready_ns_, time_ns); }
 
   /// A request was answered.
   void answered(std::size_t samples, std::int64_t began_ns, std::int64_t ended_ns);

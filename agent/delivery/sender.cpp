@@ -20,12 +20,6 @@ using std::chrono::seconds;
 constexpr seconds kBackoffFirst{1};
 constexpr seconds kBackoffMax{60};
 constexpr seconds kHold{60};
-// The first try after a failure: the second request in an interval, and the last.
-constexpr nanoseconds kFirstRetryMax = seconds{10};
-// From a tick until its scrape is there.
-constexpr nanoseconds kScrapeTakes = seconds{1};
-// Within which a backlog is sent, however many requests it takes.
-constexpr std::int64_t kCatchUpNs = 3600 * kNsPerSecond;
 // What a relay received goes on together with what comes within this time.
 constexpr std::int64_t kRequestWaitNs = 250 * kNsPerMs;
 // Added to what a server asks for in Retry-After, so that not all come back in that second.
@@ -111,7 +105,6 @@ void Sender::take_over_earlier_run() {
       clock_.wall_ns() / kNsPerMs - std::max<std::int64_t>(waiting.oldest_timestamp_ms, 0), 0,
       FlowControl::kWaitMaxNs / kNsPerMs);
   flow_.after_outage(age_ms * kNsPerMs, random(), clock_.monotonic_ns());
-  catch_up_until_ns_ = clock_.monotonic_ns() + kCatchUpNs;
 }
 
 Sender::Next Sender::step() {
@@ -178,10 +171,6 @@ bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_n
   }
   live_waits_since_ns_ = 0;
   live_sent_ns_ = now_ns;
-  std::int64_t tick_ms = 0;
-  if (live_.batch().last_timestamp_of(kLeadStream, tick_ms)) {
-    tick_ns_ = now_ns - (clock_.wall_ns() - tick_ms * kNsPerMs);
-  }
   live_.start();
   return true;
 }
@@ -229,17 +218,6 @@ void Sender::put_back(Splitter& splitter) {
   splitter.release();
 }
 
-/// Between two requests of a backlog: four for five live ones, or more where that would not send what
-/// waits within an hour. So a fleet whose centre is back makes less than twice its usual number of
-/// requests.
-std::int64_t Sender::apart_ns(std::size_t delivered, std::int64_t now_ns) const {
-  const auto waiting = std::max<std::size_t>(queue_.state(consumer_).samples, 1);
-  const auto share = static_cast<double>(delivered) / static_cast<double>(waiting);
-  const auto left = static_cast<double>(std::max<std::int64_t>(catch_up_until_ns_ - now_ns, 0));
-  const auto longest = static_cast<double>(send_every_ns()) * 5 / 4;
-  return static_cast<std::int64_t>(std::min(left * share, longest));
-}
-
 /// One request, or a few where the first was not understood. False where the endpoint takes nothing
 /// now.
 bool Sender::send(Splitter& sent) {
@@ -249,18 +227,13 @@ bool Sender::send(Splitter& sent) {
   compare_clocks(report.answer, ended_ns - began_ns);
   if (report.outcome == RemoteWriteClient::Outcome::try_again ||
       report.outcome == RemoteWriteClient::Outcome::hold) {
-    const bool overloaded = is_overload(report.answer, ended_ns - began_ns);
-    if (overloaded) flow_.overloaded(began_ns, ended_ns);
+    if (is_overload(report.answer, ended_ns - began_ns)) flow_.overloaded(began_ns, ended_ns);
     if (!sent.in_progress()) put_back(sent);
-    if (!stop_.time_is_up()) on_failure(report, overloaded);
+    if (!stop_.time_is_up()) on_failure(report);
     return false;
   }
   backlog_turn_ = &sent == &live_;
-  if (&sent == &backlog_) {
-    flow_.answered(report.delivered, began_ns, ended_ns);
-    const bool is_paced = config_.catch_up_rate != 0 && order() == Order::fresh_first;
-    if (is_paced) flow_.not_before(began_ns + apart_ns(report.delivered, ended_ns));
-  }
+  if (&sent == &backlog_) flow_.answered(report.delivered, began_ns, ended_ns);
   if (report.delivered > 0) {
     on_delivered(report.delivered, report.answer);
     const auto has_more = [&] { return queue_.state(consumer_).samples > sent.batch().samples(); };
@@ -296,7 +269,6 @@ void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
   if (std::exchange(failures_, 0) > 0) {
     const auto now_ns = clock_.monotonic_ns();
     flow_.after_outage(now_ns - first_failure_ns_, random(), now_ns);
-    catch_up_until_ns_ = now_ns + kCatchUpNs;
   }
   if (answer.moved_to == told_moved_to_) return;
   told_moved_to_ = answer.moved_to;
@@ -370,25 +342,7 @@ void Sender::on_nothing_left() {
   told_.clear();
 }
 
-/// Until the next try of the newest scrape alone. Where that is all that a try sends, one beside each
-/// scrape costs a centre that is away no more than one that works, and the centre has fresh samples
-/// within an interval of its return. One that is overloaded, or takes the oldest first, is left
-/// alone for longer.
-nanoseconds Sender::retry_wait(bool overloaded, std::int64_t now_ns) {
-  const auto every = nanoseconds(send_every_ns());
-  if (overloaded || order() != Order::fresh_first || every > kBackoffMax) {
-    return backoff(failures_, random());
-  }
-  if (failures_ == 1) return times(std::min(every / 2, kFirstRetryMax), random());
-  const auto since_tick = nanoseconds(now_ns - tick_ns_);
-  // No host's scrape in it, as in a relay, or the clock was set.
-  if (tick_ns_ == 0 || since_tick < nanoseconds(0) || since_tick > 2 * every) {
-    return times(every, 0.75 + random() / 4);
-  }
-  return every - since_tick % every + std::min(kScrapeTakes, every / 4);
-}
-
-void Sender::on_failure(const RemoteWriteClient::Report& report, bool overloaded) {
+void Sender::on_failure(const RemoteWriteClient::Report& report) {
   const bool hold = report.outcome == RemoteWriteClient::Outcome::hold;
   stats_.state = hold ? EndpointState::misconfigured : EndpointState::retrying;
   stats_.set_last_error(problem_text(report.answer));
@@ -399,7 +353,7 @@ void Sender::on_failure(const RemoteWriteClient::Report& report, bool overloaded
   const auto now_ns = clock_.monotonic_ns();
   if (++failures_ == 1) first_failure_ns_ = now_ns;
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
-  auto wait = hold ? hold_time(random()) : retry_wait(overloaded, now_ns);
+  auto wait = hold ? hold_time(random()) : backoff(failures_, random());
   if (!hold && report.answer.retry_after > seconds(0)) {
     wait = times(report.answer.retry_after, 1 + kRetryAfterJitter * random());
   }

@@ -83,7 +83,6 @@ class Sender {
   bool begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns);
   bool is_due(const Batch& batch, std::int64_t now_ns, std::int64_t& due_ns);
   Splitter* begin_backlog(bool fresh_first, bool is_last_try, std::int64_t& due_ns);
-  std::int64_t apart_ns(std::size_t delivered, std::int64_t now_ns) const;
   bool send(Splitter& sent);
   void finish(Splitter& sent);
   void put_back(Splitter& splitter);
@@ -93,8 +92,7 @@ class Sender {
   void on_duplicates(std::size_t duplicates);
   void on_nothing_left();
   void compare_clocks(const HttpAnswer& answer, std::int64_t took_ns);
-  std::chrono::nanoseconds retry_wait(bool overloaded, std::int64_t now_ns);
-  void on_failure(const RemoteWriteClient::Report& report, bool overloaded);
+  void on_failure(const RemoteWriteClient::Report& report);
   void tell_failure(const RemoteWriteClient::Report& report, std::int64_t wait_ns);
 
   const Setup setup_;
@@ -111,16 +109,14 @@ class Sender {
   Splitter backlog_;
   std::mt19937_64 random_;
 
-  int failures_ = 0;                    // in a row
-  std::int64_t first_failure_ns_ = 0;   // of those; times are monotonic
-  std::int64_t failing_since_ns_ = 0;   // until all is caught up; 0: delivering
-  std::int64_t resume_ns_ = 0;          // end of the back-off
-  std::uint64_t caught_up_ = 0;         // samples delivered since it works again
-  bool has_backlog_ = false;            // of an outage or an earlier run: paced, until all is sent
-  bool backlog_turn_ = false;           // its next request goes before the next live one
-  std::int64_t live_sent_ns_ = 0;       // when the last live request began; 0: none yet
-  std::int64_t tick_ns_ = 0;            // of the newest lead scrape that was tried; 0: none yet
-  std::int64_t catch_up_until_ns_ = 0;  // when the backlog is to be sent
+  int failures_ = 0;                   // in a row
+  std::int64_t first_failure_ns_ = 0;  // of those; times are monotonic
+  std::int64_t failing_since_ns_ = 0;  // until all is caught up; 0: delivering
+  std::int64_t resume_ns_ = 0;         // end of the back-off
+  std::uint64_t caught_up_ = 0;        // samples delivered since it works again
+  bool has_backlog_ = false;           // of an outage or an earlier run: paced, until all is sent
+  bool backlog_turn_ = false;          // its next request goes before the next live one
+  std::int64_t live_sent_ns_ = 0;      // when the last live request began; 0: none yet
   std::int64_t live_waits_since_ns_ = 0;  // something that is not due; 0: nothing
   std::string told_;                      // the problem that was logged last, empty: none
   std::int64_t told_at_ns_ = 0;

@@ -55,7 +55,7 @@ def without(option: str) -> tuple[str, ...]:
 
 # What is done to the tree or the options, and what install.sh must say of it.
 BAD: tuple[tuple[str, Callable[[ScratchRoot], object] | None, tuple[str, ...]], ...] = (
-    ("customer_id: found 'Alpha'", None, ("--customer-id", "Alpha", *without("--customer-id"))),
+    ("customer_id: found 'Alpha!'", None, ("--customer-id", "Alpha!", *without("--customer-id"))),
     ("remote_write.url: found", None, (*without("--url"), "--url", "monitor.example.com")),
     ("--customer-id and --url are needed", None, without("--url")),
     ("--customer-id and --url are needed", None, ()),

@@ -39,64 +39,6 @@ TEST_CASE_METHOD(SenderFixture,
   CHECK(stats.last_error() == "HTTP 503");
 }
 
-TEST_CASE_METHOD(
-    SenderFixture,
-    "sender: an endpoint that is away is tried with each scrape, never more than twice") {
-  judge = [](const Received&) { return status(502); };
-  start();
-  produce("host", 3 * kSecond, 15 * kSecond, 40);
-  SECTION("alone") {}
-  SECTION("beside other sources, which make it no more") {
-    produce("mysqld", 10 * kSecond, 15 * kSecond, 40, set_named("mysqld"));
-  }
-  SECTION("and a clock that is set does not lose the beat") {
-    clock.at(clock.monotonic_ns() + 5 * kMinute, [this] { clock.step_wall(-kHour); });
-  }
-  run_for(10 * kMinute);
-  std::vector<std::int64_t> times;
-  for (const auto& request : requests) times.push_back(request.at_ns);
-  REQUIRE(times.size() >= 40);
-  CHECK(times.size() <= 42);
-  CHECK(times[1] - times[0] <= 15 * kSecond / 2);
-  for (std::size_t i = 2; i < times.size(); ++i) {
-    CHECK(times[i] - times[i - 1] <= 16 * kSecond);
-    CHECK(times[i] - times[i - 2] >= 15 * kSecond);
-  }
-}
-
-TEST_CASE_METHOD(SenderFixture, "sender: a backlog makes fewer requests than live samples do") {
-  leave_backlog(40'000);  // 4 requests
-  start();
-  const auto began_ns = clock.monotonic_ns();
-  produce("host", 3 * kSecond, 15 * kSecond, 40);
-  const auto old_ones = [&] {
-    std::vector<std::int64_t> times;
-    for (const auto& request : requests) {
-      if (request.samples.size() > 100) times.push_back(request.at_ns);
-    }
-    return times;
-  };
-  SECTION("a fleet whose centre is back makes less than twice its usual requests") {
-    run_for(10 * kMinute);
-    const auto times = old_ones();
-    REQUIRE(times.size() == 4);
-    for (std::size_t i = 1; i < times.size(); ++i) {
-      CHECK(times[i] - times[i - 1] >= 75 * kSecond / 4);
-      CHECK(times[i] - times[i - 1] < 20 * kSecond);
-    }
-    CHECK(stored_at_once() == 80);
-    CHECK(times.front() - began_ns <= kMinute);
-  }
-  SECTION("unless it is told to be fast") {
-    config.catch_up_rate = 0;
-    start();
-    run_for(2 * kMinute);
-    const auto times = old_ones();
-    REQUIRE(times.size() == 4);
-    CHECK(times.back() - times.front() < kSecond);
-  }
-}
-
 TEST_CASE_METHOD(SenderFixture, "sender: a refused login is held, and nothing is lost") {
   judge = [](const Received&) { return status(401); };
   start();
@@ -140,7 +82,7 @@ TEST_CASE_METHOD(
   produce("host", 3 * kSecond, 15 * kSecond, 4 * 60 * 25);
   spill_every(10 * kSecond, 6 * 60 * 25);
   run_for(24 * kHour);
-  CHECK(requests.size() <= 24 * 60 * 4 + 1);
+  CHECK(requests.size() < 24 * 60 * 3);
   CHECK(waiting() == 2 * 24 * 60 * 4);
   const auto tries = requests.size();
   is_up = true;
@@ -152,7 +94,7 @@ TEST_CASE_METHOD(
   }
   REQUIRE(requests.size() > tries);
   const auto first_ns = requests[tries].at_ns;
-  CHECK(first_ns - began_ns <= 24 * kHour + 15 * kSecond);
+  CHECK(first_ns - began_ns <= 24 * kHour + kMinute);
   for (const auto& [at_ns, sample] : stored) {
     if (sample.timestamp_ms <= wall_ms_of(first_ns)) continue;
     if (sample.timestamp_ms != wall_ms_of(at_ns)) FAIL_CHECK("late at " << at_ns);
