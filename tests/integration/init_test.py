@@ -41,9 +41,9 @@ def flags_make_a_configuration_that_the_agent_takes() -> None:
 def all_that_is_wrong_is_said_at_once_and_nothing_is_written() -> None:
     with temporary_folder() as folder:
         config = folder / "agent.yaml"
-        outcome = init(config, "--customer-id", "Alpha", "--url", "ftp://x", "--label", "a-b=1")
+        outcome = init(config, "--customer-id", "Alpha!", "--url", "ftp://x", "--label", "a-b=1")
         assert outcome.returncode == 2, outcome
-        for wanted in ("customer_id: found 'Alpha'", "remote_write.url: found 'ftp://x'", "labels.a-b: "):
+        for wanted in ("customer_id: found 'Alpha!'", "remote_write.url: found 'ftp://x'", "labels.a-b: "):
             assert wanted in outcome.stderr, outcome.stderr
         assert os.listdir(folder) == [], os.listdir(folder)
 

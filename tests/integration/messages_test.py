@@ -177,9 +177,10 @@ def disk_full(server: Server) -> str:
     try:
         run("fallocate", "-l", "20m", str(buffer / "ballast"))
         config = server.config(f"http://{HOST}:{free_port()}/api/v1/write")
-        # Three threads meet the full disk, in any order.
+        # Several threads meet the full disk, in any order.
         process = Process([BINARY, "--config", str(config)], config.with_suffix(".log"))
-        parts = ("until the disk works again", "make room there", "a crash of the agent", "samples kept")
+        parts = ("until the disk works again", "make room there", "a crash of the agent", "samples kept",
+                 "cannot show what this agent does")
         with started(process):
             poll_until("all of the lines", lambda: all(part in process.log() for part in parts), process=process)
             lines = process.log().splitlines()
