@@ -206,7 +206,7 @@ class Btrfs : public Collector {
 }  // namespace
 
 CollectorType btrfs_collector() {
-  return {make_collector<Btrfs>};
+  return {.make = make_collector<Btrfs>, .empty_is_absent = true};
 }
 
 }  // namespace msp

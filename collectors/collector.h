@@ -13,7 +13,8 @@
 // had written in this tick is dropped, and the runner reports node_scrape_collector_success 0. What
 // the kernel does not have is Error::Kind::no_data, or left out in silence, not a failure.
 //
-// A collector that finds no data (Error::Kind::no_data) is not asked again for a minute.
+// A collector that finds no data (Error::Kind::no_data) is not asked again for a minute; nor is one
+// without a series whose CollectorType says empty_is_absent.
 //
 // Main thread only, one call at a time, and none of them may wait: a collector that is late delays
 // all others. What can hang or is slow runs in a thread of the collector's own, from begin() on.
@@ -145,6 +146,9 @@ struct CollectorType {
   /// Why one tick of it may cost the host more than all others together, as the end of a sentence
   /// (docs/metrics.md); such a collector is asked at an interval of its own. Empty: it is cheap.
   std::string_view costly = {};
+  /// Where it succeeds and has no series the host has none of such hardware, and it is asked again
+  /// after a minute, as with no_data. Not of one whose series come and go.
+  bool empty_is_absent = false;
 };
 
 template <typename Class>

@@ -60,7 +60,8 @@ class ThermalZone : public Collector {
 
 CollectorType thermal_zone_collector() {
   return {.make = make_collector<ThermalZone>,
-          .costly = "firmware or a slow bus is asked for each temperature"};
+          .costly = "firmware or a slow bus is asked for each temperature",
+          .empty_is_absent = true};
 }
 
 }  // namespace msp

@@ -70,7 +70,7 @@ class Watchdog : public Collector {
 }  // namespace
 
 CollectorType watchdog_collector() {
-  return {make_collector<Watchdog>};
+  return {.make = make_collector<Watchdog>, .empty_is_absent = true};
 }
 
 }  // namespace msp

@@ -164,7 +164,7 @@ class Xfs : public Collector {
 }  // namespace
 
 CollectorType xfs_collector() {
-  return {make_collector<Xfs>};
+  return {.make = make_collector<Xfs>, .empty_is_absent = true};
 }
 
 }  // namespace msp

@@ -69,6 +69,11 @@ std::string Complaints::File::change() const {
   return cat(message, ", and ", values - 1, values == 2 ? " more value" : " more values");
 }
 
+bool Complaints::any() const {
+  return others_ > 0 ||
+         std::ranges::any_of(files_, [](const File& file) { return file.values > 0; });
+}
+
 std::string Complaints::change_of_others() const {
   if (others_ > others_told_) {
     return cat("of more files than ", kFilesMax, ", ", others_,

@@ -33,6 +33,9 @@ class Complaints {
   /// The file cannot be read.
   void unreadable(std::string_view file, const Error& error, const LeftOut& left_out);
 
+  /// Whether something is left out in this tick.
+  bool any() const;
+
   /// Ends a tick: calls tell(text, is_over) for each change since the last one.
   template <typename Tell>
   void end_tick(const Tell& tell) {

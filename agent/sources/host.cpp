@@ -68,7 +68,8 @@ void HostSource::add_parts(bool that_give_way) {
                                      files_,       setup_.wakeup, setup_.interval};
       parts_.push_back({.name = entry.name,
                         .collector = entry.make(context),
-                        .writer = &builder().add_writer()});
+                        .writer = &builder().add_writer(),
+                        .empty_is_absent = entry.type.empty_is_absent});
     }
   }
 }
@@ -145,6 +146,7 @@ void HostSource::collect(Part& part) {
     builder().rollback(*part.writer);
   }
   auto& complaints = part.writer->complaints();
+  const bool has_complained = complaints.any();
   if (outcome) {
     complaints.end_tick([&](std::string_view text, bool is_over) {
       setup_.on_complaint(part.name, text, is_over);
@@ -153,15 +155,16 @@ void HostSource::collect(Part& part) {
     complaints.drop_tick();
   }
   part.took_ns += setup_.clock->monotonic_ns() - begin_ns;
-  take(part, std::move(outcome));
+  take(part, std::move(outcome), has_complained);
 }
 
-void HostSource::take(Part& part, Result<void> outcome) {
+void HostSource::take(Part& part, Result<void> outcome, bool has_complained) {
   part.success = outcome.has_value();
   part.has_data = outcome || outcome.error().kind != Error::Kind::no_data;
   part.series = outcome ? part.writer->samples() : 0;
-  const bool has_any = part.has_data && (part.series > 0 || !outcome);
-  part.not_before_ns = has_any ? 0 : setup_.clock->monotonic_ns() + kAskAgainNs;
+  const bool is_absent =
+      !part.has_data || (part.empty_is_absent && outcome && part.series == 0 && !has_complained);
+  part.not_before_ns = is_absent ? setup_.clock->monotonic_ns() + kAskAgainNs : 0;
   if (!outcome && outcome.error().text != part.last_error) {
     part.last_error = outcome.error().text;
     setup_.on_health_change(part.name, &outcome.error());

@@ -94,6 +94,7 @@ class HostSource final : public Source {
     std::unique_ptr<Collector> collector;
     SeriesWriter* writer;
     bool has_begun = false;          // collected at the end of the tick
+    bool empty_is_absent = false;    // CollectorType's
     bool is_asked = true;            // in this tick
     std::int64_t not_before_ns = 0;  // it has no data: when to ask again, monotonic
     std::optional<Error> begin_error = std::nullopt;
@@ -107,7 +108,7 @@ class HostSource final : public Source {
   void add_parts(bool that_give_way);
   void begin(Part& part);
   void collect(Part& part);
-  void take(Part& part, Result<void> outcome);
+  void take(Part& part, Result<void> outcome, bool has_complained);
   void add_health(SeriesWriter& out);
   void tell_duplicates();
 

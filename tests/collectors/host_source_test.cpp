@@ -78,6 +78,59 @@ TEST_CASE("a collector without data is asked again after a minute, and says so a
   CHECK(host.failures == std::vector<std::string>{host.failures[0], "watchdog: works"});
 }
 
+TEST_CASE("a collector whose devices come and go is asked at each tick, also without a series") {
+  Ticking host;
+  host.files.write("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 900 kB\n");
+  const auto wakeup = std::make_shared<const Wakeup>();
+  auto setup = host.setup({"top_processes"});
+  setup.wakeup = wakeup;
+  HostSource source(std::move(setup));
+  std::uint64_t number = 0;
+  const auto troubles = [&] {
+    host.clock.advance(15 * kNsPerSecond);
+    return counts_of(scrape_now(source, {++number, host.clock.wall_ns()}, *wakeup))
+        .contains("msp_agent_top_process_trouble_ratio");
+  };
+  CHECK_FALSE(troubles());
+  host.files.write("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 10 kB\n");
+  CHECK(troubles());
+}
+
+TEST_CASE("hardware that is not there is asked for again after a minute, and is no failure") {
+  Ticking host;
+  const auto device = host.files.path("sys/class/watchdog/watchdog0");
+  const auto away = host.files.path("sys/class/away");
+  HostSource source(host.setup({"watchdog"}));
+  fs::rename(device, away);
+  CHECK_FALSE(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
+  CHECK(source.outcomes().front().success);
+  fs::rename(away, device);
+  host.clock.advance(15 * kNsPerSecond);
+  CHECK_FALSE(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
+  host.clock.advance(45 * kNsPerSecond);
+  CHECK(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
+}
+
+TEST_CASE("a collector whose values are all garbled is asked at the next tick") {
+  Ticking host;
+  HostSource source(host.setup({"watchdog"}));
+  std::map<fs::path, std::string> whole;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(host.files.path("sys/class/watchdog"))) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path());
+    whole[entry.path()] = {std::istreambuf_iterator<char>(file), {}};
+  }
+  REQUIRE_FALSE(whole.empty());
+  for (const auto& [path, text] : whole) std::ofstream(path) << "(null)\n";
+  const auto garbled = counts_of(host.tick(source));
+  for (const auto& [path, text] : whole) std::ofstream(path) << text;
+  host.clock.advance(15 * kNsPerSecond);
+  const auto counts = counts_of(host.tick(source));
+  CHECK(counts.contains("node_watchdog_timeout_seconds"));
+  CHECK(garbled.size() < counts.size());
+}
+
 TEST_CASE("a collector that is not asked takes no time, though others are waited for") {
   Ticking host;
   const auto wakeup = std::make_shared<const Wakeup>();
