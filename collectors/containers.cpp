@@ -25,6 +25,7 @@
 #include "collectors/container_names.h"
 #include "collectors/container_tree.h"
 #include "collectors/counters_line.h"
+#include "collectors/process_line.h"
 #include "collectors/sys_folder.h"
 
 namespace msp {
@@ -434,7 +435,8 @@ void Containers::identify(const ControlGroup& group, const Tick& tick, SeriesWri
       const auto word = word_at(rest, kStart);
       const auto start = parse_number<std::uint64_t>(word);
       const auto boot = start ? boot_seconds(tick, out) : std::nullopt;
-      if (boot) container.start_seconds = *boot + static_cast<double>(*start / 100);
+      if (boot)
+        container.start_seconds = *boot + static_cast<double>(*start) / kProcessTicksPerSecond;
       if (!start) {
         out.complaints().garbled(proc_->path(name), word, "a count", {kStartTime.name});
       }

@@ -45,8 +45,8 @@ gauge with the unit "always 1" carries its information in its labels; "0 or 1" i
   on.
 - If a mount hangs, only that mount's values are missing.
 - If a device is gone, its series end with a stale marker.
-- If a collector has no data, because the host does not have what it reads, or nothing is in it, it is asked again
-  after a minute.
+- If a collector has no data, because the host does not have what it reads, it is asked again after a minute; btrfs,
+  thermal_zone, watchdog and xfs also where they find no device.
 
 Collectors that may cost a host much more than the others are called costly here. They are asked every
 `collectors.costly_interval` (60 s), not at each tick, because they wait for a device, for firmware or for a lock of the

@@ -129,7 +129,7 @@ def the_kernel_says_the_same() -> None:
             assert (got["container_spec_cpu_quota"], got["container_spec_cpu_period"]) == (50000, 100000), got
             assert got["container_cpu_cfs_periods_total"] > 0, got
             assert got["container_processes"] == len(processes(groups, identity)), got
-            assert int(began) - 1 <= got["container_start_time_seconds"] <= now, (began, now, got)
+            assert began - 1 <= got["container_start_time_seconds"] <= now, (began, now, got)
 
 
 def each_network_is_its_own() -> None:

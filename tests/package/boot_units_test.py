@@ -104,9 +104,11 @@ def failed_units_restarts_and_what_services_use_are_seen() -> None:
         until(receiver, None, "node_systemd_unit_state", name="broken.service", state="failed")
         until(receiver, 1, "node_scrape_collector_success", collector="systemd")
         # On a busy machine an answer may come after the tick that it is for.
-        late = ("systemd has not answered yet", "no answer within", "systemd: works again")
-        said = [line for line in messages(machine) if not any(text in line for text in late)]
-        assert len(said) == 1, said
+        # A bus that is late on a busy machine is told once, and so is that it has answered again.
+        said = [line for line in messages(machine) if "systemd has not answered yet" not in line]
+        late = ["no answer within" in line for line in said[1:]]
+        assert late == [True, False] * (len(late) // 2), said
+        assert all(is_late or "systemd: works again" in line for is_late, line in zip(late, said[1:])), said
 
 
 def without_the_drop_in_the_log_says_what_is_missing() -> None:
