@@ -17,6 +17,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 #include "agent/run/process.h"
+#include "agent/run/signals.h"
 
 namespace msp {
 namespace {
@@ -47,6 +48,18 @@ std::tuple<ino_t, std::int64_t, std::int64_t> file_of(const std::string& path) {
   struct stat file {};
   if (::stat(path.c_str(), &file) != 0) return {};
   return {file.st_ino, file.st_mtim.tv_sec, file.st_mtim.tv_nsec};
+}
+
+/// Whether a process is of the user who owns the file. Not through a symbolic link, which may lead
+/// to somebody else's.
+bool has_one_user(pid_t pid, const std::string& path) {
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0 || !S_ISREG(file.st_mode)) return false;
+  const auto status = read_file(cat("/proc/", pid, "/status"), 64 << 10);
+  if (!status) return false;
+  // Of all four: real, effective, saved, of file systems (proc(5)).
+  const auto uid = cat("\t", file.st_uid);
+  return status->find(cat("\nUid:", uid, uid, uid, uid, "\n")) != status->npos;
 }
 
 SeenStatus unreadable(const std::string& path, std::string problem) {
@@ -116,13 +129,15 @@ SeenStatus ask_status(const std::vector<std::string>& paths) {
   if (seen.life != Life::running && seen.life != Life::hangs) return seen;
   const auto* root = seen.root.get();
   const auto pid = parse_number<pid_t>(text_of(root, "pid")).value_or(0);
-  const auto signal = parse_number<int>(text_of(root, "status_signal"));
-  // Never one that the agent does not wait for, and nobody else: it would end them.
+  // The signal ends a process that does not wait for it. So it goes to the writer of the file alone,
+  // where that says that it waits, and to no process of another user: who owns the file has no more
+  // power by root's asking than without.
   const auto process = read_process(pid);
   const bool is_writer = process && text_of(root, "start_ticks") == cat(process->start_ticks);
-  if (!signal || !is_writer) return seen;
+  const bool waits = text_of(root, "status_signal") == cat(kStatusSignal);
+  if (!is_writer || !waits || !has_one_user(pid, seen.path)) return seen;
   const auto before = file_of(seen.path);
-  if (::kill(pid, *signal) != 0) return seen;
+  if (::kill(pid, kStatusSignal) != 0) return seen;
   const auto deadline_ns = monotonic_ns() + kAnswerNs;
   while (file_of(seen.path) == before) {
     if (monotonic_ns() >= deadline_ns) {

@@ -67,7 +67,7 @@ def json_is_for_programs() -> None:
         with running(config) as agent:
             def is_well() -> dict | None:
                 said = json.loads(status(config, "--json").stdout)
-                return said if said["well"] else None
+                return said if said["well"] and said["endpoints"][0]["sent_samples"] > 100 else None
             told = poll_until("all is well", is_well, process=agent)
         assert told["running"] is True and told["well"] is True and told["pid"] == agent.pid, told
         assert told["process"]["cpu_seconds"] > 0 and told["process"]["resident_bytes"] > 1e6, told
@@ -97,6 +97,32 @@ def it_is_of_the_moment_for_who_may_ask_and_else_of_the_file() -> None:
             written = json.loads(file.read_text())["updated"]
             told = json.loads(status(config, "--json", prefix=group).stdout)
             assert told["well"] and told["updated"] == written, told
+
+
+def a_forged_file_ends_no_process_of_somebody_else() -> None:
+    if os.getuid() != 0:
+        return
+    with temporary_folder() as folder, receiving() as receiver:
+        config = write_config(folder, receiver.url)
+        file = folder / "run/status.json"
+        with running(config):
+            written = json.loads(status(config, "--json").stdout)
+        victim = Process(["sleep", "1000"], folder / "sleep.log")
+        with started(victim):
+            ticks = pathlib.Path(f"/proc/{victim.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+            for number, is_link in ((signal.SIGUSR1, False), (signal.SIGKILL, False), (signal.SIGUSR1, True)):
+                forged = {**written, "pid": victim.pid, "start_ticks": int(ticks), "status_signal": int(number),
+                          "stopped": False}
+                file.unlink()
+                target = folder / "forged.json" if is_link else file
+                target.write_text(json.dumps(forged))
+                if is_link:
+                    file.symlink_to(target)  # root's, as the victim is
+                else:
+                    os.chown(file, 65534, 65534)
+                assert json.loads(status(config, "--json").stdout)["pid"] == victim.pid
+            victim.send(signal.SIGTERM)
+            assert victim.wait() == -signal.SIGTERM, "another signal has ended it"
 
 
 def an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept() -> None:
@@ -251,7 +277,7 @@ def watch_without_a_terminal_is_bad_usage() -> None:
 
 
 run_checks(when_all_is_well_the_first_line_says_so, json_is_for_programs,
-           it_is_of_the_moment_for_who_may_ask_and_else_of_the_file,
+           it_is_of_the_moment_for_who_may_ask_and_else_of_the_file, a_forged_file_ends_no_process_of_somebody_else,
            an_endpoint_that_is_down_is_named_with_its_error_and_what_is_kept, the_words_of_the_centre_are_shown,
            an_agent_that_was_killed_is_not_running, another_process_of_the_same_pid_is_not_the_agent,
            an_agent_that_was_stopped_says_when, an_agent_that_hangs_is_found_out,
