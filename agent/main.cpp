@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
   // A file that may grow no more (RLIMIT_FSIZE) is an error of write(2).
   std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return msp::run_command_line(argc, argv);
+    return msp::cli::run_command_line(argc, argv);
   } catch (...) {
     tell_exception();
     std::fflush(stdout);

@@ -12,7 +12,7 @@
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kEntries{"node_arp_entries", "ARP entries by device", "/proc/net/arp",
@@ -67,4 +67,4 @@ CollectorType arp_collector() {
   return {make_collector<Arp>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

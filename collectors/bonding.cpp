@@ -11,7 +11,7 @@
 #include "collectors/device_list.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kSlaves{"node_bonding_slaves",
@@ -102,4 +102,4 @@ CollectorType bonding_collector() {
   return {make_collector<Bonding>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

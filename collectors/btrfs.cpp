@@ -11,7 +11,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_BTRFS(name, help, file, type, labels) \
@@ -209,4 +209,4 @@ CollectorType btrfs_collector() {
   return {.make = make_collector<Btrfs>, .empty_is_absent = true};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -10,7 +10,7 @@
 #include "collectors/label_text.h"
 #include "collectors/number_labels.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kBlocks{"node_buddyinfo_blocks", "Count of free blocks according to size.",
@@ -73,4 +73,4 @@ CollectorType buddyinfo_collector() {
   return {make_collector<Buddyinfo>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -8,7 +8,7 @@
 #include "collectors/device_list.h"
 #include "collectors/label_text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc family(std::string_view name) {
@@ -68,4 +68,4 @@ CollectorType cgroups_collector() {
   return {make_collector<Cgroups>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

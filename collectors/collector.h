@@ -37,10 +37,9 @@
 #include "agent/base/result.h"
 #include "agent/base/text.h"
 #include "agent/base/wakeup.h"
-#include "agent/metrics/series_writer.h"
-#include "agent/metrics/tick.h"
+#include "collectors/vocabulary.h"
 
-namespace msp {
+namespace msp::collectors {
 
 /// Where the host's file systems are, as node_exporter's flags of the same names. No trailing
 /// slash, "/" excepted.
@@ -162,4 +161,4 @@ CollectorOptions make_options() {
   return CollectorOptions(std::in_place_type<Options>, Keys);
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

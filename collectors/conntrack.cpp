@@ -15,7 +15,7 @@
 #include "collectors/number_file.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kEntries{"node_nf_conntrack_entries",
@@ -113,4 +113,4 @@ CollectorType conntrack_collector() {
   return {make_collector<Conntrack>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -9,7 +9,7 @@
 #include "agent/base/text.h"
 #include "agent/metrics/exposition_parser.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 /// The value of an option of conmon's, "-n name" or "--name name"; empty where it has none.
@@ -53,7 +53,7 @@ bool ContainerNames::look(SeriesWriter& out) {
   if (!changed) out.complaints().unreadable(file_.path(), changed.error(), {"a name"});
   if (!changed || !*changed) return false;
   named_.clear();
-  ExpositionParser parser(file_.content());
+  metrics::ExpositionParser parser(file_.content());
   while (const auto sample = parser.next()) {
     if (!sample->series.starts_with("msp_agent_container_info{")) continue;
     auto series = parser.series();
@@ -122,4 +122,4 @@ ContainerLabels ContainerNames::labels_of(const Container& container,
   return labels;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

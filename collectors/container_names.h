@@ -18,7 +18,7 @@
 #include "collectors/container_tree.h"
 #include "collectors/replaced_file.h"
 
-namespace msp {
+namespace msp::collectors {
 
 class ContainerNames {
  public:
@@ -48,4 +48,4 @@ class ContainerNames {
   Labels logs_;   // by the logs, by the id of a container or the UID of a pod
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
@@ -85,4 +85,4 @@ std::string pod_uid(std::string_view group) {
   return uid.find_first_not_of("0123456789abcdef-") == uid.npos ? uid : std::string{};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

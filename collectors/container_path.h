@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::collectors {
 
 struct ContainerPath {
   std::string_view id = {};  // 64 digits, a part of what was asked; empty: it has none
@@ -27,4 +27,4 @@ std::optional<ContainerPath> container_of(std::string_view group, std::string_vi
 /// none: "0f3c1b7e-.." of "kubepods-burstable-pod0f3c1b7e_...slice" and of "pod0f3c1b7e-..".
 std::string pod_uid(std::string_view group);
 
-}  // namespace msp
+}  // namespace msp::collectors

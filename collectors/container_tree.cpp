@@ -6,7 +6,7 @@
 #include "agent/base/clock.h"
 #include "collectors/container_path.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::int64_t kWholeEveryNs = 55 * kNsPerSecond;  // somewhat less than a minute
@@ -118,4 +118,4 @@ void ContainerTree::find_containers(ControlGroup& group) {
   for (const auto& inner : group.groups) find_containers(*inner);
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

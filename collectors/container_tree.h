@@ -16,7 +16,7 @@
 
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 
 /// What is known of a container's names; empty: not known.
 struct ContainerLabels {
@@ -81,4 +81,4 @@ class ContainerTree {
   bool is_cut_off_ = false;
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -28,7 +28,7 @@
 #include "collectors/process_line.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Options {
@@ -855,4 +855,4 @@ CollectorType containers_collector() {
   return {make_collector<Containers>, make_options<Options, kOptions>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -11,7 +11,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 
 template <std::size_t kColumns>
 struct CountersLine {
@@ -56,4 +56,4 @@ inline std::string_view word_at(std::string_view text, std::size_t column) {
   return next_word(text);
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -21,7 +21,7 @@
 #include "collectors/numbered_entries.h"
 #include "collectors/proc_stat.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
@@ -164,7 +164,7 @@ class Cpu : public Collector {
 
   /// Reads the lines of single cpus, which stand at the top, into lines_; they live as long as
   /// `content`.
-  void parse(std::string_view content, Complaints& complaints) {
+  void parse(std::string_view content, metrics::Complaints& complaints) {
     lines_.clear();
     std::string_view stray;  // a line that a kernel could have, but not among those of the cpus
     while (const auto line = next_line(content)) {
@@ -200,7 +200,7 @@ class Cpu : public Collector {
 
   /// "4557 0 943 122947", as many as the kernel has; those it does not have are 0. False where it
   /// has none.
-  bool parse_columns(std::string_view text, Line& line, Complaints& complaints) const {
+  bool parse_columns(std::string_view text, Line& line, metrics::Complaints& complaints) const {
     std::size_t found = 0;
     const char* at = text.data();
     const char* const end = at + text.size();
@@ -225,7 +225,7 @@ class Cpu : public Collector {
 
   /// Takes lines_ over into times_; of two for one cpu the first. True when the cpus are not those
   /// of the last tick.
-  bool keep(Complaints& complaints) {
+  bool keep(metrics::Complaints& complaints) {
     bool is_same = true;
     std::size_t kept = 0;
     for (const auto& line : lines_) {
@@ -321,7 +321,7 @@ class Cpu : public Collector {
   }
 
   /// Set by the kernel's command line: once it could be read, that is enough.
-  void learn_isolated(Complaints& complaints) {
+  void learn_isolated(metrics::Complaints& complaints) {
     const auto content = isolated_file_.read();
     if (!content && content.error().kind != Error::Kind::no_data) {
       complaints.unreadable(isolated_file_.path(), content.error(), {kIsolated.name});
@@ -403,4 +403,4 @@ CollectorType cpu_collector() {
   return {make_collector<Cpu>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -9,7 +9,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -83,4 +83,4 @@ CollectorType cpufreq_collector() {
           .costly = "some drivers measure for 20 ms per CPU when `scaling_cur_freq` is read"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -2,7 +2,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::size_t kFieldsBytesMax = 64 << 10;  // of a header; the protocol allows more
@@ -208,4 +208,4 @@ Result<DbusMessage> parse_dbus_message(std::string_view bytes) {
   return message;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -13,7 +13,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::collectors {
 
 struct DbusCall {
   std::string_view destination;
@@ -79,4 +79,4 @@ struct DbusMessage {
 /// A whole message, which points into `bytes`.
 Result<DbusMessage> parse_dbus_message(std::string_view bytes);
 
-}  // namespace msp
+}  // namespace msp::collectors

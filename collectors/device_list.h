@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace msp {
+namespace msp::collectors {
 
 /// `Device` has a member `name` that compares with a string_view.
 template <typename Device>
@@ -54,4 +54,4 @@ struct NamedDevice {
   static NamedDevice make(std::string_view name) { return {std::string(name)}; }
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -15,7 +15,7 @@
 #include "collectors/number_file.h"
 #include "collectors/udev_data.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Options {
@@ -312,4 +312,4 @@ CollectorType diskstats_collector() {
   return {make_collector<Diskstats>, make_options<Options, kOptions>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

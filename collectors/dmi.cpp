@@ -9,7 +9,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr const char* kFiles[] = {
@@ -69,4 +69,4 @@ CollectorType dmi_collector() {
   return {make_collector<Dmi>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

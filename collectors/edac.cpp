@@ -6,7 +6,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_EDAC(name, help, file, labels)                                            \
@@ -123,4 +123,4 @@ CollectorType edac_collector() {
   return {make_collector<Edac>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -4,7 +4,7 @@
 #include "collectors/collector.h"
 #include "collectors/number_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kAvailable{"node_entropy_available_bits", "Bits of available entropy.",
@@ -36,4 +36,4 @@ CollectorType entropy_collector() {
   return {make_collector<Entropy>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -11,7 +11,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -97,4 +97,4 @@ CollectorType fibrechannel_collector() {
           .costly = "some adapters are asked for their counters with a command"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

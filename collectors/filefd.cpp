@@ -4,7 +4,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kAllocated{"node_filefd_allocated", "File descriptor statistics: allocated.",
@@ -47,4 +47,4 @@ CollectorType filefd_collector() {
   return {make_collector<Filefd>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

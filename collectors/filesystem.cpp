@@ -23,7 +23,7 @@
 #include "collectors/mount_stat.h"
 #include "collectors/mountinfo.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 using namespace std::chrono_literals;
@@ -380,4 +380,4 @@ CollectorType filesystem_collector() {
   return {make_collector<Filesystem>, make_options<Options, kOptions>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

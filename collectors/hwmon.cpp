@@ -18,7 +18,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kChipNames{
@@ -338,4 +338,4 @@ CollectorType hwmon_collector() {
   return {.make = make_collector<Hwmon>, .costly = "some drivers ask a slow bus for each value"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

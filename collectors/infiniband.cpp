@@ -11,7 +11,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -289,4 +289,4 @@ CollectorType infiniband_collector() {
   return {.make = make_collector<Infiniband>, .costly = "the adapter is asked for each counter"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -15,7 +15,7 @@
 #include "collectors/label_text.h"
 #include "collectors/number_labels.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kInterrupts{"node_interrupts_total", "Interrupt details.", "/proc/interrupts",
@@ -126,4 +126,4 @@ CollectorType interrupts_collector() {
   return {make_collector<Interrupts>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -20,7 +20,7 @@
 #include "collectors/device_list.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_IPVS(name, help) \
@@ -185,4 +185,4 @@ CollectorType ipvs_collector() {
   return {make_collector<Ipvs>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <string>
 
-namespace msp {
+namespace msp::collectors {
 
 const MetricDesc* kept_metric(std::string_view name, std::string_view help, std::string_view source,
                               MetricType type, std::string_view label_names) {
@@ -28,4 +28,4 @@ const MetricDesc* kept_metric(std::string_view name, std::string_view help, std:
   return &kept.desc;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

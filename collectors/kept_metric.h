@@ -4,13 +4,13 @@
 
 #include <string_view>
 
-#include "agent/metrics/sample.h"
+#include "collectors/vocabulary.h"
 
-namespace msp {
+namespace msp::collectors {
 
 /// The metric of that name; what else is said of it counts the first time. `label_names` has static
 /// storage duration. Null where there are so many names that no kernel can mean them. Any thread.
 const MetricDesc* kept_metric(std::string_view name, std::string_view help, std::string_view source,
                               MetricType type, std::string_view label_names);
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -5,7 +5,7 @@
 #include "collectors/collector.h"
 #include "collectors/number_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kTasks{
@@ -33,4 +33,4 @@ CollectorType kernel_hung_collector() {
   return {make_collector<KernelHung>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

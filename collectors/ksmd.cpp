@@ -8,7 +8,7 @@
 #include "collectors/collector.h"
 #include "collectors/number_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -64,4 +64,4 @@ CollectorType ksmd_collector() {
   return {make_collector<Ksmd>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

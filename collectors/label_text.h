@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace msp {
+namespace msp::collectors {
 
 /// Whether there is a control character (C0 but for the tab, or DEL) in `text`: then it is garbled,
 /// for nothing that the kernel names by itself has one. Devices and mount points are named by people
@@ -14,4 +14,4 @@ inline bool has_control(std::string_view text) {
                      [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

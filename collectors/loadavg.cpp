@@ -3,7 +3,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kLoads[] = {
@@ -48,4 +48,4 @@ CollectorType loadavg_collector() {
   return {make_collector<Loadavg>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -17,7 +17,7 @@
 #include "collectors/label_text.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_MD(name, help, labels) \
@@ -226,4 +226,4 @@ CollectorType mdadm_collector() {
   return {make_collector<Mdadm>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

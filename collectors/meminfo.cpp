@@ -17,7 +17,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Field {
@@ -194,4 +194,4 @@ CollectorType meminfo_collector() {
   return {make_collector<Meminfo>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -14,7 +14,7 @@
 #include "collectors/numbered_entries.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_NUMA(field, file, type)                                      \
@@ -100,7 +100,7 @@ class MeminfoNuma : public Collector {
   }
 
   static void add_memory(const Node& node, std::string_view rest, NamedFields& fields,
-                         Complaints& complaints) {
+                         metrics::Complaints& complaints) {
     while (auto line = next_line(rest)) {
       const auto whole = *line;
       const bool is_node = next_word(*line) == "Node" && next_word(*line) == node.number;
@@ -142,4 +142,4 @@ CollectorType meminfo_numa_collector() {
   return {make_collector<MeminfoNuma>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -9,7 +9,7 @@
 #include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr auto kGraceNs = std::chrono::nanoseconds(MountStat::kGrace).count();
@@ -234,4 +234,4 @@ void MountStat::work(State& state) {
   --state.live;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

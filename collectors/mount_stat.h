@@ -25,7 +25,7 @@
 #include "agent/base/result.h"
 #include "agent/base/wakeup.h"
 
-namespace msp {
+namespace msp::collectors {
 
 struct MountToAsk {
   std::string path;  // for statvfs
@@ -97,4 +97,4 @@ class MountStat {
   const std::shared_ptr<State> state_;  // shared with every worker: the last one frees it
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -5,7 +5,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 /// The next field; fields are separated by one space, and the device may be empty.
@@ -103,4 +103,4 @@ bool MountTree::has_mount_point(std::string_view path) const {
                      [&](const Mount& mount) { return mount.mount_point == path; });
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

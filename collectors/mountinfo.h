@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::collectors {
 
 struct MountLine {
   std::uint64_t id = 0, parent = 0;
@@ -53,4 +53,4 @@ class MountTree {
   std::vector<Mount> mounts_;  // but the root; by parent and mount point
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

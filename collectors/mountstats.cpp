@@ -22,7 +22,7 @@
 #include "collectors/mountinfo.h"
 #include "collectors/number_labels.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::string_view kSource = "/proc/self/mountstats";
@@ -388,4 +388,4 @@ CollectorType mountstats_collector() {
   return {.make = make_collector<Mountstats>, .costly = "each NFS mount has hundreds of series"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -2,7 +2,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 
 const MetricDesc* FieldTable::find(std::string_view group, std::string_view field) const {
   char name[64];
@@ -56,4 +56,4 @@ std::optional<std::uint64_t> NamedFields::add(std::string_view path, const Metri
   return number;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

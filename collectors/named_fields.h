@@ -14,9 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/metrics/series_writer.h"
+#include "collectors/vocabulary.h"
 
-namespace msp {
+namespace msp::collectors {
 
 /// The metrics of such a file, in the order of their names, at most kMax of them.
 struct FieldTable {
@@ -74,4 +74,4 @@ class NamedFields {
   std::bitset<FieldTable::kMax> found_;  // metrics that had their field
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -11,7 +11,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kUp{"node_network_up", "Value is 1 if operstate is 'up', 0 otherwise.",
@@ -127,4 +127,4 @@ CollectorType netclass_collector() {
           .costly = "reading the link of a device may wait for a lock of the kernel"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -15,7 +15,7 @@
 #include "collectors/device_list.h"
 #include "collectors/number_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Options {
@@ -175,4 +175,4 @@ CollectorType netdev_collector() {
   return {make_collector<Netdev>, make_options<Options, kOptions>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -15,7 +15,7 @@
 #include "collectors/named_fields.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc metric(std::string_view name, std::string_view help, std::string_view source) {
@@ -132,7 +132,8 @@ class Netstat : public Collector {
 
  private:
   static void add_pairs(const std::string& path, std::string_view rest,
-                        std::vector<Header>& headers, NamedFields& fields, Complaints& complaints) {
+                        std::vector<Header>& headers, NamedFields& fields,
+                        metrics::Complaints& complaints) {
     std::size_t pair = 0;
     auto names = next_line(rest);
     while (names) {
@@ -190,4 +191,4 @@ CollectorType netstat_collector() {
   return {make_collector<Netstat>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

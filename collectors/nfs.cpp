@@ -4,7 +4,7 @@
 #include "collectors/collector.h"
 #include "collectors/rpc_stats.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_NFS(name, help, labels) \
@@ -63,4 +63,4 @@ CollectorType nfs_collector() {
   return {make_collector<Nfs>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -4,7 +4,7 @@
 #include "collectors/collector.h"
 #include "collectors/rpc_stats.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_NFSD(name, help, type, labels) \
@@ -96,4 +96,4 @@ CollectorType nfsd_collector() {
   return {make_collector<Nfsd>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -8,7 +8,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr int kNotRegular = -1;  // no errno
@@ -81,8 +81,8 @@ bool add_number(NumberFile& file, const MetricDesc& metric, SeriesWriter& out, d
   return true;
 }
 
-void complain(Complaints& complaints, const NumberFile& file, const NumberFile::Reading& reading,
-              const Complaints::LeftOut& left_out) {
+void complain(metrics::Complaints& complaints, const NumberFile& file,
+              const NumberFile::Reading& reading, const metrics::Complaints::LeftOut& left_out) {
   switch (reading.state) {
     case NumberFile::State::number:
     case NumberFile::State::missing:
@@ -99,4 +99,4 @@ void complain(Complaints& complaints, const NumberFile& file, const NumberFile::
   }
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "agent/base/file.h"
-#include "agent/metrics/series_writer.h"
+#include "collectors/vocabulary.h"
 
-namespace msp {
+namespace msp::collectors {
 
 class NumberFile {
  public:
@@ -59,7 +59,7 @@ class NumberFile {
 bool add_number(NumberFile& file, const MetricDesc& metric, SeriesWriter& out, double per_unit = 1);
 
 /// Complains of a reading that is neither a number nor missing.
-void complain(Complaints& complaints, const NumberFile& file, const NumberFile::Reading& reading,
-              const Complaints::LeftOut& left_out);
+void complain(metrics::Complaints& complaints, const NumberFile& file,
+              const NumberFile::Reading& reading, const metrics::Complaints::LeftOut& left_out);
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -8,7 +8,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 
 class NumberLabels {
  public:
@@ -22,4 +22,4 @@ class NumberLabels {
   std::vector<std::string> labels_;
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::collectors {
 
 /// Their names in byte order (cpu10 before cpu2): the order in which node_exporter visits them, and
 /// of two files that count the same thing it takes the first. Empty when there is no such
@@ -30,4 +30,4 @@ inline std::vector<std::string> numbered_entries(const std::string& directory,
   return names;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

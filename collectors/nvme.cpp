@@ -10,7 +10,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kInfo{
@@ -119,4 +119,4 @@ CollectorType nvme_collector() {
   return {.make = make_collector<Nvme>, .costly = "`nuse` asks the drive on recent kernels"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

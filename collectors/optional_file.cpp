@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-namespace msp {
+namespace msp::collectors {
 
 std::optional<std::string_view> OptionalFile::read(const Tick& tick) {
   failure_.clear();
@@ -22,4 +22,4 @@ std::optional<std::string_view> OptionalFile::read(const Tick& tick, SeriesWrite
   return content;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -9,7 +9,7 @@
 
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 
 class OptionalFile {
  public:
@@ -38,4 +38,4 @@ class OptionalFile {
   std::string failure_;
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

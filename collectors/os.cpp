@@ -16,7 +16,7 @@
 #include "collectors/label_text.h"
 #include "collectors/replaced_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::string_view kSource = "/etc/os-release, /usr/lib/os-release";
@@ -169,4 +169,4 @@ CollectorType os_collector() {
   return {make_collector<Os>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

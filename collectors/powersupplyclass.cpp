@@ -11,7 +11,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -134,4 +134,4 @@ CollectorType powersupplyclass_collector() {
           .costly = "a battery is asked by its firmware, value by value"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -10,7 +10,7 @@
 #include "collectors/collector.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Share {
@@ -107,4 +107,4 @@ CollectorType pressure_collector() {
   return {make_collector<Pressure>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace msp {
+namespace msp::collectors {
 
 /// Whether `name` can begin a line, of whatever kernel: a line that is not known is passed over in
 /// silence, one that is no line of a kernel is not.
@@ -16,4 +16,4 @@ inline bool can_be_line_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), can_be_in_name);
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

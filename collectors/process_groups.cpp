@@ -28,7 +28,7 @@
 #include "collectors/slow_reading.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc family(std::string_view name, std::string_view help, std::string_view source,
@@ -520,4 +520,4 @@ CollectorType process_groups_collector() {
           .costly = "every process of the host has a file that is read"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -3,7 +3,7 @@
 #include "agent/base/text.h"
 #include "collectors/counters_line.h"
 
-namespace msp {
+namespace msp::collectors {
 
 std::optional<ProcessLine> parse_process_line(std::string_view line, unsigned pid) {
   const auto begin = line.find('('), end = line.rfind(") ");
@@ -37,4 +37,4 @@ std::optional<ProcessLine> parse_process_line(std::string_view line, unsigned pi
       .resident_pages = values[kResident]};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string_view>
 
-namespace msp {
+namespace msp::collectors {
 
 inline constexpr std::uint64_t kProcessTicksPerSecond = 100;  // USER_HZ
 
@@ -25,4 +25,4 @@ struct ProcessLine {
 /// Nothing where a value of it is garbled, and where it is another process's. Into `line`.
 std::optional<ProcessLine> parse_process_line(std::string_view line, unsigned pid);
 
-}  // namespace msp
+}  // namespace msp::collectors

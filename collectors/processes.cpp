@@ -24,7 +24,7 @@
 #include "collectors/number_file.h"
 #include "collectors/slow_reading.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kThreads{"node_processes_threads", "Allocated threads in system",
@@ -188,4 +188,4 @@ CollectorType processes_collector() {
           .costly = "every thread of the host has a file that is read"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

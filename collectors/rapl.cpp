@@ -15,7 +15,7 @@
 #include "collectors/kept_metric.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kJoules{"the energy of a zone", "Current RAPL ZONE value in joules",
@@ -106,4 +106,4 @@ CollectorType rapl_collector() {
   return {make_collector<Rapl>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

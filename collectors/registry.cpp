@@ -65,7 +65,7 @@
   MSP_COLLECTOR(zfs, true)              \
   MSP_COLLECTOR(zoneinfo, false)
 
-namespace msp {
+namespace msp::collectors {
 
 #define MSP_COLLECTOR(name, default_on) CollectorType name##_collector();
 MSP_COLLECTORS
@@ -85,4 +85,4 @@ std::span<const std::string_view> collector_names() {
   return kNames;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -7,7 +7,7 @@
 
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 
 struct CollectorEntry {
   std::string_view name;  // as in node_scrape_collector_success{collector}
@@ -24,4 +24,4 @@ std::span<const CollectorEntry> collector_registry();
 /// The names of all.
 std::span<const std::string_view> collector_names();
 
-}  // namespace msp
+}  // namespace msp::collectors

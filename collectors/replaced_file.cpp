@@ -5,7 +5,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::size_t kBytesMax = 64 << 10;
@@ -32,4 +32,4 @@ Result<bool> ReplacedFile::look() {
   return true;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -10,7 +10,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::collectors {
 
 /// Whether two looks at a path have seen the same file with the same content: inode, size, times.
 bool is_unchanged(const struct stat& before, const struct stat& now);
@@ -34,4 +34,4 @@ class ReplacedFile {
   bool is_known_ = false;
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -7,7 +7,7 @@
 #include "collectors/collector.h"
 #include "collectors/counters_line.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 std::optional<double> number(std::string_view path, std::string_view word, std::string_view name,
@@ -80,4 +80,4 @@ Result<void> add_rpc_stats(std::string_view path, std::string_view content, cons
   return {};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

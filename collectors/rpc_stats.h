@@ -9,9 +9,9 @@
 #include <string_view>
 
 #include "agent/base/result.h"
-#include "agent/metrics/series_writer.h"
+#include "collectors/vocabulary.h"
 
-namespace msp {
+namespace msp::collectors {
 
 struct RpcColumn {
   const MetricDesc* metric = nullptr;  // null: not sent
@@ -42,4 +42,4 @@ struct RpcTable {
 Result<void> add_rpc_stats(std::string_view path, std::string_view content, const RpcTable& table,
                            SeriesWriter& out);
 
-}  // namespace msp
+}  // namespace msp::collectors

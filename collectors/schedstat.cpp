@@ -11,7 +11,7 @@
 #include "collectors/device_list.h"
 #include "collectors/proc_stat.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Column {
@@ -87,4 +87,4 @@ CollectorType schedstat_collector() {
   return {make_collector<Schedstat>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -11,7 +11,7 @@
 #include "collectors/number_file.h"
 #include "collectors/replaced_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kEnabled{"node_selinux_enabled", "SELinux is enabled, 1 is true, 0 is false",
@@ -91,4 +91,4 @@ CollectorType selinux_collector() {
   return {make_collector<Selinux>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -13,7 +13,7 @@
 #include "collectors/counters_line.h"
 #include "collectors/device_list.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_SLAB(name, help) \
@@ -85,4 +85,4 @@ CollectorType slabinfo_collector() {
           .costly = "the kernel counts the objects of each slab under a lock"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -7,7 +7,7 @@
 #include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 
 struct SlowReading::State {
   std::mutex mutex;
@@ -51,4 +51,4 @@ Result<void> SlowReading::done() const {
   return failed(cat(what_, ": all processes take longer than a tick"));
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -12,7 +12,7 @@
 #include "agent/base/result.h"
 #include "agent/base/wakeup.h"
 
-namespace msp {
+namespace msp::collectors {
 
 class SlowReading {
  public:
@@ -39,4 +39,4 @@ class SlowReading {
   std::shared_ptr<State> state_;  // of this tick, or of an earlier one that is not over
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

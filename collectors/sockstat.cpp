@@ -11,7 +11,7 @@
 #include "collectors/named_fields.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_SOCKSTAT(protocol, state, file)                                                    \
@@ -73,7 +73,7 @@ class Sockstat : public Collector {
 
  private:
   void add_lines(const std::string& path, std::string_view rest, NamedFields& fields,
-                 Complaints& complaints) const {
+                 metrics::Complaints& complaints) const {
     while (auto line = next_line(rest)) {
       const auto whole = *line;
       auto protocol = next_word(*line);
@@ -100,4 +100,4 @@ CollectorType sockstat_collector() {
   return {make_collector<Sockstat>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

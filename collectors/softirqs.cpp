@@ -10,7 +10,7 @@
 #include "collectors/collector.h"
 #include "collectors/number_labels.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kFunctions{"node_softirqs_functions_total", "Softirq counts per CPU.",
@@ -72,4 +72,4 @@ CollectorType softirqs_collector() {
   return {make_collector<Softirqs>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

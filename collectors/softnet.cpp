@@ -12,7 +12,7 @@
 #include "collectors/counters_line.h"
 #include "collectors/device_list.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Column {
@@ -98,4 +98,4 @@ CollectorType softnet_collector() {
   return {make_collector<Softnet>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -15,7 +15,7 @@
 #include "collectors/collector.h"
 #include "collectors/proc_stat.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Key {
@@ -118,4 +118,4 @@ CollectorType stat_collector() {
   return {make_collector<Stat>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -13,7 +13,7 @@
 #include <memory>
 #include "collectors/label_text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
@@ -211,4 +211,4 @@ std::string_view number_behind(std::string_view name, std::string_view prefix) {
   return number.find_first_not_of("0123456789") == number.npos ? number : std::string_view{};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -15,9 +15,9 @@
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
-#include "agent/metrics/series_writer.h"
+#include "collectors/vocabulary.h"
 
-namespace msp {
+namespace msp::collectors {
 
 /// What one read of a file gets: the kernel makes no attribute longer than a page.
 struct SysText {
@@ -117,4 +117,4 @@ void complain(const SysFolder& folder, std::string_view file, int error, std::st
 /// What follows `prefix` in `name` where that is a number: "0" of "mc0". Else empty.
 std::string_view number_behind(std::string_view name, std::string_view prefix);
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -12,7 +12,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::size_t kLineBytesMax = 256;
@@ -150,4 +150,4 @@ Result<std::string> SystemBus::receive_line() {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -16,7 +16,7 @@
 #include "agent/base/result.h"
 #include "collectors/dbus_message.h"
 
-namespace msp {
+namespace msp::collectors {
 
 class SystemBus {
  public:
@@ -51,4 +51,4 @@ class SystemBus {
   std::uint32_t serial_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -24,7 +24,7 @@
 #include "collectors/sys_folder.h"
 #include "collectors/systemd_units.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 using std::chrono::milliseconds;
@@ -301,4 +301,4 @@ CollectorType systemd_collector() {
   return {make_collector<Systemd>, make_options<Options, kOptions>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::string_view kSystemd = "org.freedesktop.systemd1";
@@ -175,4 +175,4 @@ Result<SystemdUnits> ask_systemd(SystemBus& bus, const Filter& wanted) {
   return out;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

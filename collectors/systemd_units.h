@@ -18,7 +18,7 @@
 #include "agent/base/result.h"
 #include "collectors/system_bus.h"
 
-namespace msp {
+namespace msp::collectors {
 
 struct SystemdUnit {
   std::string name;                // nginx.service
@@ -44,4 +44,4 @@ inline constexpr std::string_view kUnitStates[] = {"active", "activating", "deac
 
 Result<SystemdUnits> ask_systemd(SystemBus& bus, const Filter& wanted);
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -5,7 +5,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -86,4 +86,4 @@ CollectorType tapestats_collector() {
   return {make_collector<Tapestats>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

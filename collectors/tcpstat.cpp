@@ -19,7 +19,7 @@
 #include "collectors/collector.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kStates{"node_tcp_connection_states", "Number of connection states.",
@@ -144,4 +144,4 @@ CollectorType tcpstat_collector() {
   return {.make = make_collector<Tcpstat>, .costly = "the kernel lists all TCP sockets"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -31,7 +31,7 @@
 #include "collectors/collector.h"
 #include "collectors/replaced_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr std::string_view kSource = "*.prom in the directories";
@@ -80,7 +80,7 @@ constexpr ConfigKey kOptions[] = {
 struct Sample {
   std::string key;
   double value;
-  NewSeries series;
+  metrics::NewSeries series;
   bool has_help;  // of its own
   bool is_left_out = false;
 };
@@ -121,7 +121,7 @@ Trouble trouble(std::string_view reason, std::string_view left_out, std::string_
   return {reason, left_out, failed(cat(path, ": ", text))};
 }
 
-std::string_view value_of(const std::vector<Label>& labels, std::string_view name) {
+std::string_view value_of(const std::vector<metrics::Label>& labels, std::string_view name) {
   for (const auto& label : labels) {
     if (label.name == name) return label.value;
   }
@@ -129,22 +129,23 @@ std::string_view value_of(const std::vector<Label>& labels, std::string_view nam
 }
 
 /// The names of what the agent sets in every series: a file's own ones are renamed, as a scrape does.
-const TargetLabels& of_the_target() {
-  static const auto& target = *new TargetLabels{
-      {{std::string(kIdentityLabels[0]), ""}, {std::string(kIdentityLabels[1]), ""}},
-      {{"job", ""}, {"instance", ""}}};
+const metrics::TargetLabels& of_the_target() {
+  static const auto& target =
+      *new metrics::TargetLabels{{{std::string(metrics::kIdentityLabels[0]), ""},
+                                  {std::string(metrics::kIdentityLabels[1]), ""}},
+                                 {{"job", ""}, {"instance", ""}}};
   return target;
 }
 
 /// A label that the target has as well is renamed.
-Result<void> keep_apart(std::vector<Label>& labels) {
+Result<void> keep_apart(std::vector<metrics::Label>& labels) {
   for (const auto& label : labels) {
-    if (label.name.starts_with("__") && label.name != kMetricName) {
+    if (label.name.starts_with("__") && label.name != metrics::kMetricName) {
       return failed("a label whose name begins with __");
     }
   }
-  std::erase_if(labels, [](const Label& label) { return label.value.empty(); });
-  rename_own(labels, of_the_target());
+  std::erase_if(labels, [](const metrics::Label& label) { return label.value.empty(); });
+  metrics::rename_own(labels, of_the_target());
   return {};
 }
 
@@ -155,7 +156,7 @@ class FileParser {
 
   void parse(std::string_view text) {
     const auto end = text.rfind('\n') + 1;  // 0 where there is none
-    ExpositionParser parser(text.substr(0, end));
+    metrics::ExpositionParser parser(text.substr(0, end));
     while (const auto sample = parser.next()) {
       auto made = take(*sample, parser);
       if (!made) parser.reject(made.error().text);
@@ -174,7 +175,8 @@ class FileParser {
   }
 
  private:
-  Result<void> take(const ExpositionParser::Sample& sample, ExpositionParser& parser) {
+  Result<void> take(const metrics::ExpositionParser::Sample& sample,
+                    metrics::ExpositionParser& parser) {
     if (sample.timestamp_ms) return failed("a timestamp, which a file's samples cannot have");
     auto made = parser.series();
     if (!made) return made.error();
@@ -186,18 +188,19 @@ class FileParser {
   }
 
   /// node_exporter says of a metric without HELP where it is from.
-  DescPtr without_help(const NewSeries& made) {
-    const std::string name(made.desc ? made.desc->name : value_of(made.labels, kMetricName));
+  metrics::DescPtr without_help(const metrics::NewSeries& made) {
+    const std::string name(made.desc ? made.desc->name
+                                     : value_of(made.labels, metrics::kMetricName));
     auto& desc = without_help_[name];
     if (!desc) {
       const auto type = made.desc ? made.desc->type : MetricType::untyped;
-      desc = make_desc(name, cat("Metric read from ", file_.label), type);
+      desc = metrics::make_desc(name, cat("Metric read from ", file_.label), type);
     }
     return desc;
   }
 
   File& file_;
-  std::unordered_map<std::string, DescPtr> without_help_;
+  std::unordered_map<std::string, metrics::DescPtr> without_help_;
 };
 
 /// What contradicts an earlier file, or is in one as well.
@@ -222,7 +225,7 @@ class Conflicts {
 
  private:
   struct Family {
-    DescPtr desc;
+    metrics::DescPtr desc;
     const File* file;
     bool has_help;
   };
@@ -241,7 +244,8 @@ class Conflicts {
                              " is not that in ", first.file->path));
       }
     }
-    const auto seen = labels_.try_emplace(std::string(Labels(sample.series.labels).flat()), &file);
+    const auto seen =
+        labels_.try_emplace(std::string(metrics::Labels(sample.series.labels).flat()), &file);
     if (seen.second) return;
     const auto& path = seen.first->second->path;
     leave_out(sample, file,
@@ -395,8 +399,9 @@ void Textfile::add_samples(SeriesWriter& out) const {
     for (const auto& file : directory.files) {
       for (const auto& sample : file.samples) {
         if (sample.is_left_out) continue;
-        static_cast<void>(out.add_outside(sample.key, sample.value,
-                                          [&]() -> Result<NewSeries> { return sample.series; }));
+        static_cast<void>(
+            out.add_outside(sample.key, sample.value,
+                            [&]() -> Result<metrics::NewSeries> { return sample.series; }));
       }
     }
   }
@@ -429,4 +434,4 @@ CollectorType textfile_collector() {
           .gives_way = true};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

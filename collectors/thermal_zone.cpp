@@ -7,7 +7,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kTemperature{
@@ -64,4 +64,4 @@ CollectorType thermal_zone_collector() {
           .empty_is_absent = true};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

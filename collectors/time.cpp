@@ -12,7 +12,7 @@
 #include "collectors/collector.h"
 #include "collectors/numbered_entries.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kTime{"node_time_seconds", "System time in seconds since epoch (1970).",
@@ -118,4 +118,4 @@ CollectorType time_collector() {
   return {make_collector<Time>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

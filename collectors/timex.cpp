@@ -6,7 +6,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 enum class Unit { one, microseconds, nano_or_micro, scaled_ppm, scaled_ratio };
@@ -108,4 +108,4 @@ CollectorType timex_collector() {
   return {make_collector<Timex>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -31,7 +31,7 @@
 #include "collectors/slow_reading.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kTrouble{
@@ -393,4 +393,4 @@ CollectorType top_processes_collector() {
   return {.make = make_collector<TopProcesses>, .options = make_options<Options, kOptions>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -8,7 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 // In the order of UdevProperty.
@@ -67,4 +67,4 @@ bool FileStamp::is_settled(std::int64_t now_ns) const {
   return inode == 0 || modified_ns < now_ns - kNsPerSecond;
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::collectors {
 
 enum class UdevProperty : std::uint8_t {
   dm_lv_layer,
@@ -72,4 +72,4 @@ struct FileStamp {
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -8,7 +8,7 @@
 #include "collectors/counters_line.h"
 #include "collectors/optional_file.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kQueues{"node_udp_queues",
@@ -82,4 +82,4 @@ CollectorType udp_queues_collector() {
   return {.make = make_collector<UdpQueues>, .costly = "the kernel lists all UDP sockets"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -5,7 +5,7 @@
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kInfo{
@@ -39,4 +39,4 @@ CollectorType uname_collector() {
   return {make_collector<Uname>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

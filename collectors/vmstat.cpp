@@ -6,7 +6,7 @@
 #include "collectors/collector.h"
 #include "collectors/named_fields.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 #define MSP_VMSTAT(field)                                                              \
@@ -53,4 +53,4 @@ CollectorType vmstat_collector() {
   return {make_collector<Vmstat>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -7,7 +7,7 @@
 #include "collectors/collector.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Value {
@@ -73,4 +73,4 @@ CollectorType watchdog_collector() {
   return {.make = make_collector<Watchdog>, .empty_is_absent = true};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

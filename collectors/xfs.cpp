@@ -14,7 +14,7 @@
 #include "collectors/counters_line.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc metric(std::string_view name, std::string_view help) {
@@ -167,4 +167,4 @@ CollectorType xfs_collector() {
   return {.make = make_collector<Xfs>, .empty_is_absent = true};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -14,7 +14,7 @@
 #include "collectors/optional_file.h"
 #include "collectors/sys_folder.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 constexpr MetricDesc kState{"node_zfs_zpool_state", "kstat.zfs.misc.state",
@@ -245,4 +245,4 @@ CollectorType zfs_collector() {
   return {.make = make_collector<Zfs>, .costly = "each data set has a file"};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -18,7 +18,7 @@
 #include "collectors/device_list.h"
 #include "collectors/label_text.h"
 
-namespace msp {
+namespace msp::collectors {
 namespace {
 
 struct Field {
@@ -109,7 +109,7 @@ class Zoneinfo : public Collector {
 
  private:
   /// "Node 0, zone      DMA": without it, what follows is nobody's.
-  void begin_zone(std::string_view line, std::string_view rest, Complaints& complaints) {
+  void begin_zone(std::string_view line, std::string_view rest, metrics::Complaints& complaints) {
     node_ = next_word(rest);
     const bool is_zone = next_word(rest) == "zone";
     zone_ = next_word(rest);
@@ -179,4 +179,4 @@ CollectorType zoneinfo_collector() {
   return {make_collector<Zoneinfo>};
 }
 
-}  // namespace msp
+}  // namespace msp::collectors

@@ -24,7 +24,9 @@
 
 namespace msp {
 
+namespace config {
 class Section;  // agent/config/section.h: a mapping of the configuration while it is read
+}
 struct ConfigKey;
 
 /// What a value may hold. Messages show the value of an `open` key only: in the place of a `hidden`
@@ -55,7 +57,7 @@ using Field = void* (*)(void* object, std::string_view name);
 /// The keys of a mapping that is itself the value of the key `name`.
 using Keys = std::span<const ConfigKey> (*)(std::string_view name);
 /// A rule about several keys of a mapping, called when they are read: rule<function> below.
-using Rule = void (*)(Section& section, void* object, void* parent);
+using Rule = void (*)(config::Section& section, void* object, void* parent);
 using IsGood = bool (*)(std::string_view text);
 
 /// `accepted` ends the message about a value that is refused.
@@ -177,16 +179,16 @@ std::span<const ConfigKey> keys_of(std::string_view) {
 template <typename Function>
 struct RuleOf;
 template <typename Object>
-struct RuleOf<void (*)(Section&, Object&)> {
+struct RuleOf<void (*)(config::Section&, Object&)> {
   template <auto Check>
-  static void call(Section& section, void* object, void*) {
+  static void call(config::Section& section, void* object, void*) {
     Check(section, *static_cast<Object*>(object));
   }
 };
 template <typename Object, typename Parent>
-struct RuleOf<void (*)(Section&, Object&, Parent&)> {
+struct RuleOf<void (*)(config::Section&, Object&, Parent&)> {
   template <auto Check>
-  static void call(Section& section, void* object, void* parent) {
+  static void call(config::Section& section, void* object, void* parent) {
     Check(section, *static_cast<Object*>(object), *static_cast<Parent*>(parent));
   }
 };

@@ -17,11 +17,11 @@
 #include "agent/config/secrets.h"
 #include "agent/http/client.h"
 
-namespace msp {
+namespace msp::cli {
 
 int check(const GlobalOptions& options, const CheckOptions& wanted) {
-  auto outcome = load_config(options.config);
-  set_secrets(secrets_of(outcome.config));
+  auto outcome = config::load_config(options.config);
+  set_secrets(config::secrets_of(outcome.config));
   for (const auto& warning : outcome.warnings) log_warning(warning);
   for (const auto& error : outcome.errors) {
     log_error(error.to_string());
@@ -34,10 +34,10 @@ int check(const GlobalOptions& options, const CheckOptions& wanted) {
   report.add_config(config, std::move(outcome.errors));
   if (is_good && !wanted.offline) {
     std::signal(SIGPIPE, SIG_IGN);
-    init_http();
+    http::init_http();
     for (const auto& endpoint : config.endpoints) check_endpoint(endpoint, config, report);
-    for (const auto& target : scrape_targets(config)) check_target(target, report);
-    for (const auto& target : probe_targets(config)) check_probe(target, report);
+    for (const auto& target : config::scrape_targets(config)) check_target(target, report);
+    for (const auto& target : config::probe_targets(config)) check_probe(target, report);
     check_host(config, options.paths, report);
     check_exporters(config, options.paths, report);
   }
@@ -46,4 +46,4 @@ int check(const GlobalOptions& options, const CheckOptions& wanted) {
   return is_written && !report.failed() ? kExitDone : kExitFailed;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -8,7 +8,7 @@
 #include "agent/base/redact.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 std::string_view verdict_name(Verdict verdict) {
@@ -56,7 +56,8 @@ void add_steps(const std::vector<Step>& steps, JsonWriter& out) {
 
 }  // namespace
 
-void CheckReport::add_config(const Config& config, std::vector<ConfigError> errors) {
+void CheckReport::add_config(const config::Config& config,
+                             std::vector<config::ConfigError> errors) {
   errors_ = std::move(errors);
   if (!errors_.empty()) return;
   customer_id_ = config.customer_id;
@@ -153,4 +154,4 @@ bool CheckReport::finish() {
   return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -14,7 +14,7 @@
 
 #include "agent/config/config.h"
 
-namespace msp {
+namespace msp::cli {
 
 enum class Verdict { ok, note, warning, failed };
 
@@ -36,7 +36,7 @@ class CheckReport {
   CheckReport(Form form, std::string file) : form_(form), file_(std::move(file)) {}
 
   /// Of what the file holds; `errors` as they are told on stderr.
-  void add_config(const Config& config, std::vector<ConfigError> errors);
+  void add_config(const config::Config& config, std::vector<config::ConfigError> errors);
 
   // The steps that follow are of this endpoint, of this target, or of the host.
   void begin_endpoint(const std::string& url);
@@ -62,8 +62,8 @@ class CheckReport {
   std::string file_;
   std::string customer_id_;
   std::string server_name_;
-  std::vector<ConfigError> errors_;
+  std::vector<config::ConfigError> errors_;
   std::vector<Part> parts_;
 };
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -8,7 +8,7 @@
 #include "agent/base/text.h"
 #include "agent/config/document.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::size_t kInstanceDataBytesMax = 1 << 20;
@@ -37,26 +37,27 @@ constexpr Mark kMarks[] = {
 
 /// "v1" of cloud-init's instance data, a JSON file that begins like
 /// {"v1": {"cloud_name": "aws", "region": "ap-northeast-2", ..
-const Node* entry(const Node* mapping, std::string_view key) {
+const config::Node* entry(const config::Node* mapping, std::string_view key) {
   if (mapping == nullptr) return nullptr;
-  const auto found = std::find_if(mapping->entries.begin(), mapping->entries.end(),
-                                  [&](const Node::Entry& entry) { return entry.key == key; });
+  const auto found =
+      std::find_if(mapping->entries.begin(), mapping->entries.end(),
+                   [&](const config::Node::Entry& entry) { return entry.key == key; });
   return found == mapping->entries.end() ? nullptr : found->value.get();
 }
 
 /// cloud-init writes a word where it has none.
-std::string known_text(const Node* mapping, std::string_view key) {
+std::string known_text(const config::Node* mapping, std::string_view key) {
   const auto* node = entry(mapping, key);
-  if (node == nullptr || node->kind != Node::Kind::scalar) return {};
+  if (node == nullptr || node->kind != config::Node::Kind::scalar) return {};
   const auto& text = node->text;
   return text == "null" || text == "unknown" || text == "none" ? std::string() : text;
 }
 
-Cloud from_cloud_init(const HostPaths& paths) {
+Cloud from_cloud_init(const collectors::HostPaths& paths) {
   const auto path = paths.root("/run/cloud-init/instance-data.json");
   const auto content = read_file(path, kInstanceDataBytesMax);
   if (!content) return {};
-  const auto document = parse_document(*content);  // JSON is YAML
+  const auto document = config::parse_document(*content);  // JSON is YAML
   const auto* v1 = entry(document.root.get(), "v1");
   auto provider = known_text(v1, "cloud_name");
   if (provider == "gce") provider = "gcp";
@@ -66,7 +67,7 @@ Cloud from_cloud_init(const HostPaths& paths) {
 
 }  // namespace
 
-Cloud detect_cloud(const HostPaths& paths) {
+Cloud detect_cloud(const collectors::HostPaths& paths) {
   auto cloud = from_cloud_init(paths);
   if (!cloud.provider.empty()) return cloud;
   const auto found = std::find_if(std::begin(kMarks), std::end(kMarks), [&](const Mark& mark) {
@@ -77,4 +78,4 @@ Cloud detect_cloud(const HostPaths& paths) {
   return cloud;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

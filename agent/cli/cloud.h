@@ -5,7 +5,7 @@
 
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::cli {
 
 /// Empty where it is not known.
 struct Cloud {
@@ -15,6 +15,6 @@ struct Cloud {
 
 /// What cloud-init was told at boot (/run/cloud-init/instance-data.json), else what the firmware
 /// says (/sys/class/dmi/id), which knows no region.
-Cloud detect_cloud(const HostPaths& paths);
+Cloud detect_cloud(const collectors::HostPaths& paths);
 
-}  // namespace msp
+}  // namespace msp::cli

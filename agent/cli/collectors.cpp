@@ -12,26 +12,27 @@
 #include "agent/run/agent.h"
 #include "collectors/registry.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 // For its options, where there is no configuration that can be used.
 constexpr const char* kAnyConfig =
     "customer_id: any\nserver_name: any\nremote_write: {url: http://localhost/}\n";
 
-const CollectorEntry& entry_of(std::string_view name) {
-  return *std::ranges::find(collector_registry(), name, &CollectorEntry::name);
+const collectors::CollectorEntry& entry_of(std::string_view name) {
+  return *std::ranges::find(collectors::collector_registry(), name,
+                            &collectors::CollectorEntry::name);
 }
 
-std::string result_text(const CollectorReport& report) {
+std::string result_text(const run::CollectorReport& report) {
   if (!report.has_data) return cat("no data: ", log_text(report.error));
   if (!report.success) return cat("fails: ", log_text(report.error));
   return cat(report.series, " series, ", std::llround(report.seconds * 1e6), " µs");
 }
 
-std::string list(const std::vector<CollectorReport>& reports, const Config& config) {
+std::string list(const std::vector<run::CollectorReport>& reports, const config::Config& config) {
   std::size_t width = 0;
-  for (const auto name : collector_names()) width = std::max(width, name.size());
+  for (const auto name : collectors::collector_names()) width = std::max(width, name.size());
   std::string text;
   for (const auto& report : reports) {
     const auto& entry = entry_of(report.name);
@@ -45,7 +46,7 @@ std::string list(const std::vector<CollectorReport>& reports, const Config& conf
   return text;
 }
 
-std::string json(const std::vector<CollectorReport>& reports, const Config& config,
+std::string json(const std::vector<run::CollectorReport>& reports, const config::Config& config,
                  const std::vector<std::string>& running) {
   JsonWriter out;
   out.open_list("collectors");
@@ -72,16 +73,16 @@ std::string json(const std::vector<CollectorReport>& reports, const Config& conf
 }  // namespace
 
 int list_collectors(const GlobalOptions& options, bool as_json) {
-  auto outcome = load_config(options.config);
-  if (!outcome.errors.empty()) outcome = parse_config(kAnyConfig, "any");
+  auto outcome = config::load_config(options.config);
+  if (!outcome.errors.empty()) outcome = config::parse_config(kAnyConfig, "any");
   auto& config = outcome.config;
-  const auto running =
-      std::exchange(config.collectors, {collector_names().begin(), collector_names().end()});
+  const auto running = std::exchange(config.collectors, {collectors::collector_names().begin(),
+                                                         collectors::collector_names().end()});
   config.scrape.clear();
   config.probes.clear();
-  config.series_max = kSeriesMaxEnd;
+  config.series_max = metrics::kSeriesMaxEnd;
   // Of two ticks the second, as the agent makes them: what stays open is open.
-  const auto collected = collect(
+  const auto collected = run::collect(
       config, options.paths, 2, {}, [](std::string_view, const Error*) {},
       [](std::string_view, std::string_view, bool) {});
   const auto text =
@@ -91,4 +92,4 @@ int list_collectors(const GlobalOptions& options, bool as_json) {
   return is_written ? kExitDone : kExitFailed;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -11,7 +11,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/commands.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 const std::map<std::string, LogLevel> kLogLevels = {{"debug", LogLevel::debug},
@@ -166,4 +166,4 @@ int run_command_line(int argc, char** argv) {
   return parse_command_line(argc, argv)();
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -9,7 +9,7 @@
 #include "agent/config/config.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::cli {
 
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
@@ -18,7 +18,7 @@ inline constexpr int kExitBadConfig = 78;  // EX_CONFIG of sysexits.h
 
 struct GlobalOptions {
   std::string config = "/etc/msp-agent.yaml";
-  HostPaths paths;
+  collectors::HostPaths paths;
   std::optional<LogLevel> log_level;  // wins over the configuration's
 };
 
@@ -60,6 +60,6 @@ int list_collectors(const GlobalOptions& options, bool as_json);
 int convert_alloy(const ConvertOptions& options);
 
 /// The configuration, or nothing after printing a line for each thing wrong with it.
-std::optional<Config> load_config_or_tell(const GlobalOptions& options);
+std::optional<config::Config> load_config_or_tell(const GlobalOptions& options);
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -10,7 +10,7 @@
 #include "agent/config/config.h"
 #include "agent/config/schema.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 /// In single quotes, in which YAML knows no escape but the doubled quote.
@@ -31,7 +31,7 @@ using Values = std::map<std::string, std::string>;  // by the paths of their key
 
 /// The keys of a mapping that have values, in the order of the table.
 std::string mapping(std::span<const ConfigKey> keys, const std::string& above, const Values& values,
-                    const std::vector<Label>& labels) {
+                    const std::vector<metrics::Label>& labels) {
   const auto depth = std::count(above.begin(), above.end(), '.');
   const std::string indent(2 * static_cast<std::size_t>(depth), ' ');
   std::string text;
@@ -67,17 +67,18 @@ std::string ConfigDraft::yaml() const {
   };
   return cat(
       "# Written by `msp-agent init`. msp-agent.yaml(5) has every key, with its default.\n\n",
-      mapping(config_schema().keys(""), "", values, labels), scrape.empty() ? "" : "\n", scrape);
+      mapping(config::config_schema().keys(""), "", values, labels), scrape.empty() ? "" : "\n",
+      scrape);
 }
 
 std::string ConfigDraft::problem_with(std::string_view key) const {
   auto whole = *this;
   if (whole.customer_id.empty()) whole.customer_id = "any";
   if (whole.url.empty()) whole.url = "http://any";
-  for (const auto& error : parse_config(whole.yaml(), "").errors) {
+  for (const auto& error : config::parse_config(whole.yaml(), "").errors) {
     if (error.text.starts_with(key)) return error.text;
   }
   return {};
 }
 
-}  // namespace msp
+}  // namespace msp::cli

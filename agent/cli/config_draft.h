@@ -8,14 +8,14 @@
 
 #include "agent/metrics/labels.h"
 
-namespace msp {
+namespace msp::cli {
 
 /// Empty: not set. Values as they stand in the file: ${NAME} is taken from the environment.
 struct ConfigDraft {
   std::string customer_id;
   std::string server_name;
   std::string environment;
-  std::vector<Label> labels;
+  std::vector<metrics::Label> labels;
   std::string url;
   std::string username;
   std::string password_file;
@@ -31,4 +31,4 @@ struct ConfigDraft {
   std::string problem_with(std::string_view key) const;
 };
 
-}  // namespace msp
+}  // namespace msp::cli

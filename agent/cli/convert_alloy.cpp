@@ -17,17 +17,17 @@
 #include "agent/cli/commands.h"
 #include "agent/import/conversion.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 void tell(std::string_view text) {
   std::fputs(cat("msp-agent: ", visible_lines(text)).c_str(), stderr);
 }
 
-Result<ForeignFile> read_stdin() {
-  ForeignFile file{"-", "", ""};
+Result<import::ForeignFile> read_stdin() {
+  import::ForeignFile file{"-", "", ""};
   char buffer[64 << 10];
-  while (file.text.size() <= kForeignBytesMax) {
+  while (file.text.size() <= import::kForeignBytesMax) {
     const auto size = std::fread(buffer, 1, sizeof buffer, stdin);
     if (size == 0) break;
     file.text.append(buffer, size);
@@ -64,15 +64,15 @@ bool is_of_type(const std::string& path, mode_t type) {
   return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IFMT) == type;
 }
 
-Result<ForeignFile> read_foreign(const std::string& path) {
-  auto text = read_file(path, kForeignBytesMax);
+Result<import::ForeignFile> read_foreign(const std::string& path) {
+  auto text = read_file(path, import::kForeignBytesMax);
   if (!text) return text.error();
-  return ForeignFile{path, std::move(*text), absolute_path(path)};
+  return import::ForeignFile{path, std::move(*text), absolute_path(path)};
 }
 
 /// The *.alloy files of a folder in the order of their names, as Alloy takes them: not those of
 /// folders inside.
-Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
+Result<std::vector<import::ForeignFile>> read_folder(const std::string& path) {
   constexpr std::size_t kFilesMax = 1'000;
   auto entries = names_in(path);
   if (!entries) return entries.error();
@@ -85,7 +85,7 @@ Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
   if (names.empty()) return failed(cat(path, ": no *.alloy file in this folder"));
   if (names.size() > kFilesMax) return failed(cat(path, ": more than ", kFilesMax, " files"));
   std::sort(names.begin(), names.end());
-  std::vector<ForeignFile> files;
+  std::vector<import::ForeignFile> files;
   for (const auto& name : names) {
     auto file = read_foreign(name);
     if (!file) return file.error();
@@ -94,14 +94,14 @@ Result<std::vector<ForeignFile>> read_folder(const std::string& path) {
   return files;
 }
 
-Result<std::vector<ForeignFile>> read_foreign_files(const ConvertOptions& options) {
+Result<std::vector<import::ForeignFile>> read_foreign_files(const ConvertOptions& options) {
   const auto& name = options.files.front();
   if (options.from == "alloy" && name != "-" && is_of_type(name, S_IFDIR)) {
     return read_folder(name);
   }
   auto file = name == "-" ? read_stdin() : read_foreign(name);
   if (!file) return file.error();
-  std::vector<ForeignFile> files;
+  std::vector<import::ForeignFile> files;
   files.push_back(std::move(*file));
   return files;
 }
@@ -114,7 +114,7 @@ int convert_alloy(const ConvertOptions& options) {
     tell(files.error().text);
     return kExitFailed;
   }
-  std::optional<ForeignFile> env_file;
+  std::optional<import::ForeignFile> env_file;
   if (!options.env_file.empty()) {
     auto read = read_foreign(options.env_file);
     if (!read) {
@@ -123,7 +123,7 @@ int convert_alloy(const ConvertOptions& options) {
     }
     env_file = std::move(*read);
   }
-  std::vector<ForeignFile> named;
+  std::vector<import::ForeignFile> named;
   for (std::size_t i = 1; i < options.files.size(); ++i) {
     auto read = read_foreign(options.files[i]);
     if (!read) {
@@ -132,10 +132,10 @@ int convert_alloy(const ConvertOptions& options) {
     }
     named.push_back(std::move(*read));
   }
-  const auto from = options.from == "alloy"        ? ForeignAgent::alloy
-                    : options.from == "prometheus" ? ForeignAgent::prometheus
-                                                   : ForeignAgent::process_exporter;
-  const auto conversion = convert(from, *files, env_file, named);
+  const auto from = options.from == "alloy"        ? import::ForeignAgent::alloy
+                    : options.from == "prometheus" ? import::ForeignAgent::prometheus
+                                                   : import::ForeignAgent::process_exporter;
+  const auto conversion = import::convert(from, *files, env_file, named);
   for (const auto& note : conversion.notes) tell(note.to_string());
   if (!conversion.yaml) {
     tell(conversion.error);
@@ -149,4 +149,4 @@ int convert_alloy(const ConvertOptions& options) {
   return kExitFailed;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

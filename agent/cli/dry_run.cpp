@@ -29,14 +29,14 @@
 #include "agent/run/agent.h"
 #include "collectors/registry.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::chrono::seconds kApart{1};
 
 /// Puts `names` in the configuration's place, or says which of them is unknown.
-bool choose_collectors(const std::vector<std::string>& names, Config& config) {
-  const auto known = collector_names();
+bool choose_collectors(const std::vector<std::string>& names, config::Config& config) {
+  const auto known = collectors::collector_names();
   for (const auto& name : names) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const auto meant = nearest(name, known);
@@ -49,11 +49,13 @@ bool choose_collectors(const std::vector<std::string>& names, Config& config) {
   return true;
 }
 
-std::string change_text(const Series& series, double before, double now, double seconds) {
-  const auto rate = [&] { return text_value(std::round((now - before) / seconds * 1e3) / 1e3); };
-  const bool is_counter = series.desc && series.desc->type == MetricType::counter;
-  return cat("  ", series_text(series), " ", text_value(before), " -> ", text_value(now),
-             is_counter ? cat(" (", rate(), " per second)") : "", "\n");
+std::string change_text(const metrics::Series& series, double before, double now, double seconds) {
+  const auto rate = [&] {
+    return metrics::text_value(std::round((now - before) / seconds * 1e3) / 1e3);
+  };
+  const bool is_counter = series.desc && series.desc->type == metrics::MetricType::counter;
+  return cat("  ", metrics::series_text(series), " ", metrics::text_value(before), " -> ",
+             metrics::text_value(now), is_counter ? cat(" (", rate(), " per second)") : "", "\n");
 }
 
 struct Difference {
@@ -61,14 +63,14 @@ struct Difference {
   std::size_t changed = 0;
   std::size_t same = 0;
 
-  void add(const Scrape& before, const Scrape& now);
+  void add(const metrics::Scrape& before, const metrics::Scrape& now);
 };
 
-double seconds_between(const Scrape& before, const Scrape& now) {
+double seconds_between(const metrics::Scrape& before, const metrics::Scrape& now) {
   return static_cast<double>(now.timestamp_ms - before.timestamp_ms) / 1e3;
 }
 
-void Difference::add(const Scrape& before, const Scrape& now) {
+void Difference::add(const metrics::Scrape& before, const metrics::Scrape& now) {
   std::map<std::string_view, double> values;
   for (std::size_t i = 0; i < before.values.size(); ++i) {
     values.emplace((*before.series)[i]->labels.flat(), before.values[i]);
@@ -77,10 +79,10 @@ void Difference::add(const Scrape& before, const Scrape& now) {
     const auto& series = *(*now.series)[i];
     const auto value = now.values[i];
     const auto found = values.find(series.labels.flat());
-    if (is_stale_marker(value)) {
-      text += cat("- ", series_text(series), "\n");
+    if (metrics::is_stale_marker(value)) {
+      text += cat("- ", metrics::series_text(series), "\n");
     } else if (found == values.end()) {
-      text += cat("+ ", series_text(series), " ", text_value(value), "\n");
+      text += cat("+ ", metrics::series_text(series), " ", metrics::text_value(value), "\n");
     } else if (found->second != value) {
       ++changed;
       text += change_text(series, found->second, value, seconds_between(before, now));
@@ -91,12 +93,13 @@ void Difference::add(const Scrape& before, const Scrape& now) {
 }
 
 /// The scrapes of two ticks, source by source, and a last line that counts.
-std::string diff(const std::vector<Scrape>& before, const std::vector<Scrape>& now) {
+std::string diff(const std::vector<metrics::Scrape>& before,
+                 const std::vector<metrics::Scrape>& now) {
   Difference difference;
   for (std::size_t i = 0; i < now.size(); ++i) difference.add(before[i], now[i]);
   return cat(difference.text, "# ", difference.changed, " changed in ",
-             text_value(seconds_between(before.front(), now.front())), " s, ", difference.same,
-             " stayed the same\n");
+             metrics::text_value(seconds_between(before.front(), now.front())), " s, ",
+             difference.same, " stayed the same\n");
 }
 
 /// A line for a person to read.
@@ -107,7 +110,7 @@ std::string comment(std::string_view text) {
 /// Notes what the filters of the collectors refuse.
 class LeftOut {
  public:
-  explicit LeftOut(const Config& config) {
+  explicit LeftOut(const config::Config& config) {
     for (const auto& [collector, options] : config.collector_options) {
       for (const auto& key : options.keys()) {
         const auto* const regex = std::get_if<key_type::Regex>(&key.type);
@@ -151,11 +154,11 @@ class LeftOut {
 };
 
 /// Why a scrape like this one would not live through an outage; empty: it would.
-std::string limit_comments(const std::vector<Scrape>& scrapes) {
+std::string limit_comments(const std::vector<metrics::Scrape>& scrapes) {
   std::string text;
   for (const auto& scrape : scrapes) {
     std::string records;
-    const auto encoded = ScrapeEncoder().encode(1, scrape, records);
+    const auto encoded = queue::ScrapeEncoder().encode(1, scrape, records);
     if (encoded) continue;
     text += comment(cat("dropped where it cannot be sent at once: all ",
                         grouped(scrape.values.size()), " samples of ", scrape.stream->name, ": ",
@@ -173,7 +176,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   if (options.log_level) init_log(*options.log_level);
   const LeftOut left_out(*config);
   std::string failures;
-  const auto collected = collect(
+  const auto collected = run::collect(
       *config, options.paths, wanted.diff ? 2 : 1, kApart,
       [&](std::string_view collector, const Error* error) {
         if (error == nullptr) return;
@@ -187,7 +190,7 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
         failures += comment(cat(collector, ": ", text));
       });
   const auto& scrapes = collected.ticks;
-  auto samples = wanted.diff ? diff(scrapes[0], scrapes[1]) : text_format(scrapes[0]);
+  auto samples = wanted.diff ? diff(scrapes[0], scrapes[1]) : metrics::text_format(scrapes[0]);
   if (wanted.diff || ::isatty(STDOUT_FILENO) != 0) samples = visible_lines(samples);
   const auto text = cat(samples, failures, left_out.comments(), limit_comments(scrapes.back()));
   const bool written =
@@ -197,4 +200,4 @@ int dry_run(const GlobalOptions& options, const DryRunOptions& wanted) {
   return kExitFailed;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -17,7 +17,7 @@
 #include "agent/http/client.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::int64_t kDaysLeftMin = 14;
@@ -25,27 +25,29 @@ constexpr std::int64_t kSecondsPerDay = 86'400;
 constexpr std::size_t kResolvConfBytesMax = 64 * 1024;
 
 /// One sample with the labels of all others of this host.
-Scrape sample_of(const Config& config) {
-  std::vector<Label> labels{{std::string(kMetricName), std::string(kCheck.name)}};
+metrics::Scrape sample_of(const config::Config& config) {
+  std::vector<metrics::Label> labels{{std::string(metrics::kMetricName), std::string(kCheck.name)}};
   const auto target = config.target_labels();
   labels.insert(labels.end(), target.forced.begin(), target.forced.end());
   labels.insert(labels.end(), target.defaults.begin(), target.defaults.end());
-  auto series = std::make_shared<const Series>(Series{Labels(std::move(labels)), &kCheck});
-  return {wall_ns() / kNsPerMs, std::make_shared<const SeriesSet>(1, std::move(series)), {1}};
+  auto series = std::make_shared<const metrics::Series>(
+      metrics::Series{metrics::Labels(std::move(labels)), &kCheck});
+  return {
+      wall_ns() / kNsPerMs, std::make_shared<const metrics::SeriesSet>(1, std::move(series)), {1}};
 }
 
-EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config) {
+EndpointAnswer write_sample(const config::EndpointConfig& endpoint, const config::Config& config) {
   EndpointAnswer result;
   // A client for each request, so that the last one tells of a connection of its own.
   const auto post = [&](std::string_view body, const std::vector<std::string>& headers) {
     result.trace = {};
-    return HttpClient(endpoint).send({.method = "POST", .headers = headers, .body = body},
-                                     &result.trace);
+    return http::HttpClient(endpoint).send({.method = "POST", .headers = headers, .body = body},
+                                           &result.trace);
   };
-  EndpointStats stats(endpoint.name());
-  RemoteWriteClient client(endpoint.protocol, post, stats);
-  Splitter shipment;
-  shipment.batch().add(0, std::make_shared<const Scrape>(sample_of(config)));
+  delivery::EndpointStats stats(endpoint.name());
+  delivery::RemoteWriteClient client(endpoint.protocol, post, stats);
+  delivery::Splitter shipment;
+  shipment.batch().add(0, std::make_shared<const metrics::Scrape>(sample_of(config)));
   shipment.start();
   auto report = client.send_next(shipment);
   result.wall_s = wall_ns() / kNsPerSecond;
@@ -53,7 +55,7 @@ EndpointAnswer write_sample(const EndpointConfig& endpoint, const Config& config
   result.accepted = report.delivered > 0;
   result.advice = report.advice;
   result.protocol = stats.protocol;
-  result.is_clock_kept = is_clock_kept();
+  result.is_clock_kept = delivery::is_clock_kept();
   return result;
 }
 
@@ -69,15 +71,16 @@ std::optional<std::int64_t> between(std::int64_t from_us, std::int64_t to_us) {
   return to_us > 0 && to_us >= from_us ? std::optional(to_us - from_us) : std::nullopt;
 }
 
-Step dns_step(const EndpointConfig& endpoint, const EndpointAnswer& answered,
+Step dns_step(const config::EndpointConfig& endpoint, const EndpointAnswer& answered,
               const std::string& name_servers) {
   const auto& trace = answered.trace;
-  const auto asked = parse_url(trace.proxy.empty() ? endpoint.url : cat("http://", trace.proxy));
+  const auto asked =
+      http::parse_url(trace.proxy.empty() ? endpoint.url : cat("http://", trace.proxy));
   Step step{.name = "dns", .took_us = trace.resolved_us};
   const auto servers = name_servers.empty()
                            ? std::string("/etc/resolv.conf names no name server")
                            : cat("name servers of /etc/resolv.conf: ", name_servers);
-  if (trace.reached == Reached::nothing) {
+  if (trace.reached == http::Reached::nothing) {
     step.verdict = Verdict::failed;
     step.took_us = trace.total_us;
     step.text = cat(answered.answer.error, "; ", servers);
@@ -98,7 +101,7 @@ Step dns_step(const EndpointConfig& endpoint, const EndpointAnswer& answered,
 
 Step tcp_step(const EndpointAnswer& answered) {
   const auto& trace = answered.trace;
-  if (trace.reached == Reached::name) {
+  if (trace.reached == http::Reached::name) {
     return {.name = "tcp",
             .verdict = Verdict::failed,
             .text = answered.answer.error,
@@ -115,7 +118,7 @@ Step tcp_step(const EndpointAnswer& answered) {
 
 Step proxy_step(const EndpointAnswer& answered) {
   const auto& trace = answered.trace;
-  if (trace.reached == Reached::connection && trace.proxy_status / 100 != 2) {
+  if (trace.reached == http::Reached::connection && trace.proxy_status / 100 != 2) {
     return {.name = "proxy",
             .verdict = Verdict::failed,
             .text = answered.answer.error,
@@ -128,11 +131,11 @@ Step proxy_step(const EndpointAnswer& answered) {
 
 /// Whether what failed behind the handshake is a matter of certificates: with TLS 1.3 a server
 /// refuses the client's only then.
-bool is_about_client_certificate(const HttpAnswer& answer) {
+bool is_about_client_certificate(const http::HttpAnswer& answer) {
   return answer.status == 0 && answer.error.find("client certificate") != std::string::npos;
 }
 
-Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
+Step tls_step(const config::EndpointConfig& endpoint, const EndpointAnswer& answered) {
   const auto& trace = answered.trace;
   const auto& seen = trace.handshake;
   Step step{.name = "tls", .took_us = between(trace.tls_begun_us, trace.tls_us)};
@@ -140,7 +143,7 @@ Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
   if (!seen.subject.empty()) {
     step.facts = {{"subject", seen.subject}, {"issuer", seen.issuer}, {"days_left", days}};
   }
-  if (trace.reached != Reached::server || is_about_client_certificate(answered.answer)) {
+  if (trace.reached != http::Reached::server || is_about_client_certificate(answered.answer)) {
     step.verdict = Verdict::failed;
     step.took_us = between(trace.tls_begun_us, trace.total_us);
     step.text = answered.answer.error;
@@ -165,7 +168,7 @@ Step tls_step(const EndpointConfig& endpoint, const EndpointAnswer& answered) {
   return step;
 }
 
-std::string login_of(const EndpointConfig& endpoint) {
+std::string login_of(const config::EndpointConfig& endpoint) {
   std::string text;
   const auto add = [&](const std::string& part) { text += cat(text.empty() ? "" : ", ", part); };
   if (!endpoint.username.empty()) add(cat("basic_auth as ", endpoint.username));
@@ -183,14 +186,16 @@ std::string shown_text(const EndpointAnswer& answered, const std::string& login)
 }
 
 std::string refusal_text(const EndpointAnswer& answered) {
-  auto text = problem_text(answered.answer);
-  auto advice = answered.advice.empty() ? rule_for(answered.answer.status).advice : answered.advice;
-  const auto action = rule_for(answered.answer.status).action;
-  if (advice.empty() && action == Action::refused) {
+  auto text = delivery::problem_text(answered.answer);
+  auto advice =
+      answered.advice.empty() ? delivery::rule_for(answered.answer.status).advice : answered.advice;
+  const auto action = delivery::rule_for(answered.answer.status).action;
+  if (advice.empty() && action == delivery::Action::refused) {
     advice =
         "it refuses a plain sample: check the path in url (VictoriaMetrics and Prometheus: "
         "/api/v1/write, Mimir: /api/v1/push), the login and protocol";
-  } else if (advice.empty() && action == Action::try_again && answered.answer.status != 0) {
+  } else if (advice.empty() && action == delivery::Action::try_again &&
+             answered.answer.status != 0) {
     advice =
         "the server answers and takes nothing now; the agent keeps its samples and tries again";
   }
@@ -207,7 +212,8 @@ Step clock_step(const EndpointAnswer& answered) {
   Step step{.name = "clock",
             .text = "this host's clock and the server's agree",
             .facts = {{"ahead_seconds", ahead_s}}};
-  if (auto text = skew_text(answered.wall_s, *answered.answer.date_s, answered.is_clock_kept);
+  if (auto text =
+          delivery::skew_text(answered.wall_s, *answered.answer.date_s, answered.is_clock_kept);
       !text.empty()) {
     step.verdict = Verdict::warning;
     step.text = std::move(text);
@@ -226,8 +232,8 @@ std::string name_servers_of(std::string_view resolv_conf) {
   return servers;
 }
 
-std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointAnswer& answered,
-                                 const std::string& name_servers) {
+std::vector<Step> endpoint_steps(const config::EndpointConfig& endpoint,
+                                 const EndpointAnswer& answered, const std::string& name_servers) {
   const auto& trace = answered.trace;
   const auto& answer = answered.answer;
   std::vector<Step> steps;
@@ -263,7 +269,7 @@ std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointA
       step.facts.emplace_back("protocol", answered.protocol);
       step.text =
           cat("HTTP ", answer.status, ": it took ", kCheck.name, " 1, in ", answered.protocol);
-      if (const auto doubt = doubt_about(answer); !doubt.empty()) {
+      if (const auto doubt = delivery::doubt_about(answer); !doubt.empty()) {
         step.verdict = Verdict::warning;
         step.text += cat("; ", doubt);
       }
@@ -278,9 +284,10 @@ std::vector<Step> endpoint_steps(const EndpointConfig& endpoint, const EndpointA
   return steps;
 }
 
-void check_endpoint(const EndpointConfig& endpoint, const Config& config, CheckReport& report) {
+void check_endpoint(const config::EndpointConfig& endpoint, const config::Config& config,
+                    CheckReport& report) {
   report.begin_endpoint(endpoint.name());
-  if (const auto login = log_in(endpoint); !login) {
+  if (const auto login = http::log_in(endpoint); !login) {
     return report.add({"login", Verdict::failed, login.error().text, {}});
   }
   const auto resolv_conf = read_file("/etc/resolv.conf", kResolvConfBytesMax);
@@ -290,4 +297,4 @@ void check_endpoint(const EndpointConfig& endpoint, const Config& config, CheckR
   }
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -14,7 +14,7 @@
 #include "agent/metrics/exposition_parser.h"
 #include "agent/sources/exporter.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 struct KnownExporter {
@@ -45,20 +45,21 @@ std::string address_of(std::uint16_t port) {
 }
 
 /// Whether the answer is one of an exporter. What is larger than we read is one if it is none for people.
-bool is_exposition(const HttpAnswer& answer, const HttpOptions& options) {
+bool is_exposition(const http::HttpAnswer& answer, const http::HttpOptions& options) {
   if (answer.is_too_long) return !answer.is_html;
   if (answer.status != 200) return false;
-  ExpositionParser parser(answer.content, exposition_options(answer, options, true));
+  metrics::ExpositionParser parser(answer.content,
+                                   sources::exposition_options(answer, options, true));
   while (parser.next()) {
     if (const auto series = parser.series(); !series) parser.reject(series.error().text);
   }
   return parser.good_lines() > 0 && parser.bad_lines() == 0;
 }
 
-bool is_scraped(const std::vector<ScrapeTarget>& targets, const Config& config,
+bool is_scraped(const std::vector<config::ScrapeTarget>& targets, const config::Config& config,
                 std::uint16_t port) {
-  return std::any_of(targets.begin(), targets.end(), [&](const ScrapeTarget& target) {
-    const auto place = parse_url(target.http.url).place;
+  return std::any_of(targets.begin(), targets.end(), [&](const config::ScrapeTarget& target) {
+    const auto place = http::parse_url(target.http.url).place;
     const bool is_here = place.host == "localhost" || place.host == "[::1]" ||
                          place.host == "0.0.0.0" || place.host.starts_with("127.") ||
                          place.host == config.host_name;
@@ -112,7 +113,7 @@ std::vector<ListeningPort> listening_ports(std::string_view text) {
   return ports;
 }
 
-std::vector<FoundExporter> find_exporters(const HostPaths& paths) {
+std::vector<FoundExporter> find_exporters(const collectors::HostPaths& paths) {
   std::vector<ListeningPort> ports;
   for (const auto* const table : {"/net/tcp", "/net/tcp6"}) {
     const auto text = read_file(paths.procfs + table, kTableBytesMax);
@@ -120,15 +121,15 @@ std::vector<FoundExporter> find_exporters(const HostPaths& paths) {
     for (const auto& port : listening_ports(*text)) ports.push_back(port);
   }
   const auto wakeup = std::make_shared<Wakeup>();
-  Transfers transfers({.wakeup = wakeup});
+  http::Transfers transfers({.wakeup = wakeup});
   const auto deadline_ns = monotonic_ns() + kDeadlineNs;
-  HttpOptions options;
+  http::HttpOptions options;
   options.user_agent = "msp-agent/" MSP_AGENT_VERSION;
   options.timeout = std::chrono::milliseconds(kDeadlineNs / kNsPerMs);
   options.follow_redirects = false;
-  auto request = scrape_request(options.timeout, kAnswerBytesMax);
+  auto request = sources::scrape_request(options.timeout, kAnswerBytesMax);
   struct Question {
-    std::unique_ptr<Transfers::Peer> peer;  // null: not asked, or answered
+    std::unique_ptr<http::Transfers::Peer> peer;  // null: not asked, or answered
     bool to_world = false;
     bool is_exporter = false;
   };
@@ -178,9 +179,10 @@ std::string scrape_block(const std::vector<FoundExporter>& exporters) {
   return text;
 }
 
-void check_exporters(const Config& config, const HostPaths& paths, CheckReport& report) {
+void check_exporters(const config::Config& config, const collectors::HostPaths& paths,
+                     CheckReport& report) {
   std::string jobs;
-  const auto targets = scrape_targets(config);
+  const auto targets = config::scrape_targets(config);
   for (const auto& exporter : find_exporters(paths)) {
     const bool scraped = is_scraped(targets, config, exporter.port);
     if (scraped && !exporter.to_world && !exporter.is_replaced) continue;
@@ -196,4 +198,4 @@ void check_exporters(const Config& config, const HostPaths& paths, CheckReport& 
        .text = cat("to send what they expose, add to the configuration: scrape: [", jobs, "]")});
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -12,7 +12,7 @@
 #include "agent/config/config.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::cli {
 
 struct ListeningPort {
   std::uint16_t port = 0;
@@ -32,12 +32,13 @@ struct FoundExporter {
 };
 
 /// In the order of their ports. Needs init_http().
-std::vector<FoundExporter> find_exporters(const HostPaths& paths);
+std::vector<FoundExporter> find_exporters(const collectors::HostPaths& paths);
 
 /// A block of the configuration that scrapes them; empty where there is none to scrape.
 std::string scrape_block(const std::vector<FoundExporter>& exporters);
 
 /// A step for each exporter that the configuration does not scrape, or that listens to the world.
-void check_exporters(const Config& config, const HostPaths& paths, CheckReport& report);
+void check_exporters(const config::Config& config, const collectors::HostPaths& paths,
+                     CheckReport& report);
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -19,7 +19,7 @@
 #include "agent/run/open_files.h"
 #include "agent/run/outage.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::int64_t kOutageSecondsMin = 3600;
@@ -91,7 +91,7 @@ std::string gibibytes(std::uint64_t bytes) {
   return cat(tenths / 10, ".", tenths % 10, " GiB");
 }
 
-Step folder_step(const BufferConfig& buffer) {
+Step folder_step(const config::BufferConfig& buffer) {
   const auto user = agent_user();
   const auto there = existing_part(buffer.path);
   Step step{.name = "buffer", .facts = {{"path", buffer.path}, {"user", user.name}}};
@@ -118,7 +118,7 @@ Step folder_step(const BufferConfig& buffer) {
 }
 
 /// What the host costs at the centre.
-Step samples_step(const Config& config, std::size_t series, double samples_per_second) {
+Step samples_step(const config::Config& config, std::size_t series, double samples_per_second) {
   constexpr double kSecondsPerDay = 86'400;
   constexpr int kDaysPerMonth = 30;
   const auto per_day = static_cast<std::uint64_t>(samples_per_second * kSecondsPerDay);
@@ -132,21 +132,21 @@ Step samples_step(const Config& config, std::size_t series, double samples_per_s
                     {"samples_per_30_days", static_cast<std::int64_t>(per_month)}}};
 }
 
-Step room_step(const Config& config, double samples_per_second) {
+Step room_step(const config::Config& config, double samples_per_second) {
   Step step{.name = "room"};
   const auto there = existing_part(config.buffer.path);
-  const auto disk = disk_space(there);
+  const auto disk = run::disk_space(there);
   if (!disk) {
     return {.name = "room",
             .verdict = Verdict::failed,
             .text = cat("cannot ask how much room there is in ", there, ": ", errno_text(errno),
                         "; repair that mount, or set another buffer.path")};
   }
-  const auto room = buffer_room(config.buffer, 0, disk);
+  const auto room = run::buffer_room(config.buffer, 0, disk);
   const auto interval_s = static_cast<double>(config.interval.count()) / 1000;
   const auto samples = static_cast<std::uint64_t>(std::llround(samples_per_second * interval_s));
   const auto outage_s = static_cast<std::int64_t>(
-      outage_seconds(config.buffer, room, samples_per_second, bytes_per_sample(0, 0), 0));
+      run::outage_seconds(config.buffer, room, samples_per_second, run::bytes_per_sample(0, 0), 0));
   step.facts = {{"free_bytes", static_cast<std::int64_t>(disk->free_bytes)},
                 {"room_bytes", static_cast<std::int64_t>(room)},
                 {"outage_seconds", outage_s},
@@ -170,7 +170,7 @@ Step room_step(const Config& config, double samples_per_second) {
   return step;
 }
 
-Step agents_step(const Config& config, const HostPaths& paths) {
+Step agents_step(const config::Config& config, const collectors::HostPaths& paths) {
   const auto lock = read_file(config.buffer.path + "/lock", 64);
   const auto owner = parse_number<int>(trim(lock ? *lock : std::string()));
   std::string ours;
@@ -202,7 +202,8 @@ std::string about(std::int64_t seconds) {
   return count(seconds / 60, "minute");
 }
 
-void check_host(const Config& config, const HostPaths& paths, CheckReport& report) {
+void check_host(const config::Config& config, const collectors::HostPaths& paths,
+                CheckReport& report) {
   report.begin_host();
   std::vector<Step> without_data;
   const auto add_step = [&](std::string_view collector, Verdict verdict, std::string text) {
@@ -214,7 +215,7 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
   auto host = config;
   host.scrape.clear();  // check_target() has asked them
   host.probes.clear();
-  const auto collected = collect(
+  const auto collected = run::collect(
       host, paths, 1, {},
       [&](std::string_view collector, const Error* error) {
         if (error == nullptr) return;
@@ -235,7 +236,7 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
   }
   check_listen(config.listen, report);
   // Of this process, which has the limits of the shell; the unit sets its own.
-  if (auto problem = raise_open_files(open_files_needed(config)); !problem.empty()) {
+  if (auto problem = run::raise_open_files(run::open_files_needed(config)); !problem.empty()) {
     report.add({.name = "files", .verdict = Verdict::warning, .text = std::move(problem)});
   }
   for (auto& step : without_data) report.add(std::move(step));
@@ -244,4 +245,4 @@ void check_host(const Config& config, const HostPaths& paths, CheckReport& repor
   }
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -9,12 +9,13 @@
 #include "agent/config/config.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::cli {
 
 /// Collects once, and reports.
-void check_host(const Config& config, const HostPaths& paths, CheckReport& report);
+void check_host(const config::Config& config, const collectors::HostPaths& paths,
+                CheckReport& report);
 
 /// "41 days", "20 hours", "5 minutes".
 std::string about(std::int64_t seconds);
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -20,7 +20,7 @@
 #include "agent/config/schema.h"
 #include "agent/http/client.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::size_t kGroupsBytesMax = 4 << 20;
@@ -41,7 +41,7 @@ std::string host_name() {
 /// Asks for a key until the agent would take the answer; an empty one takes what is in `value`
 /// already. False at the end of the input.
 bool ask(std::string_view path, std::string_view meaning, ConfigDraft& draft, std::string& value) {
-  const auto& key = find_key(path);
+  const auto& key = config::find_key(path);
   const auto proposed = value;
   const auto hint = !proposed.empty() ? cat(" [", proposed, "]")
                     : key.is_required ? std::string()
@@ -71,7 +71,7 @@ bool ask_for_the_rest(ConfigDraft& draft) {
 }
 
 /// The labels of the cloud that this host runs in, where the user has not set them.
-void add_cloud(const HostPaths& paths, ConfigDraft& draft) {
+void add_cloud(const collectors::HostPaths& paths, ConfigDraft& draft) {
   const auto cloud = detect_cloud(paths);
   const auto add = [&](const char* name, const std::string& value) {
     for (const auto& label : draft.labels) {
@@ -84,12 +84,12 @@ void add_cloud(const HostPaths& paths, ConfigDraft& draft) {
   };
   add("csp", cloud.provider);
   add("region", cloud.region);
-  std::erase_if(draft.labels, [](const Label& label) { return label.value.empty(); });
+  std::erase_if(draft.labels, [](const metrics::Label& label) { return label.value.empty(); });
 }
 
 /// "name=value" of each.
-Result<std::vector<Label>> split_labels(const std::vector<std::string>& pairs) {
-  std::vector<Label> labels;
+Result<std::vector<metrics::Label>> split_labels(const std::vector<std::string>& pairs) {
+  std::vector<metrics::Label> labels;
   for (const auto& pair : pairs) {
     const auto equals = pair.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -102,7 +102,7 @@ Result<std::vector<Label>> split_labels(const std::vector<std::string>& pairs) {
 
 /// Not filled in: no customer_id and no url, as in the file that packages bring.
 bool is_template(const std::string& path) {
-  const auto config = load_config(path).config;
+  const auto config = config::load_config(path).config;
   return config.customer_id.empty() &&
          (config.endpoints.empty() || config.endpoints[0].url.empty());
 }
@@ -157,7 +157,7 @@ Result<void> write_file(const std::string& path, const std::string& text) {
 
 /// Everything that is known is right, or says what is not.
 bool is_valid(const ConfigDraft& draft) {
-  const auto errors = parse_config(draft.yaml(), "").errors;
+  const auto errors = config::parse_config(draft.yaml(), "").errors;
   for (const auto& error : errors) tell(error.text);
   return errors.empty();
 }
@@ -199,7 +199,7 @@ int init(const GlobalOptions& options, const InitOptions& wanted) {
   add_cloud(options.paths, draft);
   if (draft.server_name.empty()) draft.server_name = host_name();
   if (wanted.scrape) {
-    init_http();
+    http::init_http();
     draft.scrape = scrape_block(find_exporters(options.paths));
     if (draft.scrape.empty()) tell("--scrape: no exporter answers on this host");
   }
@@ -221,4 +221,4 @@ int init(const GlobalOptions& options, const InitOptions& wanted) {
   return write_and_check(options, draft);
 }
 
-}  // namespace msp
+}  // namespace msp::cli

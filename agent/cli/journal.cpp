@@ -12,7 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::int64_t kWaitMaxNs = 3 * kNsPerSecond;
@@ -64,4 +64,4 @@ std::string last_journal_error() {
   return log_text(trim(next_line(rest).value_or("")));
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -3,10 +3,10 @@
 
 #include <string>
 
-namespace msp {
+namespace msp::cli {
 
 /// The last line of msp-agent.service at priority error; empty: none, no journalctl here, or it
 /// does not answer soon. No shell is involved.
 std::string last_journal_error();
 
-}  // namespace msp
+}  // namespace msp::cli

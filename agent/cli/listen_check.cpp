@@ -8,7 +8,7 @@
 #include "agent/http/tls/server.h"
 #include "agent/listen/address.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::int64_t kSecondsPerDay = 86'400;
@@ -16,19 +16,19 @@ constexpr std::int64_t kDaysLeftMin = 14;
 
 Step address_step(const std::string& address) {
   Step step{.name = "listen", .text = cat(address, " can be listened at")};
-  const auto parsed = parse_listen_address(address);
+  const auto parsed = listen::parse_listen_address(address);
   // To try a socket would take the place of its file.
-  if (!parsed || parsed->family == ListenAddress::Family::unix_socket) {
+  if (!parsed || parsed->family == listen::ListenAddress::Family::unix_socket) {
     step.text = cat(address, ", not tried");
-  } else if (const auto listening = listen_at(*parsed); !listening) {
+  } else if (const auto listening = listen::listen_at(*parsed); !listening) {
     step.verdict = Verdict::note;
     step.text = cat(listening.error().text, "; if that is the running agent, all is well");
   }
   return step;
 }
 
-Step certificate_step(const TlsOptions& tls) {
-  TlsServer server(tls);
+Step certificate_step(const http::TlsOptions& tls) {
+  http::TlsServer server(tls);
   if (const auto loaded = server.load(); !loaded) {
     return {.name = "listen", .verdict = Verdict::failed, .text = loaded.error().text};
   }
@@ -46,7 +46,7 @@ Step certificate_step(const TlsOptions& tls) {
 
 }  // namespace
 
-void check_listen(const ListenConfig& listen, CheckReport& report) {
+void check_listen(const config::ListenConfig& listen, CheckReport& report) {
   if (listen.address.empty()) return;
   report.add(address_step(listen.address));
   if (!listen.tls.cert_file.empty()) report.add(certificate_step(listen.tls));
@@ -54,7 +54,7 @@ void check_listen(const ListenConfig& listen, CheckReport& report) {
   std::string names;
   for (std::size_t i = 0; i < listen.clients.size(); ++i) {
     const auto& client = listen.clients[i];
-    if (const auto login = log_in(client); !login) {
+    if (const auto login = http::log_in(client); !login) {
       report.add({.name = "listen",
                   .verdict = Verdict::failed,
                   .text = cat("client ", client.name(i), ": ", login.error().text)});
@@ -70,4 +70,4 @@ void check_listen(const ListenConfig& listen, CheckReport& report) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::cli

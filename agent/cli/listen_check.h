@@ -5,9 +5,9 @@
 #include "agent/cli/check_report.h"
 #include "agent/config/config.h"
 
-namespace msp {
+namespace msp::cli {
 
 /// Adds its steps to those of the host; none without `listen`.
-void check_listen(const ListenConfig& listen, CheckReport& report);
+void check_listen(const config::ListenConfig& listen, CheckReport& report);
 
-}  // namespace msp
+}  // namespace msp::cli

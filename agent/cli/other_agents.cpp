@@ -5,7 +5,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::size_t kCmdlineBytesMax = 64 * 1024;
@@ -81,4 +81,4 @@ std::vector<RunningAgent> running_agents(const std::string& procfs) {
   return agents;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

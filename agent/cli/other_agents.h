@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::cli {
 
 struct RunningAgent {
   int pid;
@@ -21,4 +21,4 @@ std::vector<RunningAgent> running_agents(const std::string& procfs);
 /// empty: none.
 std::string_view agent_name(std::string_view cmdline);
 
-}  // namespace msp
+}  // namespace msp::cli

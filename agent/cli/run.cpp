@@ -7,11 +7,11 @@
 #include "agent/config/secrets.h"
 #include "agent/run/agent.h"
 
-namespace msp {
+namespace msp::cli {
 
-std::optional<Config> load_config_or_tell(const GlobalOptions& options) {
-  auto outcome = load_config(options.config);
-  set_secrets(secrets_of(outcome.config));
+std::optional<config::Config> load_config_or_tell(const GlobalOptions& options) {
+  auto outcome = config::load_config(options.config);
+  set_secrets(config::secrets_of(outcome.config));
   for (const auto& warning : outcome.warnings) log_warning(warning);
   for (const auto& error : outcome.errors) log_error(error.to_string());
   if (!outcome.errors.empty()) return std::nullopt;
@@ -26,10 +26,10 @@ int run(const GlobalOptions& options) {
   };
   const auto config = read_config();
   if (!config) return kExitBadConfig;
-  const auto ran = run_agent(*config, options.paths, read_config);
+  const auto ran = run::run_agent(*config, options.paths, read_config);
   if (ran) return kExitDone;
   log_error(ran.error().text);
   return kExitFailed;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

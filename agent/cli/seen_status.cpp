@@ -19,7 +19,7 @@
 #include "agent/run/process.h"
 #include "agent/run/signals.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::size_t kBytesMax = 1 << 20;
@@ -29,10 +29,10 @@ constexpr std::int64_t kAnswerNs = 10 * kNsPerSecond;
 constexpr std::chrono::milliseconds kLookEvery{5};
 
 /// The process that wrote the file, if it is still there.
-std::optional<ProcessStat> writer_of(const Node* root) {
+std::optional<run::ProcessStat> writer_of(const config::Node* root) {
   const auto pid = parse_number<pid_t>(text_of(root, "pid")).value_or(0);
   if (pid <= 0) return std::nullopt;
-  const auto process = read_process(pid);
+  const auto process = run::read_process(pid);
   if (process) {
     const bool is_same = text_of(root, "start_ticks") == cat(process->start_ticks);
     if (!is_same || process->state == 'Z' || process->state == 'X') return std::nullopt;
@@ -40,7 +40,7 @@ std::optional<ProcessStat> writer_of(const Node* root) {
   }
   // A /proc with hidepid shows processes of others to root only.
   const bool is_there = ::kill(pid, 0) == 0 || errno == EPERM;
-  return is_there ? std::optional(ProcessStat{}) : std::nullopt;
+  return is_there ? std::optional(run::ProcessStat{}) : std::nullopt;
 }
 
 /// Which file is at `path`: another one after it was replaced.
@@ -69,7 +69,7 @@ SeenStatus unreadable(const std::string& path, std::string problem) {
 }  // namespace
 
 SeenStatus read_status(std::string text, const std::string& path) {
-  const auto document = parse_document(text);
+  const auto document = config::parse_document(text);
   const auto* root = document.root.get();
   const bool is_ours = root != nullptr && text.starts_with("{") && find_value(root, "pid") &&
                        find_value(root, "endpoints") && find_value(root, "process");
@@ -132,17 +132,17 @@ SeenStatus ask_status(const std::vector<std::string>& paths) {
   // The signal ends a process that does not wait for it. So it goes to the writer of the file alone,
   // where that says that it waits, and to no process of another user: who owns the file has no more
   // power by root's asking than without.
-  const auto process = read_process(pid);
+  const auto process = run::read_process(pid);
   const bool is_writer = process && text_of(root, "start_ticks") == cat(process->start_ticks);
-  const bool waits = text_of(root, "status_signal") == cat(kStatusSignal);
+  const bool waits = text_of(root, "status_signal") == cat(run::kStatusSignal);
   if (!is_writer || !waits || !has_one_user(pid, seen.path)) return seen;
   const auto before = file_of(seen.path);
-  if (::kill(pid, kStatusSignal) != 0) return seen;
+  if (::kill(pid, run::kStatusSignal) != 0) return seen;
   const auto deadline_ns = monotonic_ns() + kAnswerNs;
   while (file_of(seen.path) == before) {
     if (monotonic_ns() >= deadline_ns) {
       seen.life = Life::hangs;
-      seen.process_state = read_process(pid).value_or(*process).state;
+      seen.process_state = run::read_process(pid).value_or(*process).state;
       seen.age_seconds += static_cast<double>(kAnswerNs) / kNsPerSecond;
       return seen;
     }
@@ -151,7 +151,7 @@ SeenStatus ask_status(const std::vector<std::string>& paths) {
   return see_status(paths, clock_ns(CLOCK_BOOTTIME));
 }
 
-const Node* find_value(const Node* mapping, std::string_view key) {
+const config::Node* find_value(const config::Node* mapping, std::string_view key) {
   if (mapping == nullptr) return nullptr;
   for (const auto& entry : mapping->entries) {
     if (entry.key == key) return entry.value.get();
@@ -159,25 +159,25 @@ const Node* find_value(const Node* mapping, std::string_view key) {
   return nullptr;
 }
 
-std::string text_of(const Node* mapping, std::string_view key) {
+std::string text_of(const config::Node* mapping, std::string_view key) {
   const auto* value = find_value(mapping, key);
   return value != nullptr ? visible(value->text) : std::string();
 }
 
-double number_of(const Node* mapping, std::string_view key) {
+double number_of(const config::Node* mapping, std::string_view key) {
   return parse_number<double>(text_of(mapping, key)).value_or(NAN);
 }
 
-bool is_true(const Node* mapping, std::string_view key) {
+bool is_true(const config::Node* mapping, std::string_view key) {
   return text_of(mapping, key) == "true";
 }
 
-std::vector<const Node*> items_of(const Node* mapping, std::string_view key) {
-  std::vector<const Node*> items;
+std::vector<const config::Node*> items_of(const config::Node* mapping, std::string_view key) {
+  std::vector<const config::Node*> items;
   const auto* list = find_value(mapping, key);
   if (list == nullptr) return items;
   for (const auto& item : list->items) items.push_back(item.get());
   return items;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -10,7 +10,7 @@
 
 #include "agent/config/document.h"
 
-namespace msp {
+namespace msp::cli {
 
 struct SeenStatus {
   enum class Life {
@@ -24,10 +24,10 @@ struct SeenStatus {
   Life life = Life::absent;
   std::string problem = {};
   std::string path = {};
-  std::string text = {};     // of the file
-  NodePtr root = {};         // of the file; null: unreadable or absent
-  double age_seconds = 0;    // of the file
-  char process_state = '?';  // of a process that hangs, see ProcessStat
+  std::string text = {};      // of the file
+  config::NodePtr root = {};  // of the file; null: unreadable or absent
+  double age_seconds = 0;     // of the file
+  char process_state = '?';   // of a process that hangs, see ProcessStat
 };
 
 /// Of the first file that is there. `boot_ns` is CLOCK_BOOTTIME now.
@@ -42,10 +42,10 @@ SeenStatus ask_status(const std::vector<std::string>& paths);
 SeenStatus read_status(std::string text, const std::string& path);
 
 // Values of the file. What is not there is empty, NaN or false: another version wrote it.
-const Node* find_value(const Node* mapping, std::string_view key);
-std::string text_of(const Node* mapping, std::string_view key);  // fit for a terminal
-double number_of(const Node* mapping, std::string_view key);
-bool is_true(const Node* mapping, std::string_view key);
-std::vector<const Node*> items_of(const Node* mapping, std::string_view key);
+const config::Node* find_value(const config::Node* mapping, std::string_view key);
+std::string text_of(const config::Node* mapping, std::string_view key);  // fit for a terminal
+double number_of(const config::Node* mapping, std::string_view key);
+bool is_true(const config::Node* mapping, std::string_view key);
+std::vector<const config::Node*> items_of(const config::Node* mapping, std::string_view key);
 
-}  // namespace msp
+}  // namespace msp::cli

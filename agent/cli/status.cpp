@@ -19,7 +19,7 @@
 #include "agent/config/secrets.h"
 #include "agent/run/status_file.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 /// Where a file may be: of the service first, unless another configuration is asked for.
@@ -27,14 +27,15 @@ std::vector<std::string> places(const GlobalOptions& options) {
   std::vector<std::string> folders;
   if (options.config == GlobalOptions{}.config) folders.emplace_back("/run/msp-agent");
   if (::access(options.config.c_str(), R_OK) == 0) {
-    const auto outcome = load_config(options.config);  // whatever is wrong with the rest of it
-    set_secrets(secrets_of(outcome.config));
+    const auto outcome =
+        config::load_config(options.config);  // whatever is wrong with the rest of it
+    set_secrets(config::secrets_of(outcome.config));
     folders.push_back(outcome.config.buffer.head_path);
     folders.push_back(outcome.config.buffer.path);
   }
   std::vector<std::string> paths;
   for (const auto& folder : folders) {
-    auto path = cat(folder, "/", kStatusFileName);
+    auto path = cat(folder, "/", run::kStatusFileName);
     if (paths.empty() || paths.back() != path) paths.push_back(std::move(path));
   }
   return paths;
@@ -118,4 +119,4 @@ int status(const GlobalOptions& options, const StatusOptions& wanted) {
   return std::fflush(stdout) == 0 && text.is_well ? kExitDone : kExitFailed;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

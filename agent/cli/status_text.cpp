@@ -11,7 +11,7 @@
 #include "agent/base/text.h"
 #include "agent/sources/host.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 using Life = SeenStatus::Life;
@@ -70,7 +70,7 @@ std::string table(const std::vector<Row>& rows) {
 }
 
 /// What was lost and why: "max_age 1,200, rejected 3".
-std::string drops_text(const Node* endpoint) {
+std::string drops_text(const config::Node* endpoint) {
   std::string text;
   if (const auto* drops = find_value(endpoint, "dropped_samples")) {
     for (const auto& entry : drops->entries) {
@@ -81,12 +81,12 @@ std::string drops_text(const Node* endpoint) {
   return text.empty() ? "0" : text;
 }
 
-bool fails(const Node* collector) {
+bool fails(const config::Node* collector) {
   return is_true(collector, "has_data") && !text_of(collector, "last_error").empty();
 }
 
 /// What is wrong with an endpoint and what to do; empty: nothing.
-std::string endpoint_problem(const Node* endpoint, const Node* root) {
+std::string endpoint_problem(const config::Node* endpoint, const config::Node* root) {
   const auto state = text_of(endpoint, "state");
   if (state == "misconfigured") {
     return cat(
@@ -127,7 +127,8 @@ std::string endpoint_problem(const Node* endpoint, const Node* root) {
 }
 
 /// What is wrong with what the agent answers, as of `updated`.
-void add_listen_problems(const Node* listen, double updated, std::vector<std::string>& problems) {
+void add_listen_problems(const config::Node* listen, double updated,
+                         std::vector<std::string>& problems) {
   if (listen == nullptr) return;
   const auto address = text_of(listen, "address");
   if (!is_true(listen, "listening")) {
@@ -154,7 +155,7 @@ void add_listen_problems(const Node* listen, double updated, std::vector<std::st
   }
 }
 
-std::vector<std::string> problems_of(const Node* root) {
+std::vector<std::string> problems_of(const config::Node* root) {
   std::vector<std::string> problems;
   for (const auto* endpoint : items_of(root, "endpoints")) {
     auto problem = endpoint_problem(endpoint, root);
@@ -191,7 +192,7 @@ std::vector<std::string> problems_of(const Node* root) {
   return problems;
 }
 
-std::string process_line(const Node* root) {
+std::string process_line(const config::Node* root) {
   const auto* process = find_value(root, "process");
   const auto customer = text_of(root, "customer_id");
   return cat("  ",
@@ -203,7 +204,7 @@ std::string process_line(const Node* root) {
              seconds_text(number_of(process, "cpu_seconds")), " of CPU\n");
 }
 
-std::string endpoints_table(const Node* root, double wall_seconds) {
+std::string endpoints_table(const config::Node* root, double wall_seconds) {
   std::vector<Row> rows = {{"STATE", "LAST 2XX", "LAG", "BACKLOG", "DRAINED IN", "DROPPED",
                             "RETRIES", "PROTOCOL", "ENDPOINT"}};
   std::string errors;
@@ -226,7 +227,7 @@ std::string endpoints_table(const Node* root, double wall_seconds) {
   return cat("\nEndpoints\n", table(rows), errors);
 }
 
-std::string buffer_table(const Node* root) {
+std::string buffer_table(const config::Node* root) {
   const auto* buffer = find_value(root, "buffer");
   const auto number = [&](std::string_view key) { return number_of(buffer, key); };
   const auto holds = number("holds_outage_seconds");
@@ -240,7 +241,7 @@ std::string buffer_table(const Node* root) {
                                           : "as long as 4 MiB of memory last"}}));
 }
 
-std::string collectors_table(const Node* root) {
+std::string collectors_table(const config::Node* root) {
   std::vector<Row> rows = {{"COLLECTOR", "TOOK", "SERIES", "LAST ERROR"}};
   for (const auto* collector : items_of(root, "collectors")) {
     const auto error = text_of(collector, "last_error");
@@ -254,16 +255,16 @@ std::string collectors_table(const Node* root) {
 }
 
 /// The exporters: every source but the two of the host.
-std::vector<const Node*> targets_of(const Node* root) {
+std::vector<const config::Node*> targets_of(const config::Node* root) {
   auto targets = items_of(root, "sources");
-  std::erase_if(targets, [](const Node* source) {
+  std::erase_if(targets, [](const config::Node* source) {
     const auto name = text_of(source, "name");
-    return name == kHostSource || name == kCostlySource;
+    return name == sources::kHostSource || name == sources::kCostlySource;
   });
   return targets;
 }
 
-std::string targets_table(const Node* root) {
+std::string targets_table(const config::Node* root) {
   std::vector<Row> rows = {{"UP", "TOOK", "SAMPLES", "BAD LINES", "TARGET", "LAST ERROR"}};
   for (const auto* target : targets_of(root)) {
     const auto error = text_of(target, "last_error");
@@ -275,7 +276,7 @@ std::string targets_table(const Node* root) {
   return rows.size() == 1 ? std::string() : cat("\nTargets\n", table(rows));
 }
 
-std::string clients_table(const Node* listen, double wall_seconds) {
+std::string clients_table(const config::Node* listen, double wall_seconds) {
   std::vector<Row> rows = {{"LAST SEEN", "SAMPLES", "LEFT OUT", "REFUSED", "CLIENT"}};
   for (const auto* client : items_of(listen, "clients")) {
     const auto last = number_of(client, "last_seen");
@@ -290,7 +291,7 @@ std::string clients_table(const Node* listen, double wall_seconds) {
   return rows.size() == 1 ? std::string() : cat("\nReceiving\n", table(rows));
 }
 
-std::string listen_table(const Node* root, double wall_seconds) {
+std::string listen_table(const config::Node* root, double wall_seconds) {
   const auto* listen = find_value(root, "listen");
   if (listen == nullptr) return {};
   return cat("\nListening\n",
@@ -301,7 +302,7 @@ std::string listen_table(const Node* root, double wall_seconds) {
              clients_table(listen, wall_seconds));
 }
 
-std::string running_headline(const Node* root, bool& is_well) {
+std::string running_headline(const config::Node* root, bool& is_well) {
   const auto problems = problems_of(root);
   is_well = problems.empty();
   if (!is_well) {
@@ -395,4 +396,4 @@ StatusText status_text(const SeenStatus& seen, double wall_seconds,
   return text;
 }
 
-}  // namespace msp
+}  // namespace msp::cli

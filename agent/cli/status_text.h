@@ -6,7 +6,7 @@
 
 #include "agent/cli/seen_status.h"
 
-namespace msp {
+namespace msp::cli {
 
 struct StatusText {
   bool is_well = false;
@@ -18,4 +18,4 @@ struct StatusText {
 StatusText status_text(const SeenStatus& seen, double wall_seconds,
                        const std::string& journal_error);
 
-}  // namespace msp
+}  // namespace msp::cli

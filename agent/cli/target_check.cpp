@@ -8,13 +8,14 @@
 #include "agent/run/make_probe.h"
 #include "agent/sources/exporter.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 /// What the agent would take of the answer.
-Step samples_step(const HttpAnswer& answer, const ScrapeTarget& target) {
+Step samples_step(const http::HttpAnswer& answer, const config::ScrapeTarget& target) {
   Step step{.name = "samples"};
-  ExpositionParser parser(answer.content, exposition_options(answer, target.http, true));
+  metrics::ExpositionParser parser(answer.content,
+                                   sources::exposition_options(answer, target.http, true));
   while (parser.next()) {
     if (const auto series = parser.series(); !series) parser.reject(series.error().text);
   }
@@ -43,14 +44,14 @@ Step samples_step(const HttpAnswer& answer, const ScrapeTarget& target) {
 
 }  // namespace
 
-void check_probe(const ProbeTarget& target, CheckReport& report) {
+void check_probe(const config::ProbeTarget& target, CheckReport& report) {
   report.begin_target(target.name);
   const auto wakeup = std::make_shared<const Wakeup>();
-  Transfers transfers({.wakeup = wakeup});
-  const auto probe = make_probe(
+  http::Transfers transfers({.wakeup = wakeup});
+  const auto probe = run::make_probe(
       target, {.name = target.name, .labels = target.labels, .interval = target.interval},
       transfers);
-  static_cast<void>(scrape_now(*probe, {1, wall_ns()}, *wakeup));
+  static_cast<void>(sources::scrape_now(*probe, {1, wall_ns()}, *wakeup));
   const auto health = probe->health();
   report.add({.name = "probe",
               .verdict = health.is_up ? Verdict::ok : Verdict::failed,
@@ -58,14 +59,15 @@ void check_probe(const ProbeTarget& target, CheckReport& report) {
               .took_us = static_cast<std::int64_t>(health.duration_seconds * 1e6)});
 }
 
-void check_target(const ScrapeTarget& target, CheckReport& report) {
+void check_target(const config::ScrapeTarget& target, CheckReport& report) {
   report.begin_target(target.name);
-  HttpTrace trace;
+  http::HttpTrace trace;
   const auto answer =
-      HttpClient(target.http)
-          .send(scrape_request(target.http.timeout, target.scrape->body_bytes_max), &trace);
+      http::HttpClient(target.http)
+          .send(sources::scrape_request(target.http.timeout, target.scrape->body_bytes_max),
+                &trace);
   Step step{.name = "scrape", .took_us = trace.total_us};
-  const auto checked = check_scrape(answer);
+  const auto checked = sources::check_scrape(answer);
   if (!checked) {
     step.verdict = Verdict::failed;
     step.text = checked.error().text;
@@ -76,4 +78,4 @@ void check_target(const ScrapeTarget& target, CheckReport& report) {
   report.add(samples_step(answer, target));
 }
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -5,11 +5,11 @@
 #include "agent/config/probe_target.h"
 #include "agent/config/scrape_target.h"
 
-namespace msp {
+namespace msp::cli {
 
 /// The same of a probe, as one step.
-void check_probe(const ProbeTarget& target, CheckReport& report);
+void check_probe(const config::ProbeTarget& target, CheckReport& report);
 
-void check_target(const ScrapeTarget& target, CheckReport& report);
+void check_target(const config::ScrapeTarget& target, CheckReport& report);
 
-}  // namespace msp
+}  // namespace msp::cli

@@ -14,7 +14,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::cli {
 namespace {
 
 constexpr std::int64_t kEveryMs = 2000;
@@ -101,4 +101,4 @@ void watch(const std::function<std::string()>& draw) {
   } while (screen.wait());
 }
 
-}  // namespace msp
+}  // namespace msp::cli

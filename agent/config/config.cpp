@@ -22,7 +22,7 @@
 #include "agent/config/validators.h"
 #include "agent/listen/address.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 /// Receivers have a limit for the labels of a series, and VictoriaMetrics drops those beyond it
@@ -31,7 +31,7 @@ void warn_of_many_labels(Section& top, const std::string& file, ConfigOutcome& o
   constexpr std::size_t kUsualLimit = 30;  // VictoriaMetrics before 1.108, Mimir; later ones 40
   const auto target = out.config.target_labels();
   // Beside them the metric's name, which is a label, too.
-  const auto most = 1 + target.forced.size() + target.defaults.size() + kFamilyLabelsMax;
+  const auto most = 1 + target.forced.size() + target.defaults.size() + metrics::kFamilyLabelsMax;
   if (most <= kUsualLimit) return;
   const auto at = top.at("labels");
   out.warnings.push_back(
@@ -56,7 +56,7 @@ void warn_of_customer_id(Section& top, const std::string& file, ConfigOutcome& o
 
 void warn_of_open_port(Section& top, const std::string& file, ConfigOutcome& out) {
   const auto& listen = out.config.listen;
-  if (listen.address.empty() || parse_listen_address(listen.address)->is_local()) return;
+  if (listen.address.empty() || listen::parse_listen_address(listen.address)->is_local()) return;
   const bool is_anybody = listen.is_open();
   const bool is_plain = listen.tls.cert_file.empty();
   if (!is_anybody && !is_plain) return;
@@ -149,7 +149,7 @@ void warn_of_secret_file(const std::string& path, const Place& key, ConfigOutcom
 }  // namespace
 
 bool ListenConfig::is_open() const {
-  const auto parsed = parse_listen_address(address);
+  const auto parsed = listen::parse_listen_address(address);
   return parsed && !parsed->is_local() && clients.empty() && tls.ca_file.empty();
 }
 
@@ -162,8 +162,8 @@ std::string ListenClient::name(std::size_t place) const {
   return cat("client ", place + 1);
 }
 
-TargetLabels Config::target_labels() const {
-  TargetLabels target{{{"customer_id", customer_id}, {"server_name", server_name}}, {}};
+metrics::TargetLabels Config::target_labels() const {
+  metrics::TargetLabels target{{{"customer_id", customer_id}, {"server_name", server_name}}, {}};
   if (!environment.empty()) target.defaults.push_back({"environment", environment});
   target.defaults.insert(target.defaults.end(), labels.begin(), labels.end());
   // Behind `labels`, which may set them: of two labels with one name the earlier one stays.
@@ -174,29 +174,33 @@ TargetLabels Config::target_labels() const {
 
 namespace {
 
-Relabel relabel_by(std::vector<RelabelRule> rules) {
+metrics::Relabel relabel_by(std::vector<metrics::RelabelRule> rules) {
   if (rules.empty()) return nullptr;
-  return [relabeler = Relabeler(rules)](std::vector<Label>& labels) { return relabeler(labels); };
+  return [relabeler = metrics::Relabeler(rules)](std::vector<metrics::Label>& labels) {
+    return relabeler(labels);
+  };
 }
 
 /// Any of the expressions: "(?:a)|(?:b)".
-RelabelRule by_name(RelabelAction action, const std::vector<std::string>& names) {
+metrics::RelabelRule by_name(metrics::RelabelAction action, const std::vector<std::string>& names) {
   std::string regex;
   for (const auto& name : names) regex += cat(regex.empty() ? "" : "|", "(?:", name, ")");
-  return {.action = action, .source_labels = {std::string(kMetricName)}, .regex = std::move(regex)};
+  return {.action = action,
+          .source_labels = {std::string(metrics::kMetricName)},
+          .regex = std::move(regex)};
 }
 
 }  // namespace
 
-Relabel Config::relabel_of(const std::vector<RelabelRule>& own) const {
+metrics::Relabel Config::relabel_of(const std::vector<metrics::RelabelRule>& own) const {
   auto rules = own;
   rules.insert(rules.end(), relabel.begin(), relabel.end());
-  if (!metrics.keep.empty()) rules.push_back(by_name(RelabelAction::keep, metrics.keep));
-  if (!metrics.drop.empty()) rules.push_back(by_name(RelabelAction::drop, metrics.drop));
+  if (!metrics.keep.empty()) rules.push_back(by_name(metrics::RelabelAction::keep, metrics.keep));
+  if (!metrics.drop.empty()) rules.push_back(by_name(metrics::RelabelAction::drop, metrics.drop));
   return relabel_by(std::move(rules));
 }
 
-Relabel Config::relabel_about() const {
+metrics::Relabel Config::relabel_about() const {
   return relabel_by(relabel);
 }
 
@@ -281,4 +285,4 @@ ConfigOutcome load_config(const std::string& path) {
   return outcome;
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -17,7 +17,7 @@
 #include "agent/metrics/series_writer.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::config {
 
 /// The wire format of requests. `automatic` takes the best that the endpoint understands.
 enum class Protocol { automatic, prometheus_1_0, prometheus_2_0, victoriametrics };
@@ -29,13 +29,13 @@ enum class Order { automatic, fresh_first, oldest_first };
 /// at by; those that are on by default; all.
 enum class Preset { minimal, standard, full };
 
-struct EndpointConfig : HttpOptions {
+struct EndpointConfig : http::HttpOptions {
   std::string label;  // the key `name`: who it is when its url changes; empty: its url
   Protocol protocol = Protocol::automatic;
   Order order = Order::automatic;
-  std::uint64_t catch_up_rate = 100'000;    // samples a second of a backlog; 0: unlimited
-  std::chrono::milliseconds send_every{0};  // of live samples; 0: the interval
-  std::vector<RelabelRule> relabel;         // of what goes to this endpoint
+  std::uint64_t catch_up_rate = 100'000;      // samples a second of a backlog; 0: unlimited
+  std::chrono::milliseconds send_every{0};    // of live samples; 0: the interval
+  std::vector<metrics::RelabelRule> relabel;  // of what goes to this endpoint
 
   /// The order, where it is given or follows from the protocol: VictoriaMetrics takes samples in
   /// any, Prometheus need not.
@@ -51,16 +51,16 @@ struct EndpointConfig : HttpOptions {
 };
 
 /// Exporters of one job. What HttpOptions has of an address is made from each target.
-struct ScrapeConfig : HttpOptions {
+struct ScrapeConfig : http::HttpOptions {
   std::string job;
   std::vector<std::string> targets;       // at least one: a URL, host:port, unix:/path
   std::chrono::milliseconds interval{0};  // 0: the agent's
-  std::vector<Label> labels;
+  std::vector<metrics::Label> labels;
   bool honor_labels = false;
   bool normalizes = true;
   std::uint64_t body_bytes_max = 8 << 20;
   std::uint64_t series_max = 10'000;  // of one target
-  std::vector<RelabelRule> relabel;
+  std::vector<metrics::RelabelRule> relabel;
   friend bool operator==(const ScrapeConfig&, const ScrapeConfig&) = default;
 };
 
@@ -90,14 +90,14 @@ struct DnsOptions {
 };
 
 /// One look at a service from outside. What HttpOptions has of an address is made from the target.
-struct ProbeConfig : HttpOptions, DnsOptions {
+struct ProbeConfig : http::HttpOptions, DnsOptions {
   std::string label;  // the key `name`; each is there once
   std::string job = "blackbox";
   ProbeModule module = ProbeModule::http;
   std::string target;                     // http: a URL; tcp: host:port; icmp, dns: a host
   std::chrono::milliseconds interval{0};  // 0: the agent's
-  std::vector<Label> labels;
-  IpFamily preferred_ip = IpFamily::any;
+  std::vector<metrics::Label> labels;
+  http::IpFamily preferred_ip = http::IpFamily::any;
   bool uses_tls = false;  // of tcp
   // Of http.
   std::string method = "GET";
@@ -131,9 +131,10 @@ struct BufferConfig {
 };
 
 /// Who may ask: a login, and what is known of those that have it.
-struct ListenClient : HttpOptions {
-  std::string label;          // the key `name`; empty: name() has another
-  std::vector<Label> labels;  // of what it sends, in the place of its own; sorted, may be empty
+struct ListenClient : http::HttpOptions {
+  std::string label;  // the key `name`; empty: name() has another
+  std::vector<metrics::Label>
+      labels;  // of what it sends, in the place of its own; sorted, may be empty
   /// Of the client with that place in the list; no secret.
   std::string name(std::size_t place) const;
   friend bool operator==(const ListenClient&, const ListenClient&) = default;
@@ -144,7 +145,7 @@ struct ListenConfig {
   std::string address;   // as parse_listen_address() takes it; empty: it listens nowhere
   bool metrics = true;   // GET /metrics
   bool receive = false;  // remote write
-  TlsOptions tls;        // without cert_file: none; ca_file is that of client certificates
+  http::TlsOptions tls;  // without cert_file: none; ca_file is that of client certificates
   std::vector<ListenClient> clients;  // none: everybody may ask
 
   /// Other hosts can reach it, and need neither a login nor a certificate.
@@ -158,32 +159,32 @@ struct Config {
   std::string server_name;
   std::string environment;  // empty: not set
   std::string host_name;    // the label instance
-  std::vector<Label> labels;
+  std::vector<metrics::Label> labels;
   std::chrono::milliseconds interval{15'000};
-  std::size_t series_max = kSeriesMaxDefault;         // of all collectors together
-  std::chrono::milliseconds costly_interval{60'000};  // a multiple of `interval`
+  std::size_t series_max = metrics::kSeriesMaxDefault;  // of all collectors together
+  std::chrono::milliseconds costly_interval{60'000};    // a multiple of `interval`
   Preset preset = Preset::standard;
   std::vector<std::string> collectors;  // those that run, in the registry's order
   std::vector<std::string> collectors_disabled;
-  std::map<std::string, CollectorOptions> collector_options;  // by collector, on or off
-  std::vector<EndpointConfig> endpoints;                      // none only with `listen`
+  std::map<std::string, collectors::CollectorOptions> collector_options;  // by collector, on or off
+  std::vector<EndpointConfig> endpoints;                                  // none only with `listen`
   std::vector<ScrapeConfig> scrape;
   std::vector<ProbeConfig> probes;
   MetricsConfig metrics;
-  std::vector<RelabelRule> relabel;  // of every sample
+  std::vector<metrics::RelabelRule> relabel;  // of every sample
   BufferConfig buffer;
   ListenConfig listen;
   LogLevel log_level = LogLevel::info;
   std::uint64_t hash = 0;  // of the file's text without its secrets, 48 bits; 0: it is no file
 
   /// What goes on every sample of the host beside its own labels.
-  TargetLabels target_labels() const;
+  metrics::TargetLabels target_labels() const;
 
   /// The rules for what a source collects: `own`, if it has any, then `relabel` and `metrics`. Null
   /// where there are none.
-  Relabel relabel_of(const std::vector<RelabelRule>& own = {}) const;
+  metrics::Relabel relabel_of(const std::vector<metrics::RelabelRule>& own = {}) const;
   /// The rules for what the agent says of a source, such as up: `relabel` alone.
-  Relabel relabel_about() const;
+  metrics::Relabel relabel_about() const;
 };
 
 /// One thing wrong with a configuration file.
@@ -225,4 +226,4 @@ ConfigOutcome load_config(const std::string& path);
 /// The same for text that is already in memory; `file` is what errors call it. Touches no file.
 ConfigOutcome parse_config(const std::string& text, const std::string& file);
 
-}  // namespace msp
+}  // namespace msp::config

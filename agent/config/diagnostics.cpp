@@ -6,7 +6,7 @@
 #include "agent/base/redact.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::config {
 
 void Diagnostics::add(Position at, std::string text) {
   errors_.push_back({file_, at.line, at.column, std::move(text), {}});
@@ -44,4 +44,4 @@ std::string shown(std::string_view text) {
   return cat("'", printable(text), "'");
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -10,7 +10,7 @@
 #include "agent/config/config.h"
 #include "agent/config/document.h"
 
-namespace msp {
+namespace msp::config {
 
 class Diagnostics {
  public:
@@ -47,4 +47,4 @@ std::string printable(std::string_view text);
 /// The same in single quotes.
 std::string shown(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::config

@@ -13,7 +13,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 /// Line starts of a text, to turn yaml-cpp's byte columns into an editor's. A position costs the
@@ -306,4 +306,4 @@ Document parse_document(std::string_view text) {
   return {root != nullptr ? std::move(root) : std::make_shared<const Node>(), {}, ""};
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::config {
 
 /// Both count from 1, columns in characters; 0: nowhere in particular.
 struct Position {
@@ -56,4 +56,4 @@ struct Document {
 /// A file with nothing but comments has an empty root. Never throws.
 Document parse_document(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::config

@@ -5,7 +5,7 @@
 #include "agent/base/text.h"
 #include "agent/config/validators.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 /// What stands for ${`inside`}.
@@ -67,4 +67,4 @@ Result<std::string> expand_environment(std::string_view text) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::config

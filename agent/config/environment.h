@@ -7,11 +7,11 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::config {
 
 /// `text` with each ${NAME} replaced by the variable and each ${NAME:-default} by the variable or,
 /// where that is unset or empty, the default. `$$` is a '$'; any other '$' stays. What comes in is
 /// not expanded again. Error texts name at most a variable, for `text` may be a secret.
 Result<std::string> expand_environment(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::config

@@ -9,7 +9,7 @@
 #include "agent/config/validators.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 std::string url_of(std::string_view target, bool with_tls) {
@@ -26,7 +26,7 @@ bool has_port(std::string_view url) {
 
 /// A Host of the user's own is also the name that the certificate must have, as for
 /// blackbox_exporter.
-void use_host_header(HttpOptions& http) {
+void use_host_header(http::HttpOptions& http) {
   for (auto header = http.headers.begin(); header != http.headers.end(); ++header) {
     if (lower_case(header->first) != "host") continue;
     const auto host = header->second;
@@ -37,7 +37,7 @@ void use_host_header(HttpOptions& http) {
   }
 }
 
-TargetLabels labels_of(const Config& config, const ProbeConfig& probe) {
+metrics::TargetLabels labels_of(const Config& config, const ProbeConfig& probe) {
   auto labels = config.target_labels();
   // The earlier of two with one name counts.
   const auto rest = std::exchange(labels.defaults, {{"job", probe.job}});
@@ -47,7 +47,8 @@ TargetLabels labels_of(const Config& config, const ProbeConfig& probe) {
   // An empty one takes one of the configuration away.
   for (const auto& label : probe.labels) {
     if (!label.value.empty()) continue;
-    std::erase_if(labels.defaults, [&](const Label& other) { return other.name == label.name; });
+    std::erase_if(labels.defaults,
+                  [&](const metrics::Label& other) { return other.name == label.name; });
   }
   return labels;
 }
@@ -109,4 +110,4 @@ std::vector<ProbeTarget> probe_targets(const Config& config) {
   return targets;
 }
 
-}  // namespace msp
+}  // namespace msp::config

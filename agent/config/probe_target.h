@@ -10,7 +10,7 @@
 #include "agent/http/options.h"
 #include "agent/metrics/series_writer.h"
 
-namespace msp {
+namespace msp::config {
 
 /// Whether it can be the target of any module.
 bool is_probe_text(std::string_view text);
@@ -28,12 +28,12 @@ bool is_status_code(std::string_view text);
 struct ProbeTarget {
   const ProbeConfig* probe;  // of the configuration
   std::string name;          // "probe shop": unique, the same after a restart
-  HttpOptions http;
+  http::HttpOptions http;
   std::chrono::milliseconds interval{0};
-  TargetLabels labels;
+  metrics::TargetLabels labels;
 };
 
 /// In the order of the file.
 std::vector<ProbeTarget> probe_targets(const Config& config);
 
-}  // namespace msp
+}  // namespace msp::config

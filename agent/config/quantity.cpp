@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 struct Unit {
@@ -88,4 +88,4 @@ std::string size_words(std::uint64_t bytes) {
   return cat(bytes / unit->factor, unit->name);
 }
 
-}  // namespace msp
+}  // namespace msp::config

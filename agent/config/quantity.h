@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::config {
 
 /// Whole numbers with the units d, h, m, s and ms, the larger ones first: 500ms, 15s, 1m30s, 7d.
 /// Nothing where `text` is anything else, or more than 100 years.
@@ -23,4 +23,4 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 /// The same backwards, in the largest unit of which it is a whole number: "256MiB".
 std::string size_words(std::uint64_t bytes);
 
-}  // namespace msp
+}  // namespace msp::config

@@ -19,7 +19,7 @@
 #include "agent/listen/address.h"
 #include "collectors/registry.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 using namespace std::chrono_literals;
@@ -49,7 +49,7 @@ void check_login(Section& section, Options& endpoint) {
   }
 }
 
-void check_tls(Section& section, TlsOptions&) {
+void check_tls(Section& section, http::TlsOptions&) {
   const bool has_cert = section.has("cert_file");
   if (has_cert == section.has("key_file")) return;
   section.reject(has_cert ? "cert_file" : "key_file",
@@ -112,9 +112,9 @@ void check_one_login(Section& section) {
   }
 }
 
-void check_relabel(Section& section, RelabelRule& rule) {
+void check_relabel(Section& section, metrics::RelabelRule& rule) {
   if (!section.present()) return;
-  if (const auto problem = check_rule(rule)) {
+  if (const auto problem = metrics::check_rule(rule)) {
     section.reject(problem->key, problem->found, problem->accepted);
   }
 }
@@ -144,28 +144,30 @@ std::string label_like(std::string_view name) {
   std::replace_if(
       like.begin(), like.end(),
       [](char c) {
-        return !is_label_name({&c, 1}) && (c < '0' || c > '9');
+        return !metrics::is_label_name({&c, 1}) && (c < '0' || c > '9');
       },
       '_');
-  return is_label_name(like) && like != kMetricName ? like : cat("_", like);
+  return metrics::is_label_name(like) && like != metrics::kMetricName ? like : cat("_", like);
 }
 
 /// `other_key`: where the label of a name is set instead; empty: here.
 template <typename OtherKey>
-void read_labels_but(Section& section, std::vector<Label>& labels, const OtherKey& other_key,
-                     bool keeps_empty = false, bool takes_identity = false) {
+void read_labels_but(Section& section, std::vector<metrics::Label>& labels,
+                     const OtherKey& other_key, bool keeps_empty = false,
+                     bool takes_identity = false) {
   for (auto& [name, at, value] : section.pairs("a single value")) {
     const auto key = section.path(printable(name));
     const std::string_view other = other_key(name);
-    if (!is_label_name(name)) {
+    if (!metrics::is_label_name(name)) {
       section.reject(at, key, "a name that no label can have",
                      cat("letters, digits and '_', no digit first, such as ", label_like(name)));
-    } else if (name == kMetricName ||
-               (!takes_identity &&
-                std::ranges::find(kIdentityLabels, name) != std::end(kIdentityLabels))) {
+    } else if (name == metrics::kMetricName ||
+               (!takes_identity && std::ranges::find(metrics::kIdentityLabels, name) !=
+                                       std::end(metrics::kIdentityLabels))) {
       section.reject(at, key, "a label that is always set by the agent",
-                     name == kMetricName ? std::string("any other name")
-                                         : cat("the key ", name, " at the top of the file"));
+                     name == metrics::kMetricName
+                         ? std::string("any other name")
+                         : cat("the key ", name, " at the top of the file"));
     } else if (!other.empty()) {
       section.reject(at, key, cat("the key ", other, " as well"), "one of the two");
     } else if (value && value->text.size() > kLabelValueBytesMax) {
@@ -176,14 +178,14 @@ void read_labels_but(Section& section, std::vector<Label>& labels, const OtherKe
   }
 }
 
-void read_labels(Section& section, std::vector<Label>& labels, Config& config) {
+void read_labels(Section& section, std::vector<metrics::Label>& labels, Config& config) {
   read_labels_but(section, labels, [&](std::string_view name) {
     const bool is_set = name == "environment" && !config.environment.empty();
     return is_set ? "environment at the top of the file" : "";
   });
 }
 
-void read_job_labels(Section& section, std::vector<Label>& labels, ScrapeConfig&) {
+void read_job_labels(Section& section, std::vector<metrics::Label>& labels, ScrapeConfig&) {
   read_labels_but(
       section, labels,
       [](std::string_view name) { return name == "job" ? "job of the target" : ""; }, true);
@@ -238,7 +240,7 @@ bool is_dns_rcode(std::string_view word) {
   return dns_number(kDnsRcodes, word).has_value();
 }
 
-void read_probe_labels(Section& section, std::vector<Label>& labels, ProbeConfig&) {
+void read_probe_labels(Section& section, std::vector<metrics::Label>& labels, ProbeConfig&) {
   read_labels_but(
       section, labels,
       [](std::string_view name) { return name == "job" ? "job of the probe" : ""; }, true);
@@ -289,7 +291,7 @@ void check_probe(Section& section, ProbeConfig& probe, Config& config) {
 void check_probes(Section& top, const Config& config) {
   std::set<std::string> seen;
   for (const auto& target : probe_targets(config)) {
-    if (seen.emplace(Labels(target.labels.defaults).flat()).second) continue;
+    if (seen.emplace(metrics::Labels(target.labels.defaults).flat()).second) continue;
     return top.reject("probes",
                       cat("two probes with the same labels, the second one ",
                           quoted(target.probe->label, kQuotedBytesMax)),
@@ -305,7 +307,7 @@ void check_targets(Section& top, Config& config) {
     if (++count > kTargetsMax) {
       return top.reject("scrape", "more targets", cat("at most ", kTargetsMax));
     }
-    const auto all = Labels(target.labels.defaults);
+    const auto all = metrics::Labels(target.labels.defaults);
     if (seen.emplace(all.flat()).second) continue;
     return top.reject("scrape",
                       cat("two targets of job ", quoted(target.job, kQuotedBytesMax),
@@ -314,7 +316,7 @@ void check_targets(Section& top, Config& config) {
   }
 }
 
-bool is_in_preset(const CollectorEntry& entry, Preset preset) {
+bool is_in_preset(const collectors::CollectorEntry& entry, Preset preset) {
   constexpr std::string_view kMinimal[] = {"cpu",     "diskstats", "filesystem", "loadavg",
                                            "meminfo", "netdev",    "stat"};
   if (preset == Preset::full) return true;
@@ -330,7 +332,7 @@ void check_collectors(Section& section, Config& config) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   std::vector<std::string> running;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     const bool is_listed = enabled != nullptr && has(config.collectors, entry.name);
     const bool is_on =
         is_listed || ((enabled == nullptr || has_preset) && is_in_preset(entry, config.preset));
@@ -388,10 +390,10 @@ void check_buffer(Section& section, BufferConfig& buffer) {
   buffer.head_path = folders.empty() ? buffer.path : folders.substr(0, folders.find(':'));
 }
 
-void read_client_labels(Section& section, std::vector<Label>& labels, ListenClient&) {
+void read_client_labels(Section& section, std::vector<metrics::Label>& labels, ListenClient&) {
   read_labels_but(
       section, labels, [](std::string_view) { return std::string_view(); }, true, true);
-  std::ranges::sort(labels, {}, &Label::name);
+  std::ranges::sort(labels, {}, &metrics::Label::name);
 }
 
 void check_client(Section& section, ListenClient& client, ListenConfig& listen) {
@@ -406,7 +408,7 @@ void check_client(Section& section, ListenClient& client, ListenConfig& listen) 
                  "bearer_token_file, bearer_token or basic_auth");
 }
 
-void check_listen_tls(Section& section, TlsOptions& tls) {
+void check_listen_tls(Section& section, http::TlsOptions& tls) {
   if (!section.present()) return;
   check_tls(section, tls);
   if (section.has("client_ca_file") && !section.has("cert_file")) {
@@ -480,28 +482,30 @@ consteval ConfigKey of_endpoint(std::string_view name, auto type, Help help) {
 
 template <typename Options>
 constexpr ConfigKey kBasicAuth[] = {
-    key<&HttpOptions::username, Options>("username", Text{"a user name without ':'"},
-                                         {"The user name, without `:`. Needs a password.", "alpha"})
+    key<&http::HttpOptions::username, Options>(
+        "username", Text{"a user name without ':'"},
+        {"The user name, without `:`. Needs a password.", "alpha"})
         .hidden(),
-    key<&HttpOptions::password, Options>("password", kSecretText, {"The password.", "${PASSWORD}"})
+    key<&http::HttpOptions::password, Options>("password", kSecretText,
+                                               {"The password.", "${PASSWORD}"})
         .secret(),
-    key<&HttpOptions::password_file, Options>(
+    key<&http::HttpOptions::password_file, Options>(
         "password_file", kSecretFile,
         {"The file that contains the password.", "/etc/msp-agent.password"}),
 };
 
 template <typename Options>
-constexpr auto kBearerToken =
-    key<&HttpOptions::bearer_token, Options>("bearer_token", kSecretText,
-                                             {"A token, instead of `basic_auth`.", "${TOKEN}"})
-        .secret();
+constexpr auto kBearerToken = key<&http::HttpOptions::bearer_token, Options>(
+                                  "bearer_token", kSecretText,
+                                  {"A token, instead of `basic_auth`.", "${TOKEN}"})
+                                  .secret();
 template <typename Options>
-constexpr auto kBearerTokenFile = key<&HttpOptions::bearer_token_file, Options>(
+constexpr auto kBearerTokenFile = key<&http::HttpOptions::bearer_token_file, Options>(
     "bearer_token_file", kSecretFile,
     {"The file that contains the token.", "/etc/msp-agent.token"});
 template <typename Options>
 constexpr auto kHeaders =
-    key<&HttpOptions::headers, Options>(
+    key<&http::HttpOptions::headers, Options>(
         "headers",
         Mapping{
             "headers", 64,  // web servers take about a hundred
@@ -510,33 +514,36 @@ constexpr auto kHeaders =
         .secret();
 
 constexpr ConfigKey kRelabel[] = {
-    key<&RelabelRule::action>(
-        "action", Choice{kRelabelActions},
+    key<&metrics::RelabelRule::action>(
+        "action", Choice{metrics::kRelabelActions},
         {"What the rule does. `replace` writes a label. `keep` and `drop` decide about the series, "
          "`keepequal` and `dropequal` by comparing with target_label. `labelmap` copies labels to "
          "other names, `labeldrop` and `labelkeep` take labels away. `hashmod`, `lowercase` and "
          "`uppercase` write what they make of the source labels.",
          "drop"}),
-    key<&RelabelRule::source_labels>(
+    key<&metrics::RelabelRule::source_labels>(
         "source_labels",
-        Texts{"a list of labels' names, such as [__name__]", kSourceLabelsMax, is_label_name},
+        Texts{"a list of labels' names, such as [__name__]", metrics::kSourceLabelsMax,
+              metrics::is_label_name},
         {"The labels whose values, joined, are compared with the expression. The metric's name is "
          "the label `__name__`.",
          "[__name__, device]"}),
-    key<&RelabelRule::separator>("separator", Verbatim{"a text"},
-                                 {"What stands between two of these values.", "','", "`;`"}),
-    key<&RelabelRule::regex>(
+    key<&metrics::RelabelRule::separator>(
+        "separator", Verbatim{"a text"},
+        {"What stands between two of these values.", "','", "`;`"}),
+    key<&metrics::RelabelRule::regex>(
         "regex", Verbatim{"an RE2 regular expression"},
         {"The expression, which must match all of the value.", "'node_(cpu|memory)_.*'", "`(.*)`"}),
-    key<&RelabelRule::target_label>("target_label", Verbatim{"the name of a label"},
-                                    {"The label that is written, or compared with.", "service"}),
-    key<&RelabelRule::replacement>(
+    key<&metrics::RelabelRule::target_label>(
+        "target_label", Verbatim{"the name of a label"},
+        {"The label that is written, or compared with.", "service"}),
+    key<&metrics::RelabelRule::replacement>(
         "replacement", Verbatim{"a text"},
         {"The new value, with `$1` or `${1}` for a group of the expression. An empty one takes the "
          "label away.",
          "'${1}-db'", "`$1`"}),
-    key<&RelabelRule::modulus>("modulus", Number{1, UINT64_MAX},
-                               {"What `hashmod` divides by.", "10", "none"}),
+    key<&metrics::RelabelRule::modulus>("modulus", Number{1, UINT64_MAX},
+                                        {"What `hashmod` divides by.", "10", "none"}),
 };
 
 constexpr Texts kNames{"a list of RE2 regular expressions, such as ['go_.*']", 1000, is_expression,
@@ -551,18 +558,18 @@ constexpr ConfigKey kMetrics[] = {
 };
 
 constexpr ConfigKey kTls[] = {
-    key<&TlsOptions::ca_file>(
+    key<&http::TlsOptions::ca_file>(
         "ca_file", kFile, {"CA certificates, instead of the system's.", "/etc/msp-agent-ca.pem"}),
-    key<&TlsOptions::cert_file>(
+    key<&http::TlsOptions::cert_file>(
         "cert_file", kFile,
         {"The agent's own certificate. Needs `key_file`.", "/etc/msp-agent.pem"}),
-    key<&TlsOptions::key_file>("key_file", kFile,
-                               {"The key of that certificate.", "/etc/msp-agent.key"}),
-    key<&TlsOptions::server_name>(
+    key<&http::TlsOptions::key_file>("key_file", kFile,
+                                     {"The key of that certificate.", "/etc/msp-agent.key"}),
+    key<&http::TlsOptions::server_name>(
         "server_name", Text{"a host name", is_tls_server_name, true},
         {"The name that the server's certificate must have, instead of the URL's host.",
          "monitor.example.com"}),
-    key<&TlsOptions::insecure_skip_verify>(
+    key<&http::TlsOptions::insecure_skip_verify>(
         "insecure_skip_verify", Flag{}, {"`true` accepts any certificate of the server.", "true"}),
 };
 
@@ -678,7 +685,7 @@ constexpr ConfigKey kScrape[] = {
     key<&ScrapeConfig::body_bytes_max>(
         "body_max", Size{1 << 10, 64 << 20},
         {"A longer text, packed or unpacked, fails the scrape.", "16MiB"}),
-    key<&ScrapeConfig::series_max>("series_max", Number{1, kSeriesMaxEnd},
+    key<&ScrapeConfig::series_max>("series_max", Number{1, metrics::kSeriesMaxEnd},
                                    {"More series of one target fail the scrape.", "50000"}),
     group("basic_auth", {keys_of<kBasicAuth<ScrapeConfig>>, rule<check_login<ScrapeConfig>>},
           {"A user name and a password, if the targets need them."}),
@@ -842,20 +849,22 @@ constexpr ConfigKey kClient[] = {
 };
 
 constexpr ConfigKey kListenTls[] = {
-    key<&TlsOptions::cert_file>("cert_file", kFile,
-                                {"The agent's certificate, with those between it and the authority "
-                                 "behind it. Needs `key_file`.",
-                                 "/etc/msp-agent.pem"}),
-    key<&TlsOptions::key_file>("key_file", kFile,
-                               {"The key of that certificate.", "/etc/msp-agent.key"}),
-    key<&TlsOptions::ca_file>("client_ca_file", kFile,
-                              {"An authority: a client needs a certificate that it has issued.",
-                               "/etc/msp-agent-ca.pem"}),
+    key<&http::TlsOptions::cert_file>(
+        "cert_file", kFile,
+        {"The agent's certificate, with those between it and the authority "
+         "behind it. Needs `key_file`.",
+         "/etc/msp-agent.pem"}),
+    key<&http::TlsOptions::key_file>("key_file", kFile,
+                                     {"The key of that certificate.", "/etc/msp-agent.key"}),
+    key<&http::TlsOptions::ca_file>(
+        "client_ca_file", kFile,
+        {"An authority: a client needs a certificate that it has issued.",
+         "/etc/msp-agent-ca.pem"}),
 };
 
 constexpr ConfigKey kListen[] = {
     key<&ListenConfig::address>(
-        "address", Text{kListenAccepted, is_listen_address},
+        "address", Text{listen::kListenAccepted, listen::is_listen_address},
         {"Where: an IP address and a port, `:9100` for all addresses of the host, or `unix:/path` "
          "for a socket, which the agent's user and group can use.\n"
          "node_exporter's port is 9100. An address that other hosts can reach shows them what "
@@ -901,12 +910,12 @@ constexpr ConfigKey kEnabled[] = {
          "`time` under `enabled`.",
          "minimal"}),
     key<&Config::collectors>(
-        "enabled", Words{"collectors", kCollectorList, collector_names},
+        "enabled", Words{"collectors", kCollectorList, collectors::collector_names},
         {"With `preset`: collectors that run beside those of the preset. Without: the only ones "
          "that run. `msp-agent collectors` lists all of them.",
          "[cpu, filesystem, loadavg, meminfo]"}),
     key<&Config::collectors_disabled>(
-        "disabled", Words{"collectors", kCollectorList, collector_names},
+        "disabled", Words{"collectors", kCollectorList, collectors::collector_names},
         {"Collectors that do not run, whatever `preset` and `enabled` say.", "[diskstats]"}),
     key<&Config::costly_interval>(
         "costly_interval", Duration{1s, 1h},
@@ -918,7 +927,7 @@ constexpr ConfigKey kEnabled[] = {
 };
 
 std::span<const ConfigKey> options_of(std::string_view collector) {
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.name == collector) return entry.options().keys();
   }
   return {};
@@ -928,7 +937,7 @@ std::span<const ConfigKey> options_of(std::string_view collector) {
 std::span<const ConfigKey> collectors_keys(std::string_view) {
   static const auto keys = [] {
     std::vector<ConfigKey> all(std::begin(kEnabled), std::end(kEnabled));
-    for (const auto& entry : collector_registry()) {
+    for (const auto& entry : collectors::collector_registry()) {
       if (options_of(entry.name).empty()) continue;
       const auto values = [](void* config, std::string_view name) -> void* {
         const auto& options = static_cast<Config*>(config)->collector_options;
@@ -969,7 +978,7 @@ constexpr ConfigKey kTop[] = {
         "interval", Duration{1s, 1h},
         {"How often the collectors run, and how often samples are sent.", "30s"}),
     key<&Config::series_max>(
-        "series_max", Number{1'000, kSeriesMaxEnd},
+        "series_max", Number{1'000, metrics::kSeriesMaxEnd},
         {"The most series that all collectors may have together; a collector that would exceed it "
          "is left out as a whole. More than the default needs more memory than the unit's "
          "`MemoryMax=64M`.\n"
@@ -1196,7 +1205,7 @@ std::string value_of(const ConfigKey& key, const void* field) {
 
 Config default_config() {
   Config config;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (auto options = entry.options(); !options.keys().empty()) {
       config.collector_options.emplace(entry.name, std::move(options));
     }
@@ -1204,4 +1213,4 @@ Config default_config() {
   return config;
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -11,7 +11,7 @@
 #include "agent/base/config_key.h"
 #include "agent/config/config.h"
 
-namespace msp {
+namespace msp::config {
 
 /// The whole configuration, with the keys at the top of the file.
 const key_type::Group& config_schema();
@@ -43,4 +43,4 @@ std::string one_of(std::span<const std::string_view> words);
 /// The options of every collector, all other values as the types have them: what is read into.
 Config default_config();
 
-}  // namespace msp
+}  // namespace msp::config

@@ -8,7 +8,7 @@
 #include "agent/config/url.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
@@ -39,24 +39,26 @@ Address address_of(std::string_view target) {
   if (authority_end == url.npos || url[authority_end] != '/') {
     url.insert(std::min(authority_end, url.size()), kMetricsPath);
   }
-  const auto parsed = parse_url(url);
+  const auto parsed = http::parse_url(url);
   return {url, {}, parsed.place.host + ":" + parsed.place.port, is_loopback(parsed.place.host)};
 }
 
 /// The labels that tell a target from others come first: the earlier of two with one name counts.
-TargetLabels labels_of(const Config& config, const ScrapeConfig& scrape, std::string instance) {
+metrics::TargetLabels labels_of(const Config& config, const ScrapeConfig& scrape,
+                                std::string instance) {
   auto labels = config.target_labels();
-  std::vector<Label> own = {{"job", scrape.job}};
+  std::vector<metrics::Label> own = {{"job", scrape.job}};
   for (const auto& label : scrape.labels) {
     if (!label.value.empty()) {
       own.push_back(label);
       continue;
     }
-    std::erase_if(labels.defaults, [&](const Label& other) { return other.name == label.name; });
+    std::erase_if(labels.defaults,
+                  [&](const metrics::Label& other) { return other.name == label.name; });
   }
   own.push_back({"instance", std::move(instance)});
   labels.defaults.insert(labels.defaults.begin(), own.begin(), own.end());
-  labels.own = scrape.honor_labels ? OwnLabel::wins : OwnLabel::is_renamed;
+  labels.own = scrape.honor_labels ? metrics::OwnLabel::wins : metrics::OwnLabel::is_renamed;
   return labels;
 }
 
@@ -110,4 +112,4 @@ std::vector<ScrapeTarget> scrape_targets(const Config& config) {
   return targets;
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -10,7 +10,7 @@
 #include "agent/http/options.h"
 #include "agent/metrics/series_writer.h"
 
-namespace msp {
+namespace msp::config {
 
 inline constexpr std::string_view kTargetAccepted =
     "a list of targets, such as [http://127.0.0.1:9104/metrics, 127.0.0.1:9121, "
@@ -24,12 +24,12 @@ struct ScrapeTarget {
   std::string job;
   std::string shown;  // its address without what may be a secret
   std::string name;   // "mysqld/http://127.0.0.1:9104/metrics": unique, the same after a restart
-  HttpOptions http;
+  http::HttpOptions http;
   std::chrono::milliseconds interval{0};
-  TargetLabels labels;
+  metrics::TargetLabels labels;
 };
 
 /// In the order of the file.
 std::vector<ScrapeTarget> scrape_targets(const Config& config);
 
-}  // namespace msp
+}  // namespace msp::config

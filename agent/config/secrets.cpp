@@ -6,14 +6,14 @@
 
 #include "agent/config/schema.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 bool is_on_every_sample(const Config& config, std::string_view value) {
   const auto target = config.target_labels();
-  const auto has_it = [&](const std::vector<Label>& labels) {
+  const auto has_it = [&](const std::vector<metrics::Label>& labels) {
     return std::any_of(labels.begin(), labels.end(),
-                       [&](const Label& label) { return label.value == value; });
+                       [&](const metrics::Label& label) { return label.value == value; });
   };
   return has_it(target.forced) || has_it(target.defaults);
 }
@@ -42,4 +42,4 @@ Redactor secrets_of(const Config& config) {
   return secrets;
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -11,7 +11,7 @@
 #include "agent/config/schema.h"
 #include "agent/config/url.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 std::string_view kind_name(Node::Kind kind) {
@@ -406,4 +406,4 @@ void Section::report_unknown(std::span<const ConfigKey> known) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -14,7 +14,7 @@
 #include "agent/config/diagnostics.h"
 #include "agent/config/document.h"
 
-namespace msp {
+namespace msp::config {
 
 /// A scalar with the environment expanded and no control characters in it.
 struct Value {
@@ -75,4 +75,4 @@ class Section {
   Diagnostics& findings_;
 };
 
-}  // namespace msp
+}  // namespace msp::config

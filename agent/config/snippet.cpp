@@ -8,7 +8,7 @@
 #include "agent/base/text.h"
 #include "agent/config/schema.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 constexpr std::size_t kColumnsMax = 100;
@@ -136,4 +136,4 @@ std::string excerpt(std::string_view text, int line, int column) {
   return both;
 }
 
-}  // namespace msp
+}  // namespace msp::config

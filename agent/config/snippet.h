@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::config {
 
 /// "  4 | interval: 0s\n    |           ^"; empty where there is no such line. Both count from 1,
 /// columns in characters.
 std::string excerpt(std::string_view text, int line, int column);
 
-}  // namespace msp
+}  // namespace msp::config

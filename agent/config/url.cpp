@@ -8,7 +8,7 @@
 #include "agent/base/text.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 bool is_alphanumeric(char c) {
@@ -75,10 +75,10 @@ Result<void> check_url(std::string_view url, UrlUser user) {
   }
   const auto checked = check_host(authority);
   // The client's parser has the last word: what it does not take never gets to a server.
-  if (checked && !parse_url(std::string(url)).is_valid()) {
+  if (checked && !http::parse_url(std::string(url)).is_valid()) {
     return failed("a host that is neither a name nor an address");
   }
   return checked;
 }
 
-}  // namespace msp
+}  // namespace msp::config

@@ -5,7 +5,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::config {
 
 enum class UrlUser { refused, accepted };
 
@@ -16,4 +16,4 @@ Result<void> check_url(std::string_view url, UrlUser user);
 /// Whether `text` may be a name, a domain, an address or a network, as no_proxy lists them.
 bool is_proxy_exception(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::config

@@ -6,7 +6,7 @@
 #include "agent/base/text.h"
 #include "agent/config/url.h"
 
-namespace msp {
+namespace msp::config {
 namespace {
 
 bool is_digit(char c) {
@@ -78,4 +78,4 @@ bool is_variable_name(std::string_view name) {
                      [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
 }
 
-}  // namespace msp
+}  // namespace msp::config

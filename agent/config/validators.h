@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::config {
 
 inline constexpr std::size_t kNameBytesMax = 255;         // server_name, environment
 inline constexpr std::size_t kLabelValueBytesMax = 1024;  // what receivers take without cutting it
@@ -42,4 +42,4 @@ bool is_tls_server_name(std::string_view name);
 /// Whether ${NAME} may stand in a value of the configuration.
 bool is_variable_name(std::string_view name);
 
-}  // namespace msp
+}  // namespace msp::config

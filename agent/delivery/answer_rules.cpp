@@ -2,7 +2,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 constexpr std::string_view kCheckUrl =
@@ -44,7 +44,7 @@ std::span<const AnswerRule> answer_rules() {
   return kRules;
 }
 
-std::string doubt_about(const HttpAnswer& answer) {
+std::string doubt_about(const http::HttpAnswer& answer) {
   if (!answer.is_html || rule_for(answer.status).action != Action::delivered) return {};
   return cat(
       "the answer HTTP ", answer.status,
@@ -59,4 +59,4 @@ const AnswerRule& rule_for(int status) {
   return kRules[0];
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

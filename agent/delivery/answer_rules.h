@@ -8,7 +8,7 @@
 
 #include "agent/http/answer.h"
 
-namespace msp {
+namespace msp::delivery {
 
 enum class Action {
   delivered,
@@ -40,6 +40,6 @@ inline constexpr std::string_view kRefusesEverything =
 
 /// Why an answer that says "delivered" may not come from a receiver, and what to do; empty: nothing
 /// speaks against it. The rule stands: the specification has 2xx for delivered.
-std::string doubt_about(const HttpAnswer& answer);
+std::string doubt_about(const http::HttpAnswer& answer);
 
-}  // namespace msp
+}  // namespace msp::delivery

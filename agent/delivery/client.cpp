@@ -9,9 +9,9 @@
 #include "agent/delivery/flow_control.h"
 #include "agent/delivery/order_test.h"
 
-namespace msp {
+namespace msp::delivery {
 
-std::string problem_text(const HttpAnswer& answer) {
+std::string problem_text(const http::HttpAnswer& answer) {
   if (answer.status == 0) return answer.error;
   auto text = cat("HTTP ", answer.status);
   if (!answer.moved_to.empty()) {
@@ -30,12 +30,12 @@ std::string problem_text(const HttpAnswer& answer) {
 namespace {
 
 /// What the endpoint says that it stored, where it says so.
-std::optional<std::uint64_t> samples_written(const HttpAnswer& answer) {
+std::optional<std::uint64_t> samples_written(const http::HttpAnswer& answer) {
   return parse_number<std::uint64_t>(answer.header("X-Prometheus-Remote-Write-Samples-Written"));
 }
 
 /// The endpoint counted what it stored: a header X-Prometheus-Remote-Write-*-Written.
-bool has_counted(const HttpAnswer& answer) {
+bool has_counted(const http::HttpAnswer& answer) {
   for (const std::string_view what : {"Samples", "Histograms", "Exemplars"}) {
     if (!answer.header(cat("X-Prometheus-Remote-Write-", what, "-Written")).empty()) return true;
   }
@@ -43,13 +43,13 @@ bool has_counted(const HttpAnswer& answer) {
 }
 
 /// A server that does not know 2.0 may take its message for an empty one of 1.0, and answer 2xx.
-bool is_confirmed(const HttpAnswer& answer, const Encoder::Part& part) {
+bool is_confirmed(const http::HttpAnswer& answer, const Encoder::Part& part) {
   const bool stored_nothing = samples_written(answer) == 0 && part.samples > 0;
   return has_counted(answer) && !stored_nothing;
 }
 
 /// Why the endpoint gets another protocol than `wire`. Nobody made a mistake, and it says so.
-std::string why_not(Wire wire, const HttpAnswer& answer) {
+std::string why_not(Wire wire, const http::HttpAnswer& answer) {
   const auto* const name = wire_name(wire);
   std::string why = cat("it does not take ", name, " (", problem_text(answer), ")");
   if (rule_for(answer.status).action == Action::delivered) {
@@ -61,7 +61,7 @@ std::string why_not(Wire wire, const HttpAnswer& answer) {
 
 }  // namespace
 
-RemoteWriteClient::RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats,
+RemoteWriteClient::RemoteWriteClient(config::Protocol protocol, Post post, EndpointStats& stats,
                                      Clock& clock)
     : post_(std::move(post)),
       stats_(stats),
@@ -81,7 +81,7 @@ RemoteWriteClient::Report RemoteWriteClient::send_next(Splitter& shipment) {
   return report;
 }
 
-RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t rows_begin,
+RemoteWriteClient::Exchange RemoteWriteClient::post(queue::Batch& batch, std::size_t rows_begin,
                                                     std::size_t rows_end, Wire wire) {
   const auto now_ns = clock_.monotonic_ns();
   // What a relay received is a message of 1.0.
@@ -101,7 +101,7 @@ RemoteWriteClient::Exchange RemoteWriteClient::post(Batch& batch, std::size_t ro
 
 /// One part, in another encoding too where the first was not understood, or may not have been:
 /// servers answer 400 to both, a bad encoding and a bad sample.
-RemoteWriteClient::Exchange RemoteWriteClient::exchange(Batch& batch, std::size_t rows_begin,
+RemoteWriteClient::Exchange RemoteWriteClient::exchange(queue::Batch& batch, std::size_t rows_begin,
                                                         std::size_t rows_end, bool whole) {
   const auto wire = protocol_.wire(clock_.monotonic_ns());
   auto first = post(batch, rows_begin, rows_end, wire);
@@ -200,7 +200,7 @@ void RemoteWriteClient::on_unreadable(std::size_t samples) {
 }
 
 /// An answer that says nothing about order (a 503, a time-out) leaves the question open.
-void RemoteWriteClient::ask_for_order(Batch& batch) {
+void RemoteWriteClient::ask_for_order(queue::Batch& batch) {
   const auto newer_ms = next_probe_ms();
   for (const auto timestamp_ms : {newer_ms, newer_ms - kNsPerSecond / kNsPerMs}) {
     auto sample = probe_for(batch, timestamp_ms, run_);
@@ -265,4 +265,4 @@ RemoteWriteClient::Report RemoteWriteClient::probe(Splitter& shipment) {
   return report;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -22,15 +22,16 @@
 #include "agent/delivery/stats.h"
 #include "agent/http/client.h"
 
-namespace msp {
+namespace msp::delivery {
 
 /// "HTTP 503: the server's own words", "HTTP 302, a redirect to https://other/write", or why there was no answer.
-std::string problem_text(const HttpAnswer& answer);
+std::string problem_text(const http::HttpAnswer& answer);
 
 /// Used by one thread.
 class RemoteWriteClient {
  public:
-  using Post = std::function<HttpAnswer(std::string_view body, const std::vector<std::string>&)>;
+  using Post =
+      std::function<http::HttpAnswer(std::string_view body, const std::vector<std::string>&)>;
 
   enum class Outcome {
     progress,       // a part of the shipment was answered
@@ -41,12 +42,12 @@ class RemoteWriteClient {
   struct Report {
     Outcome outcome = Outcome::progress;
     std::size_t delivered = 0;  // samples
-    HttpAnswer answer;
+    http::HttpAnswer answer;
     std::string_view advice;  // to an operator, with hold
   };
 
   /// `stats` and `clock` outlive the client; it counts there what it sends.
-  RemoteWriteClient(Protocol protocol, Post post, EndpointStats& stats,
+  RemoteWriteClient(config::Protocol protocol, Post post, EndpointStats& stats,
                     Clock& clock = real_clock());
 
   /// Sends the next piece of what is left of `shipment`, which is not done.
@@ -61,7 +62,7 @@ class RemoteWriteClient {
 
   /// Finds out, with two samples of msp_agent_probe, of which the older one comes last. `batch` was
   /// accepted.
-  void ask_for_order(Batch& batch);
+  void ask_for_order(queue::Batch& batch);
 
   /// The server's words to what was refused last.
   const std::string& refusal() const { return refusal_; }
@@ -77,13 +78,13 @@ class RemoteWriteClient {
  private:
   struct Exchange {
     Action action;
-    HttpAnswer answer;
+    http::HttpAnswer answer;
     Encoder::Part part;  // its body is gone
     Wire wire;
   };
 
-  Exchange post(Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire);
-  Exchange exchange(Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
+  Exchange post(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire);
+  Exchange exchange(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end, bool whole);
   Report send_front(Splitter& shipment);
   std::int64_t next_probe_ms();
   Report probe(Splitter& shipment);
@@ -107,4 +108,4 @@ class RemoteWriteClient {
   Throttle unwritten_lines_;
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -8,7 +8,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 constexpr std::string_view kCorrectThisHost = "run: timedatectl set-ntp true";
@@ -49,4 +49,4 @@ std::string skew_text(std::int64_t host_s, std::int64_t server_s, std::optional<
              ahead_s > 0 ? " ahead of" : " behind", " the server's; ", what_to_do);
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

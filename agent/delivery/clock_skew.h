@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace msp {
+namespace msp::delivery {
 
 inline constexpr std::int64_t kSkewSecondsMax = 60;
 
@@ -21,4 +21,4 @@ std::string skew_text(std::int64_t host_s, std::int64_t server_s, std::optional<
 
 inline constexpr std::int64_t kEarliestSeconds = 1'735'689'600;  // 2025: before there was an agent
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -14,7 +14,7 @@
 #include "agent/base/thread.h"
 #include "agent/queue/format.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 // For a thread to come back from what its deadline has ended.
@@ -162,7 +162,8 @@ class Delivery::Worker : public std::enable_shared_from_this<Worker> {
   Thread thread_;
 };
 
-std::string endpoint_identity(const Config& config, const EndpointConfig& endpoint) {
+std::string endpoint_identity(const config::Config& config,
+                              const config::EndpointConfig& endpoint) {
   auto identity = cat(config.customer_id, " ",
                       endpoint.label.empty() ? endpoint.name() : cat("name:", endpoint.label));
   for (const auto& [name, value] : endpoint.headers) {
@@ -171,15 +172,16 @@ std::string endpoint_identity(const Config& config, const EndpointConfig& endpoi
              ::strncasecmp(name.data(), other.data(), name.size()) == 0;
     };
     if (!is("X-Scope-OrgID") && !is("AccountID") && !is("ProjectID")) continue;
-    ContentHash hash;  // for the value may be a secret
+    queue::ContentHash hash;  // for the value may be a secret
     hash.add(value);
     identity += cat(" ", name, "#", hash.value() % 1'000'000'007);
   }
   return identity;
 }
 
-RemoteWriteClient::Post connect_over_http(const EndpointConfig& endpoint, const StopToken& stop) {
-  const auto client = std::make_shared<HttpClient>(endpoint, stop);
+RemoteWriteClient::Post connect_over_http(const config::EndpointConfig& endpoint,
+                                          const StopToken& stop) {
+  const auto client = std::make_shared<http::HttpClient>(endpoint, stop);
   return [client](std::string_view body, const std::vector<std::string>& headers) {
     return client->send({.method = "POST", .headers = headers, .body = body});
   };
@@ -191,7 +193,7 @@ Delivery::~Delivery() {
   if (!workers_.empty()) stop(setup_.clock.monotonic_ns());
 }
 
-Result<void> Delivery::set_endpoints(const Config& config) {
+Result<void> Delivery::set_endpoints(const config::Config& config) {
   auto& queue = setup_.queue;
   auto& all_stats = setup_.stats.endpoints;
   const bool is_reload = !workers_.empty();
@@ -229,10 +231,11 @@ Result<void> Delivery::set_endpoints(const Config& config) {
     return started.error();
   }
   for (auto& worker : workers_) {
-    const bool stays = std::any_of(
-        config.endpoints.begin(), config.endpoints.end(), [&](const EndpointConfig& endpoint) {
-          return endpoint_identity(config, endpoint) == worker->identity();
-        });
+    const bool stays =
+        std::any_of(config.endpoints.begin(), config.endpoints.end(),
+                    [&](const config::EndpointConfig& endpoint) {
+                      return endpoint_identity(config, endpoint) == worker->identity();
+                    });
     if (stays || worker->stats().removed) continue;
     log_info(cat(worker->stats().name, " is no longer in the configuration: ",
                  grouped(queue.state(worker->stats().number).samples),
@@ -273,4 +276,4 @@ bool Delivery::stop(std::int64_t deadline_ns) {
   return all_ended;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

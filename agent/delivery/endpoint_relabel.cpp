@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-namespace msp {
+namespace msp::delivery {
 
-SeriesPtr EndpointRelabel::operator()(const SeriesPtr& series) {
+metrics::SeriesPtr EndpointRelabel::operator()(const metrics::SeriesPtr& series) {
   const auto found = known_.find(series->labels.flat());
   if (found != known_.end()) {
     if (found->second.used == round_) ++round_;
@@ -20,22 +20,22 @@ SeriesPtr EndpointRelabel::operator()(const SeriesPtr& series) {
   return sent;
 }
 
-SeriesPtr EndpointRelabel::relabel(const SeriesPtr& series) const {
-  std::vector<Label> labels;
+metrics::SeriesPtr EndpointRelabel::relabel(const metrics::SeriesPtr& series) const {
+  std::vector<metrics::Label> labels;
   for (const auto label : series->labels) {
     labels.push_back({std::string(label.name), std::string(label.value)});
   }
   auto sent = labels;
   if (!relabeler_(sent)) return nullptr;
   // No rule names them, but one may make their names (labelmap).
-  for (const auto name : kIdentityLabels) {
+  for (const auto name : metrics::kIdentityLabels) {
     const auto value = series->labels.get(name);
     if (!value.empty()) sent.insert(sent.begin(), {std::string(name), std::string(value)});
   }
-  Labels made(std::move(sent));
-  if (made.get(kMetricName).empty()) return nullptr;
+  metrics::Labels made(std::move(sent));
+  if (made.get(metrics::kMetricName).empty()) return nullptr;
   if (made == series->labels) return series;
-  return std::make_shared<const Series>(Series{std::move(made), series->desc});
+  return std::make_shared<const metrics::Series>(metrics::Series{std::move(made), series->desc});
 }
 
 /// What was not asked for in this round and the one before.
@@ -45,4 +45,4 @@ void EndpointRelabel::forget_unused() {
   known_max_ = std::max(kKnownMin, 2 * known_.size());
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

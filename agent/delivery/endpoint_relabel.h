@@ -13,33 +13,33 @@
 #include "agent/metrics/relabel.h"
 #include "agent/metrics/sample.h"
 
-namespace msp {
+namespace msp::delivery {
 
 class EndpointRelabel {
  public:
-  explicit EndpointRelabel(const std::vector<RelabelRule>& rules) : relabeler_(rules) {}
+  explicit EndpointRelabel(const std::vector<metrics::RelabelRule>& rules) : relabeler_(rules) {}
 
   /// What the series goes as; null: the rules drop it.
-  SeriesPtr operator()(const SeriesPtr& series);
+  metrics::SeriesPtr operator()(const metrics::SeriesPtr& series);
 
   std::size_t known() const { return known_.size(); }
 
  private:
   struct Known {
-    SeriesPtr series;  // has the key
-    SeriesPtr sent;
+    metrics::SeriesPtr series;  // has the key
+    metrics::SeriesPtr sent;
     std::uint64_t used = 0;  // in this round
   };
   static constexpr std::size_t kKnownMin = 1024;
   static constexpr std::size_t kKnownEnd = 300'000;
 
-  SeriesPtr relabel(const SeriesPtr& series) const;
+  metrics::SeriesPtr relabel(const metrics::SeriesPtr& series) const;
   void forget_unused();
 
-  const Relabeler relabeler_;
+  const metrics::Relabeler relabeler_;
   std::unordered_map<std::string_view, Known> known_;  // by the labels
   std::size_t known_max_ = kKnownMin;
   std::uint64_t round_ = 1;  // another one begins when a series is asked for that was already
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

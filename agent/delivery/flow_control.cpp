@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::delivery {
 
 void FlowControl::after_outage(std::int64_t outage_ns, double random, std::int64_t now_ns) {
   const auto longest = static_cast<double>(std::clamp<std::int64_t>(outage_ns, 0, kWaitMaxNs));
@@ -29,4 +29,4 @@ void FlowControl::fit_size(std::int64_t took_ns) {
   if (took_ns < kFastNs) samples_max_ = std::min(samples_max_ * 2, kSamplesMax);
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace msp {
+namespace msp::delivery {
 
 class FlowControl {
  public:
@@ -48,4 +48,4 @@ class FlowControl {
   int rest_factor_ = 1;
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

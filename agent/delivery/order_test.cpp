@@ -7,27 +7,30 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::delivery {
 
-Batch probe_for(Batch& batch, std::int64_t timestamp_ms, std::int64_t run) {
+queue::Batch probe_for(queue::Batch& batch, std::int64_t timestamp_ms, std::int64_t run) {
   const auto rows = batch.rows();
-  std::vector<Label> labels{{std::string(kMetricName), std::string(kProbe.name)},
-                            {"run", cat(run)}};
-  const auto first = std::find_if(rows.begin(), rows.end(),
-                                  [](const Batch::Row& row) { return row.series != nullptr; });
+  std::vector<metrics::Label> labels{{std::string(metrics::kMetricName), std::string(kProbe.name)},
+                                     {"run", cat(run)}};
+  const auto first = std::find_if(
+      rows.begin(), rows.end(), [](const queue::Batch::Row& row) { return row.series != nullptr; });
   // A relay's requests are not looked into: of those alone it has no labels.
-  for (const auto label : first != rows.end() ? first->series->labels : Labels()) {
+  for (const auto label : first != rows.end() ? first->series->labels : metrics::Labels()) {
     const bool shared =
-        label.name != kMetricName && std::all_of(first, rows.end(), [&](const Batch::Row& row) {
+        label.name != metrics::kMetricName &&
+        std::all_of(first, rows.end(), [&](const queue::Batch::Row& row) {
           return row.series == nullptr || row.series->labels.get(label.name) == label.value;
         });
     if (shared) labels.push_back({std::string(label.name), std::string(label.value)});
   }
-  auto series = std::make_shared<const Series>(Series{Labels(std::move(labels)), &kProbe});
-  auto set = std::make_shared<const SeriesSet>(1, std::move(series));
-  Batch probe;
-  probe.add(0, std::make_shared<const Scrape>(Scrape{timestamp_ms, std::move(set), {1}}));
+  auto series = std::make_shared<const metrics::Series>(
+      metrics::Series{metrics::Labels(std::move(labels)), &kProbe});
+  auto set = std::make_shared<const metrics::SeriesSet>(1, std::move(series));
+  queue::Batch probe;
+  probe.add(0, std::make_shared<const metrics::Scrape>(
+                   metrics::Scrape{timestamp_ms, std::move(set), {1}}));
   return probe;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -9,15 +9,15 @@
 #include "agent/metrics/sample.h"
 #include "agent/queue/batch.h"
 
-namespace msp {
+namespace msp::delivery {
 
-inline constexpr MetricDesc kProbe{
+inline constexpr metrics::MetricDesc kProbe{
     "msp_agent_probe",
     "1 whenever the agent tested whether an endpoint accepts samples at all, or in any order.",
-    "the agent", MetricType::gauge, "run"};
+    "the agent", metrics::MetricType::gauge, "run"};
 
 /// With the labels that all series of `batch` share, and `run`, which tells it from the probes of
 /// others and of earlier runs: those may have had a later time. `batch` is not empty.
-Batch probe_for(Batch& batch, std::int64_t timestamp_ms, std::int64_t run);
+queue::Batch probe_for(queue::Batch& batch, std::int64_t timestamp_ms, std::int64_t run);
 
-}  // namespace msp
+}  // namespace msp::delivery

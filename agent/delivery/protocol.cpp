@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace msp {
+namespace msp::delivery {
 
 const char* wire_name(Wire wire) {
   switch (wire) {
@@ -16,19 +16,19 @@ const char* wire_name(Wire wire) {
   return "";
 }
 
-ProtocolChoice::ProtocolChoice(Protocol configured)
+ProtocolChoice::ProtocolChoice(config::Protocol configured)
     : first_choice_(Wire::prometheus_1_0), in_use_(Wire::prometheus_1_0) {
   switch (configured) {
-    case Protocol::automatic:
+    case config::Protocol::automatic:
       first_choice_ = Wire::victoriametrics;
       second_choice_ = Wire::prometheus_1_0;
       break;
-    case Protocol::victoriametrics:
+    case config::Protocol::victoriametrics:
       first_choice_ = Wire::victoriametrics;
       break;
-    case Protocol::prometheus_1_0:
+    case config::Protocol::prometheus_1_0:
       break;
-    case Protocol::prometheus_2_0:
+    case config::Protocol::prometheus_2_0:
       first_choice_ = Wire::prometheus_2_0;
       second_choice_ = Wire::prometheus_1_0;
       break;
@@ -50,4 +50,4 @@ bool ProtocolChoice::accepted(Wire wire, std::int64_t now_ns) {
   return std::exchange(in_use_, wire) != wire;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -11,14 +11,14 @@
 #include "agent/config/config.h"
 #include "agent/delivery/encode/encode.h"
 
-namespace msp {
+namespace msp::delivery {
 
 /// As the configuration calls it; a literal.
 const char* wire_name(Wire wire);
 
 class ProtocolChoice {
  public:
-  explicit ProtocolChoice(Protocol configured);
+  explicit ProtocolChoice(config::Protocol configured);
 
   /// For the next request; times are of the monotonic clock.
   Wire wire(std::int64_t now_ns) const;
@@ -42,4 +42,4 @@ class ProtocolChoice {
   std::int64_t fall_back_until_ns_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -11,7 +11,7 @@
 #include "agent/base/text.h"
 #include "agent/delivery/clock_skew.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 using std::chrono::nanoseconds;
@@ -33,7 +33,7 @@ nanoseconds times(nanoseconds duration, double factor) {
   return nanoseconds(static_cast<std::int64_t>(factor * static_cast<double>(duration.count())));
 }
 
-bool is_overload(const HttpAnswer& answer, std::int64_t took_ns) {
+bool is_overload(const http::HttpAnswer& answer, std::int64_t took_ns) {
   return answer.status == 429 || answer.status == 503 ||
          (answer.status == 0 && took_ns > FlowControl::kSlowNs);
 }
@@ -72,7 +72,7 @@ Sender::Sender(const Setup& setup, RemoteWriteClient::Post post, StopToken stop)
       random_(setup_.seed) {
   stats_.timeout_ns = std::chrono::nanoseconds(config_.timeout).count();
   if (!config_.relabel.empty()) {
-    const auto edit = [this](const SeriesPtr& series) { return relabel_(series); };
+    const auto edit = [this](const metrics::SeriesPtr& series) { return relabel_(series); };
     live_.batch().set_edit(edit);
     backlog_.batch().set_edit(edit);
   }
@@ -128,43 +128,46 @@ Sender::Next Sender::step() {
 
 /// `automatic`: not known yet. An endpoint that wants samples in order would refuse all older ones
 /// once it has the newest.
-Order Sender::order() const {
-  if (config_.known_order() != Order::automatic) return config_.known_order();
+config::Order Sender::order() const {
+  if (config_.known_order() != config::Order::automatic) return config_.known_order();
   const auto any = client_.takes_any_order();
-  if (!any) return Order::automatic;
-  return *any ? Order::fresh_first : Order::oldest_first;
+  if (!any) return config::Order::automatic;
+  return *any ? config::Order::fresh_first : config::Order::oldest_first;
 }
 
 /// Null where nothing is to be sent now: `due_ns` is when to look again.
 Splitter* Sender::next_to_send(bool is_last_try, std::int64_t& due_ns) {
   if (!live_.done()) return &live_;
-  const bool fresh_first = order() == Order::fresh_first;
+  const bool fresh_first = order() == config::Order::fresh_first;
   const bool backlog_first = backlog_turn_ && clock_.monotonic_ns() >= flow_.ready_ns();
-  if (fresh_first && !backlog_first && begin_live(Wanted::Lane::live, is_last_try, due_ns)) {
+  if (fresh_first && !backlog_first && begin_live(queue::Wanted::Lane::live, is_last_try, due_ns)) {
     return &live_;
   }
   if (backlog_.done()) {
     // In order and without a backlog, what waits is live as well, and goes at the same times.
-    const bool in_order = order() == Order::oldest_first && !has_backlog_ && failures_ == 0;
-    if (in_order) return begin_live(Wanted::Lane::all, is_last_try, due_ns) ? &live_ : nullptr;
+    const bool in_order = order() == config::Order::oldest_first && !has_backlog_ && failures_ == 0;
+    if (in_order)
+      return begin_live(queue::Wanted::Lane::all, is_last_try, due_ns) ? &live_ : nullptr;
   }
   if (auto* const backlog = begin_backlog(fresh_first, is_last_try, due_ns)) return backlog;
   const bool live_is_next = fresh_first && backlog_first;
-  return live_is_next && begin_live(Wanted::Lane::live, is_last_try, due_ns) ? &live_ : nullptr;
+  return live_is_next && begin_live(queue::Wanted::Lane::live, is_last_try, due_ns) ? &live_
+                                                                                    : nullptr;
 }
 
-bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns) {
+bool Sender::begin_live(queue::Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns) {
   const auto now_ns = clock_.monotonic_ns();
-  const Wanted wanted{.lane = lane,
-                      .samples_max = std::min(FlowControl::kSamplesMax, client_.samples_max()),
-                      .live_since_ns = live_since_ns()};
+  const queue::Wanted wanted{
+      .lane = lane,
+      .samples_max = std::min(FlowControl::kSamplesMax, client_.samples_max()),
+      .live_since_ns = live_since_ns()};
   if (!queue_.read(consumer_, wanted, live_.batch())) {
     live_waits_since_ns_ = 0;
     return false;
   }
   // What did not fit would otherwise wait as long again, and be more each time.
   const bool is_cut =
-      lane == Wanted::Lane::all && queue_.state(consumer_).samples > live_.batch().samples();
+      lane == queue::Wanted::Lane::all && queue_.state(consumer_).samples > live_.batch().samples();
   if (!is_last_try && failures_ == 0 && !is_cut && !is_due(live_.batch(), now_ns, due_ns)) {
     put_back(live_);
     return false;
@@ -175,7 +178,7 @@ bool Sender::begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_n
   return true;
 }
 
-bool Sender::is_due(const Batch& batch, std::int64_t now_ns, std::int64_t& due_ns) {
+bool Sender::is_due(const queue::Batch& batch, std::int64_t now_ns, std::int64_t& due_ns) {
   bool has_lead = false;
   bool has_request = false;
   for (const auto& entry : batch.entries()) {
@@ -197,13 +200,14 @@ bool Sender::is_due(const Batch& batch, std::int64_t now_ns, std::int64_t& due_n
 
 Splitter* Sender::begin_backlog(bool fresh_first, bool is_last_try, std::int64_t& due_ns) {
   const auto now_ns = clock_.monotonic_ns();
-  const bool is_unknown = order() == Order::automatic;
+  const bool is_unknown = order() == config::Order::automatic;
   if (backlog_.done()) {
     const auto fits = std::min(flow_.samples_max(), client_.samples_max());
     const bool is_try = failures_ > 0 || is_unknown;  // a small one
-    const Wanted wanted{.lane = fresh_first ? Wanted::Lane::backlog : Wanted::Lane::all,
-                        .samples_max = is_try ? 1 : fits,
-                        .live_since_ns = live_since_ns()};
+    const queue::Wanted wanted{
+        .lane = fresh_first ? queue::Wanted::Lane::backlog : queue::Wanted::Lane::all,
+        .samples_max = is_try ? 1 : fits,
+        .live_since_ns = live_since_ns()};
     if (!queue_.read(consumer_, wanted, backlog_.batch())) return nullptr;
     backlog_.start();
   }
@@ -237,7 +241,7 @@ bool Sender::send(Splitter& sent) {
   if (report.delivered > 0) {
     on_delivered(report.delivered, report.answer);
     const auto has_more = [&] { return queue_.state(consumer_).samples > sent.batch().samples(); };
-    if (order() == Order::automatic && has_more()) client_.ask_for_order(sent.batch());
+    if (order() == config::Order::automatic && has_more()) client_.ask_for_order(sent.batch());
   }
   if (report.outcome == RemoteWriteClient::Outcome::fewer_scrapes) {
     put_back(sent);
@@ -261,7 +265,7 @@ void Sender::finish(Splitter& sent) {
   if (queue_.state(consumer_).samples == 0) on_nothing_left();
 }
 
-void Sender::on_delivered(std::size_t samples, const HttpAnswer& answer) {
+void Sender::on_delivered(std::size_t samples, const http::HttpAnswer& answer) {
   stats_.state = EndpointState::delivering;
   tell_doubt(doubt_about(answer));
   stats_.last_success_ms = clock_.wall_ns() / kNsPerMs;
@@ -284,7 +288,7 @@ void Sender::tell_doubt(const std::string& doubt) {
 }
 
 /// An answer that took long was dated long ago.
-void Sender::compare_clocks(const HttpAnswer& answer, std::int64_t took_ns) {
+void Sender::compare_clocks(const http::HttpAnswer& answer, std::int64_t took_ns) {
   if (!answer.date_s || took_ns > FlowControl::kSlowNs) return;
   const auto host_s = clock_.wall_ns() / kNsPerSecond;
   const auto ahead_s = host_s - *answer.date_s;
@@ -383,4 +387,4 @@ void Sender::tell_failure(const RemoteWriteClient::Report& report, std::int64_t 
   report.outcome == RemoteWriteClient::Outcome::hold ? log_error(text) : log_warning(text);
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

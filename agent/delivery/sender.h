@@ -33,7 +33,7 @@
 #include "agent/delivery/stats.h"
 #include "agent/queue/queue.h"
 
-namespace msp {
+namespace msp::delivery {
 
 /// Full jitter: anything up to 1 s doubled `failures` - 1 times, at most 60 s; `random` is in [0,
 /// 1).
@@ -49,9 +49,9 @@ inline constexpr std::string_view kLeadStream = "host";
 class Sender {
  public:
   struct Setup {
-    EndpointConfig endpoint;
+    config::EndpointConfig endpoint;
     std::chrono::milliseconds interval;  // of the lead stream
-    Queue& queue;
+    queue::Queue& queue;
     std::size_t consumer;  // the endpoint's number in the queue
     EndpointStats& stats;
     Clock& clock;
@@ -78,27 +78,27 @@ class Sender {
   std::int64_t send_every_ns() const;
   std::int64_t live_since_ns() const;
   void take_over_earlier_run();
-  Order order() const;
+  config::Order order() const;
   Splitter* next_to_send(bool is_last_try, std::int64_t& due_ns);
-  bool begin_live(Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns);
-  bool is_due(const Batch& batch, std::int64_t now_ns, std::int64_t& due_ns);
+  bool begin_live(queue::Wanted::Lane lane, bool is_last_try, std::int64_t& due_ns);
+  bool is_due(const queue::Batch& batch, std::int64_t now_ns, std::int64_t& due_ns);
   Splitter* begin_backlog(bool fresh_first, bool is_last_try, std::int64_t& due_ns);
   bool send(Splitter& sent);
   void finish(Splitter& sent);
   void put_back(Splitter& splitter);
-  void on_delivered(std::size_t samples, const HttpAnswer& answer);
+  void on_delivered(std::size_t samples, const http::HttpAnswer& answer);
   void tell_doubt(const std::string& doubt);
   void on_dropped(const Splitter& sent);
   void on_duplicates(std::size_t duplicates);
   void on_nothing_left();
-  void compare_clocks(const HttpAnswer& answer, std::int64_t took_ns);
+  void compare_clocks(const http::HttpAnswer& answer, std::int64_t took_ns);
   void on_failure(const RemoteWriteClient::Report& report);
   void tell_failure(const RemoteWriteClient::Report& report, std::int64_t wait_ns);
 
   const Setup setup_;
   const StopToken stop_;
-  const EndpointConfig& config_;
-  Queue& queue_;
+  const config::EndpointConfig& config_;
+  queue::Queue& queue_;
   const std::size_t consumer_;
   EndpointStats& stats_;
   Clock& clock_;
@@ -133,4 +133,4 @@ class Sender {
   Throttle doubt_lines_;
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

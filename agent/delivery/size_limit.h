@@ -9,7 +9,7 @@
 
 #include "agent/delivery/encode/encode.h"
 
-namespace msp {
+namespace msp::delivery {
 
 class SizeLimit {
  public:
@@ -33,4 +33,4 @@ class SizeLimit {
   std::int64_t forget_ns_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

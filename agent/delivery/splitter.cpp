@@ -7,22 +7,22 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
-std::string row_text(const Batch::Row& row) {
+std::string row_text(const queue::Batch::Row& row) {
   if (row.request != nullptr) return cat("a request of ", row.request->samples, " samples");
   const auto& series = *row.series;
   std::string labels;
   for (const auto label : series.labels) {
-    if (label.name == kMetricName) continue;
+    if (label.name == metrics::kMetricName) continue;
     labels += cat(labels.empty() ? "" : ",", label.name, "=\"", label.value, "\"");
   }
-  return cat(series.labels.get(kMetricName), "{", labels, "}");
+  return cat(series.labels.get(metrics::kMetricName), "{", labels, "}");
 }
 
 /// What the row is known by from batch to batch.
-std::size_t hash_of(const Batch::Row& row) {
+std::size_t hash_of(const queue::Batch::Row& row) {
   return row.series != nullptr ? std::hash<std::string_view>()(row.series->labels.flat()) : 0;
 }
 
@@ -83,11 +83,13 @@ Splitter::Front Splitter::front() {
   if (piece.points_end == 0) return {batch_, piece.rows_begin, piece.rows_end};
   const auto& row = batch_.rows()[piece.rows_begin];
   // The series belongs to the batch, which outlives these points.
-  const auto set = std::make_shared<const SeriesSet>(1, SeriesPtr(SeriesPtr(), row.series));
+  const auto set = std::make_shared<const metrics::SeriesSet>(
+      1, metrics::SeriesPtr(metrics::SeriesPtr(), row.series));
   points_.clear();
   for (auto i = piece.points_begin; i < piece.points_end; ++i) {
     const auto& point = batch_.points(row)[i];
-    points_.add(i, std::make_shared<const Scrape>(Scrape{point.timestamp_ms, set, {point.value}}));
+    points_.add(i, std::make_shared<const metrics::Scrape>(
+                       metrics::Scrape{point.timestamp_ms, set, {point.value}}));
   }
   return {points_, 0, 1};
 }
@@ -221,4 +223,4 @@ void Splitter::probe_refused() {
   for (auto& piece : queue_) piece.refused_before = false;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

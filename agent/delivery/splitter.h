@@ -19,19 +19,19 @@
 
 #include "agent/queue/batch.h"
 
-namespace msp {
+namespace msp::delivery {
 
 class Splitter {
  public:
   /// What is sent next: rows [rows_begin, rows_end) of a batch. Valid until the next call.
   struct Front {
-    Batch& batch;
+    queue::Batch& batch;
     std::size_t rows_begin;
     std::size_t rows_end;
   };
 
   /// Fill it, then start(). Untouched otherwise.
-  Batch& batch() { return batch_; }
+  queue::Batch& batch() { return batch_; }
   void start();
   /// Forgets everything but the suspects and gives the memory back.
   void release();
@@ -92,8 +92,8 @@ class Splitter {
   void name_refused(const Piece& piece);
   void on_evidence();
 
-  Batch batch_;
-  Batch points_;  // the front's, where it is a part of a row
+  queue::Batch batch_;
+  queue::Batch points_;  // the front's, where it is a part of a row
   std::deque<Piece> queue_;
   std::vector<Piece> doubtful_;     // refused since the server took something
   std::vector<Piece> conflicting_;  // while it has taken nothing
@@ -106,4 +106,4 @@ class Splitter {
   std::vector<std::size_t> suspects_;  // hashes of the labels of series that were refused last
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <string>
 
-namespace msp {
+namespace msp::delivery {
 
 /// What became of the last request to an endpoint.
 enum class EndpointState : std::uint8_t {
@@ -85,4 +85,4 @@ struct AgentStats {
   std::list<EndpointStats> endpoints;          // the main thread's; their addresses stay
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -9,7 +9,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 constexpr std::size_t kTagBytesMax = 8;  // of its name
@@ -176,4 +176,4 @@ std::string connection_refusal(int status, std::string_view said) {
   return {};
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -14,7 +14,7 @@
 
 #include "agent/http/gunzip.h"
 
-namespace msp {
+namespace msp::http {
 
 struct HttpAnswer {
   int status = 0;  // 0: there was no whole answer, and error says why
@@ -112,4 +112,4 @@ std::string page_words(std::string_view text);
 /// Without control characters, valid UTF-8.
 std::string one_line(std::string text);
 
-}  // namespace msp
+}  // namespace msp::http

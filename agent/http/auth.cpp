@@ -14,7 +14,7 @@
 #include "agent/base/redact.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 // Longer headers are refused by every server there is.
@@ -127,4 +127,4 @@ void hide_secrets(std::string& text, const HttpOptions& options, const Login& lo
   secrets.hide_cut(text);
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -9,7 +9,7 @@
 #include "agent/http/options.h"
 #include "agent/http/wiped_memory.h"
 
-namespace msp {
+namespace msp::http {
 
 struct Login {
   Secret line{0};    // "Authorization: Bearer .."; empty: nobody is to log in
@@ -22,4 +22,4 @@ Result<Login> log_in(const HttpOptions& options);
 /// Overwrites in `text`, which a server or a proxy wrote, `login` and every secret of the options.
 void hide_secrets(std::string& text, const HttpOptions& options, const Login& login);
 
-}  // namespace msp
+}  // namespace msp::http

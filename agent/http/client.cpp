@@ -14,7 +14,7 @@
 #include "agent/http/url.h"
 #include "agent/http/wiped_memory.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 bool is_success(int status) {
@@ -56,4 +56,4 @@ HttpAnswer HttpClient::send(const HttpRequest& request, HttpTrace* trace) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -27,7 +27,7 @@
 #include "agent/http/trace.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::http {
 
 struct HttpRequest {
   std::string method = "GET";
@@ -70,4 +70,4 @@ class HttpClient {
 /// Once, before there are threads.
 void init_http();
 
-}  // namespace msp
+}  // namespace msp::http

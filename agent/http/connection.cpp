@@ -19,7 +19,7 @@
 #include "agent/http/url.h"
 #include "agent/http/wiped_memory.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 constexpr long kConnectionsMax = 2;  // one in use; one more for where a redirect leads
@@ -511,4 +511,4 @@ void Connection::start_over() {
   curl_->start_over();
 }
 
-}  // namespace msp
+}  // namespace msp::http

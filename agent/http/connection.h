@@ -17,7 +17,7 @@
 #include "agent/http/trace.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::http {
 
 /// What the bodies of many answers may take together. One thread.
 struct BodyBudget {
@@ -75,4 +75,4 @@ class Connection {
   std::unique_ptr<Curl> curl_;
 };
 
-}  // namespace msp
+}  // namespace msp::http

@@ -11,7 +11,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 constexpr int kTooLarge = 100;  // CURLE_TOO_LARGE: out of memory's other name, from libcurl 8.6 on
@@ -187,4 +187,4 @@ std::string failure_text(const Failure& failure, const HttpOptions& options, con
                         : cat(advice, " (", tls_words(failure.words), ")");
 }
 
-}  // namespace msp
+}  // namespace msp::http

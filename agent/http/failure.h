@@ -12,7 +12,7 @@
 #include "agent/http/trace.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::http {
 
 struct Failure {
   int code = 0;       // a CURLcode
@@ -36,4 +36,4 @@ std::string failure_text(const Failure& failure, const HttpOptions& options, con
 std::string body_text(BodyReader::Problem problem, const std::string& server,
                       std::string_view coding, std::size_t content_max);
 
-}  // namespace msp
+}  // namespace msp::http

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace msp {
+namespace msp::http {
 
 /// Another one when the file is written or replaced.
 using FileMark = std::array<std::int64_t, 4>;
@@ -18,4 +18,4 @@ inline FileMark mark_of(const std::string& path) {
   return {static_cast<std::int64_t>(at.st_ino), at.st_size, at.st_mtim.tv_sec, at.st_mtim.tv_nsec};
 }
 
-}  // namespace msp
+}  // namespace msp::http

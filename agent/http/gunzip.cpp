@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 constexpr int kGzipOnly = 16;  // inflateInit2(3): added to the size of the window
@@ -48,4 +48,4 @@ Gunzip::Outcome Gunzip::unpack(std::string_view packed, std::size_t size_max, st
   return Outcome::ok;
 }
 
-}  // namespace msp
+}  // namespace msp::http

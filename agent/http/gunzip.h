@@ -9,7 +9,7 @@
 
 struct z_stream_s;  // zlib's z_stream
 
-namespace msp {
+namespace msp::http {
 
 class Gunzip {
  public:
@@ -35,4 +35,4 @@ class Gunzip {
   bool is_complete_ = false;
 };
 
-}  // namespace msp
+}  // namespace msp::http

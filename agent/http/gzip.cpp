@@ -2,7 +2,7 @@
 
 #include <zlib.h>
 
-namespace msp {
+namespace msp::http {
 
 std::string gzip(std::string_view text) {
   constexpr int kGzip = 16;  // deflateInit2(3): added to the size of the window
@@ -25,4 +25,4 @@ std::string gzip(std::string_view text) {
   return packed;
 }
 
-}  // namespace msp
+}  // namespace msp::http

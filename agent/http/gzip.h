@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::http {
 
 /// Empty where there is no memory for it: 70 kB while it works.
 std::string gzip(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::http

@@ -6,7 +6,7 @@
 #include "agent/base/text.h"
 #include "agent/http/redirect.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 constexpr int kRedirectsMax = 5;
@@ -71,4 +71,4 @@ bool Journey::goes_on(HttpAnswer& answer) {
   return true;
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -8,7 +8,7 @@
 #include "agent/http/options.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::http {
 
 class Journey {
  public:
@@ -36,4 +36,4 @@ class Journey {
   int redirects_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::http

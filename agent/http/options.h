@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-namespace msp {
+namespace msp::http {
 
 /// Absolute paths; empty: the system's certificates, no client certificate, the URL's host name.
 struct TlsOptions {
@@ -38,4 +38,4 @@ struct HttpOptions {
   friend bool operator==(const HttpOptions&, const HttpOptions&) = default;
 };
 
-}  // namespace msp
+}  // namespace msp::http

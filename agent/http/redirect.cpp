@@ -1,6 +1,6 @@
 #include "agent/http/redirect.h"
 
-namespace msp {
+namespace msp::http {
 
 bool follows(std::string_view method, int status, const Origin& from, const Origin& to) {
   if (from.https && !to.https) return false;
@@ -18,4 +18,4 @@ bool is_same_server(const Origin& home, const Origin& to) {
   return home.host == to.host && !home.https && home.port == "80" && to.https && to.port == "443";
 }
 
-}  // namespace msp
+}  // namespace msp::http

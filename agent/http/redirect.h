@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::http {
 
 /// The part of a URL that says whose it is.
 struct Origin {
@@ -24,4 +24,4 @@ bool follows(std::string_view method, int status, const Origin& from, const Orig
 /// server; or its other half, where plain http on port 80 sends people to https on port 443.
 bool is_same_server(const Origin& home, const Origin& to);
 
-}  // namespace msp
+}  // namespace msp::http

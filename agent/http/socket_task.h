@@ -8,7 +8,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::http {
 
 struct SocketAddress {
   sockaddr_storage bytes{};
@@ -38,4 +38,4 @@ class SocketTask {
   virtual bool waits_to_write() const { return false; }
 };
 
-}  // namespace msp
+}  // namespace msp::http

@@ -7,7 +7,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 
 void HttpTrace::add_address(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = {};
@@ -25,4 +25,4 @@ void HttpTrace::add_address(const sockaddr* address) {
   if (redirects == 0 && !addresses.empty()) home_address = addresses.back();
 }
 
-}  // namespace msp
+}  // namespace msp::http

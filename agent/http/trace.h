@@ -10,7 +10,7 @@
 
 #include "agent/http/tls/certificate.h"
 
-namespace msp {
+namespace msp::http {
 
 /// How far it came.
 enum class Reached {
@@ -58,4 +58,4 @@ struct HttpTrace {
   void add_address(const sockaddr* address);
 };
 
-}  // namespace msp
+}  // namespace msp::http

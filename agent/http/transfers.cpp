@@ -15,7 +15,7 @@
 #include "agent/http/journey.h"
 #include "agent/http/url.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 using OptionsPtr = std::shared_ptr<const HttpOptions>;
@@ -346,4 +346,4 @@ const HttpOptions& Transfers::Peer::options() const {
   return *options_;
 }
 
-}  // namespace msp
+}  // namespace msp::http

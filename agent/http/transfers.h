@@ -24,7 +24,7 @@
 #include "agent/http/options.h"
 #include "agent/http/trace.h"
 
-namespace msp {
+namespace msp::http {
 
 /// One thread uses it and its peers.
 class Transfers {
@@ -91,4 +91,4 @@ class Transfers::Peer {
   std::shared_ptr<Exchange> exchange_;
 };
 
-}  // namespace msp
+}  // namespace msp::http

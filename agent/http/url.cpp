@@ -8,7 +8,7 @@
 
 #include "agent/http/answer.h"
 
-namespace msp {
+namespace msp::http {
 
 namespace {
 
@@ -69,4 +69,4 @@ std::string percent_decoded(std::string_view text) {
   return copy;
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -7,7 +7,7 @@
 #include "agent/base/text.h"
 #include "agent/http/redirect.h"
 
-namespace msp {
+namespace msp::http {
 
 struct Url {
   std::string text;
@@ -27,4 +27,4 @@ Url parse_url(const std::string& text, const std::string& reference = {});
 /// "a b" of "a%20b".
 std::string percent_decoded(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::http

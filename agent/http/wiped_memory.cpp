@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace msp {
+namespace msp::http {
 
 Secret::~Secret() {
   explicit_bzero(text_.data(), text_.capacity());
@@ -32,4 +32,4 @@ void* wiping_realloc(void* memory, std::size_t size) {
   return other;
 }
 
-}  // namespace msp
+}  // namespace msp::http

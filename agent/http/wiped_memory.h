@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-namespace msp {
+namespace msp::http {
 
 /// Text that is overwritten when it goes. Never grows: a copy that was outgrown would stay behind.
 class Secret {
@@ -31,4 +31,4 @@ class Secret {
 void wiping_free(void* memory);
 void* wiping_realloc(void* memory, std::size_t size);
 
-}  // namespace msp
+}  // namespace msp::http

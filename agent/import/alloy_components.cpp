@@ -7,7 +7,7 @@
 #include "agent/base/text.h"
 #include "agent/import/notes.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -193,4 +193,4 @@ std::vector<AlloyComponent> alloy_components(const std::vector<AlloySource>& sou
   return components;
 }
 
-}  // namespace msp
+}  // namespace msp::import

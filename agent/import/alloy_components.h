@@ -9,7 +9,7 @@
 #include "agent/import/alloy_syntax.h"
 #include "agent/import/setting.h"
 
-namespace msp {
+namespace msp::import {
 
 struct AlloyComponent {
   std::string id;    // prometheus.remote_write.central; without the label where there is none
@@ -28,4 +28,4 @@ struct AlloySource {
 /// the kind "".
 std::vector<AlloyComponent> alloy_components(const std::vector<AlloySource>& sources);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -6,7 +6,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 bool is_digit(char c) {
@@ -262,4 +262,4 @@ Result<Token> AlloyLexer::read_sign() {
   return token;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -12,7 +12,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::import {
 
 struct Token {
   enum class Kind { name, text, number, sign, line_end, file_end };
@@ -62,4 +62,4 @@ class AlloyLexer {
   bool can_end_ = false;  // whether a line's end here ends a statement
 };
 
-}  // namespace msp
+}  // namespace msp::import

@@ -23,7 +23,7 @@
 #include "agent/import/unix_exporter.h"
 #include "agent/import/yaml_settings.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -252,7 +252,7 @@ class AlloyMapper {
     const auto plain =
         text != nullptr && text->is(Kind::text) ? without_variables(text->text) : std::nullopt;
     if (!plain) return nullptr;
-    const auto document = parse_document(*plain);
+    const auto document = config::parse_document(*plain);
     if (document.root == nullptr) return nullptr;
     // Its lines are those of a text inside the file.
     return &made_.emplace_back(yaml_settings(*document.root, exporter.at().file, context_.notes));
@@ -721,4 +721,4 @@ ImportedConfig map_alloy(const std::vector<AlloyComponent>& components, ConvertC
   return AlloyMapper(components, context).map();
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,8 +9,8 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 ImportedConfig map_alloy(const std::vector<AlloyComponent>& components, ConvertContext& context);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -8,7 +8,7 @@
 #include "agent/import/alloy_lexer.h"
 #include "agent/import/notes.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = AlloyExpression::Kind;
@@ -353,4 +353,4 @@ AlloyDocument parse_alloy(std::string_view text) {
   return Parser(text).parse();
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 
 #include "agent/import/alloy_syntax.h"
 
-namespace msp {
+namespace msp::import {
 
 struct AlloyDocument {
   AlloyBlock root;  // nameless, the whole file
@@ -28,4 +28,4 @@ struct AlloyDocument {
 /// Never throws.
 AlloyDocument parse_alloy(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-namespace msp {
+namespace msp::import {
 
 using Kind = Setting::Kind;
 
@@ -148,4 +148,4 @@ TargetCandidate candidate_of(const Setting& target, const AlloyComponent& scrape
   return candidate;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -11,7 +11,7 @@
 #include "agent/import/alloy_components.h"
 #include "agent/import/host_target.h"
 
-namespace msp {
+namespace msp::import {
 
 class AlloyPipeline {
  public:
@@ -57,4 +57,4 @@ void collect_literals(const Setting& setting, std::vector<const Setting*>& out);
 /// What a literal target is, of a scrape.
 TargetCandidate candidate_of(const Setting& target, const AlloyComponent& scrape);
 
-}  // namespace msp
+}  // namespace msp::import

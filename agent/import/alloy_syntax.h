@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace msp {
+namespace msp::import {
 
 struct AlloyExpression {
   enum class Kind {
@@ -45,4 +45,4 @@ struct AlloyBlock {
   std::vector<AlloyBlock> blocks;
 };
 
-}  // namespace msp
+}  // namespace msp::import

@@ -1,6 +1,6 @@
 #include "agent/import/alloy_unused.h"
 
-namespace msp {
+namespace msp::import {
 
 std::string_view why_not_carried_over(std::string_view kind) {
   struct Reason {
@@ -69,4 +69,4 @@ std::string_view why_not_carried_over(std::string_view kind) {
   return "msp-agent has nothing like it";
 }
 
-}  // namespace msp
+}  // namespace msp::import

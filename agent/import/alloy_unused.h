@@ -3,9 +3,9 @@
 
 #include <string_view>
 
-namespace msp {
+namespace msp::import {
 
 /// Why one of the kind `kind` is not carried over.
 std::string_view why_not_carried_over(std::string_view kind);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -8,7 +8,7 @@
 #include "agent/import/http_settings.h"
 #include "agent/import/relabel_rule.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 constexpr auto kDifferent = Note::Kind::different;
@@ -97,7 +97,7 @@ void read_http_module(ModuleReader& module, ImportedProbe& out) {
       settings.different("body_size_limit", "at most 16MiB of a body are read");
     }
     module.add("body_max",
-               size_words(std::clamp<std::uint64_t>(bytes.value_or(kMax), 1 << 10, kMax)));
+               config::size_words(std::clamp<std::uint64_t>(bytes.value_or(kMax), 1 << 10, kMax)));
   }
   read_login(settings, out);
 }
@@ -130,9 +130,9 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   }
   const auto is_http = prober == "http";
   if (const auto known = context.env.expand(probe.target);
-      known && !is_probe_target(*known, is_http           ? ProbeModule::http
-                                        : prober == "tcp" ? ProbeModule::tcp
-                                                          : ProbeModule::icmp)) {
+      known && !config::is_probe_target(*known, is_http           ? config::ProbeModule::http
+                                                : prober == "tcp" ? config::ProbeModule::tcp
+                                                                  : config::ProbeModule::icmp)) {
     why = "no target of such a probe";
     return std::nullopt;
   }
@@ -152,9 +152,9 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   for (const auto* const other : {"prober", "http", "tcp", "icmp", "dns", "grpc", "unix"})
     part.find(other);
   if (const auto timeout = part.duration("timeout", "probes.timeout")) {
-    const auto own = parse_duration(*timeout);
-    const auto of_scrape = parse_duration(common.timeout);
-    const auto interval = parse_duration(common.interval);
+    const auto own = config::parse_duration(*timeout);
+    const auto of_scrape = config::parse_duration(common.timeout);
+    const auto interval = config::parse_duration(common.interval);
     const auto least = of_scrape ? of_scrape : interval;
     if (!own || !least || *own < *least) out.timeout = *timeout;
   }
@@ -199,4 +199,4 @@ std::string probe_name(std::string_view wanted, const std::list<ImportedProbe>& 
   return unique;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 struct ForeignProbe {
   std::string module;            // empty: blackbox_exporter's default
@@ -26,4 +26,4 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
 /// A name for it that none of `others` has.
 std::string probe_name(std::string_view wanted, const std::list<ImportedProbe>& others);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -23,7 +23,7 @@
 #include "agent/import/yaml_settings.h"
 #include "agent/import/yaml_writer.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 /// The line that an error is in, and a mark below the column. A value may be a secret, so it is not
@@ -35,7 +35,7 @@ std::string shown_line(std::string_view text, int line, int column, bool is_in_t
   const auto all = trim(*content);
   const auto value = content->find('=');
   const auto name = trim(content->substr(0, value));
-  const bool has_name = value != content->npos && is_variable_name(name);
+  const bool has_name = value != content->npos && config::is_variable_name(name);
   const bool is_bracket = all.find_first_not_of("{}[](), ") == all.npos;
   const bool opens_block = all.ends_with('{') && all.find_first_of("\"`=") == all.npos;
   std::string shown;
@@ -81,9 +81,9 @@ std::optional<ImportedConfig> imported_from_alloy(const std::vector<ForeignFile>
 
 /// The settings of a file of YAML or JSON; nothing, and `error`, where it is none.
 std::optional<Setting> parsed_yaml(const ForeignFile& file, Notes& notes, std::string& error) {
-  const auto document = parse_document(file.text);
+  const auto document = config::parse_document(file.text);
   if (document.root != nullptr) return yaml_settings(*document.root, file.name, notes);
-  const auto line = excerpt(file.text, document.at.line, document.at.column);
+  const auto line = config::excerpt(file.text, document.at.line, document.at.column);
   error = cat(error_text(file, document.at.line, document.at.column, document.error),
               line.empty() ? "" : "\n", line);
   return std::nullopt;
@@ -253,7 +253,7 @@ std::optional<std::size_t> index_in(std::string_view section, std::string_view e
 
 /// Leaves out, and names, those of `targets` that the errors are about.
 template <typename Target>
-bool leave_out_refused(std::string_view section, const std::vector<ConfigError>& errors,
+bool leave_out_refused(std::string_view section, const std::vector<config::ConfigError>& errors,
                        ConvertContext& context, std::list<Target>& targets) {
   std::map<std::size_t, std::string_view> refused;
   for (const auto& error : errors) {
@@ -276,7 +276,7 @@ bool leave_out_refused(std::string_view section, const std::vector<ConfigError>&
 std::string settle_refusals(ConvertContext& context, ImportedConfig& imported) {
   for (;;) {
     const auto errors =
-        parse_config(write_yaml_to_check(imported, context.env), "the result").errors;
+        config::parse_config(write_yaml_to_check(imported, context.env), "the result").errors;
     const bool is_less = leave_out_refused("scrape", errors, context, imported.scrapes) |
                          leave_out_refused("probes", errors, context, imported.probes);
     if (is_less) continue;
@@ -356,4 +356,4 @@ Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
   return finish(from, files, context, *imported);
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 
 #include "agent/import/notes.h"
 
-namespace msp {
+namespace msp::import {
 
 struct ForeignFile {
   std::string name;  // what messages call it
@@ -38,4 +38,4 @@ Conversion convert(ForeignAgent from, const std::vector<ForeignFile>& files,
                    const std::optional<ForeignFile>& env_file,
                    const std::vector<ForeignFile>& named_files = {});
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 #include "agent/config/validators.h"
 #include "agent/import/http_settings.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 constexpr auto kLeftOut = Note::Kind::left_out;
@@ -83,7 +83,7 @@ bool read_url(MappingReader& part, ImportedEndpoint& out) {
 
 bool check_addresses(MappingReader& part, ImportedEndpoint& out) {
   if (const auto known = part.known(out.url)) {
-    if (const auto checked = check_url(*known, UrlUser::refused); !checked) {
+    if (const auto checked = config::check_url(*known, config::UrlUser::refused); !checked) {
       part.left_out(
           "url", cat("an address with ", checked.error().text, "; the whole endpoint is left out"));
       return false;
@@ -92,7 +92,7 @@ bool check_addresses(MappingReader& part, ImportedEndpoint& out) {
   const auto proxy = part.text("proxy_url");
   if (!proxy || proxy->empty()) return true;
   const auto known = part.known(proxy);
-  if (known && !check_url(*known, UrlUser::accepted)) {
+  if (known && !config::check_url(*known, config::UrlUser::accepted)) {
     part.left_out("proxy_url", "not an address such as http://proxy.example.com:3128");
   } else {
     out.proxy_url = *proxy;
@@ -123,7 +123,7 @@ void read_no_proxy(MappingReader& part, ImportedEndpoint& out) {
       part.left_out("no_proxy", cat(quoted(place),
                                     ": msp-agent's no_proxy knows no ports; write the "
                                     "host alone if all of its ports are meant"));
-    } else if (place != "*" && !is_proxy_exception(place)) {
+    } else if (place != "*" && !config::is_proxy_exception(place)) {
       part.left_out("no_proxy", cat(quoted(place), ": no host, domain, address or network"));
     } else {
       out.no_proxy.emplace_back(place);
@@ -156,4 +156,4 @@ std::optional<ImportedEndpoint> convert_endpoint(MappingReader& part, ConvertCon
   return out;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -8,10 +8,10 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 /// Nothing, and a note, where there is no address to write to. Leaves the labels to the caller.
 std::optional<ImportedEndpoint> convert_endpoint(MappingReader& part, ConvertContext& context,
                                                  std::string title);
 
-}  // namespace msp
+}  // namespace msp::import

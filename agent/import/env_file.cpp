@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 /// The value as systemd has it: text in quotes and without, joined. False where a quote is open.
@@ -116,4 +116,4 @@ std::optional<std::string> EnvFile::expand(std::string_view text) const {
   return out;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -12,7 +12,7 @@
 
 #include "agent/import/notes.h"
 
-namespace msp {
+namespace msp::import {
 
 class EnvFile {
  public:
@@ -37,4 +37,4 @@ class EnvFile {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
-}  // namespace msp
+}  // namespace msp::import

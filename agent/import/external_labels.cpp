@@ -3,7 +3,7 @@
 #include "agent/base/text.h"
 #include "agent/import/label_settings.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 std::string value_text(const ImportedLabel& label) {
@@ -50,4 +50,4 @@ void add_external_labels(MappingReader& part, ExternalLabels use, ConvertContext
   }
 }
 
-}  // namespace msp
+}  // namespace msp::import

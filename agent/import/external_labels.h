@@ -5,7 +5,7 @@
 #include "agent/import/mapping_reader.h"
 #include "agent/import/sample_labels.h"
 
-namespace msp {
+namespace msp::import {
 
 enum class ExternalLabels { give_way, win };
 
@@ -13,4 +13,4 @@ enum class ExternalLabels { give_way, win };
 void add_external_labels(MappingReader& part, ExternalLabels use, ConvertContext& context,
                          SampleLabels& labels);
 
-}  // namespace msp
+}  // namespace msp::import

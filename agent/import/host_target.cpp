@@ -7,7 +7,7 @@
 #include "agent/config/validators.h"
 #include "agent/import/notes.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 constexpr std::string_view kPort = "9100";
@@ -112,4 +112,4 @@ std::string collected_once(std::string_view address) {
              " is this host's node_exporter as well; msp-agent collects once");
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::import {
 
 /// A target's address in its parts: "host:port", "[::1]:9100", and, as vmagent takes it,
 /// "https://host/metrics".
@@ -50,4 +50,4 @@ bool is_process_exporter(std::string_view address);
 /// Why such a target is not carried over, where another one is.
 std::string collected_once(std::string_view address);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -8,7 +8,7 @@
 #include "agent/base/text.h"
 #include "agent/config/validators.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 /// The path of a file whose content `setting` is, as our configuration writes it; empty where it
@@ -65,7 +65,7 @@ void read_basic_auth(MappingReader part, ImportedHttp& out) {
   const auto known = part.known(text);
   if (text && !text->empty() && !known) {
     out.username = *text;
-  } else if (known && is_user_name(*known)) {
+  } else if (known && config::is_user_name(*known)) {
     out.username = *text;
   } else if (username_file != nullptr) {
     part.to_do("username_file", cat("msp-agent has no file for a user's name; ", kFillIn));
@@ -135,10 +135,10 @@ void read_headers(MappingReader& part, std::string_view key, ConvertContext& con
     std::string why;
     const auto text = text_of(single, why);
     const bool is_many = single.is(Setting::Kind::list) || single.is(Setting::Kind::mapping);
-    if (!is_header_name(name) || is_known) {
+    if (!config::is_header_name(name) || is_known) {
       context.notes.left_out(at, cat(named, is_known ? "set twice" : "no header has such a name"));
     } else if (const auto lower = lower_case(name);
-               is_reserved_header(name) &&
+               config::is_reserved_header(name) &&
                !(headers_of == HeadersOf::probe && (lower == "host" || lower == "content-type"))) {
       context.notes.left_out(
           at, cat(named, "msp-agent sets this header itself",
@@ -167,7 +167,7 @@ void read_tls(MappingReader part, ImportedHttp& out) {
   }
   if (const auto name = part.text("server_name"); name && !name->empty()) {
     const auto known = part.known(name);
-    if (known && !is_tls_server_name(*known)) {
+    if (known && !config::is_tls_server_name(*known)) {
       part.left_out("server_name", "not a host name");
     } else {
       out.server_name = *name;
@@ -228,4 +228,4 @@ void read_http(MappingReader& part, ConvertContext& context, ImportedHttp& out, 
   read_tls(part.part("tls_config"), out);
 }
 
-}  // namespace msp
+}  // namespace msp::import

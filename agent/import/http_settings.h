@@ -8,7 +8,7 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 inline constexpr std::string_view kNoLogin =
     "msp-agent logs in with basic_auth, a bearer token or a client certificate only; without one "
@@ -29,4 +29,4 @@ void read_http(MappingReader& part, ConvertContext& context, ImportedHttp& out,
 std::string certificate_path(MappingReader& part, std::string_view pem_key,
                              std::string_view file_key);
 
-}  // namespace msp
+}  // namespace msp::import

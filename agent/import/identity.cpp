@@ -8,7 +8,7 @@
 #include "agent/config/validators.h"
 #include "agent/import/sample_labels.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Value = ImportedLabel::Value;
@@ -90,12 +90,12 @@ void settle_customer(ConvertContext& context, ImportedConfig& imported) {
   }
   const bool is_text = label->value == Value::text;
   const auto known = is_text ? context.env.expand(label->text) : std::nullopt;
-  if (is_text && (!known || is_customer_id(*known))) return;
+  if (is_text && (!known || config::is_customer_id(*known))) return;
   const auto is = label->value == Value::host_name ? std::string("is the host's name")
                   : label->is_known()              ? cat("is ", quoted(label->text))
                                                    : std::string("is not known");
   context.notes.to_do(label->at, cat("customer_id: the label '", label->name, "' ", is,
-                                     "; fill in ", kCustomerIdAccepted));
+                                     "; fill in ", config::kCustomerIdAccepted));
   imported.customer_id.reset();
 }
 
@@ -113,9 +113,9 @@ void settle_server(ConvertContext& context, ImportedConfig& imported) {
   } else if (label->value == Value::host_name) {
     label.reset();  // the default
   } else if (const auto known = context.env.expand(label->text);
-             known && (known->empty() || known->size() > kNameBytesMax)) {
+             known && (known->empty() || known->size() > config::kNameBytesMax)) {
     context.notes.to_do(label->at, cat("server_name: ", known->size(), " bytes; accepted: 1 to ",
-                                       kNameBytesMax, " bytes of text"));
+                                       config::kNameBytesMax, " bytes of text"));
     label.reset();
   }
 }
@@ -126,9 +126,9 @@ void settle_environment(ConvertContext& context, ImportedConfig& imported) {
   if (!imported.environment) return;
   if (!imported.environment->is_known()) return imported.environment.reset();  // its rule is named
   const auto known = context.env.expand(imported.environment->text);
-  if (known && known->size() > kNameBytesMax) {
-    context.notes.left_out(imported.environment->at,
-                           cat("environment: accepted: 1 to ", kNameBytesMax, " bytes of text"));
+  if (known && known->size() > config::kNameBytesMax) {
+    context.notes.left_out(imported.environment->at, cat("environment: accepted: 1 to ",
+                                                         config::kNameBytesMax, " bytes of text"));
     imported.environment.reset();
   }
 }
@@ -196,4 +196,4 @@ void settle_identity(ConvertContext& context, ImportedConfig& imported) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::import

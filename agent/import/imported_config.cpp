@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::import {
 
 const ImportedLabel* find_label(const ImportedLabels& labels, std::string_view name) {
   const auto found = std::find_if(labels.begin(), labels.end(),
@@ -10,4 +10,4 @@ const ImportedLabel* find_label(const ImportedLabels& labels, std::string_view n
   return found == labels.end() ? nullptr : &*found;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -13,7 +13,7 @@
 #include "agent/import/setting.h"
 #include "agent/metrics/relabel.h"
 
-namespace msp {
+namespace msp::import {
 
 struct ImportedLabel {
   enum class Value {
@@ -54,7 +54,7 @@ struct ImportedHttp {
 };
 
 struct ImportedRule {
-  RelabelRule rule;
+  metrics::RelabelRule rule;
   Place at;
   friend bool operator==(const ImportedRule& a, const ImportedRule& b) { return a.rule == b.rule; }
 };
@@ -148,4 +148,4 @@ struct ImportedConfig {
 /// Null where there is none of that name.
 const ImportedLabel* find_label(const ImportedLabels& labels, std::string_view name);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -7,7 +7,7 @@
 #include "agent/config/validators.h"
 #include "agent/metrics/labels.h"
 
-namespace msp {
+namespace msp::import {
 
 using Kind = Setting::Kind;
 
@@ -15,7 +15,7 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
                ConvertContext& context, SampleLabels& labels) {
   const auto named = cat("the label ", quoted(name));
   const bool is_of_target = name.starts_with("__") && labels.stage() == SampleLabels::Stage::target;
-  if (!is_of_target && (name.starts_with("__") || !is_label_name(name))) {
+  if (!is_of_target && (name.starts_with("__") || !metrics::is_label_name(name))) {
     context.notes.left_out(at, cat(named, ": msp-agent cannot set it; accepted: letters, digits ",
                                    "and '_', no digit first and not '__' either"));
     return;
@@ -33,9 +33,9 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
   } else if (text->empty()) {
     return labels.erase(name);  // an empty label is none, there as here
   } else if (const auto known = context.env.expand(*text);
-             known && known->size() > kLabelValueBytesMax) {
+             known && known->size() > config::kLabelValueBytesMax) {
     context.notes.left_out(at, cat(named, ": ", known->size(), " bytes; at most ",
-                                   kLabelValueBytesMax, " are accepted"));
+                                   config::kLabelValueBytesMax, " are accepted"));
     label.value = ImportedLabel::Value::unknown;
   } else {
     label.text = *text;
@@ -57,4 +57,4 @@ void add_labels(MappingReader& part, std::string_view key, ConvertContext& conte
   }
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -6,7 +6,7 @@
 #include "agent/import/mapping_reader.h"
 #include "agent/import/sample_labels.h"
 
-namespace msp {
+namespace msp::import {
 
 /// Puts `value` on every sample; what msp-agent cannot have as a label is noted.
 void add_label(std::string_view name, const Setting& value, const Place& at,
@@ -17,4 +17,4 @@ void add_label(std::string_view name, const Setting& value, const Place& at,
 void add_labels(MappingReader& part, std::string_view key, ConvertContext& context,
                 SampleLabels& labels);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -10,7 +10,7 @@
 #include "agent/config/quantity.h"
 #include "agent/config/schema.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -82,8 +82,8 @@ std::optional<long> foreign_duration_ms(std::string_view text) {
 }
 
 std::optional<std::uint64_t> foreign_size(std::string_view text) {
-  if (!text.ends_with("B") || text.ends_with("iB")) return parse_size(text);
-  return parse_size(cat(text.substr(0, text.size() - 1), "iB"));
+  if (!text.ends_with("B") || text.ends_with("iB")) return config::parse_size(text);
+  return config::parse_size(cat(text.substr(0, text.size() - 1), "iB"));
 }
 
 MappingReader::MappingReader(const Setting* setting, std::string name, ConvertContext& context)
@@ -172,22 +172,22 @@ std::optional<std::string> MappingReader::duration(std::string_view key, std::st
   if (!value || !shown) return value;
   const auto ms = foreign_duration_ms(*shown);
   const bool is_variable = !without_variables(*value);
-  if (!ms || (is_variable && !parse_duration(*shown))) {
+  if (!ms || (is_variable && !config::parse_duration(*shown))) {
     left_out(key, is_variable ? cat(quoted(*value), " is set to no duration that msp-agent reads, ",
                                     "such as 1m30s")
                               : cat(quoted(*value), " is no duration"));
     return std::nullopt;
   }
-  const auto& ours = find_key(our_key);
+  const auto& ours = config::find_key(our_key);
   const auto& range = std::get<key_type::Duration>(ours.type);
   const std::chrono::milliseconds wanted(*ms);
   const auto nearest = std::clamp(wanted, range.min, range.max);
   if (nearest != wanted) {
-    different(key, cat(quoted(*value), " is ", duration_words(nearest),
-                       " in msp-agent, which takes ", range_of(ours)));
-    return duration_words(nearest);
+    different(key, cat(quoted(*value), " is ", config::duration_words(nearest),
+                       " in msp-agent, which takes ", config::range_of(ours)));
+    return config::duration_words(nearest);
   }
-  return is_variable ? *value : duration_words(wanted);
+  return is_variable ? *value : config::duration_words(wanted);
 }
 
 std::optional<std::string> MappingReader::file_path(std::string_view key) {
@@ -230,4 +230,4 @@ void MappingReader::finish(std::span<const Explanation> explanations) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::import

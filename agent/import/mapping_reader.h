@@ -14,7 +14,7 @@
 #include "agent/import/notes.h"
 #include "agent/import/setting.h"
 
-namespace msp {
+namespace msp::import {
 
 /// A file that the configuration names, and what it holds.
 struct NamedFile {
@@ -93,4 +93,4 @@ std::optional<long> foreign_duration_ms(std::string_view text);
 /// A size of Prometheus (16MB, 16MiB): MB, too, has units of 1024.
 std::optional<std::uint64_t> foreign_size(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 void clean(std::string& text) {
@@ -61,4 +61,4 @@ std::string quoted(std::string_view text) {
   return cat("'", one_line(text), "'");
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -10,7 +10,7 @@
 
 #include "agent/import/setting.h"
 
-namespace msp {
+namespace msp::import {
 
 struct Note {
   enum class Kind {
@@ -54,4 +54,4 @@ std::string listed(const std::vector<std::string>& names);
 /// One line in single quotes.
 std::string quoted(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -10,12 +10,12 @@
 #include "agent/import/notes.h"
 #include "collectors/registry.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 /// The keys of a group, from the collector: what it takes is known there alone.
 std::span<const ConfigKey> keys_of_group() {
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.name != "process_groups") continue;
     for (const auto& key : entry.options().keys()) {
       if (const auto* const groups = std::get_if<key_type::Groups>(&key.type)) {
@@ -133,4 +133,4 @@ void convert_process_component(const Setting& body, std::string_view id, Convert
   }
 }
 
-}  // namespace msp
+}  // namespace msp::import

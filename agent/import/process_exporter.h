@@ -8,7 +8,7 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 inline constexpr std::string_view kProcessNames = "process_names";
 inline constexpr std::string_view kProcessesAreOurs =
@@ -27,4 +27,4 @@ void convert_process_exporter(const Setting& root, ConvertContext& context,
 void convert_process_component(const Setting& body, std::string_view id, ConvertContext& context,
                                ImportedConfig& imported);
 
-}  // namespace msp
+}  // namespace msp::import

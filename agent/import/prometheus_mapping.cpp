@@ -19,7 +19,7 @@
 #include "agent/import/relabel.h"
 #include "agent/import/scrape_job.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -487,4 +487,4 @@ ImportedConfig map_prometheus(const Setting& root, bool has_vmagent_variables,
   return PrometheusMapper(root, has_vmagent_variables, context).map();
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -5,10 +5,10 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 /// `has_vmagent_variables`: the file has a %{NAME}, which only vmagent knows.
 ImportedConfig map_prometheus(const Setting& root, bool has_vmagent_variables,
                               ConvertContext& context);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 #include "agent/config/schema.h"
 #include "agent/import/http_settings.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 constexpr std::string_view kAlloyPort = "8080";  // where listen_port is not set
@@ -38,7 +38,7 @@ constexpr Explanation kKeys[] = {
 };
 
 bool is_listen_address(std::string_view text) {
-  return std::get<key_type::Text>(find_key("listen.address").type).is_good(text);
+  return std::get<key_type::Text>(config::find_key("listen.address").type).is_good(text);
 }
 
 /// What `listen.address` takes, or nothing.
@@ -88,4 +88,4 @@ ImportedListen convert_receiver(MappingReader& part) {
   return out;
 }
 
-}  // namespace msp
+}  // namespace msp::import

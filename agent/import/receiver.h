@@ -4,9 +4,9 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 /// `part` is the component; its forward_to is for the caller to follow.
 ImportedListen convert_receiver(MappingReader& part);
 
-}  // namespace msp
+}  // namespace msp::import

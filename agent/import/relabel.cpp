@@ -8,7 +8,7 @@
 #include "agent/import/label_settings.h"
 #include "agent/import/relabel_rule.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -450,4 +450,4 @@ std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std
   return std::nullopt;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -11,7 +11,7 @@
 #include "agent/import/mapping_reader.h"
 #include "agent/import/sample_labels.h"
 
-namespace msp {
+namespace msp::import {
 
 /// A rule that takes every sample of this host away.
 struct Refusal {
@@ -36,4 +36,4 @@ std::optional<Refusal> apply_rules(const std::vector<const Setting*>& rules, std
                                    ConvertContext& context, SampleLabels& labels,
                                    const CarriedRules* carried = nullptr);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -5,7 +5,7 @@
 #include "agent/base/text.h"
 #include "agent/config/validators.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -56,9 +56,9 @@ Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& co
   return rule;
 }
 
-std::optional<RelabelRule> our_rule(const Rule& rule, std::string& why) {
+std::optional<metrics::RelabelRule> our_rule(const Rule& rule, std::string& why) {
   std::string action = rule.action;
-  RelabelRule out;
+  metrics::RelabelRule out;
   out.source_labels = rule.sources;
   if (is_one_of(action, {"keep_metrics", "drop_metrics"})) {  // vmagent's
     action = action.substr(0, 4);
@@ -68,18 +68,18 @@ std::optional<RelabelRule> our_rule(const Rule& rule, std::string& why) {
     out.target_label = rule.sources.back();
     out.source_labels.pop_back();
   }
-  const auto* const word = std::ranges::find(kRelabelActions, action);
-  if (rule.is_conditional || word == std::end(kRelabelActions)) {
+  const auto* const word = std::ranges::find(metrics::kRelabelActions, action);
+  if (rule.is_conditional || word == std::end(metrics::kRelabelActions)) {
     why = cat(rule.is_conditional ? "a rule for some samples only" : "such an action",
               ", which only vmagent knows");
     return std::nullopt;
   }
-  if (out.source_labels.size() > kSourceLabelsMax ||
-      !std::ranges::all_of(out.source_labels, is_label_name)) {
-    why = cat("source_labels that are not up to ", kSourceLabelsMax, " names of labels");
+  if (out.source_labels.size() > metrics::kSourceLabelsMax ||
+      !std::ranges::all_of(out.source_labels, metrics::is_label_name)) {
+    why = cat("source_labels that are not up to ", metrics::kSourceLabelsMax, " names of labels");
     return std::nullopt;
   }
-  out.action = static_cast<RelabelAction>(word - std::begin(kRelabelActions));
+  out.action = static_cast<metrics::RelabelAction>(word - std::begin(metrics::kRelabelActions));
   const bool takes_regex = !action.ends_with("equal");
   const auto target = without_variables(rule.target);
   const auto separator = without_variables(rule.separator);
@@ -103,7 +103,7 @@ std::optional<RelabelRule> our_rule(const Rule& rule, std::string& why) {
   if (*separator != ";") out.separator = *separator;
   if (*replacement != "$1") out.replacement = *replacement;
   out.modulus = parse_number<std::uint64_t>(rule.modulus).value_or(0);
-  if (const auto problem = check_rule(out)) {
+  if (const auto problem = metrics::check_rule(out)) {
     why = cat(problem->key, ": ", problem->found, "; accepted: ", problem->accepted);
     return std::nullopt;
   }
@@ -165,4 +165,4 @@ bool matches_no_metric(std::string_view regex) {
   return true;
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -12,7 +12,7 @@
 #include "agent/import/mapping_reader.h"
 #include "agent/metrics/relabel.h"
 
-namespace msp {
+namespace msp::import {
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 
@@ -33,7 +33,7 @@ struct Rule {
 };
 
 /// The rule as one of ours; nothing, and why, where there is none that does the same.
-std::optional<RelabelRule> our_rule(const Rule& rule, std::string& why);
+std::optional<metrics::RelabelRule> our_rule(const Rule& rule, std::string& why);
 
 Rule read_rule(const Setting& setting, std::string_view what, ConvertContext& context);
 
@@ -59,4 +59,4 @@ bool first_group_is_all(std::string_view regex);
 /// its alternatives the beginning is known, and is that of none, such as go_.*|promhttp_.*.
 bool matches_no_metric(std::string_view regex);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -7,7 +7,7 @@
 #include "agent/import/relabel_rule.h"
 #include "agent/metrics/labels.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 // Of node_exporter 1.12, all of its collectors.
@@ -54,7 +54,7 @@ KnownValue SampleLabels::value_of(std::string_view name) const {
                                                   "__scrape_interval__", "__scrape_timeout__"});
     return is_set_by_agent ? KnownValue{Kind::not_empty} : KnownValue{Kind::exact};
   }
-  if (name == kMetricName) return {Kind::not_empty};
+  if (name == metrics::kMetricName) return {Kind::not_empty};
   if (is_label_of_metrics(name)) return {Kind::unknown};
   return {Kind::exact};
 }
@@ -94,4 +94,4 @@ void SampleLabels::scrape(bool honors_labels) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 
 #include "agent/import/imported_config.h"
 
-namespace msp {
+namespace msp::import {
 
 /// What is known of a label's value.
 struct KnownValue {
@@ -56,4 +56,4 @@ class SampleLabels {
   Stage stage_ = Stage::target;
 };
 
-}  // namespace msp
+}  // namespace msp::import

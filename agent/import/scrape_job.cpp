@@ -15,7 +15,7 @@
 #include "agent/import/http_settings.h"
 #include "agent/import/relabel_rule.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -51,7 +51,7 @@ class TargetEvaluation {
       plain = cat(kBegin, values_.size(), kEnd);
       values_.emplace_back(text);
     }
-    std::erase_if(labels_, [&](const Label& label) { return label.name == inner(name); });
+    std::erase_if(labels_, [&](const metrics::Label& label) { return label.name == inner(name); });
     if (!plain->empty()) labels_.push_back({inner(name), *plain});
   }
 
@@ -83,7 +83,7 @@ class TargetEvaluation {
                              target.empty() ? "" : cat(" for ", quoted(target)), ": ", why));
       return true;
     }
-    return Relabeler({*ours})(labels_);
+    return metrics::Relabeler({*ours})(labels_);
   }
 
   /// As a Setting's text; empty: there is none.
@@ -107,8 +107,8 @@ class TargetEvaluation {
   }
 
   /// The parameters of the URL.
-  std::vector<Label> parameters() const {
-    std::vector<Label> all;
+  std::vector<metrics::Label> parameters() const {
+    std::vector<metrics::Label> all;
     const auto prefix = inner("__param_");
     for (const auto& label : labels_) {
       if (!label.name.starts_with(prefix)) continue;
@@ -125,14 +125,15 @@ class TargetEvaluation {
   static constexpr std::string_view kHidden = "hidden__";
 
   static std::string inner(std::string_view name) {
-    return name.starts_with("__") && name != kMetricName ? cat("meta", name) : std::string(name);
+    return name.starts_with("__") && name != metrics::kMetricName ? cat("meta", name)
+                                                                  : std::string(name);
   }
 
-  bool looks_into_placeholder(const RelabelRule& rule) const {
-    const bool copies =
-        rule.action == RelabelAction::replace && matches_all_but_empty(rule.regex.value_or("(.*)"));
-    if (copies || rule.action == RelabelAction::labelmap) return false;
-    return std::any_of(labels_.begin(), labels_.end(), [&](const Label& label) {
+  bool looks_into_placeholder(const metrics::RelabelRule& rule) const {
+    const bool copies = rule.action == metrics::RelabelAction::replace &&
+                        matches_all_but_empty(rule.regex.value_or("(.*)"));
+    if (copies || rule.action == metrics::RelabelAction::labelmap) return false;
+    return std::any_of(labels_.begin(), labels_.end(), [&](const metrics::Label& label) {
       return label.value.find(kBegin) != std::string::npos &&
              (std::ranges::find(rule.source_labels, label.name) != rule.source_labels.end() ||
               rule.target_label == label.name);
@@ -155,7 +156,7 @@ class TargetEvaluation {
   }
 
   ConvertContext& context_;
-  std::vector<Label> labels_;
+  std::vector<metrics::Label> labels_;
   std::vector<std::string> values_;
 };
 
@@ -178,11 +179,11 @@ std::string encoded(std::string_view text) {
 }
 
 /// `further`: values of a parameter behind its first one.
-std::string address_of(const TargetEvaluation& target, const std::vector<Label>& further) {
+std::string address_of(const TargetEvaluation& target, const std::vector<metrics::Label>& further) {
   const auto address = target.get("__address__");
   const auto path = target.get("__metrics_path__");
   std::string query;
-  const auto add = [&](const Label& parameter) {
+  const auto add = [&](const metrics::Label& parameter) {
     query += cat(query.empty() ? "?" : "&", encoded(parameter.name), "=", encoded(parameter.value));
   };
   for (const auto& parameter : target.parameters()) {
@@ -199,14 +200,15 @@ std::string address_of(const TargetEvaluation& target, const std::vector<Label>&
 
 /// What tells the series of a target from those of others, with its own labels.
 std::string series_of(const ImportedTarget& target, std::string_view address) {
-  std::vector<Label> labels = {{"job", target.job}};
+  std::vector<metrics::Label> labels = {{"job", target.job}};
   const bool has_instance = find_label(target.labels, "instance") != nullptr;
   for (const auto& label : target.labels) labels.push_back({label.name, label.text});
   if (!has_instance) labels.push_back({"instance", std::string(address)});
-  return std::string(Labels(labels).flat());
+  return std::string(metrics::Labels(labels).flat());
 }
 
-void read_parameters(MappingReader& part, TargetEvaluation& target, std::vector<Label>& further) {
+void read_parameters(MappingReader& part, TargetEvaluation& target,
+                     std::vector<metrics::Label>& further) {
   const auto* const params = part.find("params");
   if (params == nullptr) return;
   for (const auto& [name, at, values] : params->entries) {
@@ -235,8 +237,9 @@ void read_limits(MappingReader& part, ImportedScrape& out) {
       continue;
     }
     const auto nearest = std::clamp<std::uint64_t>(*bytes, 1 << 10, kBodyMax);
-    if (nearest != *bytes) part.different(key, cat("is ", size_words(nearest), " in msp-agent"));
-    out.body_max = size_words(nearest);
+    if (nearest != *bytes)
+      part.different(key, cat("is ", config::size_words(nearest), " in msp-agent"));
+    out.body_max = config::size_words(nearest);
   }
   const auto samples = part.text("sample_limit");
   const auto count = parse_number<std::uint64_t>(samples.value_or(""));
@@ -249,8 +252,8 @@ void read_times(MappingReader& part, const ScrapeDefaults& defaults, ImportedScr
   out.interval = part.duration("scrape_interval", "scrape.interval")
                      .value_or(defaults.interval.empty() ? "1m" : defaults.interval);
   out.timeout = part.duration("scrape_timeout", "scrape.timeout").value_or(defaults.timeout);
-  const auto interval = parse_duration(out.interval);
-  const auto timeout = parse_duration(out.timeout);
+  const auto interval = config::parse_duration(out.interval);
+  const auto timeout = config::parse_duration(out.timeout);
   if (interval && timeout && *timeout > *interval) out.timeout = out.interval;
 }
 
@@ -271,12 +274,13 @@ void take_labels(const TargetEvaluation& target, const Place& at, std::string_vi
 }
 
 /// False, and a note, where it is no target of ours.
-bool take_target(const TargetEvaluation& target, const Place& at, const std::vector<Label>& further,
-                 ConvertContext& context, ImportedScrape& one) {
+bool take_target(const TargetEvaluation& target, const Place& at,
+                 const std::vector<metrics::Label>& further, ConvertContext& context,
+                 ImportedScrape& one) {
   const auto address = target.get("__address__");
   const auto url = address_of(target, further);
   const auto known = context.env.expand(url);
-  if (address.empty() || (known && !is_scrape_target(*known))) {
+  if (address.empty() || (known && !config::is_scrape_target(*known))) {
     context.notes.left_out(at, cat("the target ", quoted(without_login(address)),
                                    ": no address that msp-agent can scrape"));
     return false;
@@ -354,10 +358,11 @@ std::string quoted_regex(std::string_view text) {
 }
 
 /// The rule for the samples of `job` alone; nothing where its action cannot be confined to them.
-std::optional<RelabelRule> confined(RelabelRule rule, const std::string& job,
-                                    const std::set<std::string>& other_jobs) {
-  const bool keeps = rule.action == RelabelAction::keep;
-  if (!keeps && rule.action != RelabelAction::drop && rule.action != RelabelAction::replace) {
+std::optional<metrics::RelabelRule> confined(metrics::RelabelRule rule, const std::string& job,
+                                             const std::set<std::string>& other_jobs) {
+  const bool keeps = rule.action == metrics::RelabelAction::keep;
+  if (!keeps && rule.action != metrics::RelabelAction::drop &&
+      rule.action != metrics::RelabelAction::replace) {
     return std::nullopt;
   }
   const auto separator = quoted_regex(rule.separator.value_or(";"));
@@ -375,8 +380,9 @@ std::optional<RelabelRule> confined(RelabelRule rule, const std::string& job,
 /// Whether every job has the rule as well, and a second time changes nothing.
 bool is_of_all(const ImportedRule& rule, const ImportedConfig& imported) {
   const auto action = rule.rule.action;
-  const bool is_stable = action == RelabelAction::keep || action == RelabelAction::drop ||
-                         action == RelabelAction::labeldrop || action == RelabelAction::labelkeep;
+  const bool is_stable =
+      action == metrics::RelabelAction::keep || action == metrics::RelabelAction::drop ||
+      action == metrics::RelabelAction::labeldrop || action == metrics::RelabelAction::labelkeep;
   return is_stable && imported.probes.empty() &&
          std::ranges::all_of(imported.scrapes, [&](const ImportedScrape& scrape) {
            return std::ranges::find(scrape.relabel, rule) != scrape.relabel.end();
@@ -392,12 +398,12 @@ void confine_rules(ConvertContext& context, ImportedConfig& imported) {
   std::erase_if(imported.relabel, [&](ImportedRule& rule) {
     if (is_of_all(rule, imported)) return false;
     auto one = others.contains(job) ? std::nullopt : confined(rule.rule, job, others);
-    if (one && !check_rule(*one)) {
+    if (one && !metrics::check_rule(*one)) {
       rule.rule = std::move(*one);
       return false;
     }
     context.notes.left_out(
-        rule.at, cat("'", kRelabelActions[static_cast<std::size_t>(rule.rule.action)],
+        rule.at, cat("'", metrics::kRelabelActions[static_cast<std::size_t>(rule.rule.action)],
                      "' for the samples of this host alone: a rule at the top of the file would be "
                      "for those of its other jobs, too"));
     return true;
@@ -478,7 +484,7 @@ void convert_scrape(MappingReader& part, const ScrapeDefaults& defaults, std::st
   const auto first = static_cast<std::ptrdiff_t>(imported.scrapes.size());
   for (const auto& foreign : targets) {
     TargetEvaluation target(context);
-    std::vector<Label> further;
+    std::vector<metrics::Label> further;
     target.set("job", job);
     target.set("__scheme__", scheme);
     target.set("__metrics_path__", path);
@@ -519,8 +525,8 @@ void convert_scrape(MappingReader& part, const ScrapeDefaults& defaults, std::st
 void settle_scrapes(ConvertContext& context, ImportedConfig& imported) {
   std::size_t count = 0;
   for (const auto& scrape : imported.scrapes) count += scrape.targets.size();
-  drop_too_many(context, count, kTargetsMax, "targets", imported.scrapes);
-  drop_too_many(context, imported.probes.size(), kProbesMax, "probes", imported.probes);
+  drop_too_many(context, count, config::kTargetsMax, "targets", imported.scrapes);
+  drop_too_many(context, imported.probes.size(), config::kProbesMax, "probes", imported.probes);
   if (imported.scrapes.empty() && imported.probes.empty()) return;
   auto of_agent = imported.labels;
   if (imported.environment) {
@@ -533,4 +539,4 @@ void settle_scrapes(ConvertContext& context, ImportedConfig& imported) {
   confine_rules(context, imported);
 }
 
-}  // namespace msp
+}  // namespace msp::import

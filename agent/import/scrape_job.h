@@ -10,7 +10,7 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 /// A target as it is written: its labels, __address__ among them, and the rules on its way.
 struct ForeignTarget {
@@ -38,4 +38,4 @@ void convert_scrape(MappingReader& part, const ScrapeDefaults& defaults, std::st
 /// for the jobs. Behind settle_identity().
 void settle_scrapes(ConvertContext& context, ImportedConfig& imported);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -5,7 +5,7 @@
 #include "agent/base/text.h"
 #include "agent/config/validators.h"
 
-namespace msp {
+namespace msp::import {
 
 std::string Place::to_string() const {
   return line == 0 ? std::string(file) : cat(file, ":", line);
@@ -28,7 +28,7 @@ std::string escape_dollars(std::string_view literal) {
 }
 
 std::string variable(std::string_view name) {
-  return is_variable_name(name) ? cat("${", name, "}") : "";
+  return config::is_variable_name(name) ? cat("${", name, "}") : "";
 }
 
 std::optional<std::string> without_variables(std::string_view text) {
@@ -60,4 +60,4 @@ void collect_references(const Setting& setting, std::vector<const Setting*>& out
   for (const auto& entry : setting.entries) collect_references(entry.value, out);
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace msp {
+namespace msp::import {
 
 /// Where something stands; the file's name outlives the conversion.
 struct Place {
@@ -67,4 +67,4 @@ std::vector<std::string> variables_of(std::string_view text);
 /// Every reference in `setting`, in the order in which they stand.
 void collect_references(const Setting& setting, std::vector<const Setting*>& out);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -9,7 +9,7 @@
 #include "agent/base/text.h"
 #include "collectors/registry.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 /// What Alloy 1.19 collects on Linux where it is not told otherwise.
@@ -27,9 +27,9 @@ constexpr std::string_view kAlloyDefaults[] = {
     "uname",        "vmstat",     "xfs",       "zfs"};
 
 bool is_ours(std::string_view name) {
-  const auto entries = collector_registry();
+  const auto entries = collectors::collector_registry();
   return std::any_of(entries.begin(), entries.end(),
-                     [&](const CollectorEntry& entry) { return entry.name == name; });
+                     [&](const collectors::CollectorEntry& entry) { return entry.name == name; });
 }
 
 /// The names of a list that are ours; the others are noted.
@@ -49,7 +49,7 @@ std::set<std::string> our_names(MappingReader& part, std::string_view key) {
 
 void convert_enabled(MappingReader& part, ConvertContext& context, ImportedConfig& imported) {
   std::set<std::string> defaults;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.default_on) defaults.insert(std::string(entry.name));
   }
   const bool is_set = !part.all("set_collectors").empty();
@@ -159,7 +159,7 @@ void convert_devices(MappingReader part, std::string_view collector, ImportedCon
 std::set<std::string> names_that_are_on(const ImportedConfig& imported) {
   std::set<std::string> names;
   if (imported.enabled) names.insert(imported.enabled->begin(), imported.enabled->end());
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (!imported.enabled && entry.default_on) names.emplace(entry.name);
   }
   for (const auto& name : imported.disabled) names.erase(name);
@@ -267,4 +267,4 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
   part.finish(kKeys);
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -6,7 +6,7 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/mapping_reader.h"
 
-namespace msp {
+namespace msp::import {
 
 /// What a second one, called `id`, has beside the first.
 void add_unix_exporter(const Setting& exporter, std::string_view id, ConvertContext& context,
@@ -18,4 +18,4 @@ void convert_unix_exporter(const Setting& exporter, ConvertContext& context,
 /// Says so where the host's uptime, which most dashboards show, is not collected.
 void offer_uptime(ConvertContext& context, const ImportedConfig& imported);
 
-}  // namespace msp
+}  // namespace msp::import

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 using Kind = Setting::Kind;
@@ -51,7 +51,7 @@ class Converter {
  public:
   Converter(std::string_view file, Notes& notes) : file_(file), notes_(notes) {}
 
-  Setting convert(const Node& node, bool has_dollars) {
+  Setting convert(const config::Node& node, bool has_dollars) {
     Setting setting;
     setting.at = {file_, node.at.line};
     if (++settings_ > kSettingsMax) {
@@ -60,17 +60,17 @@ class Converter {
       return setting;
     }
     switch (node.kind) {
-      case Node::Kind::empty:
+      case config::Node::Kind::empty:
         break;
-      case Node::Kind::scalar:
+      case config::Node::Kind::scalar:
         setting.kind = Kind::text;
         setting.text = text_with_variables(node.text, has_dollars);
         break;
-      case Node::Kind::list:
+      case config::Node::Kind::list:
         setting.kind = Kind::list;
         for (const auto& item : node.items) setting.items.push_back(convert(*item, has_dollars));
         break;
-      case Node::Kind::mapping:
+      case config::Node::Kind::mapping:
         setting.kind = Kind::mapping;
         for (const auto& [key, at, value] : node.entries) {
           if (key != kMergeKey) add(key, at, *value, has_dollars, setting);
@@ -85,7 +85,7 @@ class Converter {
  private:
   static constexpr std::string_view kMergeKey = "<<";
 
-  void add(const std::string& key, Position at, const Node& value, bool has_dollars,
+  void add(const std::string& key, config::Position at, const config::Node& value, bool has_dollars,
            Setting& into) {
     into.entries.push_back(
         {key, {file_, at.line}, convert(value, has_dollars || key == "external_labels")});
@@ -93,8 +93,9 @@ class Converter {
 
   /// The keys of `value` that are not there yet: a mapping, or a list of them, the first of which
   /// wins (https://yaml.org/type/merge.html).
-  void merge(const Node& value, Position at, bool has_dollars, Setting& into, int depth = 0) {
-    if (value.kind == Node::Kind::list && depth == 0) {
+  void merge(const config::Node& value, config::Position at, bool has_dollars, Setting& into,
+             int depth = 0) {
+    if (value.kind == config::Node::Kind::list && depth == 0) {
       for (const auto& item : value.items) merge(*item, at, has_dollars, into, 1);
       return;
     }
@@ -115,8 +116,8 @@ class Converter {
 
 }  // namespace
 
-Setting yaml_settings(const Node& node, std::string_view file, Notes& notes) {
+Setting yaml_settings(const config::Node& node, std::string_view file, Notes& notes) {
   return Converter(file, notes).convert(node, false);
 }
 
-}  // namespace msp
+}  // namespace msp::import

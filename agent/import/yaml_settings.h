@@ -8,9 +8,9 @@
 #include "agent/import/notes.h"
 #include "agent/import/setting.h"
 
-namespace msp {
+namespace msp::import {
 
 /// `file` outlives the settings.
-Setting yaml_settings(const Node& node, std::string_view file, Notes& notes);
+Setting yaml_settings(const config::Node& node, std::string_view file, Notes& notes);
 
-}  // namespace msp
+}  // namespace msp::import

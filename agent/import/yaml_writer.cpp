@@ -5,7 +5,7 @@
 #include "agent/base/text.h"
 #include "agent/config/validators.h"
 
-namespace msp {
+namespace msp::import {
 namespace {
 
 /// A Setting's text with as few '$$' as our configuration needs: '^a$$' is '^a$'.
@@ -235,7 +235,7 @@ class Writer {
 
   void write_rule(const ImportedRule& imported, std::string_view indent) {
     const auto& rule = imported.rule;
-    auto text = cat("action: ", kRelabelActions[static_cast<std::size_t>(rule.action)]);
+    auto text = cat("action: ", metrics::kRelabelActions[static_cast<std::size_t>(rule.action)]);
     const auto add = [&](std::string_view name, const std::optional<std::string>& value) {
       if (value) text += cat(", ", name, ": ", yaml_quoted(*value));
     };
@@ -407,4 +407,4 @@ std::string write_yaml_to_check(const ImportedConfig& imported, const EnvFile& e
   return Writer(imported, &env).write();
 }
 
-}  // namespace msp
+}  // namespace msp::import

@@ -10,7 +10,7 @@
 #include "agent/import/imported_config.h"
 #include "agent/import/notes.h"
 
-namespace msp {
+namespace msp::import {
 
 /// `from` says in one line what it was made of.
 std::string write_yaml(const ImportedConfig& imported, std::string_view from,
@@ -20,4 +20,4 @@ std::string write_yaml(const ImportedConfig& imported, std::string_view from,
 /// known, by one that the key accepts. It validates what the other would be on the host.
 std::string write_yaml_to_check(const ImportedConfig& imported, const EnvFile& env);
 
-}  // namespace msp
+}  // namespace msp::import

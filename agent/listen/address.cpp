@@ -12,7 +12,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::listen {
 namespace {
 
 constexpr int kBacklog = 128;
@@ -140,4 +140,4 @@ Result<Fd> listen_at(const ListenAddress& address) {
   return fd;
 }
 
-}  // namespace msp
+}  // namespace msp::listen

@@ -11,7 +11,7 @@
 #include "agent/base/file.h"
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::listen {
 
 struct ListenAddress {
   enum class Family {
@@ -41,4 +41,4 @@ bool is_listen_address(std::string_view text);
 /// replaced, one that answers is not. The error says what failed and what to do.
 Result<Fd> listen_at(const ListenAddress& address);
 
-}  // namespace msp
+}  // namespace msp::listen

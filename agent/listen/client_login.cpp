@@ -7,7 +7,7 @@
 #include "agent/base/text.h"
 #include "agent/http/auth.h"
 
-namespace msp {
+namespace msp::listen {
 namespace {
 
 /// "bearer" of "Bearer x", which may be written in any letters (RFC 9110, section 11.1).
@@ -38,7 +38,7 @@ std::optional<HttpReply> ClientLogin::refuse(HttpRequestHead& head) {
   bool is_known = false;
   std::string unreadable;
   for (std::size_t i = 0; i < clients_.size(); ++i) {
-    const auto login = log_in(clients_[i]);
+    const auto login = http::log_in(clients_[i]);
     if (!login) {
       unreadable = login.error().text;
       continue;
@@ -63,4 +63,4 @@ std::optional<HttpReply> ClientLogin::refuse(HttpRequestHead& head) {
   return reply;
 }
 
-}  // namespace msp
+}  // namespace msp::listen

@@ -10,24 +10,24 @@
 #include "agent/http/options.h"
 #include "agent/listen/request.h"
 
-namespace msp {
+namespace msp::listen {
 
 /// One thread.
 class ClientLogin {
  public:
   /// Of the options only the login counts. Without clients everybody may ask.
-  explicit ClientLogin(std::vector<HttpOptions> clients) : clients_(std::move(clients)) {}
+  explicit ClientLogin(std::vector<http::HttpOptions> clients) : clients_(std::move(clients)) {}
 
   /// 401 where the request is of none of the clients; else `head.client` says of which. A file that
   /// cannot be read is told to the log, once until all can be.
   std::optional<HttpReply> refuse(HttpRequestHead& head);
 
  private:
-  const std::vector<HttpOptions> clients_;
+  const std::vector<http::HttpOptions> clients_;
   bool told_unreadable_ = false;
 };
 
 /// Whether the two are the same; how long that takes depends on the length of `given` alone.
 bool is_same_secret(std::string_view given, std::string_view expected);
 
-}  // namespace msp
+}  // namespace msp::listen

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::listen {
 
 struct HttpRequestHead {
   std::string method;  // "GET"
@@ -50,4 +50,4 @@ inline HttpReply text_reply(int status, std::string text) {
   return {.status = status, .body = std::make_shared<const std::string>(std::move(text) + "\n")};
 }
 
-}  // namespace msp
+}  // namespace msp::listen

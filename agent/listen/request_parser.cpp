@@ -6,7 +6,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::listen {
 namespace {
 
 namespace http = boost::beast::http;
@@ -210,4 +210,4 @@ RequestParser::State RequestParser::put_body(std::string& bytes) {
   return state_;
 }
 
-}  // namespace msp
+}  // namespace msp::listen

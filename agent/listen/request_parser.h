@@ -17,7 +17,7 @@
 
 #include "agent/listen/request.h"
 
-namespace msp {
+namespace msp::listen {
 
 class RequestParser {
  public:
@@ -66,4 +66,4 @@ class RequestParser {
   std::string_view problem_;
 };
 
-}  // namespace msp
+}  // namespace msp::listen

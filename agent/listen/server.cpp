@@ -15,7 +15,7 @@
 #include "agent/base/text.h"
 #include "agent/listen/request_parser.h"
 
-namespace msp {
+namespace msp::listen {
 namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
@@ -100,7 +100,7 @@ class Server::Connection {
   };
 
   /// `tls` is of the same socket; null: none.
-  Connection(Fd fd, std::unique_ptr<TlsSession> tls, std::uint64_t id, std::string address,
+  Connection(Fd fd, std::unique_ptr<http::TlsSession> tls, std::uint64_t id, std::string address,
              std::int64_t now_ns)
       : id(id),
         address(std::move(address)),
@@ -309,7 +309,7 @@ class Server::Connection {
   }
 
   Fd fd_;
-  std::unique_ptr<TlsSession> tls_;
+  std::unique_ptr<http::TlsSession> tls_;
   std::optional<RequestParser> parser_{std::in_place};
   std::string input_;  // not parsed yet
   std::string output_;
@@ -327,7 +327,8 @@ class Server::Connection {
 Server::Server(Setup setup, RequestHandler& handler)
     : setup_(std::move(setup)),
       handler_(handler),
-      tls_(setup_.tls.cert_file.empty() ? nullptr : std::make_unique<TlsServer>(setup_.tls)) {}
+      tls_(setup_.tls.cert_file.empty() ? nullptr : std::make_unique<http::TlsServer>(setup_.tls)) {
+}
 
 Server::~Server() {
   if (listener_ && setup_.address.family == ListenAddress::Family::unix_socket) {
@@ -467,4 +468,4 @@ void Server::reply(ReplyTo to, HttpReply reply) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::listen

@@ -29,7 +29,7 @@
 #include "agent/listen/address.h"
 #include "agent/listen/request.h"
 
-namespace msp {
+namespace msp::listen {
 
 class Server;
 
@@ -82,7 +82,7 @@ class Server {
 
   struct Setup {
     ListenAddress address;
-    TlsOptions tls = {};  // without a cert_file: none
+    http::TlsOptions tls = {};  // without a cert_file: none
     std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
     std::size_t connections_max = kConnectionsMax;
     Clock* clock = &real_clock();
@@ -120,7 +120,7 @@ class Server {
 
   const Setup setup_;
   RequestHandler& handler_;
-  std::unique_ptr<TlsServer> tls_;  // null: none
+  std::unique_ptr<http::TlsServer> tls_;  // null: none
   Fd listener_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::uint64_t next_connection_ = 1;
@@ -128,4 +128,4 @@ class Server {
   std::int64_t accept_again_ns_ = 0;  // there were no descriptors left
 };
 
-}  // namespace msp
+}  // namespace msp::listen

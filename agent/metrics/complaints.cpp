@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 /// With what would act on a terminal shown: files and devices can have any name.
@@ -97,4 +97,4 @@ void Complaints::forget_tick(bool is_told) {
   others_ = 0;
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

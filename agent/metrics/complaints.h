@@ -13,7 +13,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::metrics {
 
 class Complaints {
  public:
@@ -74,4 +74,4 @@ class Complaints {
   std::size_t others_told_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::metrics

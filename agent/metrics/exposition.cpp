@@ -5,7 +5,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 std::string escape(std::string_view text, bool quotes) {
@@ -85,4 +85,4 @@ std::string text_format(std::span<const Scrape> scrapes) {
   return all;
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -8,7 +8,7 @@
 
 #include "agent/metrics/sample.h"
 
-namespace msp {
+namespace msp::metrics {
 
 /// The scrapes of several sources as text: metrics by name, each with HELP and TYPE where they are
 /// known, series in the scrapes' order, no timestamps.
@@ -27,4 +27,4 @@ std::string text_value(double value);
 /// `text` with backslash, newline and double quote escaped, as inside a label's quotes.
 std::string escape_label_value(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -10,7 +10,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 constexpr std::size_t kNone = std::string_view::npos;
@@ -471,4 +471,4 @@ Result<void> ExpositionParser::verdict() const {
   return {};
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -22,7 +22,7 @@
 #include "agent/metrics/sample.h"
 #include "agent/metrics/series_writer.h"
 
-namespace msp {
+namespace msp::metrics {
 
 enum class ExpositionFormat { text, open_metrics };
 
@@ -133,4 +133,4 @@ class ExpositionParser {
 /// is the same one. Nothing where it is none, or too large for a double.
 std::optional<double> parse_sample_value(std::string_view text);
 
-}  // namespace msp
+}  // namespace msp::metrics

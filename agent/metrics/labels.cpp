@@ -7,7 +7,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 std::uint16_t length_at(const char* at) {
@@ -94,4 +94,4 @@ bool is_label_name(std::string_view name) {
                      [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

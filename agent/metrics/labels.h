@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msp {
+namespace msp::metrics {
 
 struct Label {
   std::string name;
@@ -71,4 +71,4 @@ inline constexpr std::string_view kIdentityLabels[] = {"customer_id", "server_na
 /// [a-zA-Z_][a-zA-Z0-9_]* (Prometheus' data model).
 bool is_label_name(std::string_view name);
 
-}  // namespace msp
+}  // namespace msp::metrics

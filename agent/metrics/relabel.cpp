@@ -7,7 +7,7 @@
 #include "agent/base/md5.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 using Action = RelabelAction;
@@ -324,4 +324,4 @@ bool Relabeler::operator()(std::vector<Label>& labels) const {
   return true;
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -19,7 +19,7 @@
 #include "agent/base/result.h"
 #include "agent/metrics/labels.h"
 
-namespace msp {
+namespace msp::metrics {
 
 enum class RelabelAction : int {
   replace,
@@ -88,4 +88,4 @@ class Relabeler {
   std::vector<Compiled> rules_;
 };
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -2,7 +2,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 struct OwnedDesc {
@@ -27,4 +27,4 @@ DescPtr make_desc(std::string name, std::string help, MetricType type) {
   return DescPtr(std::shared_ptr<const MetricDesc>(std::move(owned), desc));
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -13,7 +13,7 @@
 
 #include "agent/metrics/labels.h"
 
-namespace msp {
+namespace msp::metrics {
 
 enum class MetricType : std::uint8_t { counter, gauge, histogram, summary, untyped };
 
@@ -104,4 +104,4 @@ inline bool is_stale_marker(double value) {
   return std::bit_cast<std::uint64_t>(value) == kStaleNanBits;
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

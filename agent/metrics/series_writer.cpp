@@ -10,7 +10,7 @@
 #include "agent/base/text.h"
 #include "agent/metrics/exposition.h"
 
-namespace msp {
+namespace msp::metrics {
 namespace {
 
 [[gnu::cold]] std::vector<Label> labels_of(const MetricDesc& desc,
@@ -401,4 +401,4 @@ void end_missing_series(const SeriesSet& before, Scrape& scrape) {
   scrape.values.resize(scrape.series->size(), stale_marker());
 }
 
-}  // namespace msp
+}  // namespace msp::metrics

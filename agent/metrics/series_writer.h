@@ -28,7 +28,7 @@
 #include "agent/metrics/complaints.h"
 #include "agent/metrics/sample.h"
 
-namespace msp {
+namespace msp::metrics {
 
 /// What becomes of a label that a series brings itself and its target has, too. This is the one place
 /// that knows it.
@@ -244,4 +244,4 @@ class ScrapeBuilder {
   std::string duplicate_;
 };
 
-}  // namespace msp
+}  // namespace msp::metrics

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace msp {
+namespace msp::queue {
 
 void Batch::clear() {
   entries_.clear();
@@ -34,7 +34,7 @@ std::span<const Batch::Row> Batch::rows() {
 }
 
 /// A new row, where there is none for these labels.
-std::uint32_t Batch::row_of(const SeriesPtr& series) {
+std::uint32_t Batch::row_of(const metrics::SeriesPtr& series) {
   const auto* sent = &series;
   if (edit_) {
     auto edited = edit_(series);
@@ -55,7 +55,7 @@ void Batch::group() {
   edited_.clear();
   duplicates_ = 0;
   left_out_ = 0;
-  const SeriesSet* previous = nullptr;
+  const metrics::SeriesSet* previous = nullptr;
   for (const auto& entry : entries_) {
     if (entry.scrape == nullptr) continue;
     const auto& set = *entry.scrape->series;
@@ -99,4 +99,4 @@ void Batch::group() {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::queue

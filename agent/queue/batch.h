@@ -14,7 +14,7 @@
 #include "agent/metrics/sample.h"
 #include "agent/queue/entry.h"
 
-namespace msp {
+namespace msp::queue {
 
 struct Point {
   std::int64_t timestamp_ms = 0;
@@ -26,16 +26,16 @@ class Batch {
  public:
   /// A series with its points, or a relay's request, which is never taken apart.
   struct Row {
-    const Series* series = nullptr;    // owned by the batch's entries, as is the request
-    const Request* request = nullptr;  // one of the two is set
-    std::uint32_t points_begin = 0;    // of a series
+    const metrics::Series* series = nullptr;  // owned by the batch's entries, as is the request
+    const Request* request = nullptr;         // one of the two is set
+    std::uint32_t points_begin = 0;           // of a series
     std::uint32_t points_count = 0;
 
     std::uint64_t samples() const { return request != nullptr ? request->samples : points_count; }
   };
 
   /// What a series goes as; null: it is not sent.
-  using Edit = std::function<SeriesPtr(const SeriesPtr& series)>;
+  using Edit = std::function<metrics::SeriesPtr(const metrics::SeriesPtr& series)>;
 
   /// Applied to the series of all scrapes, from then on. Empty: each goes as it is.
   void set_edit(Edit edit) { edit_ = std::move(edit); }
@@ -45,7 +45,7 @@ class Batch {
 
   /// Takes an entry that is newer than all before it.
   void add(Entry entry);
-  void add(std::uint64_t sequence, std::shared_ptr<const Scrape> scrape) {
+  void add(std::uint64_t sequence, std::shared_ptr<const metrics::Scrape> scrape) {
     add(Entry{sequence, sequence, std::move(scrape), nullptr});
   }
 
@@ -71,7 +71,7 @@ class Batch {
 
  private:
   void group();
-  std::uint32_t row_of(const SeriesPtr& series);
+  std::uint32_t row_of(const metrics::SeriesPtr& series);
 
   static constexpr std::uint32_t kNoRow = UINT32_MAX;
 
@@ -83,9 +83,9 @@ class Batch {
   bool grouped_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;
-  std::vector<SeriesPtr> edited_;             // what the edit has made, for the rows
+  std::vector<metrics::SeriesPtr> edited_;    // what the edit has made, for the rows
   StringTable labels_;                        // of the rows, as flat(): the same numbers
   std::vector<std::uint32_t> row_of_sample_;  // of all scrapes, one after the other
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace msp {
+namespace msp::queue {
 
 /// Appends bits, low ones first. Writes up to 8 bytes beyond what flush() returns.
 class BitWriter {
@@ -87,4 +87,4 @@ class BitReader {
   unsigned missing_ = 0;  // bytes before begin_ in them
 };
 
-}  // namespace msp
+}  // namespace msp::queue

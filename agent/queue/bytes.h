@@ -11,7 +11,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace msp {
+namespace msp::queue {
 
 static_assert(std::endian::native == std::endian::little,
               "files and Labels::flat() are in the byte order of the host");
@@ -90,4 +90,4 @@ class ByteReader {
   bool ok_ = true;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -5,7 +5,7 @@
 #include <array>
 #include <memory>
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 constexpr int kBlockLevel = 1;
@@ -121,4 +121,4 @@ Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
   }
 }
 
-}  // namespace msp
+}  // namespace msp::queue

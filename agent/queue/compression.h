@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::queue {
 
 /// Replaces `block` by `content` as a zstd frame without the content's size in it. `prefix` is
 /// known to the reader. False: there was no memory for it.
@@ -37,4 +37,4 @@ enum class Decompressed { whole, damaged, too_large };
 Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
                                std::string& content);
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::queue {
 
 std::string_view drop_reason_name(DropReason reason) {
   constexpr std::string_view kNames[kDropReasons] = {"max_size", "max_age", "free_space",
@@ -57,4 +57,4 @@ std::uint64_t Consumer::dropped_and_leased() const {
   return samples;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

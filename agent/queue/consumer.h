@@ -16,7 +16,7 @@
 #include "agent/queue/offset.h"
 #include "agent/queue/segment_reader.h"
 
-namespace msp {
+namespace msp::queue {
 
 struct ConsumerState {
   std::size_t samples = 0;                   // waiting
@@ -67,4 +67,4 @@ struct Consumer {
   std::uint64_t dropped_and_leased() const;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -6,7 +6,7 @@
 
 #include "agent/queue/bytes.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 constexpr std::uint64_t kTypes = 8;             // a length and a type share an integer
@@ -16,22 +16,23 @@ constexpr std::size_t kCompressFrom = 128;      // bytes: less does not pay for 
 constexpr std::size_t kSeriesBytesBesides = 3;  // what a series' length and type take at most
 
 // What is known of a series that was read back: its name is in its labels, its help is not stored.
-constexpr std::array<MetricDesc, 5> kTypeOnly = {{{"", "", "", MetricType::counter},
-                                                  {"", "", "", MetricType::gauge},
-                                                  {"", "", "", MetricType::histogram},
-                                                  {"", "", "", MetricType::summary},
-                                                  {"", "", "", MetricType::untyped}}};
+constexpr std::array<metrics::MetricDesc, 5> kTypeOnly = {
+    {{"", "", "", metrics::MetricType::counter},
+     {"", "", "", metrics::MetricType::gauge},
+     {"", "", "", metrics::MetricType::histogram},
+     {"", "", "", metrics::MetricType::summary},
+     {"", "", "", metrics::MetricType::untyped}}};
 
-MetricType type_of(const Series& series) {
-  return series.desc != nullptr ? series.desc->type : MetricType::untyped;
+metrics::MetricType type_of(const metrics::Series& series) {
+  return series.desc != nullptr ? series.desc->type : metrics::MetricType::untyped;
 }
 
-std::uint64_t length_and_type(std::size_t length, MetricType type) {
+std::uint64_t length_and_type(std::size_t length, metrics::MetricType type) {
   return length * kTypes + static_cast<std::uint64_t>(type);
 }
 
 bool is_untyped(std::uint64_t type) {
-  return type == static_cast<std::uint64_t>(MetricType::untyped);
+  return type == static_cast<std::uint64_t>(metrics::MetricType::untyped);
 }
 
 /// How a series is written: as the series that stands `back` places before it, but for the middle.
@@ -59,7 +60,8 @@ Likeness compare(std::string_view flat, std::string_view other, std::size_t back
 /// device's series stand in one order behind those of the device before.
 class SeriesWriter {
  public:
-  SeriesWriter(const SeriesSet& set, std::size_t look_back) : set_(set), look_back_(look_back) {}
+  SeriesWriter(const metrics::SeriesSet& set, std::size_t look_back)
+      : set_(set), look_back_(look_back) {}
 
   void append(std::size_t index, std::string& content) {
     const auto& series = *set_[index];
@@ -93,13 +95,14 @@ class SeriesWriter {
     return best;
   }
 
-  const SeriesSet& set_;
+  const metrics::SeriesSet& set_;
   const std::size_t look_back_;
   std::size_t last_back_ = 1;
 };
 
 /// The next series of a content, which stands behind `before`; null where it is not well formed.
-SeriesPtr read_series(ByteReader& content, const SeriesSet& before, std::string& flat) {
+metrics::SeriesPtr read_series(ByteReader& content, const metrics::SeriesSet& before,
+                               std::string& flat) {
   const auto back = content.varint();
   if (back > before.size()) return nullptr;
   flat.clear();
@@ -116,7 +119,7 @@ SeriesPtr read_series(ByteReader& content, const SeriesSet& before, std::string&
   const auto type = length % kTypes;
   flat.append(content.take(length / kTypes));
   flat.append(tail);
-  auto series = std::make_shared<Series>();
+  auto series = std::make_shared<metrics::Series>();
   if (!content.ok() || type >= kTypeOnly.size() || !series->labels.assign_flat(flat)) {
     return nullptr;
   }
@@ -176,13 +179,13 @@ Appended end(RecordType type, std::size_t begin, std::string& out) {
 
 }  // namespace
 
-std::size_t label_bytes(const SeriesSet& set) {
+std::size_t label_bytes(const metrics::SeriesSet& set) {
   std::size_t bytes = 0;
   for (const auto& series : set) bytes += series->labels.flat().size() + kSeriesBytesBesides;
   return bytes;
 }
 
-std::uint64_t dictionary_hash(std::string_view stream, const SeriesSet& set) {
+std::uint64_t dictionary_hash(std::string_view stream, const metrics::SeriesSet& set) {
   ContentHash hash;
   std::string length;
   append_varint(length, stream.size());
@@ -197,12 +200,13 @@ std::uint64_t dictionary_hash(std::string_view stream, const SeriesSet& set) {
   return hash.value();
 }
 
-bool is_same_series(const SeriesPtr& a, const SeriesPtr& b) {
+bool is_same_series(const metrics::SeriesPtr& a, const metrics::SeriesPtr& b) {
   return a == b || (a->labels == b->labels && type_of(*a) == type_of(*b));
 }
 
-Appended append_dictionary(std::uint64_t number, std::string_view stream, const SeriesSet& set,
-                           std::uint64_t hash, Compress compress, std::string& out) {
+Appended append_dictionary(std::uint64_t number, std::string_view stream,
+                           const metrics::SeriesSet& set, std::uint64_t hash, Compress compress,
+                           std::string& out) {
   if (set.size() > kSeriesMax || label_bytes(set) > kContentBytesMax) return Appended::over_limit;
   std::string content;
   SeriesWriter writer(set, 1);
@@ -222,7 +226,7 @@ Appended append_dictionary(std::uint64_t number, std::string_view stream, const 
 }
 
 /// Most series stand behind the one they stood behind before; only the others are looked up.
-Layout layout_of(const SeriesSet& set, const SeriesSet& base) {
+Layout layout_of(const metrics::SeriesSet& set, const metrics::SeriesSet& base) {
   Layout layout;
   std::unordered_map<std::string_view, std::size_t> index_of_labels;
   std::size_t expected = 0;
@@ -251,8 +255,8 @@ Layout layout_of(const SeriesSet& set, const SeriesSet& base) {
 }
 
 Appended append_dictionary_change(std::uint64_t number, std::uint64_t base_hash,
-                                  const SeriesSet& set, std::uint64_t hash, const Layout& layout,
-                                  Compress compress, std::string& out) {
+                                  const metrics::SeriesSet& set, std::uint64_t hash,
+                                  const Layout& layout, Compress compress, std::string& out) {
   std::size_t new_series = 0;
   for (const auto& run : layout) new_series += run.is_new ? run.count : 0;
   if (new_series > set.size() / 2) return Appended::not_worth_it;
@@ -303,14 +307,14 @@ std::optional<DictionaryHead> dictionary_head(const Record& record) {
   return head;
 }
 
-std::shared_ptr<const SeriesSet> read_dictionary(const DictionaryHead& head) {
+std::shared_ptr<const metrics::SeriesSet> read_dictionary(const DictionaryHead& head) {
   ByteReader reader(head.rest);
   const auto content_size = reader.varint();
   if (!reader.ok()) return nullptr;
   const auto content = read_block(reader.rest(), content_size);
   if (!content) return nullptr;
 
-  auto set = std::make_shared<SeriesSet>();
+  auto set = std::make_shared<metrics::SeriesSet>();
   ByteReader rest(*content);
   std::string flat;
   std::size_t bytes = 0;
@@ -325,9 +329,10 @@ std::shared_ptr<const SeriesSet> read_dictionary(const DictionaryHead& head) {
   return dictionary_hash(head.stream, *set) == head.hash ? set : nullptr;
 }
 
-std::shared_ptr<const SeriesSet> read_dictionary_change(const DictionaryHead& head,
-                                                        std::string_view stream,
-                                                        const SeriesSet& base, Layout& layout) {
+std::shared_ptr<const metrics::SeriesSet> read_dictionary_change(const DictionaryHead& head,
+                                                                 std::string_view stream,
+                                                                 const metrics::SeriesSet& base,
+                                                                 Layout& layout) {
   ByteReader reader(head.rest);
   auto runs = read_layout(reader, base.size());
   const auto content_size = reader.varint();
@@ -335,7 +340,7 @@ std::shared_ptr<const SeriesSet> read_dictionary_change(const DictionaryHead& he
   const auto content = read_block(reader.rest(), content_size);
   if (!content) return nullptr;
 
-  auto set = std::make_shared<SeriesSet>();
+  auto set = std::make_shared<metrics::SeriesSet>();
   ByteReader rest(*content);
   std::string flat;
   std::size_t bytes = 0;  // of the whole list: it too is to keep to the limit
@@ -355,4 +360,4 @@ std::shared_ptr<const SeriesSet> read_dictionary_change(const DictionaryHead& he
   return set;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

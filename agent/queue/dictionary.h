@@ -12,7 +12,7 @@
 #include "agent/queue/compression.h"
 #include "agent/queue/format.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// A piece of the layout of a changed dictionary.
 struct Run {
@@ -25,26 +25,27 @@ struct Run {
 using Layout = std::vector<Run>;
 
 /// The bytes of the labels that `set` has, as the limits of the format count them.
-std::size_t label_bytes(const SeriesSet& set);
+std::size_t label_bytes(const metrics::SeriesSet& set);
 
 /// The identity of a list of series: of its stream's name, their labels and types, and their order.
-std::uint64_t dictionary_hash(std::string_view stream, const SeriesSet& set);
+std::uint64_t dictionary_hash(std::string_view stream, const metrics::SeriesSet& set);
 
-bool is_same_series(const SeriesPtr& a, const SeriesPtr& b);
+bool is_same_series(const metrics::SeriesPtr& a, const metrics::SeriesPtr& b);
 
 enum class Appended { done, not_worth_it, over_limit, no_memory };
 
 /// Appends a dictionary record. Unless it is done, `out` is as it was.
-Appended append_dictionary(std::uint64_t number, std::string_view stream, const SeriesSet& set,
-                           std::uint64_t hash, Compress compress, std::string& out);
+Appended append_dictionary(std::uint64_t number, std::string_view stream,
+                           const metrics::SeriesSet& set, std::uint64_t hash, Compress compress,
+                           std::string& out);
 
 /// `set` in terms of `base`.
-Layout layout_of(const SeriesSet& set, const SeriesSet& base);
+Layout layout_of(const metrics::SeriesSet& set, const metrics::SeriesSet& base);
 
 /// Appends a dictionary change record for a reader that holds the base.
 Appended append_dictionary_change(std::uint64_t number, std::uint64_t base_hash,
-                                  const SeriesSet& set, std::uint64_t hash, const Layout& layout,
-                                  Compress compress, std::string& out);
+                                  const metrics::SeriesSet& set, std::uint64_t hash,
+                                  const Layout& layout, Compress compress, std::string& out);
 
 /// What a dictionary record or a dictionary change record says before its series.
 struct DictionaryHead {
@@ -58,11 +59,12 @@ std::optional<DictionaryHead> dictionary_head(const Record& record);
 
 /// The series of a dictionary record. Their family is null, or one that has a type and no name.
 /// Nothing where the record is not well formed or its content does not have its hash.
-std::shared_ptr<const SeriesSet> read_dictionary(const DictionaryHead& head);
+std::shared_ptr<const metrics::SeriesSet> read_dictionary(const DictionaryHead& head);
 
 /// The same for a dictionary change record of `stream`; what is in `base` is shared with it.
-std::shared_ptr<const SeriesSet> read_dictionary_change(const DictionaryHead& head,
-                                                        std::string_view stream,
-                                                        const SeriesSet& base, Layout& layout);
+std::shared_ptr<const metrics::SeriesSet> read_dictionary_change(const DictionaryHead& head,
+                                                                 std::string_view stream,
+                                                                 const metrics::SeriesSet& base,
+                                                                 Layout& layout);
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -12,13 +12,13 @@
 #include "agent/metrics/sample.h"
 #include "agent/queue/request.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Exactly one of `scrape` and `request` is set. Copies share it.
 struct Entry {
   std::uint64_t first_sequence = 0;  // the same as last_sequence, but for requests that were joined
   std::uint64_t last_sequence = 0;
-  std::shared_ptr<const Scrape> scrape;
+  std::shared_ptr<const metrics::Scrape> scrape;
   std::shared_ptr<const Request> request;
 
   std::uint64_t samples() const { return scrape ? scrape->values.size() : request->samples; }
@@ -38,9 +38,9 @@ struct Entry {
   }
   /// In memory, without the labels.
   std::size_t bytes() const {
-    return scrape ? sizeof(Scrape) + scrape->values.size() * sizeof(double)
+    return scrape ? sizeof(metrics::Scrape) + scrape->values.size() * sizeof(double)
                   : sizeof(Request) + request->message.size();
   }
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -13,7 +13,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 Error system_error(std::string_view what, const std::string& path) {
@@ -204,4 +204,4 @@ FileSystem& real_file_system() {
   return real;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

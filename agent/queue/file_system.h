@@ -15,7 +15,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// An open file. One thread at a time, unless said otherwise; closed when destroyed.
 class File {
@@ -95,4 +95,4 @@ class FileSystem {
 /// The real one. Static storage, any thread.
 FileSystem& real_file_system();
 
-}  // namespace msp
+}  // namespace msp::queue

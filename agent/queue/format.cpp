@@ -7,7 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 constexpr std::string_view kSegmentMagic = "mspqueue";
@@ -149,4 +149,4 @@ std::uint64_t ContentHash::value() const {
   return XXH3_64bits_digest(static_cast<const XXH3_state_t*>(state_));
 }
 
-}  // namespace msp
+}  // namespace msp::queue

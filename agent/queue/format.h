@@ -17,7 +17,7 @@
 
 #include "agent/metrics/sample.h"
 
-namespace msp {
+namespace msp::queue {
 
 inline constexpr std::uint32_t kFormatVersion = 2;
 inline constexpr std::size_t kSegmentHeaderSize = 24;
@@ -91,7 +91,7 @@ struct EntryHead {
 std::optional<EntryHead> entry_head(const Record& record);
 
 /// Its name; empty where there is none.
-inline std::string_view name_of(const StreamPtr& stream) {
+inline std::string_view name_of(const metrics::StreamPtr& stream) {
   return stream ? std::string_view(stream->name) : std::string_view();
 }
 
@@ -137,4 +137,4 @@ class ContentHash {
   void* state_;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

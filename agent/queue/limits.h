@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace msp {
+namespace msp::queue {
 
 /// Why samples were dropped before a consumer had them.
 enum class DropReason : std::uint8_t { max_size, max_age, free_space, memory, damage, too_large };
@@ -28,4 +28,4 @@ struct QueueTiming {
   std::int64_t retry_ns = 10'000'000'000;  // until what failed on a disk is tried again
 };
 
-}  // namespace msp
+}  // namespace msp::queue

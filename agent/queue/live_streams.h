@@ -7,7 +7,7 @@
 
 #include "agent/queue/format.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Lets go of the streams that were not used for longest, until the others are within the limits.
 /// The reader does the same with what it has read of the same records, so that it holds what the
@@ -35,4 +35,4 @@ auto use(std::vector<ChainPtr>& chains, IsWanted is_wanted) -> decltype(chains.f
   return nullptr;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

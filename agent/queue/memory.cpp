@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace msp {
+namespace msp::queue {
 
 void MemoryQueue::append(Entry entry, std::int64_t now_ns) {
   bytes_ += entry.bytes();
@@ -47,4 +47,4 @@ const MemoryQueue::Waiting* MemoryQueue::find(std::uint64_t sequence) const {
   return found != waiting_.end() ? &*found : nullptr;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -10,7 +10,7 @@
 
 #include "agent/queue/entry.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// One thread at a time.
 class MemoryQueue {
@@ -57,4 +57,4 @@ class MemoryQueue {
   std::size_t bytes_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace msp {
+namespace msp::queue {
 
 struct Notice {
   enum class Severity { information, warning };
@@ -16,4 +16,4 @@ struct Notice {
 /// Called from any thread, with no lock of the queue held.
 using NoticeSink = std::function<void(Notice)>;
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 using Range = Offset::Range;
@@ -83,4 +83,4 @@ void Offset::cut(std::uint64_t end) {
   if (!ranges_.empty()) ranges_.back().last = std::min(ranges_.back().last, end - 1);
 }
 
-}  // namespace msp
+}  // namespace msp::queue

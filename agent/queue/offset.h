@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace msp {
+namespace msp::queue {
 
 /// A value; not for several threads at once.
 class Offset {
@@ -58,4 +58,4 @@ class Offset {
   std::vector<Range> ranges_;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

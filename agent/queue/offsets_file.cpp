@@ -7,7 +7,7 @@
 #include "agent/base/text.h"
 #include "agent/queue/format.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 const std::string kName = "offsets";
@@ -99,4 +99,4 @@ Result<void> save_offsets(Folder& folder, const Offsets& offsets) {
   return folder.rename(temporary, kName);
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -13,7 +13,7 @@
 #include "agent/queue/file_system.h"
 #include "agent/queue/offset.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// By the consumer's name.
 using Offsets = std::map<std::string, Offset>;
@@ -27,4 +27,4 @@ Result<void> save_offsets(Folder& folder, const Offsets& offsets);
 /// "1234,1240-1250": as in the file.
 std::string offset_text(const Offset& offset);
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -7,7 +7,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 // As many entries of a few hundred samples each do not fit into a segment.
@@ -255,9 +255,9 @@ void Queue::remove_consumer(std::size_t number) {
   wake_spiller_();
 }
 
-void Queue::append(Scrape scrape) {
+void Queue::append(metrics::Scrape scrape) {
   Entry entry;
-  entry.scrape = std::make_shared<const Scrape>(std::move(scrape));
+  entry.scrape = std::make_shared<const metrics::Scrape>(std::move(scrape));
   const auto samples = entry.samples();
   append(std::move(entry), samples);
 }
@@ -886,4 +886,4 @@ void Queue::notify_all(const std::vector<Notice>& notices) const {
   for (const auto& notice : notices) options_.notify(notice);
 }
 
-}  // namespace msp
+}  // namespace msp::queue

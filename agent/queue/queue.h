@@ -41,7 +41,7 @@
 #include "agent/queue/segments.h"
 #include "agent/queue/wal_writer.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Which entries a consumer wants next.
 struct Wanted {
@@ -92,7 +92,7 @@ class Queue {
   // Producers. When it returns, a crash of the process can no longer take it, where the write-ahead
   // log works.
 
-  void append(Scrape scrape);
+  void append(metrics::Scrape scrape);
   /// False: the log does not have it, and a crash would take it.
   bool append(Request request);
 
@@ -233,4 +233,4 @@ class Queue {
   State state_;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::queue {
 
 RecordScanner::RecordScanner(std::string_view bytes, std::size_t begin)
     : bytes_(bytes), good_end_(std::min(begin, bytes.size())) {}
@@ -30,4 +30,4 @@ std::optional<Record> RecordScanner::next() {
   return std::nullopt;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

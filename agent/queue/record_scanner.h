@@ -15,7 +15,7 @@
 
 #include "agent/queue/format.h"
 
-namespace msp {
+namespace msp::queue {
 
 class RecordScanner {
  public:
@@ -49,4 +49,4 @@ class RecordScanner {
   bool at_end_ = false;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -6,7 +6,7 @@
 #include "agent/queue/bytes.h"
 #include "agent/queue/compression.h"
 
-namespace msp {
+namespace msp::queue {
 Result<std::uint64_t> content_size_of(std::string_view message) {
   const auto size = frames_content_size(message);
   if (!size || message.empty()) {
@@ -99,7 +99,7 @@ Result<void> append_request(std::uint64_t first_sequence, std::uint64_t last_seq
   return {};
 }
 
-std::optional<Request> read_request(const Record& record, const StreamPtr& known) {
+std::optional<Request> read_request(const Record& record, const metrics::StreamPtr& known) {
   const auto head = entry_head(record);
   if (!head) return std::nullopt;
   ByteReader reader(record.payload);
@@ -117,10 +117,12 @@ std::optional<Request> read_request(const Record& record, const StreamPtr& known
   if (!stated || *stated != content_size) return std::nullopt;
   auto stream = known;
   if (name_of(known) != name) {
-    stream = name.empty() ? nullptr : std::make_shared<const Stream>(Stream{std::string(name)});
+    stream = name.empty()
+                 ? nullptr
+                 : std::make_shared<const metrics::Stream>(metrics::Stream{std::string(name)});
   }
   return Request{std::move(stream), head->samples, first_timestamp_ms, last_timestamp_ms,
                  std::string(message)};
 }
 
-}  // namespace msp
+}  // namespace msp::queue

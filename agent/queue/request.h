@@ -18,11 +18,11 @@
 #include "agent/metrics/sample.h"
 #include "agent/queue/format.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Immutable once made; shared like a Scrape.
 struct Request {
-  StreamPtr stream;                     // null: the stream whose name is empty
+  metrics::StreamPtr stream;            // null: the stream whose name is empty
   std::uint64_t samples = 0;            // in the message; the caller's word, never checked here
   std::int64_t first_timestamp_ms = 0;  // the smallest of its samples
   std::int64_t last_timestamp_ms = 0;   // the largest
@@ -55,6 +55,6 @@ Result<void> append_request(std::uint64_t first_sequence, std::uint64_t last_seq
 
 /// What append_request() wrote; nothing where it is not well formed, or its frames say another size
 /// than the record does. Nothing is decompressed. `known` is used where it has the stream's name.
-std::optional<Request> read_request(const Record& record, const StreamPtr& known);
+std::optional<Request> read_request(const Record& record, const metrics::StreamPtr& known);
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -7,10 +7,10 @@
 #include "agent/queue/bytes.h"
 #include "agent/queue/live_streams.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
-bool is_same_set(const SeriesSet& a, const SeriesSet& b) {
+bool is_same_set(const metrics::SeriesSet& a, const metrics::SeriesSet& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), is_same_series);
 }
 
@@ -32,11 +32,11 @@ void rearrange(std::vector<SeriesState>& states, const Layout& layout, std::size
 }  // namespace
 
 struct ScrapeEncoder::Chain {
-  StreamPtr stream;
-  std::uint64_t number = 0;                 // 0: its dictionary was not written
-  std::shared_ptr<const SeriesSet> series;  // of the last scrape
-  std::uint64_t hash = 0;                   // of series
-  std::size_t label_bytes = 0;              // of series
+  metrics::StreamPtr stream;
+  std::uint64_t number = 0;                          // 0: its dictionary was not written
+  std::shared_ptr<const metrics::SeriesSet> series;  // of the last scrape
+  std::uint64_t hash = 0;                            // of series
+  std::size_t label_bytes = 0;                       // of series
   std::vector<SeriesState> states;
   bool has_link = false;  // the scrape that a delta would follow was written
   std::uint32_t link = 0;
@@ -56,7 +56,7 @@ struct ScrapeEncoder::Chain {
     return !has_link || since_keyframe >= kKeyframeEvery || next_sequence <= sequence ||
            next_timestamp_ms <= timestamp_ms;
   }
-  void append_scrape(std::uint64_t next_sequence, const Scrape& scrape, bool is_keyframe,
+  void append_scrape(std::uint64_t next_sequence, const metrics::Scrape& scrape, bool is_keyframe,
                      std::string& out);
 };
 
@@ -65,7 +65,8 @@ ScrapeEncoder::~ScrapeEncoder() = default;
 ScrapeEncoder::ScrapeEncoder(ScrapeEncoder&&) noexcept = default;
 ScrapeEncoder& ScrapeEncoder::operator=(ScrapeEncoder&&) noexcept = default;
 
-Result<void> ScrapeEncoder::encode(std::uint64_t sequence, const Scrape& scrape, std::string& out) {
+Result<void> ScrapeEncoder::encode(std::uint64_t sequence, const metrics::Scrape& scrape,
+                                   std::string& out) {
   out_of_memory_ = false;
   const auto series = scrape.series == nullptr ? 0 : scrape.series->size();
   if (scrape.series == nullptr || series != scrape.values.size()) {
@@ -115,8 +116,8 @@ Result<void> ScrapeEncoder::encode(std::uint64_t sequence, const Scrape& scrape,
 }
 
 /// What a reader needs to know before `scrape`. Behind a full dictionary there is a keyframe.
-Appended ScrapeEncoder::append_dictionaries(Chain& chain, const Scrape& scrape, bool& is_keyframe,
-                                            std::string& out) {
+Appended ScrapeEncoder::append_dictionaries(Chain& chain, const metrics::Scrape& scrape,
+                                            bool& is_keyframe, std::string& out) {
   const bool is_same = chain.series != nullptr && (chain.series == scrape.series ||
                                                    is_same_set(*chain.series, *scrape.series));
   bool is_due = chain.number == 0 || ((is_keyframe || !is_same) && chain.dictionary_is_due());
@@ -179,7 +180,7 @@ void ScrapeEncoder::restart() {
   }
 }
 
-void ScrapeEncoder::Chain::append_scrape(std::uint64_t next_sequence, const Scrape& scrape,
+void ScrapeEncoder::Chain::append_scrape(std::uint64_t next_sequence, const metrics::Scrape& scrape,
                                          bool is_keyframe, std::string& out) {
   const auto begin = begin_record(out);
   const auto next_interval_ms = is_keyframe ? 0 : difference(scrape.timestamp_ms, timestamp_ms);
@@ -220,10 +221,10 @@ Result<void> ScrapeEncoder::encode(std::uint64_t first_sequence, std::uint64_t l
 }
 
 struct ScrapeDecoder::Chain {
-  StreamPtr stream;          // null: the one without a name
-  std::uint64_t number = 0;  // in the file that is read; 0: none of its records has come yet
+  metrics::StreamPtr stream;  // null: the one without a name
+  std::uint64_t number = 0;   // in the file that is read; 0: none of its records has come yet
   std::uint64_t hash = 0;
-  std::shared_ptr<const SeriesSet> series;
+  std::shared_ptr<const metrics::SeriesSet> series;
   std::size_t label_bytes = 0;
   std::vector<SeriesState> states;
   bool has_link = false;
@@ -269,7 +270,8 @@ ScrapeDecoder::Outcome ScrapeDecoder::take_dictionary(const Record& record) {
     if (chain == nullptr) {
       chain = chains_.emplace_back(std::make_unique<Chain>()).get();
       if (!head->stream.empty()) {
-        chain->stream = std::make_shared<const Stream>(Stream{std::string(head->stream)});
+        chain->stream =
+            std::make_shared<const metrics::Stream>(metrics::Stream{std::string(head->stream)});
       }
     }
     chain->series = std::move(series);
@@ -368,8 +370,8 @@ ScrapeDecoder::Outcome ScrapeDecoder::finish(const Record& record, Chain& chain,
   chain.link = record.checksum;
   if (decoded != nullptr) {
     *decoded = {sequence, sequence,
-                std::make_shared<const Scrape>(
-                    Scrape{chain.timestamp_ms, chain.series, values_, chain.stream}),
+                std::make_shared<const metrics::Scrape>(
+                    metrics::Scrape{chain.timestamp_ms, chain.series, values_, chain.stream}),
                 nullptr};
   }
   return Outcome::scrape;
@@ -386,4 +388,4 @@ ScrapeDecoder::Outcome ScrapeDecoder::take_request(const Record& record, Decoded
   return Outcome::request;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -18,7 +18,7 @@
 #include "agent/queue/request.h"
 #include "agent/queue/value_codec.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Holds 24 bytes per series beside the last scrape's SeriesSet of each live stream, which it
 /// shares. A stream that others pushed out (kStreamsMax, kLiveBytesMax) begins anew: that costs a
@@ -34,7 +34,7 @@ class ScrapeEncoder {
   /// before, of whatever stream. An error says which limit of the format it is over, or that there
   /// was no memory (is_out_of_memory()); then `out` is as it was, and the next scrape of its stream
   /// stands alone.
-  Result<void> encode(std::uint64_t sequence, const Scrape& scrape, std::string& out);
+  Result<void> encode(std::uint64_t sequence, const metrics::Scrape& scrape, std::string& out);
 
   /// Appends the record of a request, or of several that were joined: `first_sequence` to
   /// `last_sequence`. It depends on no other record.
@@ -60,7 +60,7 @@ class ScrapeEncoder {
  private:
   struct Chain;
 
-  Appended append_dictionaries(Chain& chain, const Scrape& scrape, bool& is_keyframe,
+  Appended append_dictionaries(Chain& chain, const metrics::Scrape& scrape, bool& is_keyframe,
                                std::string& out);
   Appended append_dictionary_of(Chain& chain, std::string& out);
 
@@ -89,7 +89,7 @@ class ScrapeDecoder {
   struct Decoded {
     std::uint64_t first_sequence = 0;
     std::uint64_t last_sequence = 0;  // the first, unless requests were joined
-    std::shared_ptr<const Scrape> scrape;
+    std::shared_ptr<const metrics::Scrape> scrape;
     RequestPtr request;
   };
 
@@ -121,7 +121,7 @@ class ScrapeDecoder {
 
   std::vector<std::unique_ptr<Chain>> chains_;  // last used last
   std::vector<double> values_;                  // of the last scrape
-  StreamPtr last_stream_;                       // of the last request
+  metrics::StreamPtr last_stream_;              // of the last request
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -6,7 +6,7 @@
 #include "agent/base/text.h"
 #include "agent/queue/record_scanner.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 // One scrape and its dictionary, as large as they may be, on top of a full segment.
@@ -142,4 +142,4 @@ Result<std::vector<EntryHead>> entries_in(const File& file, std::uint64_t bytes)
   return entries;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

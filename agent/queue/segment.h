@@ -12,7 +12,7 @@
 #include "agent/queue/format.h"
 #include "agent/queue/scrape_codec.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Appends entries to a new file. Whatever fails, the file ends behind a whole record or is known
 /// to be torn.
@@ -66,4 +66,4 @@ Result<FoundSegment> inspect_segment(const File& file);
 /// The entries whose records are good in the first `bytes` of `file`.
 Result<std::vector<EntryHead>> entries_in(const File& file, std::uint64_t bytes);
 
-}  // namespace msp
+}  // namespace msp::queue

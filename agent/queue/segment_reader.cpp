@@ -4,7 +4,7 @@
 
 #include "agent/queue/record_scanner.h"
 
-namespace msp {
+namespace msp::queue {
 
 Result<std::optional<Entry>> SegmentReader::next(const Segments::Segment& segment,
                                                  std::uint64_t sequence) {
@@ -75,4 +75,4 @@ void SegmentReader::clear() {
   decoder_.clear();
 }
 
-}  // namespace msp
+}  // namespace msp::queue

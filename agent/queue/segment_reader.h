@@ -10,7 +10,7 @@
 #include "agent/queue/scrape_codec.h"
 #include "agent/queue/segments.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// Holds one segment in memory while there is something to read. One thread at a time.
 class SegmentReader {
@@ -42,4 +42,4 @@ class SegmentReader {
   std::vector<Lost> lost_;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

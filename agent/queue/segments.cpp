@@ -6,7 +6,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 constexpr std::string_view kSuffix = ".seg";
@@ -476,4 +476,4 @@ std::uint64_t Segments::count_samples(const Offset& offset) const {
   return samples;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -28,7 +28,7 @@
 #include "agent/queue/offset.h"
 #include "agent/queue/segment.h"
 
-namespace msp {
+namespace msp::queue {
 
 class Segments {
  public:
@@ -148,4 +148,4 @@ class Segments {
   std::optional<Segment> synced_;   // that segment as it was when it was synced
 };
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -7,7 +7,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 constexpr std::int64_t kTellDropsEveryNs = 3600 * kNsPerSecond;
@@ -386,4 +386,4 @@ void Spiller::tell(Notice::Severity severity, std::string text) const {
   options_.notify({severity, cat("buffer: ", text)});
 }
 
-}  // namespace msp
+}  // namespace msp::queue

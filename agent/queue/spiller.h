@@ -18,7 +18,7 @@
 #include "agent/base/stop_token.h"
 #include "agent/queue/queue.h"
 
-namespace msp {
+namespace msp::queue {
 
 class Spiller {
  public:
@@ -76,4 +76,4 @@ class Spiller {
   bool is_woken_ = true;  // the first round is due at once
 };
 
-}  // namespace msp
+}  // namespace msp::queue

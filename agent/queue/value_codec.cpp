@@ -10,7 +10,7 @@
 #include "agent/queue/bits.h"
 #include "agent/queue/bytes.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 constexpr std::uint8_t kBitsKind = 10;
@@ -224,7 +224,7 @@ std::uint64_t get_off(std::uint8_t code, Input& input) {
 /// A value in the section of bytes: one that comes as a surprise.
 char* put_surprise(char* out, double value, bool is_kind, std::uint64_t integer, std::uint64_t off,
                    SeriesState& state) {
-  if (is_stale_marker(value)) return put(out, kStale, 1);
+  if (metrics::is_stale_marker(value)) return put(out, kStale, 1);
   // Bits that are far off may have come back to a short number.
   const auto kind = is_kind && (state.kind != kBitsKind || off < kMoreFrom)
                         ? state.kind
@@ -242,7 +242,7 @@ char* put_surprise(char* out, double value, bool is_kind, std::uint64_t integer,
 /// Reads the same; `code` is above kLongRun.
 bool get_surprise(std::uint8_t code, Input& input, SeriesState& state, double& value) {
   if (code == kStale) {
-    value = stale_marker();
+    value = metrics::stale_marker();
     return true;
   }
   if (code == kNewKind) {
@@ -270,7 +270,7 @@ char* write_absolute(std::span<const double> values, std::span<SeriesState> stat
     const bool by_change = state.score > 0;
     std::uint64_t integer = 0;
     auto kind = state.kind;
-    if (is_stale_marker(values[i])) {
+    if (metrics::is_stale_marker(values[i])) {
       flush();
       *out++ = static_cast<char>(kStaleKind << 4);
       state = {};
@@ -343,7 +343,7 @@ bool read_absolute(std::string_view bytes, std::span<SeriesState> states,
     }
     if (code == kStaleKind << 4) {
       states[i] = {};
-      values[i++] = stale_marker();
+      values[i++] = metrics::stale_marker();
       continue;
     }
     if (!get_absolute(code, input, states[i])) return false;
@@ -392,4 +392,4 @@ bool read_changes(std::string_view bytes, std::span<SeriesState> states, std::sp
   return run == 0 && !input.failed && input.at == bits.end();
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -13,7 +13,7 @@
 #include <span>
 #include <string_view>
 
-namespace msp {
+namespace msp::queue {
 
 /// What prediction goes by: one per series, alike on both sides.
 struct SeriesState {
@@ -42,4 +42,4 @@ char* write_changes(std::span<const double> values, std::span<SeriesState> state
 bool read_absolute(std::string_view bytes, std::span<SeriesState> states, std::span<double> values);
 bool read_changes(std::string_view bytes, std::span<SeriesState> states, std::span<double> values);
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -7,7 +7,7 @@
 #include "agent/queue/format.h"
 #include "agent/queue/record_scanner.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 const std::string kName = "wal";
@@ -142,4 +142,4 @@ Result<void> Wal::close_after(Result<void> failure) {
   return failure;
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -18,7 +18,7 @@
 #include "agent/queue/offsets_file.h"
 #include "agent/queue/scrape_codec.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// One thread at a time. Every failure leaves it closed: it does nothing until it is opened again.
 class Wal {
@@ -60,4 +60,4 @@ class Wal {
   std::uint64_t bytes_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

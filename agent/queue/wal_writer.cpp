@@ -2,7 +2,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::queue {
 namespace {
 
 // A log that is never empty is written anew beyond this, and twice what is in use.
@@ -106,4 +106,4 @@ void WalWriter::tell_refused(const Error& error) {
                                       "delivered soon")});
 }
 
-}  // namespace msp
+}  // namespace msp::queue

@@ -17,7 +17,7 @@
 #include "agent/queue/offsets_file.h"
 #include "agent/queue/wal.h"
 
-namespace msp {
+namespace msp::queue {
 
 /// One thread at a time. After a failure nothing is written until QueueTiming::retry_ns later.
 class WalWriter {
@@ -65,4 +65,4 @@ class WalWriter {
   std::vector<Notice> notices_;
 };
 
-}  // namespace msp
+}  // namespace msp::queue

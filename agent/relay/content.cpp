@@ -5,7 +5,7 @@
 #include "agent/base/text.h"
 #include "agent/queue/compression.h"
 
-namespace msp {
+namespace msp::relay {
 namespace {
 
 std::unexpected<ContentError> too_large(std::size_t bytes_max) {
@@ -24,12 +24,12 @@ std::expected<std::string, ContentError> decompress(std::string_view body, Conte
   if (body.empty()) return std::string();
   std::string content;
   if (encoding == ContentEncoding::zstd) {
-    switch (decompress_stream(body, bytes_max, content)) {
-      case Decompressed::whole:
+    switch (queue::decompress_stream(body, bytes_max, content)) {
+      case queue::Decompressed::whole:
         return content;
-      case Decompressed::too_large:
+      case queue::Decompressed::too_large:
         return too_large(bytes_max);
-      case Decompressed::damaged:
+      case queue::Decompressed::damaged:
         break;
     }
     return damaged("zstd");
@@ -44,4 +44,4 @@ std::expected<std::string, ContentError> decompress(std::string_view body, Conte
   return content;
 }
 
-}  // namespace msp
+}  // namespace msp::relay

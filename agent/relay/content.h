@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace msp {
+namespace msp::relay {
 
 enum class ContentEncoding { snappy, zstd };
 
@@ -20,4 +20,4 @@ struct ContentError {
 std::expected<std::string, ContentError> decompress(std::string_view body, ContentEncoding encoding,
                                                     std::size_t bytes_max);
 
-}  // namespace msp
+}  // namespace msp::relay

@@ -12,7 +12,7 @@
 #include "agent/queue/compression.h"
 #include "agent/relay/content.h"
 
-namespace msp {
+namespace msp::relay {
 namespace {
 
 constexpr std::array<std::string_view, 3> kPaths = {"/api/v1/write", "/api/v1/push",
@@ -26,14 +26,14 @@ constexpr double kShareHalfLifeNs = 10e9;
 constexpr double kShareTimesAverage = 1.5;
 constexpr std::size_t kSharesMax = 4096;
 
-StreamPtr stream(std::string_view name, bool is_backlog) {
-  return std::make_shared<const Stream>(Stream{std::string(name), is_backlog});
+metrics::StreamPtr stream(std::string_view name, bool is_backlog) {
+  return std::make_shared<const metrics::Stream>(metrics::Stream{std::string(name), is_backlog});
 }
 
 /// Not all at the same moment again.
-HttpReply later(int status, std::string text) {
+listen::HttpReply later(int status, std::string text) {
   static std::minstd_rand random(std::random_device{}());
-  auto reply = text_reply(status, std::move(text));
+  auto reply = listen::text_reply(status, std::move(text));
   reply.fields.push_back(cat("Retry-After: ", 5 + random() % 6));
   return reply;
 }
@@ -48,7 +48,7 @@ bool has_handshake(std::string_view query) {
 }
 
 /// "application/x-protobuf;proto=io.prometheus.write.v2.Request"; nothing where it is another type.
-std::optional<WriteVersion> version_of(const HttpRequestHead& head) {
+std::optional<WriteVersion> version_of(const listen::HttpRequestHead& head) {
   std::string_view rest = head.field("content-type");
   if (rest.empty()) return WriteVersion::v1;
   auto version = std::optional(WriteVersion::v1);
@@ -68,7 +68,7 @@ std::optional<WriteVersion> version_of(const HttpRequestHead& head) {
   return version;
 }
 
-std::optional<ContentEncoding> encoding_of(const HttpRequestHead& head) {
+std::optional<ContentEncoding> encoding_of(const listen::HttpRequestHead& head) {
   const auto name = lower_case(head.field("content-encoding"));
   if (name.empty() || name == "snappy") return ContentEncoding::snappy;
   if (name == "zstd") return ContentEncoding::zstd;
@@ -99,12 +99,13 @@ bool Receiver::has_path(std::string_view path) {
   return std::ranges::find(kPaths, path) != kPaths.end();
 }
 
-HttpReply Receiver::refused(const HttpRequestHead& head, HttpReply reply) {
+listen::HttpReply Receiver::refused(const listen::HttpRequestHead& head, listen::HttpReply reply) {
   ++setup_.stats->clients[head.client].refused;
   return reply;
 }
 
-std::optional<HttpReply> Receiver::refuse(HttpRequestHead& head, std::size_t& body_bytes_max) {
+std::optional<listen::HttpReply> Receiver::refuse(listen::HttpRequestHead& head,
+                                                  std::size_t& body_bytes_max) {
   body_bytes_max = kBodyBytesMax;
   const auto now_ns = setup_.clock->monotonic_ns();
   setup_.stats->clients[head.client].last_seen_ms = setup_.clock->wall_ns() / kNsPerMs;
@@ -112,17 +113,19 @@ std::optional<HttpReply> Receiver::refuse(HttpRequestHead& head, std::size_t& bo
     return std::nullopt;
   }
   if (head.method != "POST") {
-    auto reply = text_reply(405, "POST is answered here");
+    auto reply = listen::text_reply(405, "POST is answered here");
     reply.fields.emplace_back("Allow: POST");
     return refused(head, std::move(reply));
   }
   if (!version_of(head)) {
-    return refused(head, text_reply(415,
-                                    "Content-Type: application/x-protobuf is taken here, of "
-                                    "remote write 1.0 or 2.0"));
+    return refused(head,
+                   listen::text_reply(415,
+                                      "Content-Type: application/x-protobuf is taken here, of "
+                                      "remote write 1.0 or 2.0"));
   }
   if (!encoding_of(head)) {
-    return refused(head, text_reply(415, "Content-Encoding: snappy and zstd are taken here"));
+    return refused(head,
+                   listen::text_reply(415, "Content-Encoding: snappy and zstd are taken here"));
   }
   if (!setup_.path->note(head.field(RelayPath::kHeader), now_ns)) {
     setup_.stats->loop_ms = setup_.clock->wall_ns() / kNsPerMs;
@@ -131,20 +134,20 @@ std::optional<HttpReply> Receiver::refuse(HttpRequestHead& head, std::size_t& bo
           "listen: what this relay has sent comes back to it: the relays send to one another in a "
           "circle; correct remote_write.url of one of them. Such requests are refused");
     }
-    return refused(head, text_reply(508,
-                                    "this relay has sent these samples itself: the relays "
-                                    "send to one another in a circle"));
+    return refused(head, listen::text_reply(508,
+                                            "this relay has sent these samples itself: the relays "
+                                            "send to one another in a circle"));
   }
   return refuse_for_room(head, now_ns);
 }
 
-std::optional<HttpReply> Receiver::refuse_for_room(const HttpRequestHead& head,
-                                                   std::int64_t now_ns) {
+std::optional<listen::HttpReply> Receiver::refuse_for_room(const listen::HttpRequestHead& head,
+                                                           std::int64_t now_ns) {
   const auto room = setup_.queue.room();
   std::string full;
-  if (room == Queue::Room::none) {
+  if (room == queue::Queue::Room::none) {
     full = "what is received cannot be kept: the disk, or the folder of the log, cannot be used";
-  } else if (room == Queue::Room::full) {
+  } else if (room == queue::Queue::Room::full) {
     full = "the buffer's share for what is received is full";
   }
   if (full != told_full_) {
@@ -155,14 +158,15 @@ std::optional<HttpReply> Receiver::refuse_for_room(const HttpRequestHead& head,
     }
     told_full_ = full;
   }
-  if (!full.empty()) return refused(head, later(room == Queue::Room::none ? 503 : 429, full));
-  if (room == Queue::Room::tight && has_more_than_its_share(head, now_ns)) {
+  if (!full.empty())
+    return refused(head, later(room == queue::Queue::Room::none ? 503 : 429, full));
+  if (room == queue::Queue::Room::tight && has_more_than_its_share(head, now_ns)) {
     return refused(head, later(429, "more than this client's share of the buffer's memory"));
   }
   return std::nullopt;
 }
 
-bool Receiver::has_more_than_its_share(const HttpRequestHead& head, std::int64_t now_ns) {
+bool Receiver::has_more_than_its_share(const listen::HttpRequestHead& head, std::int64_t now_ns) {
   count_share(head, 0, now_ns);
   double all = 0;
   for (const auto& [who, share] : shares_) all += share.bytes;
@@ -172,7 +176,8 @@ bool Receiver::has_more_than_its_share(const HttpRequestHead& head, std::int64_t
 }
 
 /// Brings all shares to the present; those that are nearly nothing are forgotten.
-void Receiver::count_share(const HttpRequestHead& head, std::size_t bytes, std::int64_t now_ns) {
+void Receiver::count_share(const listen::HttpRequestHead& head, std::size_t bytes,
+                           std::int64_t now_ns) {
   if (shares_.size() >= kSharesMax) shares_.clear();
   auto& own = shares_.try_emplace(cat(head.client, "/", head.peer), Share{0, now_ns}).first->second;
   const auto to_present = [&](Share& share) {
@@ -187,9 +192,10 @@ void Receiver::count_share(const HttpRequestHead& head, std::size_t bytes, std::
   std::erase_if(shares_, [](const auto& one) { return one.second.bytes < 1; });
 }
 
-void Receiver::handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) {
+void Receiver::handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
+                      listen::Server& server) {
   if (has_handshake(head.query)) {
-    return server.reply(to, HttpReply{.body = std::make_shared<const std::string>("1")});
+    return server.reply(to, listen::HttpReply{.body = std::make_shared<const std::string>("1")});
   }
   const auto now_ns = setup_.clock->monotonic_ns();
   const auto version = *version_of(head);
@@ -200,7 +206,7 @@ void Receiver::handle(const HttpRequestHead& head, std::string& body, ReplyTo to
       log_warning(cat("listen: a request of ", client.name.empty() ? "a client" : client.name,
                       " is refused: ", error.text));
     }
-    server.reply(to, refused(head, text_reply(error.is_too_large ? 413 : 400, error.text)));
+    server.reply(to, refused(head, listen::text_reply(error.is_too_large ? 413 : 400, error.text)));
   };
   auto content = decompress(body, *encoding_of(head), kContentBytesMax);
   body = {};
@@ -221,7 +227,7 @@ void Receiver::handle(const HttpRequestHead& head, std::string& body, ReplyTo to
                     client.name.empty() ? "a client" : client.name,
                     " are left out, for no receiver would take them: ", outcome->first_skipped));
   }
-  HttpReply reply{.status = 204};
+  listen::HttpReply reply{.status = 204};
   if (version == WriteVersion::v2) reply.fields = written_fields(outcome->taken);
   waiting_.push_back({to, std::move(reply), head.client});
   if (commit_ns_ == kNeverNs) commit_ns_ = now_ns + kCommitNs;
@@ -237,13 +243,13 @@ void Receiver::flush(Chunk& chunk) {
   if (chunk.content.empty()) return;
   // A time that is far away would make the queue take an entry for old, or for new, for ever.
   const auto now_ms = setup_.clock->wall_ns() / kNsPerMs;
-  Request request;
+  queue::Request request;
   request.stream = chunk.stream;
   request.samples = chunk.counts.all();
   request.last_timestamp_ms = std::clamp<std::int64_t>(chunk.counts.last_timestamp_ms, 0, now_ms);
   request.first_timestamp_ms =
       std::clamp<std::int64_t>(chunk.counts.first_timestamp_ms, 0, request.last_timestamp_ms);
-  const bool is_compressed = compress_frame(chunk.content, request.message);
+  const bool is_compressed = queue::compress_frame(chunk.content, request.message);
   chunk.content.clear();
   chunk.counts = {};
   if (!is_compressed) {
@@ -255,7 +261,7 @@ void Receiver::flush(Chunk& chunk) {
 }
 
 /// What came within a moment is in the log together; then all are answered.
-void Receiver::commit(Server& server) {
+void Receiver::commit(listen::Server& server) {
   flush(live_);
   flush(old_);
   live_.content.shrink_to_fit();
@@ -271,8 +277,8 @@ void Receiver::commit(Server& server) {
   commit_ns_ = kNeverNs;
 }
 
-void Receiver::work(Server& server) {
+void Receiver::work(listen::Server& server) {
   if (setup_.clock->monotonic_ns() >= commit_ns_) commit(server);
 }
 
-}  // namespace msp
+}  // namespace msp::relay

@@ -28,7 +28,7 @@
 #include "agent/relay/relay_path.h"
 #include "agent/relay/write_message.h"
 
-namespace msp {
+namespace msp::relay {
 
 /// Written by the server's thread, read by any.
 struct ReceiverStats {
@@ -43,7 +43,7 @@ struct ReceiverStats {
   std::atomic<std::int64_t> loop_ms = 0;  // when the last request came that had been here before
 };
 
-class Receiver final : public RequestHandler {
+class Receiver final : public listen::RequestHandler {
  public:
   static constexpr std::size_t kBodyBytesMax = std::size_t{8} << 20;
   static constexpr std::size_t kContentBytesMax = std::size_t{16} << 20;
@@ -53,10 +53,10 @@ class Receiver final : public RequestHandler {
 
   struct Client {
     std::string name;
-    std::vector<Label> labels;  // enforced
+    std::vector<metrics::Label> labels;  // enforced
   };
   struct Setup {
-    Queue& queue;
+    queue::Queue& queue;
     std::vector<Client> clients;  // by HttpRequestHead::client; at least one
     std::shared_ptr<RelayPath> path = std::make_shared<RelayPath>();
     std::shared_ptr<ReceiverStats> stats = std::make_shared<ReceiverStats>();
@@ -68,21 +68,23 @@ class Receiver final : public RequestHandler {
 
   static bool has_path(std::string_view path);
 
-  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override;
-  void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override;
-  void work(Server& server) override;
+  std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
+                                          std::size_t& body_bytes_max) override;
+  void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
+              listen::Server& server) override;
+  void work(listen::Server& server) override;
   std::int64_t due_ns() const override { return commit_ns_; }
 
  private:
   /// What is to be one entry of the queue.
   struct Chunk {
-    StreamPtr stream;
+    metrics::StreamPtr stream;
     std::string content;
     SampleCounts counts;
   };
   struct Waiting {
-    ReplyTo to;
-    HttpReply reply;
+    listen::ReplyTo to;
+    listen::HttpReply reply;
     std::size_t client = 0;
   };
   struct Share {
@@ -90,13 +92,14 @@ class Receiver final : public RequestHandler {
     std::int64_t at_ns = 0;
   };
 
-  std::optional<HttpReply> refuse_for_room(const HttpRequestHead& head, std::int64_t now_ns);
-  HttpReply refused(const HttpRequestHead& head, HttpReply reply);
+  std::optional<listen::HttpReply> refuse_for_room(const listen::HttpRequestHead& head,
+                                                   std::int64_t now_ns);
+  listen::HttpReply refused(const listen::HttpRequestHead& head, listen::HttpReply reply);
   void add(Chunk& chunk, std::string_view field, const SampleCounts& counts);
   void flush(Chunk& chunk);
-  void commit(Server& server);
-  bool has_more_than_its_share(const HttpRequestHead& head, std::int64_t now_ns);
-  void count_share(const HttpRequestHead& head, std::size_t bytes, std::int64_t now_ns);
+  void commit(listen::Server& server);
+  bool has_more_than_its_share(const listen::HttpRequestHead& head, std::int64_t now_ns);
+  void count_share(const listen::HttpRequestHead& head, std::size_t bytes, std::int64_t now_ns);
 
   const Setup setup_;
   WriteMessageReader reader_;
@@ -114,4 +117,4 @@ class Receiver final : public RequestHandler {
   Throttle loop_lines_;
 };
 
-}  // namespace msp
+}  // namespace msp::relay

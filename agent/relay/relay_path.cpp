@@ -5,7 +5,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::relay {
 namespace {
 
 constexpr std::size_t kIdBytes = 16;
@@ -54,4 +54,4 @@ std::string RelayPath::header_line(std::int64_t now_ns) const {
   return line;
 }
 
-}  // namespace msp
+}  // namespace msp::relay

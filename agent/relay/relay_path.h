@@ -12,7 +12,7 @@
 
 #include "agent/base/clock.h"
 
-namespace msp {
+namespace msp::relay {
 
 /// Any thread.
 class RelayPath {
@@ -38,4 +38,4 @@ class RelayPath {
   std::map<std::string, std::int64_t, std::less<>> seen_;  // by id: when, last
 };
 
-}  // namespace msp
+}  // namespace msp::relay

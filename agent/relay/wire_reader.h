@@ -7,7 +7,7 @@
 
 #include "agent/queue/bytes.h"
 
-namespace msp {
+namespace msp::relay {
 
 class WireReader {
  public:
@@ -50,7 +50,7 @@ class WireReader {
   std::string_view bytes() const { return bytes_; }
 
  private:
-  ByteReader reader_;
+  queue::ByteReader reader_;
   bool ok_ = true;
   std::uint32_t field_ = 0;
   Type type_ = Type::varint;
@@ -58,4 +58,4 @@ class WireReader {
   std::string_view bytes_;
 };
 
-}  // namespace msp
+}  // namespace msp::relay

@@ -7,7 +7,7 @@
 #include "agent/queue/bytes.h"
 #include "agent/relay/wire_reader.h"
 
-namespace msp {
+namespace msp::relay {
 namespace {
 
 using Type = WireReader::Type;
@@ -31,7 +31,7 @@ void append_tag(std::string& out, std::uint32_t field, Type type) {
 
 void append_bytes(std::string& out, std::uint32_t field, std::string_view bytes) {
   append_tag(out, field, Type::bytes);
-  append_varint(out, bytes.size());
+  queue::append_varint(out, bytes.size());
   out += bytes;
 }
 
@@ -55,7 +55,7 @@ bool is_metric_name(std::string_view name) {
 }
 
 bool is_packed_varints(std::string_view bytes) {
-  ByteReader reader(bytes);
+  queue::ByteReader reader(bytes);
   while (reader.ok() && !reader.rest().empty()) reader.varint();
   return reader.ok();
 }
@@ -114,10 +114,9 @@ void SampleCounts::add(const SampleCounts& other) {
   last_timestamp_ms = std::max(last_timestamp_ms, other.last_timestamp_ms);
 }
 
-std::expected<WriteOutcome, ContentError> WriteMessageReader::read(std::string_view message,
-                                                                   WriteVersion version,
-                                                                   std::span<const Label> enforced,
-                                                                   const OnSeries& on_series) {
+std::expected<WriteOutcome, ContentError> WriteMessageReader::read(
+    std::string_view message, WriteVersion version, std::span<const metrics::Label> enforced,
+    const OnSeries& on_series) {
   enforced_ = enforced;
   auto reading = Reading::good;
   if (version == WriteVersion::v2 && !read_symbols(message)) {
@@ -214,7 +213,7 @@ bool WriteMessageReader::read_series_v2(std::string_view series) {
       add_reference(reader.number());
     } else if (reader.is(kLabelsRefs2, Type::bytes)) {
       if (!is_packed_varints(reader.bytes())) return false;
-      ByteReader packed(reader.bytes());
+      queue::ByteReader packed(reader.bytes());
       while (!packed.rest().empty()) add_reference(packed.varint());
     } else if (reader.is(kSamples2, Type::bytes)) {
       if (!add_sample(reader.bytes(), kSamples)) return false;
@@ -276,14 +275,14 @@ bool WriteMessageReader::add_sample(std::string_view sample, std::uint32_t field
   const auto size = (value != 0 ? 1 + sizeof value : 0) +
                     (timestamp != 0 ? 1 + varint_size(timestamp) : std::size_t{0});
   append_tag(points_, field, Type::bytes);
-  append_varint(points_, size);
+  queue::append_varint(points_, size);
   if (value != 0) {
     append_tag(points_, 1, Type::fixed64);
-    append_fixed(points_, value);
+    queue::append_fixed(points_, value);
   }
   if (timestamp != 0) {
     append_tag(points_, kTimestamp, Type::varint);
-    append_varint(points_, timestamp);
+    queue::append_varint(points_, timestamp);
   }
   ++counts_.samples;
   add_time(counts_, timestamp);
@@ -325,7 +324,7 @@ std::string_view WriteMessageReader::problem_of_labels() {
   }
   std::erase_if(labels_, [&](const View& label) {
     return label.value.empty() ||
-           std::ranges::find(enforced_, label.name, &Label::name) != enforced_.end();
+           std::ranges::find(enforced_, label.name, &metrics::Label::name) != enforced_.end();
   });
   for (const auto& label : enforced_) {
     if (!label.value.empty()) labels_.push_back({label.name, label.value});
@@ -337,9 +336,9 @@ std::string_view WriteMessageReader::problem_of_labels() {
   if (std::ranges::adjacent_find(labels_, {}, &View::name) != labels_.end()) return "a label twice";
   bool has_name = false;
   for (const auto& label : labels_) {
-    const bool is_name = label.name == kMetricName;
+    const bool is_name = label.name == metrics::kMetricName;
     has_name = has_name || is_name;
-    if (!is_label_name(label.name)) return "a label's name that is none";
+    if (!metrics::is_label_name(label.name)) return "a label's name that is none";
     if (is_name && !is_metric_name(label.value)) return "a metric's name that is none";
     if (!is_utf8(label.value)) return "a value that is not UTF-8";
   }
@@ -368,10 +367,10 @@ void WriteMessageReader::finish_series(const OnSeries* on_series) {
   outcome_.taken.add(counts_);
   field_.clear();
   append_tag(field_, kTimeSeries, Type::bytes);
-  append_varint(field_, size);
+  queue::append_varint(field_, size);
   for (const auto& label : labels_) {
     append_tag(field_, kLabels, Type::bytes);
-    append_varint(field_, bytes_size(label.name) + bytes_size(label.value));
+    queue::append_varint(field_, bytes_size(label.name) + bytes_size(label.value));
     append_bytes(field_, kName, label.name);
     append_bytes(field_, kValue, label.value);
   }
@@ -379,4 +378,4 @@ void WriteMessageReader::finish_series(const OnSeries* on_series) {
   (*on_series)(field_, counts_);
 }
 
-}  // namespace msp
+}  // namespace msp::relay

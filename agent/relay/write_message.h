@@ -22,7 +22,7 @@
 #include "agent/metrics/labels.h"
 #include "agent/relay/content.h"
 
-namespace msp {
+namespace msp::relay {
 
 enum class WriteVersion { v1, v2 };
 
@@ -60,7 +60,7 @@ class WriteMessageReader {
   /// All of the message, or nothing: after an error `on_series` was not called. `enforced` are in
   /// the place of all labels of the same names; one with an empty value takes the label away.
   std::expected<WriteOutcome, ContentError> read(std::string_view message, WriteVersion version,
-                                                 std::span<const Label> enforced,
+                                                 std::span<const metrics::Label> enforced,
                                                  const OnSeries& on_series);
 
  private:
@@ -85,7 +85,7 @@ class WriteMessageReader {
     std::string_view value;
   };
 
-  std::span<const Label> enforced_;
+  std::span<const metrics::Label> enforced_;
   WriteOutcome outcome_;
   std::vector<View> labels_;               // of the series
   std::vector<std::uint64_t> refs_;        // of the series, where it is one of 2.0
@@ -98,4 +98,4 @@ class WriteMessageReader {
   std::size_t bytes_out_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::relay

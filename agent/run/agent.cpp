@@ -40,7 +40,7 @@
 #include "agent/sources/host.h"
 #include "agent/sources/scheduler.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 using std::chrono::nanoseconds;
@@ -57,8 +57,8 @@ void tell_complaint(std::string_view collector, std::string_view text, bool is_o
   is_over ? log_info(line) : log_warning(line);
 }
 
-Queue::Options queue_options(const Config& config) {
-  Queue::Options options;
+queue::Queue::Options queue_options(const config::Config& config) {
+  queue::Queue::Options options;
   options.folder = config.buffer.path;
   options.wal_folder = config.buffer.head_path;
   options.limits.bytes_max = config.buffer.bytes_max;
@@ -69,18 +69,19 @@ Queue::Options queue_options(const Config& config) {
     send_every = std::max(send_every, endpoint.send_every);
   }
   options.timing.send_every_ns = nanoseconds(send_every).count();
-  options.notify = [](const Notice& notice) {
-    notice.severity == Notice::Severity::warning ? log_warning(notice.text) : log_info(notice.text);
+  options.notify = [](const queue::Notice& notice) {
+    notice.severity == queue::Notice::Severity::warning ? log_warning(notice.text)
+                                                        : log_info(notice.text);
   };
   return options;
 }
 
 /// What the sources of a configuration are made of; all of it outlives them.
 struct Ground {
-  const HostPaths& paths;
+  const collectors::HostPaths& paths;
   SelfMetrics& self_metrics;
-  std::size_t series_max = kSeriesMaxDefault;
-  std::shared_ptr<SeriesRoom> room = std::make_shared<SeriesRoom>();
+  std::size_t series_max = metrics::kSeriesMaxDefault;
+  std::shared_ptr<metrics::SeriesRoom> room = std::make_shared<metrics::SeriesRoom>();
   std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   OnHealthChange on_health_change = tell_health();
   OnComplaint on_complaint = tell_complaint;
@@ -88,13 +89,13 @@ struct Ground {
 
 /// The sources of the host's collectors. `costly` is null where none of them is.
 struct HostSources {
-  std::unique_ptr<HostSource> host;
-  std::unique_ptr<HostSource> costly;
+  std::unique_ptr<sources::HostSource> host;
+  std::unique_ptr<sources::HostSource> costly;
 };
 
-HostSources make_host(const Config& config, const Ground& ground) {
-  HostSource::Setup setup{
-      .collectors = collectors_of(config.collectors, false),
+HostSources make_host(const config::Config& config, const Ground& ground) {
+  sources::HostSource::Setup setup{
+      .collectors = sources::collectors_of(config.collectors, false),
       .paths = ground.paths,
       .options = config.collector_options,
       .interval = config.interval,
@@ -107,44 +108,48 @@ HostSources make_host(const Config& config, const Ground& ground) {
       .wakeup = ground.wakeup,
       .on_health_change = ground.on_health_change,
       .on_complaint = ground.on_complaint,
-      .self_samples = [&self = ground.self_metrics](SeriesWriter& out) { self.add_to(out); }};
-  HostSources sources{.host = std::make_unique<HostSource>(setup), .costly = nullptr};
-  setup.name = kCostlySource;
-  setup.collectors = collectors_of(config.collectors, true);
+      .self_samples = [&self = ground.self_metrics](metrics::SeriesWriter& out) {
+        self.add_to(out);
+      }};
+  HostSources sources{.host = std::make_unique<sources::HostSource>(setup), .costly = nullptr};
+  setup.name = sources::kCostlySource;
+  setup.collectors = sources::collectors_of(config.collectors, true);
   setup.interval = config.costly_interval;
   setup.self_samples = nullptr;
-  if (!setup.collectors.empty()) sources.costly = std::make_unique<HostSource>(std::move(setup));
+  if (!setup.collectors.empty())
+    sources.costly = std::make_unique<sources::HostSource>(std::move(setup));
   return sources;
 }
 
 /// How the collectors of both sources did, by name. `costly` may be null.
-std::vector<HostSource::Outcome> outcomes_of(const HostSource& host, const HostSource* costly) {
+std::vector<sources::HostSource::Outcome> outcomes_of(const sources::HostSource& host,
+                                                      const sources::HostSource* costly) {
   auto outcomes = host.outcomes();
   if (costly != nullptr) {
     for (const auto& outcome : costly->outcomes()) outcomes.push_back(outcome);
   }
-  std::ranges::sort(outcomes, {}, &HostSource::Outcome::name);
+  std::ranges::sort(outcomes, {}, &sources::HostSource::Outcome::name);
   return outcomes;
 }
 
 /// Whether two configurations make the same scrapes at the same moments.
-bool scrape_alike(const Config& a, const Config& b) {
+bool scrape_alike(const config::Config& a, const config::Config& b) {
   return a.interval == b.interval && a.costly_interval == b.costly_interval &&
          a.series_max == b.series_max && a.collectors == b.collectors &&
          a.collector_options == b.collector_options && a.target_labels() == b.target_labels() &&
          a.relabel == b.relabel && a.metrics == b.metrics;
 }
 
-std::string identity_of(const Config& config) {
+std::string identity_of(const config::Config& config) {
   return cat(config.customer_id, "/", config.server_name);
 }
 
-std::string start_line(const Config& config) {
+std::string start_line(const config::Config& config) {
   std::string endpoints;
   for (const auto& endpoint : config.endpoints) {
     endpoints += cat(endpoints.empty() ? "" : ", ", endpoint.name());
   }
-  const auto targets = scrape_targets(config).size() + config.probes.size();
+  const auto targets = config::scrape_targets(config).size() + config.probes.size();
   return cat("msp-agent " MSP_AGENT_VERSION ": ", config.customer_id, "/", config.server_name,
              ": every ", duration_text(nanoseconds(config.interval).count()), " ",
              config.collectors.size(), " collectors",
@@ -152,7 +157,7 @@ std::string start_line(const Config& config) {
              " to ", endpoints);
 }
 
-void tell_what_was_kept(const AgentStats& stats, const Queue& queue) {
+void tell_what_was_kept(const delivery::AgentStats& stats, const queue::Queue& queue) {
   for (const auto& endpoint : stats.endpoints) {
     const auto samples = queue.state(endpoint.number).samples;
     if (samples == 0) continue;
@@ -160,7 +165,7 @@ void tell_what_was_kept(const AgentStats& stats, const Queue& queue) {
   }
 }
 
-void tell_what_is_left(const AgentStats& stats, const Queue& queue) {
+void tell_what_is_left(const delivery::AgentStats& stats, const queue::Queue& queue) {
   for (const auto& endpoint : stats.endpoints) {
     const auto samples = queue.state(endpoint.number).samples;
     if (samples == 0) continue;
@@ -185,7 +190,8 @@ struct Ended {
 /// The main thread's work: ticks, signals, what the service manager is told.
 class Agent {
  public:
-  Agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config, Queue& queue)
+  Agent(const config::Config& config, const collectors::HostPaths& paths,
+        const ReadConfig& read_config, queue::Queue& queue)
       : config_(config),
         read_config_(read_config),
         queue_(queue),
@@ -200,20 +206,21 @@ class Agent {
              .on_health_change = ground_.on_health_change,
              .on_bad_lines = [](std::string_view target,
                                 std::string_view text) { log_warning(cat(target, ": ", text)); }}),
-        scheduler_({.clock = real_clock(),
-                    .identity = identity_of(config_),
-                    .on_scrape = [this](const Source& source,
-                                        Scrape scrape) { take(source, std::move(scrape)); },
-                    .on_missed =
-                        [this](const Source& source, std::uint64_t ticks) {
-                          if (source.name() == kHostSource) stats_.ticks_skipped += ticks;
-                        }}),
+        scheduler_(
+            {.clock = real_clock(),
+             .identity = identity_of(config_),
+             .on_scrape = [this](const sources::Source& source,
+                                 metrics::Scrape scrape) { take(source, std::move(scrape)); },
+             .on_missed =
+                 [this](const sources::Source& source, std::uint64_t ticks) {
+                   if (source.name() == sources::kHostSource) stats_.ticks_skipped += ticks;
+                 }}),
         service_(Notify::from_environment()),
         status_file_(config_.buffer),
         delivery_({.queue = queue_,
                    .stats = stats_,
                    .on_thread_failure = [this](const std::string& reason) { fail(reason); },
-                   .connect = [this](const EndpointConfig& endpoint,
+                   .connect = [this](const config::EndpointConfig& endpoint,
                                      const StopToken& stop) { return connect(endpoint, stop); },
                    .on_state_change =
                        [this] {
@@ -311,13 +318,14 @@ class Agent {
     if (costly_ != nullptr) {
       scheduler_.add(std::move(sources.costly));
     } else {
-      scheduler_.remove(kCostlySource);
+      scheduler_.remove(sources::kCostlySource);
     }
   }
 
   /// What a relay sends says where it was.
-  RemoteWriteClient::Post connect(const EndpointConfig& endpoint, const StopToken& stop) const {
-    auto post = connect_over_http(endpoint, stop);
+  delivery::RemoteWriteClient::Post connect(const config::EndpointConfig& endpoint,
+                                            const StopToken& stop) const {
+    auto post = delivery::connect_over_http(endpoint, stop);
     return [post = std::move(post), path = path_, &receives = receives_](
                std::string_view body, const std::vector<std::string>& headers) {
       if (!receives) return post(body, headers);
@@ -335,7 +343,7 @@ class Agent {
     }
   }
 
-  void set_targets(const Config& before) {
+  void set_targets(const config::Config& before) {
     auto sources = targets_.set(config_, before, [this](const std::string& name) {
       scheduler_.remove(name);
       samples_per_tick_.erase(name);
@@ -343,7 +351,7 @@ class Agent {
     for (auto& source : sources) scheduler_.add(std::move(source));
   }
 
-  void take(const Source& source, Scrape scrape) {
+  void take(const sources::Source& source, metrics::Scrape scrape) {
     targets_.tell(source);
     samples_per_tick_[source.name()] = scrape.values.size();
     stats_.duplicate_samples += source.health().duplicates;
@@ -403,7 +411,7 @@ class Agent {
   }
 
   /// After an error nothing has changed.
-  Result<void> apply(Config config) {
+  Result<void> apply(config::Config config) {
     if (config.buffer != config_.buffer) {
       log_warning(
           "reload: what has changed under buffer needs a restart: systemctl restart msp-agent; "
@@ -428,17 +436,18 @@ class Agent {
   /// A sample of msp_agent_stop_reason alone, later than all others: without it nobody could tell
   /// a stop from a crash. Of series that end with the agent there is no stale marker.
   void say_why_it_stops() {
-    HostSource last(
+    sources::HostSource last(
         {.name = "stop",
          .collectors = {},
          .paths = ground_.paths,
          .labels = config_.target_labels(),
          .relabel = config_.relabel_of(),
          .relabel_about = config_.relabel_about(),
-         .self_samples = [&](SeriesWriter& out) { SelfMetrics::add_stop(stop_reason_, out); },
+         .self_samples =
+             [&](metrics::SeriesWriter& out) { SelfMetrics::add_stop(stop_reason_, out); },
          .is_tick = false});
-    const Tick tick{1, std::max(wall_ns(), (newest_ms_ + 1) * kNsPerMs)};
-    auto scrape = scrape_now(last, tick, *ground_.wakeup);
+    const metrics::Tick tick{1, std::max(wall_ns(), (newest_ms_ + 1) * kNsPerMs)};
+    auto scrape = sources::scrape_now(last, tick, *ground_.wakeup);
     scrape.timestamp_ms = tick.wall_ns / kNsPerMs;
     queue_.append(std::move(scrape));
   }
@@ -470,15 +479,15 @@ class Agent {
     return ended;
   }
 
-  Config config_;
+  config::Config config_;
   const ReadConfig& read_config_;
-  Queue& queue_;
-  Spiller spiller_;
+  queue::Queue& queue_;
+  queue::Spiller spiller_;
   StopSource stop_spiller_;
   Thread spiller_thread_;
   std::mutex failure_mutex_;
   std::string failure_;
-  AgentStats stats_;
+  delivery::AgentStats stats_;
   LastStop last_stop_;
   std::atomic<StopReason> stop_reason_ = StopReason::none;
   std::atomic<bool> has_news_ = false;  // of the endpoints
@@ -487,20 +496,20 @@ class Agent {
   Ground ground_;
   Targets targets_;  // outlives its sources, which are the scheduler's
   std::map<std::string, std::size_t, std::less<>> samples_per_tick_;  // by source
-  Scheduler scheduler_;
-  const HostSource* host_ = nullptr;    // the scheduler's
-  const HostSource* costly_ = nullptr;  // the scheduler's; may be null
+  sources::Scheduler scheduler_;
+  const sources::HostSource* host_ = nullptr;    // the scheduler's
+  const sources::HostSource* costly_ = nullptr;  // the scheduler's; may be null
   Service service_;
   StatusFile status_file_;
   std::atomic<bool> receives_ = false;
-  const std::shared_ptr<RelayPath> path_ = std::make_shared<RelayPath>();
-  Delivery delivery_;
+  const std::shared_ptr<relay::RelayPath> path_ = std::make_shared<relay::RelayPath>();
+  delivery::Delivery delivery_;
   Listener listener_;
 };
 
 }  // namespace
 
-Result<void> run_agent(const Config& config, const HostPaths& paths,
+Result<void> run_agent(const config::Config& config, const collectors::HostPaths& paths,
                        const ReadConfig& read_config) {
   // One heap for all threads: they allocate little and never at the same time for long. A heap per
   // thread would keep what each needed at its worst.
@@ -509,9 +518,9 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   if (!signals) return signals.error();
   signal(SIGPIPE, SIG_IGN);
   if (config.endpoints.empty()) return run_exporter(config, paths, read_config, *signals);
-  init_http();
+  http::init_http();
 
-  auto opened = Queue::open(queue_options(config));
+  auto opened = queue::Queue::open(queue_options(config));
   if (!opened) return opened.error();
   auto agent = std::make_unique<Agent>(config, paths, read_config, **opened);
   const auto ended = agent->run(*signals);
@@ -530,10 +539,10 @@ Result<void> run_agent(const Config& config, const HostPaths& paths,
   std::_Exit(ended && ended->disk ? 0 : 1);
 }
 
-Collected collect(const Config& config, const HostPaths& paths, int ticks,
+Collected collect(const config::Config& config, const collectors::HostPaths& paths, int ticks,
                   std::chrono::nanoseconds apart, OnHealthChange on_health_change,
                   OnComplaint on_complaint) {
-  AgentStats stats;
+  delivery::AgentStats stats;
   stats.config_hash = config.hash;
   for (const auto& endpoint : config.endpoints) stats.endpoints.emplace_back(endpoint.name());
   SelfMetrics self_metrics(stats, nullptr);
@@ -547,25 +556,25 @@ Collected collect(const Config& config, const HostPaths& paths, int ticks,
                    }});
   if (!config.scrape.empty() || !config.probes.empty()) {
     signal(SIGPIPE, SIG_IGN);
-    init_http();
+    http::init_http();
   }
   auto hosts = make_host(config, ground);
   const auto* const host = hosts.host.get();
   const auto* const costly = hosts.costly.get();
-  std::vector<std::unique_ptr<Source>> sources;
+  std::vector<std::unique_ptr<sources::Source>> sources;
   sources.push_back(std::move(hosts.host));
   if (costly != nullptr) sources.push_back(std::move(hosts.costly));
   for (auto& target : targets.set(config, {})) sources.push_back(std::move(target));
   Collected collected;
   for (int tick = 1; tick <= ticks; ++tick) {
     if (tick > 1) std::this_thread::sleep_for(apart);
-    const Tick now{static_cast<std::uint64_t>(tick), wall_ns()};
+    const metrics::Tick now{static_cast<std::uint64_t>(tick), wall_ns()};
     // The host last: the others only start something, and its collectors may wait.
     for (auto source = sources.rbegin(); source != sources.rend(); ++source) (*source)->begin(now);
     auto& scrapes = collected.ticks.emplace_back();
     collected.samples_per_second = 0;
     for (const auto& source : sources) {
-      scrapes.push_back(finish_now(*source, now, *ground.wakeup));
+      scrapes.push_back(sources::finish_now(*source, now, *ground.wakeup));
       targets.tell(*source);
       collected.samples_per_second +=
           static_cast<double>(scrapes.back().values.size()) /
@@ -580,4 +589,4 @@ Collected collect(const Config& config, const HostPaths& paths, int ticks,
   return collected;
 }
 
-}  // namespace msp
+}  // namespace msp::run

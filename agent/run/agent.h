@@ -14,16 +14,17 @@
 #include "agent/metrics/sample.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::run {
 
 /// Reads the configuration anew; nothing, when it has told what is wrong with it.
-using ReadConfig = std::function<std::optional<Config>()>;
+using ReadConfig = std::function<std::optional<config::Config>()>;
 
 /// Runs until SIGTERM or SIGINT; at SIGHUP takes over what `read_config` gives. Then gives what is
 /// waiting a few seconds to be delivered, and the rest to the disk. An error is one that no waiting
 /// mends: another agent uses the same buffer. Call it once, from the process's first thread, before
 /// there are others.
-Result<void> run_agent(const Config& config, const HostPaths& paths, const ReadConfig& read_config);
+Result<void> run_agent(const config::Config& config, const collectors::HostPaths& paths,
+                       const ReadConfig& read_config);
 
 /// Told when a collector begins to fail, fails in another way, or works again (null).
 using OnHealthChange = std::function<void(std::string_view collector, const Error* error)>;
@@ -43,16 +44,16 @@ struct CollectorReport {
 };
 
 struct Collected {
-  std::vector<std::vector<Scrape>> ticks;   // for each tick a scrape of each source
-  std::vector<CollectorReport> collectors;  // of the last tick, by name
-  double samples_per_second = 0;            // each source at its interval
+  std::vector<std::vector<metrics::Scrape>> ticks;  // for each tick a scrape of each source
+  std::vector<CollectorReport> collectors;          // of the last tick, by name
+  double samples_per_second = 0;                    // each source at its interval
 };
 
 /// The first ticks of run_agent(), `apart` of one another, without network and buffer. Costly
 /// collectors are asked at each of them. Without `on_health_change` and `on_complaint` what they
 /// would be told is logged.
-Collected collect(const Config& config, const HostPaths& paths, int ticks,
+Collected collect(const config::Config& config, const collectors::HostPaths& paths, int ticks,
                   std::chrono::nanoseconds apart = {}, OnHealthChange on_health_change = nullptr,
                   OnComplaint on_complaint = nullptr);
 
-}  // namespace msp
+}  // namespace msp::run

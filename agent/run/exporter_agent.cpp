@@ -18,10 +18,10 @@
 #include "agent/run/status_file.h"
 #include "agent/run/systemd.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
-std::string status_of(const Config& config) {
+std::string status_of(const config::Config& config) {
   return cat("answering at ", config.listen.address, ": ", config.collectors.size(), " collectors");
 }
 
@@ -40,9 +40,9 @@ OnHealthChange tell_health() {
 
 }  // namespace
 
-Result<void> run_exporter(const Config& config, const HostPaths& paths,
+Result<void> run_exporter(const config::Config& config, const collectors::HostPaths& paths,
                           const ReadConfig& read_config, const Signals& signals) {
-  init_tls();
+  http::init_tls();
   std::mutex mutex;
   std::string failure;
   if (const auto problem = raise_open_files(open_files_needed(config)); !problem.empty())
@@ -112,4 +112,4 @@ Result<void> run_exporter(const Config& config, const HostPaths& paths,
   return {};
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -5,11 +5,11 @@
 #include "agent/run/agent.h"
 #include "agent/run/signals.h"
 
-namespace msp {
+namespace msp::run {
 
 /// Runs until SIGTERM or SIGINT; at SIGHUP takes over what `read_config` gives. An error is why it
 /// cannot listen. `config` has no endpoint.
-Result<void> run_exporter(const Config& config, const HostPaths& paths,
+Result<void> run_exporter(const config::Config& config, const collectors::HostPaths& paths,
                           const ReadConfig& read_config, const Signals& signals);
 
-}  // namespace msp
+}  // namespace msp::run

@@ -4,7 +4,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 
 std::optional<HealthLog::Line> HealthLog::line(std::string_view collector, const Error* error,
                                                std::int64_t now_ns) {
@@ -23,4 +23,4 @@ std::optional<HealthLog::Line> HealthLog::line(std::string_view collector, const
   return Line{LogLevel::warning, cat(collector, ": ", error->text)};
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -13,7 +13,7 @@
 #include "agent/base/result.h"
 #include "agent/base/throttle.h"
 
-namespace msp {
+namespace msp::run {
 
 /// One thread.
 class HealthLog {
@@ -35,4 +35,4 @@ class HealthLog {
   std::map<std::string, Collector, std::less<>> collectors_;
 };
 
-}  // namespace msp
+}  // namespace msp::run

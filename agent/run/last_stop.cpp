@@ -4,7 +4,7 @@
 #include "agent/base/text.h"
 #include "agent/queue/file_system.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 constexpr const char* kName = "stop";
@@ -38,12 +38,12 @@ void LastStop::end(StopReason reason) const {
 /// Nothing is synced: after a loss of power within seconds of a start the file says how the run
 /// before that ended.
 void LastStop::write(std::string_view word) const {
-  const auto folder = real_file_system().open_folder(folder_);
+  const auto folder = queue::real_file_system().open_folder(folder_);
   if (!folder) return;
   const auto temporary = cat(kName, ".new");
   static_cast<void>((*folder)->remove(temporary));
   {
-    const auto file = (*folder)->open(temporary, Folder::Mode::create);
+    const auto file = (*folder)->open(temporary, queue::Folder::Mode::create);
     if (!file || !(*file)->write(0, cat(word, " ", boot_id_, "\n"))) return;
   }
   static_cast<void>((*folder)->rename(temporary, kName));
@@ -54,4 +54,4 @@ std::string boot_id() {
   return text ? std::string(trim(*text)) : std::string();
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -10,7 +10,7 @@
 #include <atomic>
 #include <string>
 
-namespace msp {
+namespace msp::run {
 
 /// The numbers are values of msp_agent_stop_reason and msp_agent_previous_stop_reason.
 enum class StopReason {
@@ -48,4 +48,4 @@ class LastStop {
 /// Of the running kernel; empty where it does not say.
 std::string boot_id();
 
-}  // namespace msp
+}  // namespace msp::run

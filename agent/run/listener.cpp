@@ -16,27 +16,27 @@
 #include "agent/run/metrics_page.h"
 #include "agent/run/open_files.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 constexpr std::int64_t kEndNs = kNsPerSecond;  // nothing that the thread does waits for anything
 
-bool answer_alike(const Config& a, const Config& b) {
+bool answer_alike(const config::Config& a, const config::Config& b) {
   return a.listen == b.listen && a.collectors == b.collectors &&
          a.collector_options == b.collector_options && a.costly_interval == b.costly_interval &&
          a.series_max == b.series_max && a.relabel == b.relabel && a.metrics == b.metrics;
 }
 
 /// Of a page. Two may be read at once, and an agent that sends has the series of its ticks as well.
-std::size_t page_series_max(const Config& config) {
+std::size_t page_series_max(const config::Config& config) {
   const auto memory = memory_limit();
   const auto share = config.endpoints.empty() ? 2 : 4;
   return memory ? std::min(config.series_max, series_that_fit(*memory) / share) : config.series_max;
 }
 
 /// Without clients everybody is one.
-std::vector<Receiver::Client> clients_of(const ListenConfig& listen) {
-  std::vector<Receiver::Client> clients;
+std::vector<relay::Receiver::Client> clients_of(const config::ListenConfig& listen) {
+  std::vector<relay::Receiver::Client> clients;
   for (std::size_t i = 0; i < listen.clients.size(); ++i) {
     clients.push_back({listen.clients[i].name(i), listen.clients[i].labels});
   }
@@ -46,21 +46,25 @@ std::vector<Receiver::Client> clients_of(const ListenConfig& listen) {
 
 /// Nobody gets further who is no client; then the path says which way. `page` and `receiver` may be
 /// null.
-class Gate final : public RequestHandler {
+class Gate final : public listen::RequestHandler {
  public:
-  Gate(const std::vector<ListenClient>& clients, RequestHandler* page, RequestHandler* receiver)
+  Gate(const std::vector<config::ListenClient>& clients, listen::RequestHandler* page,
+       listen::RequestHandler* receiver)
       : login_({clients.begin(), clients.end()}), page_(page), receiver_(receiver) {}
 
-  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override {
+  std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
+                                          std::size_t& body_bytes_max) override {
     auto refused = login_.refuse(head);
     if (refused) return refused;
     auto* const inner = find(head);
-    return inner ? inner->refuse(head, body_bytes_max) : text_reply(404, "404 page not found");
+    return inner ? inner->refuse(head, body_bytes_max)
+                 : listen::text_reply(404, "404 page not found");
   }
-  void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override {
+  void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
+              listen::Server& server) override {
     find(head)->handle(head, body, to, server);
   }
-  void work(Server& server) override {
+  void work(listen::Server& server) override {
     for (auto* const inner : {page_, receiver_}) {
       if (inner != nullptr) inner->work(server);
     }
@@ -74,20 +78,20 @@ class Gate final : public RequestHandler {
   }
 
  private:
-  RequestHandler* find(const HttpRequestHead& head) const {
-    return receiver_ != nullptr && Receiver::has_path(head.path) ? receiver_ : page_;
+  listen::RequestHandler* find(const listen::HttpRequestHead& head) const {
+    return receiver_ != nullptr && relay::Receiver::has_path(head.path) ? receiver_ : page_;
   }
 
-  ClientLogin login_;
-  RequestHandler* const page_;
-  RequestHandler* const receiver_;
+  listen::ClientLogin login_;
+  listen::RequestHandler* const page_;
+  listen::RequestHandler* const receiver_;
 };
 
 }  // namespace
 
 /// Shared with the thread.
 struct Listener::Running {
-  Running(const Config& config, const Setup& setup, std::shared_ptr<const Wakeup> wakeup)
+  Running(const config::Config& config, const Setup& setup, std::shared_ptr<const Wakeup> wakeup)
       : page({.collectors = config.collectors,
               .paths = setup.paths,
               .options = config.collector_options,
@@ -96,15 +100,15 @@ struct Listener::Running {
               .relabel = config.relabel_of(),
               .wakeup = wakeup,
               .on_health_change = setup.on_health_change}),
-        receiver(
-            config.listen.receive && setup.queue != nullptr
-                ? std::make_unique<Receiver>(Receiver::Setup{.queue = *setup.queue,
-                                                             .clients = clients_of(config.listen),
-                                                             .path = setup.path,
-                                                             .stats = received})
-                : nullptr),
+        receiver(config.listen.receive && setup.queue != nullptr
+                     ? std::make_unique<relay::Receiver>(
+                           relay::Receiver::Setup{.queue = *setup.queue,
+                                                  .clients = clients_of(config.listen),
+                                                  .path = setup.path,
+                                                  .stats = received})
+                     : nullptr),
         gate(config.listen.clients, config.listen.metrics ? &page : nullptr, receiver.get()),
-        server({.address = *parse_listen_address(config.listen.address),
+        server({.address = *listen::parse_listen_address(config.listen.address),
                 .tls = config.listen.tls,
                 .wakeup = wakeup,
                 .connections_max = connections_max(config),
@@ -116,17 +120,17 @@ struct Listener::Running {
     while (!token.stop_requested()) server.step(kNeverNs);
   }
 
-  const std::shared_ptr<ServerStats> stats = std::make_shared<ServerStats>();
-  const std::shared_ptr<ReceiverStats> received = std::make_shared<ReceiverStats>();
+  const std::shared_ptr<listen::ServerStats> stats = std::make_shared<listen::ServerStats>();
+  const std::shared_ptr<relay::ReceiverStats> received = std::make_shared<relay::ReceiverStats>();
   MetricsPage page;
-  const std::unique_ptr<Receiver> receiver;
+  const std::unique_ptr<relay::Receiver> receiver;
   Gate gate;
-  Server server;
+  listen::Server server;
   StopSource stop;
   Thread thread;
 };
 
-Result<void> Listener::set(const Config& config) {
+Result<void> Listener::set(const config::Config& config) {
   if (running_ && answer_alike(config, config_)) return {};
   stop();
   if (config.listen.address.empty()) return {};
@@ -169,4 +173,4 @@ void Listener::stop() {
   running_.reset();
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -14,15 +14,15 @@
 #include "agent/run/agent.h"
 #include "agent/run/status_file.h"
 
-namespace msp {
+namespace msp::run {
 
 /// Main thread only.
 class Listener {
  public:
   struct Setup {
-    HostPaths paths;
-    Queue* queue = nullptr;  // what is received goes there; null: nothing is received
-    std::shared_ptr<RelayPath> path = std::make_shared<RelayPath>();
+    collectors::HostPaths paths;
+    queue::Queue* queue = nullptr;  // what is received goes there; null: nothing is received
+    std::shared_ptr<relay::RelayPath> path = std::make_shared<relay::RelayPath>();
     std::function<void(const std::string& reason)> on_thread_failure;
     /// Told when a collector of /metrics fails, and works again; any thread.
     OnHealthChange on_health_change = [](std::string_view, const Error*) {};
@@ -35,7 +35,7 @@ class Listener {
 
   /// Answers as `config` says from now on; connections of before end where that differs. An error says
   /// why it cannot listen: it tries again by itself.
-  Result<void> set(const Config& config);
+  Result<void> set(const config::Config& config);
 
   void stop();
 
@@ -46,8 +46,8 @@ class Listener {
   struct Running;
 
   const Setup setup_;
-  Config config_;  // that of `running_`
+  config::Config config_;  // that of `running_`
   std::shared_ptr<Running> running_;
 };
 
-}  // namespace msp
+}  // namespace msp::run

@@ -10,7 +10,7 @@
 #include "agent/sources/probe/icmp_probe.h"
 #include "agent/sources/probe/tcp_probe.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 /// Expressions that the configuration has validated.
@@ -24,21 +24,22 @@ std::vector<Filter> filters_of(const std::vector<std::string>& expressions) {
   return filters;
 }
 
-DnsProbe::Rules dns_rules(const DnsRecordRules& rules) {
+sources::DnsProbe::Rules dns_rules(const config::DnsRecordRules& rules) {
   return {.forbidden = filters_of(rules.forbidden),
           .required = filters_of(rules.required),
           .one_required = filters_of(rules.one_required)};
 }
 
-DnsProbe::Setup dns_setup(const ProbeConfig& probe) {
-  DnsProbe::Setup setup{.question = {.name = probe.query_name,
-                                     .type = dns_number(kDnsTypes, probe.query_type).value_or(0),
-                                     .wants_recursion = probe.recursion_desired},
-                        .uses_tcp = probe.transport == DnsTransport::tcp,
-                        .valid_rcodes = {},
-                        .rules = {dns_rules(probe.answer_rules), dns_rules(probe.authority_rules),
-                                  dns_rules(probe.additional_rules)},
-                        .preferred_ip = probe.preferred_ip};
+sources::DnsProbe::Setup dns_setup(const config::ProbeConfig& probe) {
+  sources::DnsProbe::Setup setup{
+      .question = {.name = probe.query_name,
+                   .type = dns_number(kDnsTypes, probe.query_type).value_or(0),
+                   .wants_recursion = probe.recursion_desired},
+      .uses_tcp = probe.transport == config::DnsTransport::tcp,
+      .valid_rcodes = {},
+      .rules = {dns_rules(probe.answer_rules), dns_rules(probe.authority_rules),
+                dns_rules(probe.additional_rules)},
+      .preferred_ip = probe.preferred_ip};
   for (const auto& rcode : probe.valid_rcodes) {
     setup.valid_rcodes.push_back(dns_number(kDnsRcodes, rcode).value_or(0));
   }
@@ -47,34 +48,35 @@ DnsProbe::Setup dns_setup(const ProbeConfig& probe) {
 
 }  // namespace
 
-std::unique_ptr<Source> make_probe(const ProbeTarget& target, SourceOptions&& options,
-                                   Transfers& transfers) {
+std::unique_ptr<sources::Source> make_probe(const config::ProbeTarget& target,
+                                            sources::SourceOptions&& options,
+                                            http::Transfers& transfers) {
   const auto& probe = *target.probe;
-  if (probe.module == ProbeModule::tcp) {
-    return std::make_unique<TcpProbe>(std::move(options), target.http, probe.preferred_ip,
-                                      transfers, real_clock());
+  if (probe.module == config::ProbeModule::tcp) {
+    return std::make_unique<sources::TcpProbe>(std::move(options), target.http, probe.preferred_ip,
+                                               transfers, real_clock());
   }
-  if (probe.module == ProbeModule::icmp) {
-    return std::make_unique<IcmpProbe>(std::move(options), target.http, probe.preferred_ip,
-                                       transfers, real_clock());
+  if (probe.module == config::ProbeModule::icmp) {
+    return std::make_unique<sources::IcmpProbe>(std::move(options), target.http, probe.preferred_ip,
+                                                transfers, real_clock());
   }
-  if (probe.module == ProbeModule::dns) {
-    return std::make_unique<DnsProbe>(std::move(options), target.http, dns_setup(probe), transfers,
-                                      real_clock());
+  if (probe.module == config::ProbeModule::dns) {
+    return std::make_unique<sources::DnsProbe>(std::move(options), target.http, dns_setup(probe),
+                                               transfers, real_clock());
   }
-  HttpProbe::Setup setup{.method = probe.method,
-                         .body = probe.body,
-                         .fails_if_ssl = probe.fails_if_ssl,
-                         .fails_if_not_ssl = probe.fails_if_not_ssl,
-                         .forbidden = filters_of(probe.forbidden),
-                         .required = filters_of(probe.required),
-                         .body_bytes_max = probe.body_bytes_max,
-                         .preferred_ip = probe.preferred_ip};
+  sources::HttpProbe::Setup setup{.method = probe.method,
+                                  .body = probe.body,
+                                  .fails_if_ssl = probe.fails_if_ssl,
+                                  .fails_if_not_ssl = probe.fails_if_not_ssl,
+                                  .forbidden = filters_of(probe.forbidden),
+                                  .required = filters_of(probe.required),
+                                  .body_bytes_max = probe.body_bytes_max,
+                                  .preferred_ip = probe.preferred_ip};
   for (const auto& code : probe.valid_status_codes) {
     setup.valid_status_codes.push_back(parse_number<int>(code).value_or(0));
   }
-  return std::make_unique<HttpProbe>(std::move(options), target.http, std::move(setup), transfers,
-                                     real_clock());
+  return std::make_unique<sources::HttpProbe>(std::move(options), target.http, std::move(setup),
+                                              transfers, real_clock());
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -7,10 +7,11 @@
 #include "agent/http/transfers.h"
 #include "agent/sources/source.h"
 
-namespace msp {
+namespace msp::run {
 
 /// `transfers` outlives it.
-std::unique_ptr<Source> make_probe(const ProbeTarget& target, SourceOptions&& options,
-                                   Transfers& transfers);
+std::unique_ptr<sources::Source> make_probe(const config::ProbeTarget& target,
+                                            sources::SourceOptions&& options,
+                                            http::Transfers& transfers);
 
-}  // namespace msp
+}  // namespace msp::run

@@ -5,7 +5,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 64 * 1024;
@@ -82,4 +82,4 @@ SeriesLimit series_limit(std::size_t wanted, std::optional<std::uint64_t> limit)
                    "M (systemctl edit msp-agent), or lower series_max")};
 }
 
-}  // namespace msp
+}  // namespace msp::run

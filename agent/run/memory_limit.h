@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace msp {
+namespace msp::run {
 
 /// The smallest limit of this process's control group and of those above it (memory.max of cgroups
 /// v2, memory.limit_in_bytes of v1); nothing where there is none, or the kernel does not say.
@@ -30,4 +30,4 @@ struct SeriesLimit {
 /// `wanted` is what the configuration says, `limit` what memory_limit() does.
 SeriesLimit series_limit(std::size_t wanted, std::optional<std::uint64_t> limit);
 
-}  // namespace msp
+}  // namespace msp::run

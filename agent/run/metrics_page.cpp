@@ -16,7 +16,7 @@
 #include "agent/sources/background.h"
 #include "agent/sources/host.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -40,24 +40,27 @@ constexpr std::string_view kIndexPage =
     "</h1><p><a href=\"/metrics\">Metrics</a></p></body></html>\n";
 
 constexpr std::string_view kSelf = "the agent";
-constexpr auto kCounter = MetricType::counter;
-constexpr MetricDesc kBuildInfo{"msp_agent_build_info",
-                                "A constant 1 with the version of the running agent.", kSelf,
-                                MetricType::gauge, "version"};
+constexpr auto kCounter = metrics::MetricType::counter;
+constexpr metrics::MetricDesc kBuildInfo{"msp_agent_build_info",
+                                         "A constant 1 with the version of the running agent.",
+                                         kSelf, metrics::MetricType::gauge, "version"};
 // Names and HELP of Prometheus' client library for Go.
-constexpr MetricDesc kCpuSeconds{"process_cpu_seconds_total",
-                                 "Total user and system CPU time spent in seconds.", kSelf,
-                                 kCounter};
-constexpr MetricDesc kMaxFds{"process_max_fds", "Maximum number of open file descriptors.", kSelf};
-constexpr MetricDesc kOpenFds{"process_open_fds", "Number of open file descriptors.", kSelf};
-constexpr MetricDesc kResident{"process_resident_memory_bytes", "Resident memory size in bytes.",
-                               kSelf};
-constexpr MetricDesc kStart{"process_start_time_seconds",
-                            "Start time of the process since unix epoch in seconds.", kSelf};
-constexpr MetricDesc kVirtual{"process_virtual_memory_bytes", "Virtual memory size in bytes.",
-                              kSelf};
-constexpr MetricDesc kVirtualMax{"process_virtual_memory_max_bytes",
-                                 "Maximum amount of virtual memory available in bytes.", kSelf};
+constexpr metrics::MetricDesc kCpuSeconds{"process_cpu_seconds_total",
+                                          "Total user and system CPU time spent in seconds.", kSelf,
+                                          kCounter};
+constexpr metrics::MetricDesc kMaxFds{"process_max_fds", "Maximum number of open file descriptors.",
+                                      kSelf};
+constexpr metrics::MetricDesc kOpenFds{"process_open_fds", "Number of open file descriptors.",
+                                       kSelf};
+constexpr metrics::MetricDesc kResident{"process_resident_memory_bytes",
+                                        "Resident memory size in bytes.", kSelf};
+constexpr metrics::MetricDesc kStart{
+    "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", kSelf};
+constexpr metrics::MetricDesc kVirtual{"process_virtual_memory_bytes",
+                                       "Virtual memory size in bytes.", kSelf};
+constexpr metrics::MetricDesc kVirtualMax{"process_virtual_memory_max_bytes",
+                                          "Maximum amount of virtual memory available in bytes.",
+                                          kSelf};
 
 /// 2^64 - 1 where there is none, as the Go library has it.
 double limit_of(int resource) {
@@ -85,7 +88,7 @@ double start_seconds() {
          static_cast<double>(process->start_ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
-void add_process(SeriesWriter& out) {
+void add_process(metrics::SeriesWriter& out) {
   static const double start = start_seconds();
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
   out.add(kCpuSeconds, static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond);
@@ -117,7 +120,7 @@ std::string decoded(std::string_view text) {
   return out;
 }
 
-bool takes_gzip(const HttpRequestHead& head) {
+bool takes_gzip(const listen::HttpRequestHead& head) {
   auto rest = std::string_view(head.field("accept-encoding"));
   while (!rest.empty()) {
     const auto entry = rest.substr(0, rest.find(','));
@@ -131,26 +134,26 @@ bool takes_gzip(const HttpRequestHead& head) {
   return false;
 }
 
-std::int64_t wait_of(const HttpRequestHead& head) {
+std::int64_t wait_of(const listen::HttpRequestHead& head) {
   const auto seconds = parse_amount(head.field("x-prometheus-scrape-timeout-seconds"));
   const auto wanted_ns =
       static_cast<std::int64_t>(std::min(seconds.value_or(0), 1e6) * kNsPerSecond);
   return std::clamp(wanted_ns == 0 ? kWaitNs : wanted_ns, 2 * kReserveNs, kWaitMaxNs) - kReserveNs;
 }
 
-HttpReply busy_reply(std::string why) {
-  auto reply = text_reply(503, std::move(why));
+listen::HttpReply busy_reply(std::string why) {
+  auto reply = listen::text_reply(503, std::move(why));
   reply.fields.emplace_back("Retry-After: 5");
   return reply;
 }
 
 /// A page shows what is there: no markers of what has ended.
-Scrape without_ended(Scrape scrape) {
-  if (std::ranges::none_of(scrape.values, is_stale_marker)) return scrape;
-  auto series = std::make_shared<SeriesSet>();
+metrics::Scrape without_ended(metrics::Scrape scrape) {
+  if (std::ranges::none_of(scrape.values, metrics::is_stale_marker)) return scrape;
+  auto series = std::make_shared<metrics::SeriesSet>();
   std::vector<double> values;
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
-    if (is_stale_marker(scrape.values[i])) continue;
+    if (metrics::is_stale_marker(scrape.values[i])) continue;
     series->push_back((*scrape.series)[i]);
     values.push_back(scrape.values[i]);
   }
@@ -172,36 +175,39 @@ class PageSources {
  public:
   PageSources(std::shared_ptr<const MetricsPage::Setup> setup,
               const std::vector<std::string>& collectors)
-      : setup_(std::move(setup)), process_(TargetLabels{}), process_writer_(process_.add_writer()) {
+      : setup_(std::move(setup)),
+        process_(metrics::TargetLabels{}),
+        process_writer_(process_.add_writer()) {
     for (const bool is_costly : {false, true}) {
-      auto names = collectors_of(collectors, is_costly);
+      auto names = sources::collectors_of(collectors, is_costly);
       if (names.empty()) continue;
       auto& source = is_costly ? costly_ : host_;
-      source = std::make_unique<HostSource>(
-          HostSource::Setup{.name = std::string(is_costly ? kCostlySource : kHostSource),
-                            .collectors = std::move(names),
-                            .paths = setup_->paths,
-                            .options = setup_->options,
-                            .interval = kCollectInterval,
-                            .series_max = setup_->series_max,
-                            .relabel = setup_->relabel,
-                            .host = setup_->host,
-                            .wakeup = wakeup_,
-                            .on_health_change = setup_->on_health_change,
-                            .self_samples = nullptr});
+      source = std::make_unique<sources::HostSource>(sources::HostSource::Setup{
+          .name = std::string(is_costly ? sources::kCostlySource : sources::kHostSource),
+          .collectors = std::move(names),
+          .paths = setup_->paths,
+          .options = setup_->options,
+          .interval = kCollectInterval,
+          .series_max = setup_->series_max,
+          .relabel = setup_->relabel,
+          .host = setup_->host,
+          .wakeup = wakeup_,
+          .on_health_change = setup_->on_health_change,
+          .self_samples = nullptr});
     }
   }
 
   Page make(bool is_packed) {
-    const Tick tick{++ticks_, wall_ns()};
+    const metrics::Tick tick{++ticks_, wall_ns()};
     const auto now_ns = monotonic_ns();
     const bool asks_costly =
         costly_ != nullptr && (costly_scrape_.values.empty() || now_ns >= costly_again_ns_);
     if (asks_costly) costly_->begin(tick);
-    std::vector<Scrape> scrapes;
-    if (host_ != nullptr) scrapes.push_back(without_ended(scrape_now(*host_, tick, *wakeup_)));
+    std::vector<metrics::Scrape> scrapes;
+    if (host_ != nullptr)
+      scrapes.push_back(without_ended(sources::scrape_now(*host_, tick, *wakeup_)));
     if (asks_costly) {
-      costly_scrape_ = without_ended(finish_now(*costly_, tick, *wakeup_));
+      costly_scrape_ = without_ended(sources::finish_now(*costly_, tick, *wakeup_));
       // Requests are not exact: somewhat less than the interval.
       costly_again_ns_ =
           now_ns + std::chrono::nanoseconds(setup_->costly_interval).count() * 9 / 10;
@@ -211,10 +217,11 @@ class PageSources {
     add_process(process_writer_);
     [[maybe_unused]] const auto committed = process_.commit(process_writer_);  // each is there once
     scrapes.push_back(process_.finish(tick.wall_ns / kNsPerMs));
-    Page page{.text = std::make_shared<const std::string>(text_format(scrapes)), .packed = nullptr};
+    Page page{.text = std::make_shared<const std::string>(metrics::text_format(scrapes)),
+              .packed = nullptr};
     for (const auto& scrape : scrapes) page.series += scrape.values.size();
     if (!is_packed) return page;
-    auto packed = gzip(*page.text);
+    auto packed = http::gzip(*page.text);
     if (!packed.empty()) page.packed = std::make_shared<const std::string>(std::move(packed));
     return page;
   }
@@ -222,18 +229,18 @@ class PageSources {
  private:
   const std::shared_ptr<const MetricsPage::Setup> setup_;
   const std::shared_ptr<const Wakeup> wakeup_ = std::make_shared<const Wakeup>();
-  std::unique_ptr<HostSource> host_;
-  std::unique_ptr<HostSource> costly_;
-  Scrape costly_scrape_;
+  std::unique_ptr<sources::HostSource> host_;
+  std::unique_ptr<sources::HostSource> costly_;
+  metrics::Scrape costly_scrape_;
   std::int64_t costly_again_ns_ = 0;
-  ScrapeBuilder process_;
-  SeriesWriter& process_writer_;
+  metrics::ScrapeBuilder process_;
+  metrics::SeriesWriter& process_writer_;
   std::uint64_t ticks_ = 0;
 };
 
 struct MetricsPage::Set {
   struct Waiting {
-    ReplyTo to;
+    listen::ReplyTo to;
     std::int64_t until_ns;
     bool takes_gzip;
   };
@@ -256,8 +263,8 @@ struct MetricsPage::Set {
     return call.start([sources = sources, is_packed] { return sources->make(is_packed); });
   }
 
-  static HttpReply reply(const Page& page, bool takes_gzip) {
-    HttpReply reply{
+  static listen::HttpReply reply(const Page& page, bool takes_gzip) {
+    listen::HttpReply reply{
         .content_type = kContentType, .body = page.text, .fields = {"Vary: Accept-Encoding"}};
     if (takes_gzip && page.packed) {
       reply.body = page.packed;
@@ -268,7 +275,7 @@ struct MetricsPage::Set {
 
   const std::vector<std::string> collectors;
   const std::shared_ptr<PageSources> sources;
-  Background<Page> call;
+  sources::Background<Page> call;
   std::int64_t begun_ns = 0;
   std::optional<Page> page;
   std::size_t series = 0;  // of the last one
@@ -278,10 +285,11 @@ struct MetricsPage::Set {
 MetricsPage::MetricsPage(Setup setup) : setup_(std::make_shared<const Setup>(std::move(setup))) {}
 MetricsPage::~MetricsPage() = default;
 
-std::optional<HttpReply> MetricsPage::refuse(HttpRequestHead& head, std::size_t&) {
-  if (head.path != "/" && head.path != "/metrics") return text_reply(404, "404 page not found");
+std::optional<listen::HttpReply> MetricsPage::refuse(listen::HttpRequestHead& head, std::size_t&) {
+  if (head.path != "/" && head.path != "/metrics")
+    return listen::text_reply(404, "404 page not found");
   if (head.method == "GET" || head.method == "HEAD") return std::nullopt;
-  auto reply = text_reply(405, "GET and HEAD are answered here");
+  auto reply = listen::text_reply(405, "GET and HEAD are answered here");
   reply.fields.emplace_back("Allow: GET, HEAD");
   return reply;
 }
@@ -298,7 +306,8 @@ Result<std::vector<std::string>> MetricsPage::select(std::string_view query) con
     if (key != "collect[]" && key != "exclude[]") continue;
     const auto name = decoded(pair.substr(std::min(equals + 1, pair.size())));
     if (std::ranges::find(setup_->collectors, name) == setup_->collectors.end()) {
-      const bool is_known = std::ranges::find(collector_names(), name) != collector_names().end();
+      const bool is_known = std::ranges::find(collectors::collector_names(), name) !=
+                            collectors::collector_names().end();
       return failed(cat(is_known ? "disabled collector: " : "missing collector: ",
                         quoted(name, kQuotedBytesMax)));
     }
@@ -344,13 +353,14 @@ bool MetricsPage::forget_oldest() {
   return true;
 }
 
-void MetricsPage::handle(const HttpRequestHead& head, std::string&, ReplyTo to, Server& server) {
+void MetricsPage::handle(const listen::HttpRequestHead& head, std::string&, listen::ReplyTo to,
+                         listen::Server& server) {
   if (head.path == "/") {
     return server.reply(to, {.content_type = "text/html; charset=utf-8",
                              .body = std::make_shared<const std::string>(kIndexPage)});
   }
   const auto selection = select(head.query);
-  if (!selection) return server.reply(to, text_reply(400, selection.error().text));
+  if (!selection) return server.reply(to, listen::text_reply(400, selection.error().text));
   const auto now_ns = server.clock().monotonic_ns();
   auto* const set = find_set(*selection);
   if (set == nullptr) {
@@ -367,7 +377,7 @@ void MetricsPage::handle(const HttpRequestHead& head, std::string&, ReplyTo to, 
   }
 }
 
-void MetricsPage::work(Server& server) {
+void MetricsPage::work(listen::Server& server) {
   const auto now_ns = server.clock().monotonic_ns();
   for (const auto& set : sets_) {
     if (set->waiting.empty()) {
@@ -382,9 +392,9 @@ void MetricsPage::work(Server& server) {
       set->series = set->page ? set->page->series : 0;
       const bool failed = !set->page;
       for (const auto& one : std::exchange(set->waiting, {})) {
-        server.reply(one.to,
-                     failed ? text_reply(500, "the metrics could not be read; the log says why")
-                            : Set::reply(*set->page, one.takes_gzip));
+        server.reply(one.to, failed ? listen::text_reply(
+                                          500, "the metrics could not be read; the log says why")
+                                    : Set::reply(*set->page, one.takes_gzip));
       }
       continue;
     }
@@ -413,4 +423,4 @@ std::int64_t MetricsPage::due_ns() const {
   return due_ns;
 }
 
-}  // namespace msp
+}  // namespace msp::run

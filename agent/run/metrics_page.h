@@ -23,29 +23,31 @@
 #include "agent/metrics/series_writer.h"
 #include "collectors/collector.h"
 
-namespace msp {
+namespace msp::run {
 
-class MetricsPage final : public RequestHandler {
+class MetricsPage final : public listen::RequestHandler {
  public:
   struct Setup {
     std::vector<std::string> collectors;  // names of the registry
-    HostPaths paths = {};
-    std::map<std::string, CollectorOptions> options = {};
+    collectors::HostPaths paths = {};
+    std::map<std::string, collectors::CollectorOptions> options = {};
     std::chrono::milliseconds costly_interval{0};
-    std::size_t series_max = kSeriesMaxDefault;
-    Relabel relabel = nullptr;
+    std::size_t series_max = metrics::kSeriesMaxDefault;
+    metrics::Relabel relabel = nullptr;
     std::shared_ptr<const Wakeup> wakeup;  // the server's
     std::function<void(std::string_view collector, const Error* error)> on_health_change =
         [](std::string_view, const Error*) {};
-    Host host = {};
+    collectors::Host host = {};
   };
 
   explicit MetricsPage(Setup setup);
   ~MetricsPage() override;
 
-  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override;
-  void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override;
-  void work(Server& server) override;
+  std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
+                                          std::size_t& body_bytes_max) override;
+  void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
+              listen::Server& server) override;
+  void work(listen::Server& server) override;
   std::int64_t due_ns() const override;
 
  private:
@@ -59,4 +61,4 @@ class MetricsPage final : public RequestHandler {
   std::vector<std::unique_ptr<Set>> sets_;
 };
 
-}  // namespace msp
+}  // namespace msp::run

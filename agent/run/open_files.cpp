@@ -8,7 +8,7 @@
 #include "agent/listen/server.h"
 #include "agent/run/memory_limit.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 // Standard streams, the service manager, the buffer's folder, its lock, its log and segments.
@@ -28,7 +28,7 @@ constexpr std::uint64_t kBytesPerConnection = 2 * 1024;
 constexpr std::uint64_t kBytesPerSession = 14 * 1024;
 
 /// Without connections of `listen`.
-std::uint64_t files_of_the_rest(const Config& config) {
+std::uint64_t files_of_the_rest(const config::Config& config) {
   // After a reload those that are gone end their last request beside the new ones.
   std::uint64_t targets = 0;
   for (const auto& scrape : config.scrape) targets += scrape.targets.size();
@@ -41,12 +41,12 @@ std::uint64_t files_of_the_rest(const Config& config) {
 
 }  // namespace
 
-std::uint64_t open_files_needed(const Config& config) {
+std::uint64_t open_files_needed(const config::Config& config) {
   return files_of_the_rest(config) + (config.listen.address.empty() ? 0 : connections_max(config));
 }
 
-std::size_t connections_max(const Config& config) {
-  if (!config.listen.receive) return Server::kConnectionsMax;
+std::size_t connections_max(const config::Config& config) {
+  if (!config.listen.receive) return listen::Server::kConnectionsMax;
   std::uint64_t most = kRelayConnectionsMax;
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY) {
@@ -58,7 +58,7 @@ std::size_t connections_max(const Config& config) {
                                                           : kBytesPerConnection + kBytesPerSession;
     most = std::min(most, *memory / 4 / each);
   }
-  return std::max<std::size_t>(most, Server::kConnectionsMax);
+  return std::max<std::size_t>(most, listen::Server::kConnectionsMax);
 }
 
 std::string raise_open_files(std::uint64_t needed) {
@@ -72,4 +72,4 @@ std::string raise_open_files(std::uint64_t needed) {
              "(LimitNOFILE= of the unit, ulimit -n)");
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 constexpr double kBytesPerSample = 1.1;
@@ -22,7 +22,7 @@ std::optional<DiskSpace> disk_space(const std::string& path) {
                    .total_bytes = status.f_blocks * status.f_frsize};
 }
 
-std::uint64_t buffer_room(const BufferConfig& limits, std::uint64_t used_bytes,
+std::uint64_t buffer_room(const config::BufferConfig& limits, std::uint64_t used_bytes,
                           const std::optional<DiskSpace>& disk) {
   const auto by_size = limits.bytes_max - std::min(limits.bytes_max, used_bytes);
   if (!disk) return by_size;
@@ -36,7 +36,7 @@ double bytes_per_sample(std::uint64_t used_bytes, std::uint64_t samples) {
   return measured < kMeasuredMin || measured > kMeasuredMax ? kBytesPerSample : measured;
 }
 
-double outage_seconds(const BufferConfig& limits, std::uint64_t room_bytes,
+double outage_seconds(const config::BufferConfig& limits, std::uint64_t room_bytes,
                       double samples_per_second, double sample_bytes, double oldest_seconds) {
   const auto age_max = static_cast<double>(limits.age_max.count()) / 1000;
   const auto by_age = std::max(0.0, age_max - oldest_seconds);
@@ -44,4 +44,4 @@ double outage_seconds(const BufferConfig& limits, std::uint64_t room_bytes,
   return std::min(by_age, static_cast<double>(room_bytes) / (samples_per_second * sample_bytes));
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -3,7 +3,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 
 // 1234 (msp-agent) S 1 1234 1234 0 -1 4194560 ... : the second field may hold spaces and brackets;
 // the state is the third, the start the 22nd.
@@ -21,4 +21,4 @@ Result<ProcessStat> read_process(pid_t pid) {
   return ProcessStat{state.front(), *start};
 }
 
-}  // namespace msp
+}  // namespace msp::run

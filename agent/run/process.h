@@ -7,7 +7,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::run {
 
 struct ProcessStat {
   char state = '?';               // as in proc(5): R, S, D, T (stopped), Z (gone, not yet reaped)
@@ -17,4 +17,4 @@ struct ProcessStat {
 /// Of this host's own /proc, whatever --path.procfs is. Error::Kind::no_data: there is none.
 Result<ProcessStat> read_process(pid_t pid);
 
-}  // namespace msp
+}  // namespace msp::run

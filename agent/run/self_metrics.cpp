@@ -7,99 +7,102 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
-constexpr auto kCounter = MetricType::counter;
-constexpr auto kGauge = MetricType::gauge;
+constexpr auto kCounter = metrics::MetricType::counter;
+constexpr auto kGauge = metrics::MetricType::gauge;
 
 constexpr std::string_view kSelf = "the agent";
 constexpr std::string_view kEndpoint = "endpoint";
 
-constexpr MetricDesc kBuildInfo{"msp_agent_build_info",
-                                "A constant 1 with the version of the running agent.", kSelf,
-                                kGauge, "version"};
-constexpr MetricDesc kConfigHash{
+constexpr metrics::MetricDesc kBuildInfo{"msp_agent_build_info",
+                                         "A constant 1 with the version of the running agent.",
+                                         kSelf, kGauge, "version"};
+constexpr metrics::MetricDesc kConfigHash{
     "msp_agent_config_hash",
     "Hash of the text of the configuration file that is in force, without the secrets in it.",
     kSelf, kGauge};
-constexpr MetricDesc kReloadSuccessful{"msp_agent_config_last_reload_successful",
-                                       "1: the last reload took the configuration over, or there "
-                                       "was none; 0: there is an error in the "
-                                       "file, and the configuration before it is in force.",
-                                       kSelf, kGauge};
-constexpr MetricDesc kStopReason{
+constexpr metrics::MetricDesc kReloadSuccessful{
+    "msp_agent_config_last_reload_successful",
+    "1: the last reload took the configuration over, or there "
+    "was none; 0: there is an error in the "
+    "file, and the configuration before it is in force.",
+    kSelf, kGauge};
+constexpr metrics::MetricDesc kStopReason{
     "msp_agent_stop_reason",
     "0 while the agent runs; in its last sample why it stops: 1 it was told to, 2 the host shuts "
     "down or reboots.",
     kSelf, kGauge};
-constexpr MetricDesc kPreviousStopReason{
+constexpr metrics::MetricDesc kPreviousStopReason{
     "msp_agent_previous_stop_reason",
     "How the run before this one ended: 0 not known, 1 the agent was told to stop, 2 the host shut "
     "down or rebooted, 3 the agent was killed or crashed, 4 the host crashed or lost power.",
     kSelf, kGauge};
-constexpr MetricDesc kTicksSkipped{
+constexpr metrics::MetricDesc kTicksSkipped{
     "msp_agent_ticks_skipped_total",
     "Ticks at which nothing was collected: the host was suspended or overloaded.", kSelf, kCounter};
-constexpr MetricDesc kDuplicates{
+constexpr metrics::MetricDesc kDuplicates{
     "msp_agent_duplicate_samples_total",
     "Samples that were left out because their scrape had one of the same series before them.",
     kSelf, kCounter};
-constexpr MetricDesc kCpuSeconds{"msp_agent_cpu_seconds_total",
-                                 "User and system CPU time of the agent in seconds.",
-                                 "clock_gettime(2)", kCounter};
-constexpr MetricDesc kResidentMemory{"msp_agent_resident_memory_bytes",
-                                     "Resident memory of the agent in bytes.", "/proc/self/statm",
-                                     kGauge};
-constexpr MetricDesc kSamplesSent{"msp_agent_samples_sent_total",
-                                  "Samples that the endpoint has accepted.", kSelf, kCounter,
-                                  kEndpoint};
-constexpr MetricDesc kSamplesDropped{
+constexpr metrics::MetricDesc kCpuSeconds{"msp_agent_cpu_seconds_total",
+                                          "User and system CPU time of the agent in seconds.",
+                                          "clock_gettime(2)", kCounter};
+constexpr metrics::MetricDesc kResidentMemory{"msp_agent_resident_memory_bytes",
+                                              "Resident memory of the agent in bytes.",
+                                              "/proc/self/statm", kGauge};
+constexpr metrics::MetricDesc kSamplesSent{"msp_agent_samples_sent_total",
+                                           "Samples that the endpoint has accepted.", kSelf,
+                                           kCounter, kEndpoint};
+constexpr metrics::MetricDesc kSamplesDropped{
     "msp_agent_samples_dropped_total",
     "Samples that will never reach the endpoint, by reason: rejected by the endpoint; left out by "
     "its relabel rules, once there are such samples; dropped from "
     "the buffer because of max_size, max_age, free_space, memory (the disk cannot be used), damage "
     "or too_large (a scrape of more than 262144 series fits into no segment).",
     kSelf, kCounter, "endpoint,reason"};
-constexpr MetricDesc kRequests{"msp_agent_requests_total",
-                               "Requests to the endpoint, whatever the answer was.", kSelf,
-                               kCounter, kEndpoint};
-constexpr MetricDesc kRetries{"msp_agent_retries_total",
-                              "Requests to the endpoint that failed and are sent again.", kSelf,
-                              kCounter, kEndpoint};
-constexpr MetricDesc kBytesSent{"msp_agent_sent_bytes_total",
-                                "Bytes of request bodies, compressed, whatever the answer was.",
-                                kSelf, kCounter, kEndpoint};
-constexpr MetricDesc kEndpointUp{"msp_agent_endpoint_up",
-                                 "1: the endpoint accepted the last request, 0: it did not.", kSelf,
-                                 kGauge, kEndpoint};
-constexpr MetricDesc kLastSuccess{
+constexpr metrics::MetricDesc kRequests{"msp_agent_requests_total",
+                                        "Requests to the endpoint, whatever the answer was.", kSelf,
+                                        kCounter, kEndpoint};
+constexpr metrics::MetricDesc kRetries{"msp_agent_retries_total",
+                                       "Requests to the endpoint that failed and are sent again.",
+                                       kSelf, kCounter, kEndpoint};
+constexpr metrics::MetricDesc kBytesSent{
+    "msp_agent_sent_bytes_total", "Bytes of request bodies, compressed, whatever the answer was.",
+    kSelf, kCounter, kEndpoint};
+constexpr metrics::MetricDesc kEndpointUp{
+    "msp_agent_endpoint_up", "1: the endpoint accepted the last request, 0: it did not.", kSelf,
+    kGauge, kEndpoint};
+constexpr metrics::MetricDesc kLastSuccess{
     "msp_agent_endpoint_last_success_timestamp_seconds",
     "When the endpoint last accepted samples, in seconds since 1970, 0: not since the start.",
     kSelf, kGauge, kEndpoint};
-constexpr MetricDesc kClockAhead{
+constexpr metrics::MetricDesc kClockAhead{
     "msp_agent_endpoint_clock_difference_seconds",
     "How far this host's clock is ahead of the endpoint's, by the date of its last answer.", kSelf,
     kGauge, kEndpoint};
-constexpr MetricDesc kProtocol{"msp_agent_endpoint_protocol_info",
-                               "A constant 1 with the protocol of the requests to the endpoint.",
-                               kSelf, kGauge, "endpoint,protocol"};
-constexpr MetricDesc kBufferSamples{
+constexpr metrics::MetricDesc kProtocol{
+    "msp_agent_endpoint_protocol_info",
+    "A constant 1 with the protocol of the requests to the endpoint.", kSelf, kGauge,
+    "endpoint,protocol"};
+constexpr metrics::MetricDesc kBufferSamples{
     "msp_agent_buffer_samples", "Samples that wait for the endpoint.", kSelf, kGauge, kEndpoint};
-constexpr MetricDesc kBufferOldest{
+constexpr metrics::MetricDesc kBufferOldest{
     "msp_agent_buffer_oldest_sample_age_seconds",
     "Age in seconds of the oldest sample that waits for the endpoint, 0: none waits.", kSelf,
     kGauge, kEndpoint};
-constexpr MetricDesc kBufferBytes{"msp_agent_buffer_bytes",
-                                  "Bytes of the buffer's segments on disk.", kSelf, kGauge};
-constexpr MetricDesc kBufferSegments{"msp_agent_buffer_segments",
-                                     "Files that the buffer has on disk.", kSelf, kGauge};
-constexpr MetricDesc kBufferDamage{"msp_agent_buffer_corrupt_records_total",
-                                   "Damaged places found in the buffer's files.", kSelf, kCounter};
-constexpr MetricDesc kBufferMemoryOnly{
+constexpr metrics::MetricDesc kBufferBytes{
+    "msp_agent_buffer_bytes", "Bytes of the buffer's segments on disk.", kSelf, kGauge};
+constexpr metrics::MetricDesc kBufferSegments{"msp_agent_buffer_segments",
+                                              "Files that the buffer has on disk.", kSelf, kGauge};
+constexpr metrics::MetricDesc kBufferDamage{"msp_agent_buffer_corrupt_records_total",
+                                            "Damaged places found in the buffer's files.", kSelf,
+                                            kCounter};
+constexpr metrics::MetricDesc kBufferMemoryOnly{
     "msp_agent_buffer_memory_fallback",
     "1 while the disk cannot be used and samples are kept in memory only, else 0.", kSelf, kGauge};
-constexpr MetricDesc kBufferGuard{
+constexpr metrics::MetricDesc kBufferGuard{
     "msp_agent_buffer_free_space_guard",
     "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
     kGauge};
@@ -110,8 +113,9 @@ double number(std::uint64_t count) {
 
 /// Of two endpoints with one address the older one is left out: it was removed from the
 /// configuration, for another customer or tenant, and is there until it has got what is kept for it.
-bool is_outlived(const EndpointStats& endpoint, const std::list<EndpointStats>& all) {
-  return std::ranges::any_of(all, [&](const EndpointStats& other) {
+bool is_outlived(const delivery::EndpointStats& endpoint,
+                 const std::list<delivery::EndpointStats>& all) {
+  return std::ranges::any_of(all, [&](const delivery::EndpointStats& other) {
     return &other != &endpoint && other.name == endpoint.name && endpoint.removed &&
            (!other.removed || other.number > endpoint.number);
   });
@@ -119,7 +123,7 @@ bool is_outlived(const EndpointStats& endpoint, const std::list<EndpointStats>& 
 
 }  // namespace
 
-void SelfMetrics::add_to(SeriesWriter& out) {
+void SelfMetrics::add_to(metrics::SeriesWriter& out) {
   out.add(kBuildInfo, {MSP_AGENT_VERSION}, 1);
   out.add(kConfigHash, number(stats_.config_hash));
   out.add(kReloadSuccessful, stats_.reload_failed ? 0 : 1);
@@ -135,11 +139,11 @@ void SelfMetrics::add_to(SeriesWriter& out) {
   }
 }
 
-void SelfMetrics::add_stop(StopReason reason, SeriesWriter& out) {
+void SelfMetrics::add_stop(StopReason reason, metrics::SeriesWriter& out) {
   out.add(kStopReason, static_cast<double>(reason));
 }
 
-void SelfMetrics::add_process(SeriesWriter& out) {
+void SelfMetrics::add_process(metrics::SeriesWriter& out) {
   out.add(kCpuSeconds, static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond);
   if (const auto bytes = resident_bytes()) out.add(kResidentMemory, *bytes);
 }
@@ -156,8 +160,8 @@ std::optional<double> SelfMetrics::resident_bytes() {
   return number(*pages) * page_size;
 }
 
-void SelfMetrics::add_buffer(SeriesWriter& out) {
-  const auto state = queue_ != nullptr ? queue_->state() : Queue::State{};
+void SelfMetrics::add_buffer(metrics::SeriesWriter& out) {
+  const auto state = queue_ != nullptr ? queue_->state() : queue::Queue::State{};
   out.add(kBufferBytes, number(state.bytes));
   out.add(kBufferSegments, number(state.segments));
   out.add(kBufferDamage, number(state.damaged_records));
@@ -165,25 +169,27 @@ void SelfMetrics::add_buffer(SeriesWriter& out) {
   out.add(kBufferGuard, state.free_space_guard ? 1 : 0);
 }
 
-void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SeriesWriter& out) {
-  const auto waiting = queue_ != nullptr ? queue_->state(endpoint.number) : ConsumerState{};
+void SelfMetrics::add_endpoint(const delivery::EndpointStats& endpoint,
+                               metrics::SeriesWriter& out) {
+  const auto waiting = queue_ != nullptr ? queue_->state(endpoint.number) : queue::ConsumerState{};
   out.add(kSamplesSent, {endpoint.name}, number(endpoint.samples_sent));
   out.add(kSamplesDropped, {endpoint.name, "rejected"}, number(endpoint.samples_rejected));
   out.add(kSamplesDropped, {endpoint.name, "duplicate"}, number(endpoint.samples_duplicate));
   if (endpoint.samples_relabeled > 0) {
     out.add(kSamplesDropped, {endpoint.name, "relabel"}, number(endpoint.samples_relabeled));
   }
-  for (std::size_t i = 0; i < kDropReasons; ++i) {
-    const auto reason = drop_reason_name(static_cast<DropReason>(i));
+  for (std::size_t i = 0; i < queue::kDropReasons; ++i) {
+    const auto reason = queue::drop_reason_name(static_cast<queue::DropReason>(i));
     out.add(kSamplesDropped, {endpoint.name, reason}, number(waiting.dropped[i]));
   }
   out.add(kRequests, {endpoint.name}, number(endpoint.requests));
   out.add(kRetries, {endpoint.name}, number(endpoint.retries));
   out.add(kBytesSent, {endpoint.name}, number(endpoint.bytes_sent));
-  out.add(kEndpointUp, {endpoint.name}, endpoint.state == EndpointState::delivering ? 1 : 0);
+  out.add(kEndpointUp, {endpoint.name},
+          endpoint.state == delivery::EndpointState::delivering ? 1 : 0);
   out.add(kLastSuccess, {endpoint.name}, static_cast<double>(endpoint.last_success_ms) / 1000);
   const auto ahead_s = endpoint.clock_ahead_s.load();
-  if (ahead_s != EndpointStats::kUnknown) {
+  if (ahead_s != delivery::EndpointStats::kUnknown) {
     out.add(kClockAhead, {endpoint.name}, static_cast<double>(ahead_s));
   }
   out.add(kProtocol, {endpoint.name, endpoint.protocol.load()}, 1);
@@ -196,4 +202,4 @@ void SelfMetrics::add_endpoint(const EndpointStats& endpoint, SeriesWriter& out)
   out.add(kBufferOldest, {endpoint.name}, age_seconds);
 }
 
-}  // namespace msp
+}  // namespace msp::run

@@ -10,34 +10,35 @@
 #include "agent/queue/queue.h"
 #include "agent/run/last_stop.h"
 
-namespace msp {
+namespace msp::run {
 
 /// Main thread only. What it is given outlives it.
 class SelfMetrics {
  public:
   /// Without a buffer (null), as in a dry run, nothing waits and nothing was dropped, and without
   /// `last_stop` nothing is known of the run before.
-  SelfMetrics(const AgentStats& stats, const Queue* queue, const LastStop* last_stop = nullptr)
+  SelfMetrics(const delivery::AgentStats& stats, const queue::Queue* queue,
+              const LastStop* last_stop = nullptr)
       : stats_(stats), queue_(queue), last_stop_(last_stop) {}
 
-  void add_to(SeriesWriter& out);
+  void add_to(metrics::SeriesWriter& out);
 
   /// The agent's last word: why it stops.
-  static void add_stop(StopReason reason, SeriesWriter& out);
+  static void add_stop(StopReason reason, metrics::SeriesWriter& out);
 
   /// Nothing, where the kernel does not say.
   std::optional<double> resident_bytes();
 
  private:
-  void add_process(SeriesWriter& out);
-  void add_buffer(SeriesWriter& out);
-  void add_endpoint(const EndpointStats& endpoint, SeriesWriter& out);
+  void add_process(metrics::SeriesWriter& out);
+  void add_buffer(metrics::SeriesWriter& out);
+  void add_endpoint(const delivery::EndpointStats& endpoint, metrics::SeriesWriter& out);
 
-  const AgentStats& stats_;
-  const Queue* queue_;
+  const delivery::AgentStats& stats_;
+  const queue::Queue* queue_;
   const LastStop* last_stop_;
   KeptFile statm_{"/proc/self/statm",
                   KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };
 
-}  // namespace msp
+}  // namespace msp::run

@@ -7,7 +7,7 @@
 #include "agent/base/redact.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 // How old the status may be where no endpoint is in another state.
@@ -21,17 +21,18 @@ constexpr std::int64_t kStuckAfterNs = 60 * kNsPerSecond;
 std::string EndpointReport::sentence(std::int64_t now_ms) const {
   const auto behind = grouped(waiting);
   switch (state) {
-    case EndpointState::starting:
+    case delivery::EndpointState::starting:
       return cat("connecting to ", name, ", ", behind, " behind");
-    case EndpointState::delivering:
+    case delivery::EndpointState::delivering:
       return cat("delivering to ", name, ", ", behind, " behind");
-    case EndpointState::refusing:
+    case delivery::EndpointState::refusing:
       return cat(name, " refuses what it gets: ", error, "; it is dropped, ", behind, " behind");
-    case EndpointState::retrying:
-    case EndpointState::misconfigured:
+    case delivery::EndpointState::retrying:
+    case delivery::EndpointState::misconfigured:
       break;
   }
-  const bool answered = error.starts_with("HTTP ") || state == EndpointState::misconfigured;
+  const bool answered =
+      error.starts_with("HTTP ") || state == delivery::EndpointState::misconfigured;
   auto text = cat(answered ? "cannot deliver to " : "cannot reach ", name);
   // After a clock that was set back, nothing is better than something wrong.
   if (last_success_ms != 0 && now_ms > last_success_ms) {
@@ -61,7 +62,7 @@ std::string ServiceReport::stuck(std::int64_t now_ns) const {
   return {};
 }
 
-ServiceReport make_report(const AgentStats& stats, const Queue& queue) {
+ServiceReport make_report(const delivery::AgentStats& stats, const queue::Queue& queue) {
   ServiceReport report;
   for (const auto& endpoint : stats.endpoints) {
     const auto kept = queue.state(endpoint.number);
@@ -135,4 +136,4 @@ void Service::stopping(std::string status) {
   notify_.send({.stopping = true, .status = std::move(status)});
 }
 
-}  // namespace msp
+}  // namespace msp::run

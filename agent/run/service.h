@@ -20,13 +20,13 @@
 #include "agent/queue/queue.h"
 #include "agent/run/systemd.h"
 
-namespace msp {
+namespace msp::run {
 
 /// An endpoint as people are told of it: no text holds a secret of the configuration.
 struct EndpointReport {
   std::string name;
   std::size_t waiting = 0;  // samples
-  EndpointState state = EndpointState::starting;
+  delivery::EndpointState state = delivery::EndpointState::starting;
   std::string error = {};             // the last one
   std::int64_t last_success_ms = 0;   // wall clock; 0: never
   std::int64_t timeout_ns = 0;        // of a request
@@ -40,7 +40,7 @@ struct EndpointReport {
   std::int64_t oldest_ms = 0;  // timestamp of the oldest sample that waits; 0: none does
   std::uint64_t sent = 0;      // samples
   std::uint64_t rejected = 0;  // samples
-  std::array<std::uint64_t, kDropReasons> dropped = {};  // samples, by DropReason
+  std::array<std::uint64_t, queue::kDropReasons> dropped = {};  // samples, by DropReason
   std::uint64_t requests = 0;
   std::uint64_t retries = 0;
 
@@ -61,7 +61,7 @@ struct ServiceReport {
   std::string stuck(std::int64_t now_ns) const;
 };
 
-ServiceReport make_report(const AgentStats& stats, const Queue& queue);
+ServiceReport make_report(const delivery::AgentStats& stats, const queue::Queue& queue);
 
 /// Main thread only. Moments are on any clock that does not jump, always the same.
 class Service {
@@ -94,4 +94,4 @@ class Service {
   std::int64_t due_ns_ = INT64_MAX;
 };
 
-}  // namespace msp
+}  // namespace msp::run

@@ -15,7 +15,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 
 Result<Signals> Signals::open() {
   sigset_t set;
@@ -44,4 +44,4 @@ int Signals::wait(const Wakeup& wakeup, std::int64_t due_ns) const {
   return static_cast<int>(info.ssi_signo);
 }
 
-}  // namespace msp
+}  // namespace msp::run

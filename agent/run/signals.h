@@ -10,7 +10,7 @@
 #include "agent/base/result.h"
 #include "agent/base/wakeup.h"
 
-namespace msp {
+namespace msp::run {
 
 /// Sent by `msp-agent status`.
 inline constexpr int kStatusSignal = SIGUSR1;
@@ -34,4 +34,4 @@ class Signals {
   bool has_boottime_;
 };
 
-}  // namespace msp
+}  // namespace msp::run

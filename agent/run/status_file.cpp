@@ -17,7 +17,7 @@
 #include "agent/run/process.h"
 #include "agent/run/signals.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 constexpr std::int64_t kEveryNs = 60 * kNsPerSecond;
@@ -153,7 +153,7 @@ void add_listen(const ListenReport& listen, JsonWriter& out) {
 
 }  // namespace
 
-std::string_view endpoint_state_name(EndpointState state) {
+std::string_view endpoint_state_name(delivery::EndpointState state) {
   constexpr std::string_view kNames[] = {"starting", "delivering", "retrying", "misconfigured",
                                          "refusing"};
   return kNames[static_cast<std::size_t>(state)];
@@ -178,7 +178,7 @@ std::optional<double> Trend::seconds_to_drain() const {
   return static_cast<double>(last.waiting) / per_second;
 }
 
-StatusFile::StatusFile(const BufferConfig& buffer)
+StatusFile::StatusFile(const config::BufferConfig& buffer)
     : folder_(buffer.head_path),
       is_on_disk_(buffer.head_path == buffer.path),
       started_ms_(wall_ns() / kNsPerMs),
@@ -253,8 +253,8 @@ void StatusFile::add_endpoint(std::int64_t now_ns, const EndpointReport& endpoin
   out.add("drained_in_seconds", trend.seconds_to_drain().value_or(NAN));
   out.open_object("dropped_samples");
   out.add("rejected", endpoint.rejected);
-  for (std::size_t i = 0; i < kDropReasons; ++i) {
-    out.add(drop_reason_name(static_cast<DropReason>(i)), endpoint.dropped[i]);
+  for (std::size_t i = 0; i < queue::kDropReasons; ++i) {
+    out.add(queue::drop_reason_name(static_cast<queue::DropReason>(i)), endpoint.dropped[i]);
   }
   out.close();
   out.add("dropped_lately_samples", trend.lost_lately());
@@ -267,4 +267,4 @@ void StatusFile::add_endpoint(std::int64_t now_ns, const EndpointReport& endpoin
   out.close();
 }
 
-}  // namespace msp
+}  // namespace msp::run

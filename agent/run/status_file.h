@@ -14,15 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/json.h"
 #include "agent/config/config.h"
 #include "agent/queue/queue.h"
 #include "agent/run/outage.h"
 #include "agent/run/service.h"
 #include "agent/sources/host.h"
 
-namespace msp {
-
-class JsonWriter;
+namespace msp::run {
 
 inline constexpr const char* kStatusFileName = "status.json";
 
@@ -50,11 +49,11 @@ struct ListenReport {
 
 /// What is told beside what the file knows by itself.
 struct StatusReport {
-  const Config& config;
+  const config::Config& config;
   ServiceReport service;
-  Queue::State buffer;
-  std::vector<HostSource::Outcome> collectors;
-  std::vector<const Source*> sources = {};
+  queue::Queue::State buffer;
+  std::vector<sources::HostSource::Outcome> collectors;
+  std::vector<const sources::Source*> sources = {};
   std::optional<ListenReport> listen = {};
   std::size_t samples_per_tick = 0;
   std::uint64_t ticks_skipped = 0;
@@ -86,7 +85,7 @@ class Trend {
 /// Main thread only. Moments are on CLOCK_BOOTTIME.
 class StatusFile {
  public:
-  explicit StatusFile(const BufferConfig& buffer);
+  explicit StatusFile(const config::BufferConfig& buffer);
 
   /// When write() wants to be called.
   std::int64_t due_ns() const { return due_ns_; }
@@ -105,7 +104,7 @@ class StatusFile {
 
  private:
   std::string json(std::int64_t now_ns, const StatusReport& report);
-  void add_endpoint(std::int64_t now_ns, const EndpointReport& endpoint, JsonWriter& out);
+  void add_endpoint(std::int64_t now_ns, const EndpointReport& endpoint, msp::JsonWriter& out);
 
   std::string folder_;
   bool is_on_disk_;
@@ -117,6 +116,6 @@ class StatusFile {
   std::string told_error_;
 };
 
-std::string_view endpoint_state_name(EndpointState state);
+std::string_view endpoint_state_name(delivery::EndpointState state);
 
-}  // namespace msp
+}  // namespace msp::run

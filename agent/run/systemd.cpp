@@ -11,7 +11,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::run {
 namespace {
 
 // The manager reads no more than 4096 bytes of a message; a terminal shows less.
@@ -79,4 +79,4 @@ bool Notify::send(const Message& message) {
                   static_cast<socklen_t>(size)) == static_cast<ssize_t>(text.size());
 }
 
-}  // namespace msp
+}  // namespace msp::run

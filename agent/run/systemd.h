@@ -11,7 +11,7 @@
 
 #include "agent/base/file.h"
 
-namespace msp {
+namespace msp::run {
 
 /// One thread.
 class Notify {
@@ -43,4 +43,4 @@ class Notify {
   Fd socket_;
 };
 
-}  // namespace msp
+}  // namespace msp::run

@@ -6,34 +6,37 @@
 #include "agent/base/text.h"
 #include "agent/run/make_probe.h"
 
-namespace msp {
+namespace msp::run {
 
-Transfers& Targets::transfers() {
+http::Transfers& Targets::transfers() {
   if (transfers_ == nullptr) {
-    transfers_ = std::make_unique<Transfers>(
-        Transfers::Setup{.wakeup = setup_.wakeup, .on_thread_failure = setup_.on_thread_failure});
+    transfers_ = std::make_unique<http::Transfers>(http::Transfers::Setup{
+        .wakeup = setup_.wakeup, .on_thread_failure = setup_.on_thread_failure});
   }
   return *transfers_;
 }
 
-std::unique_ptr<Source> Targets::make(const ScrapeTarget& target, const Config& config) {
+std::unique_ptr<sources::Source> Targets::make(const config::ScrapeTarget& target,
+                                               const config::Config& config) {
   const auto& scrape = *target.scrape;
-  return std::make_unique<Exporter>(SourceOptions{.name = target.name,
-                                                  .labels = target.labels,
-                                                  .interval = target.interval,
-                                                  .series_max = scrape.series_max,
-                                                  .relabel = config.relabel_of(scrape.relabel),
-                                                  .relabel_about = config.relabel_about(),
-                                                  .is_spread = true,
-                                                  .room = setup_.room,
-                                                  .keeps_to_room = true},
-                                    Exporter::Setup{.http = target.http,
-                                                    .body_bytes_max = scrape.body_bytes_max,
-                                                    .normalizes = scrape.normalizes},
-                                    transfers(), real_clock());
+  return std::make_unique<sources::Exporter>(
+      sources::SourceOptions{.name = target.name,
+                             .labels = target.labels,
+                             .interval = target.interval,
+                             .series_max = scrape.series_max,
+                             .relabel = config.relabel_of(scrape.relabel),
+                             .relabel_about = config.relabel_about(),
+                             .is_spread = true,
+                             .room = setup_.room,
+                             .keeps_to_room = true},
+      sources::Exporter::Setup{.http = target.http,
+                               .body_bytes_max = scrape.body_bytes_max,
+                               .normalizes = scrape.normalizes},
+      transfers(), real_clock());
 }
 
-std::unique_ptr<Source> Targets::make(const ProbeTarget& target, const Config& config) {
+std::unique_ptr<sources::Source> Targets::make(const config::ProbeTarget& target,
+                                               const config::Config& config) {
   return make_probe(target,
                     {.name = target.name,
                      .labels = target.labels,
@@ -48,9 +51,9 @@ std::unique_ptr<Source> Targets::make(const ProbeTarget& target, const Config& c
 
 template <typename Target, typename IsSame>
 void Targets::replace(const std::vector<Target>& targets, std::vector<Target> before,
-                      const Config& config, const IsSame& is_same,
+                      const config::Config& config, const IsSame& is_same,
                       const std::function<void(const std::string& name)>& drop,
-                      std::vector<std::unique_ptr<Source>>& sources) {
+                      std::vector<std::unique_ptr<sources::Source>>& sources) {
   for (const auto& target : targets) {
     const auto old = std::find_if(before.begin(), before.end(),
                                   [&](const auto& one) { return one.name == target.name; });
@@ -65,27 +68,27 @@ void Targets::replace(const std::vector<Target>& targets, std::vector<Target> be
   }
 }
 
-std::vector<std::unique_ptr<Source>> Targets::set(
-    const Config& config, const Config& before,
+std::vector<std::unique_ptr<sources::Source>> Targets::set(
+    const config::Config& config, const config::Config& before,
     const std::function<void(const std::string& name)>& drop) {
-  std::vector<std::unique_ptr<Source>> sources;
+  std::vector<std::unique_ptr<sources::Source>> sources;
   const bool same_rules = config.relabel == before.relabel && config.metrics == before.metrics;
   const auto is_alike = [&](const auto& a, const auto& b) {
     return same_rules && a.http == b.http && a.interval == b.interval && a.labels == b.labels;
   };
   replace(
-      scrape_targets(config), scrape_targets(before), config,
+      config::scrape_targets(config), config::scrape_targets(before), config,
       [&](const auto& a, const auto& b) { return is_alike(a, b) && *a.scrape == *b.scrape; }, drop,
       sources);
   replace(
-      probe_targets(config), probe_targets(before), config,
+      config::probe_targets(config), config::probe_targets(before), config,
       [&](const auto& a, const auto& b) { return is_alike(a, b) && *a.probe == *b.probe; }, drop,
       sources);
   if (known_.empty()) transfers_.reset();
   return sources;
 }
 
-void Targets::tell(const Source& source) {
+void Targets::tell(const sources::Source& source) {
   const auto found = known_.find(source.name());
   if (found == known_.end()) return;
   auto& known = found->second;
@@ -102,4 +105,4 @@ void Targets::tell(const Source& source) {
                                          " left out; the first is ", health.first_bad_line));
 }
 
-}  // namespace msp
+}  // namespace msp::run

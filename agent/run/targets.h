@@ -18,14 +18,14 @@
 #include "agent/sources/exporter.h"
 #include "agent/sources/scheduler.h"
 
-namespace msp {
+namespace msp::run {
 
 /// Main thread only. Without targets it holds nothing: no thread, no descriptor.
 class Targets {
  public:
   struct Setup {
     std::shared_ptr<const Wakeup> wakeup;
-    std::shared_ptr<SeriesRoom> room = nullptr;  // that targets keep to
+    std::shared_ptr<metrics::SeriesRoom> room = nullptr;  // that targets keep to
     std::function<void(const std::string& reason)> on_thread_failure = [](const std::string&) {};
     /// Told when a target goes down, and when it is up again (null).
     std::function<void(std::string_view target, const Error* error)> on_health_change;
@@ -37,12 +37,12 @@ class Targets {
 
   /// Sources for the targets of `config` that `before` does not have, or not the same; `drop` is
   /// called with the names of those that are gone.
-  std::vector<std::unique_ptr<Source>> set(
-      const Config& config, const Config& before,
+  std::vector<std::unique_ptr<sources::Source>> set(
+      const config::Config& config, const config::Config& before,
       const std::function<void(const std::string& name)>& drop = {});
 
   /// How its last scrape went.
-  void tell(const Source& source);
+  void tell(const sources::Source& source);
 
  private:
   struct Known {
@@ -50,17 +50,20 @@ class Targets {
     bool has_bad_lines = false;
   };
 
-  std::unique_ptr<Source> make(const ScrapeTarget& target, const Config& config);
-  std::unique_ptr<Source> make(const ProbeTarget& target, const Config& config);
-  Transfers& transfers();
+  std::unique_ptr<sources::Source> make(const config::ScrapeTarget& target,
+                                        const config::Config& config);
+  std::unique_ptr<sources::Source> make(const config::ProbeTarget& target,
+                                        const config::Config& config);
+  http::Transfers& transfers();
   template <typename Target, typename IsSame>
-  void replace(const std::vector<Target>& targets, std::vector<Target> before, const Config& config,
-               const IsSame& is_same, const std::function<void(const std::string& name)>& drop,
-               std::vector<std::unique_ptr<Source>>& sources);
+  void replace(const std::vector<Target>& targets, std::vector<Target> before,
+               const config::Config& config, const IsSame& is_same,
+               const std::function<void(const std::string& name)>& drop,
+               std::vector<std::unique_ptr<sources::Source>>& sources);
 
   const Setup setup_;
-  std::unique_ptr<Transfers> transfers_;             // from the first target on
+  std::unique_ptr<http::Transfers> transfers_;       // from the first target on
   std::map<std::string, Known, std::less<>> known_;  // by name
 };
 
-}  // namespace msp
+}  // namespace msp::run

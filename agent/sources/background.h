@@ -14,7 +14,7 @@
 #include "agent/base/result.h"
 #include "agent/base/wakeup.h"
 
-namespace msp {
+namespace msp::sources {
 
 /// One thread at a time; the call's thread is its own affair. The destructor waits for nobody.
 template <typename T>
@@ -89,4 +89,4 @@ class Background {
   const std::size_t stack_bytes_;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

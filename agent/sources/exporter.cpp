@@ -5,7 +5,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 constexpr std::string_view kAccept =
@@ -21,38 +21,39 @@ constexpr std::string_view kAbout[] = {"up", "scrape_duration_seconds", "scrape_
                                        "scrape_series_added"};
 
 /// A target's own "up" would take the place of the agent's: it becomes exported_up.
-void make_room(std::vector<Label>& labels) {
+void make_room(std::vector<metrics::Label>& labels) {
   for (auto& label : labels) {
-    if (label.name != kMetricName || labels.size() > 1) continue;
+    if (label.name != metrics::kMetricName || labels.size() > 1) continue;
     if (std::find(std::begin(kAbout), std::end(kAbout), label.value) == std::end(kAbout)) continue;
     label.value.insert(0, "exported_");
   }
 }
 
-SourceOptions with_deadline(SourceOptions options, const HttpOptions& http) {
+SourceOptions with_deadline(SourceOptions options, const http::HttpOptions& http) {
   options.deadline = std::min<std::chrono::nanoseconds>(http.timeout + kGrace, options.interval);
   return options;
 }
 
 }  // namespace
 
-HttpRequest scrape_request(std::chrono::milliseconds timeout, std::size_t body_bytes_max) {
-  HttpRequest request;
+http::HttpRequest scrape_request(std::chrono::milliseconds timeout, std::size_t body_bytes_max) {
+  http::HttpRequest request;
   const auto seconds = static_cast<double>(timeout.count()) / 1000;
   request.headers = {std::string(kAccept), cat("X-Prometheus-Scrape-Timeout-Seconds: ", seconds)};
   request.content_max = body_bytes_max;
   return request;
 }
 
-ExpositionOptions exposition_options(const HttpAnswer& answer, const HttpOptions& options,
-                                     bool normalizes) {
+metrics::ExpositionOptions exposition_options(const http::HttpAnswer& answer,
+                                              const http::HttpOptions& options, bool normalizes) {
   const bool was_told_a_secret = !options.username.empty() || !options.bearer_token.empty() ||
                                  !options.bearer_token_file.empty() || !options.headers.empty() ||
                                  options.url.find('?') != std::string::npos;
-  return {exposition_format(answer.header("Content-Type")), normalizes, !was_told_a_secret};
+  return {metrics::exposition_format(answer.header("Content-Type")), normalizes,
+          !was_told_a_secret};
 }
 
-Result<void> check_scrape(const HttpAnswer& answer) {
+Result<void> check_scrape(const http::HttpAnswer& answer) {
   if (answer.status == 200) return {};
   if (answer.status == 0) {
     return failed(cat(answer.error, answer.is_too_long ? "; raise body_max" : ""));
@@ -70,7 +71,7 @@ Result<void> check_scrape(const HttpAnswer& answer) {
   return failed(std::move(text));
 }
 
-Exporter::Exporter(SourceOptions options, Setup setup, Transfers& transfers, Clock& clock)
+Exporter::Exporter(SourceOptions options, Setup setup, http::Transfers& transfers, Clock& clock)
     : Target(with_deadline(std::move(options), setup.http), clock),
       setup_(std::move(setup)),
       peer_(transfers.peer(setup_.http)) {}
@@ -79,11 +80,11 @@ std::int64_t Exporter::wait_ns() {
   return started_ && peer_->is_running() ? kLookNs : 0;
 }
 
-void Exporter::start(const Tick&) {
+void Exporter::start(const metrics::Tick&) {
   started_ = peer_->start(scrape_request(setup_.http.timeout, setup_.body_bytes_max));
 }
 
-Result<void> Exporter::collect(const Tick&, SeriesWriter& out) {
+Result<void> Exporter::collect(const metrics::Tick&, metrics::SeriesWriter& out) {
   bad_lines_ = 0;
   first_bad_line_.clear();
   if (!started_) return started_;
@@ -93,8 +94,8 @@ Result<void> Exporter::collect(const Tick&, SeriesWriter& out) {
   }
   const auto& answer = outcome->answer;
   if (auto checked = check_scrape(answer); !checked) return checked;
-  ExpositionParser parser(answer.content,
-                          exposition_options(answer, setup_.http, setup_.normalizes));
+  metrics::ExpositionParser parser(answer.content,
+                                   exposition_options(answer, setup_.http, setup_.normalizes));
   parser.add_all(out, make_room);
   bad_lines_ = parser.bad_lines();
   first_bad_line_ = parser.first_bad_line();
@@ -104,10 +105,10 @@ Result<void> Exporter::collect(const Tick&, SeriesWriter& out) {
   return parser.verdict();
 }
 
-void Exporter::add_about(SeriesWriter& out, SourceHealth& health) {
+void Exporter::add_about(metrics::SeriesWriter& out, SourceHealth& health) {
   health.bad_lines = bad_lines_;
   health.first_bad_line = first_bad_line_;
   if (bad_lines_ > 0) out.add(kScrapeBadLines, static_cast<double>(bad_lines_));
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -18,46 +18,46 @@
 #include "agent/metrics/exposition_parser.h"
 #include "agent/sources/target.h"
 
-namespace msp {
+namespace msp::sources {
 
 /// Of a target that has such lines.
-inline constexpr MetricDesc kScrapeBadLines{
+inline constexpr metrics::MetricDesc kScrapeBadLines{
     "msp_agent_scrape_bad_lines", "Lines of the last scrape that are no samples and were left out.",
     "the agent"};
 
 class Exporter final : public Target {
  public:
   struct Setup {
-    HttpOptions http;  // its timeout is how long a scrape may take
+    http::HttpOptions http;  // its timeout is how long a scrape may take
     std::size_t body_bytes_max = 0;
     bool normalizes = true;
   };
 
   /// `transfers` and `clock` outlive it.
-  Exporter(SourceOptions options, Setup setup, Transfers& transfers, Clock& clock);
+  Exporter(SourceOptions options, Setup setup, http::Transfers& transfers, Clock& clock);
 
   std::int64_t wait_ns() override;
 
  private:
-  void start(const Tick& tick) override;
-  Result<void> collect(const Tick& tick, SeriesWriter& out) override;
-  void add_about(SeriesWriter& out, SourceHealth& health) override;
+  void start(const metrics::Tick& tick) override;
+  Result<void> collect(const metrics::Tick& tick, metrics::SeriesWriter& out) override;
+  void add_about(metrics::SeriesWriter& out, SourceHealth& health) override;
 
   const Setup setup_;
-  const std::unique_ptr<Transfers::Peer> peer_;
+  const std::unique_ptr<http::Transfers::Peer> peer_;
   Result<void> started_;
   std::size_t bad_lines_ = 0;
   std::string first_bad_line_;
 };
 
 /// The request for a target's metrics, as a scrape makes it.
-HttpRequest scrape_request(std::chrono::milliseconds timeout, std::size_t body_bytes_max);
+http::HttpRequest scrape_request(std::chrono::milliseconds timeout, std::size_t body_bytes_max);
 
 /// How the answer of a server that was asked with `options` is to be read.
-ExpositionOptions exposition_options(const HttpAnswer& answer, const HttpOptions& options,
-                                     bool normalizes);
+metrics::ExpositionOptions exposition_options(const http::HttpAnswer& answer,
+                                              const http::HttpOptions& options, bool normalizes);
 
 /// Why the answer is no scrape; an error says what to do where that is known.
-Result<void> check_scrape(const HttpAnswer& answer);
+Result<void> check_scrape(const http::HttpAnswer& answer);
 
-}  // namespace msp
+}  // namespace msp::sources

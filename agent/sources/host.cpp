@@ -5,16 +5,16 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
-constexpr MetricDesc kUp{"up", "1 in every scrape that the agent makes.", "the agent"};
-constexpr MetricDesc kDuration{"node_scrape_collector_duration_seconds",
-                               "node_exporter: Duration of a collector scrape.", "the agent",
-                               MetricType::gauge, "collector"};
-constexpr MetricDesc kSuccess{"node_scrape_collector_success",
-                              "node_exporter: Whether a collector succeeded.", "the agent",
-                              MetricType::gauge, "collector"};
+constexpr metrics::MetricDesc kUp{"up", "1 in every scrape that the agent makes.", "the agent"};
+constexpr metrics::MetricDesc kDuration{"node_scrape_collector_duration_seconds",
+                                        "node_exporter: Duration of a collector scrape.",
+                                        "the agent", metrics::MetricType::gauge, "collector"};
+constexpr metrics::MetricDesc kSuccess{"node_scrape_collector_success",
+                                       "node_exporter: Whether a collector succeeded.", "the agent",
+                                       metrics::MetricType::gauge, "collector"};
 
 SourceOptions source_options(const HostSource::Setup& setup) {
   SourceOptions options;
@@ -43,7 +43,7 @@ double seconds(std::int64_t ns) {
 
 std::vector<std::string> collectors_of(const std::vector<std::string>& collectors, bool is_costly) {
   std::vector<std::string> names;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.type.costly.empty() == is_costly) continue;
     if (std::ranges::find(collectors, entry.name) != collectors.end()) {
       names.emplace_back(entry.name);
@@ -61,11 +61,11 @@ HostSource::HostSource(Setup setup) : Source(source_options(setup)), setup_(std:
 
 void HostSource::add_parts(bool that_give_way) {
   for (const auto& name : setup_.collectors) {
-    for (const auto& entry : collector_registry()) {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name != name || entry.type.gives_way != that_give_way) continue;
       const auto& options = setup_.options.try_emplace(name, entry.options()).first->second;
-      const CollectorContext context{setup_.paths, setup_.host,   options,
-                                     files_,       setup_.wakeup, setup_.interval};
+      const collectors::CollectorContext context{setup_.paths, setup_.host,   options,
+                                                 files_,       setup_.wakeup, setup_.interval};
       parts_.push_back({.name = entry.name,
                         .collector = entry.make(context),
                         .writer = &builder().add_writer(),
@@ -76,7 +76,7 @@ void HostSource::add_parts(bool that_give_way) {
 
 HostSource::~HostSource() = default;
 
-void HostSource::begin(const Tick& tick) {
+void HostSource::begin(const metrics::Tick& tick) {
   tick_ = tick;
   for (auto& part : parts_) begin(part);
   tick_.wall_ns = setup_.clock->wall_ns();
@@ -105,7 +105,7 @@ std::int64_t HostSource::wait_ns() {
   return wait_ns;
 }
 
-Scrape HostSource::finish(const Tick&) {
+metrics::Scrape HostSource::finish(const metrics::Tick&) {
   const auto waited_ns = setup_.clock->monotonic_ns() - begun_ns_;
   for (auto& part : parts_) {
     if (!part.has_begun) continue;
@@ -204,11 +204,11 @@ std::vector<HostSource::Outcome> HostSource::outcomes() const {
   return outcomes;
 }
 
-void HostSource::add_health(SeriesWriter& out) {
+void HostSource::add_health(metrics::SeriesWriter& out) {
   for (const auto& part : parts_) {
     out.add(kDuration, {part.name}, seconds(part.took_ns));
     out.add(kSuccess, {part.name}, part.success ? 1 : 0);
   }
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -25,7 +25,7 @@
 #include "collectors/collector.h"
 #include "collectors/registry.h"
 
-namespace msp {
+namespace msp::sources {
 
 inline constexpr std::string_view kHostSource = "host";
 inline constexpr std::string_view kCostlySource = "host_costly";
@@ -43,27 +43,28 @@ class HostSource final : public Source {
   using OnComplaint =
       std::function<void(std::string_view collector, std::string_view text, bool is_over)>;
   /// Adds samples of the agent itself to each scrape.
-  using SelfSamples = std::function<void(SeriesWriter& out)>;
+  using SelfSamples = std::function<void(metrics::SeriesWriter& out)>;
 
   struct Setup {
     std::string name = std::string(kHostSource);
     std::vector<std::string> collectors;  // names of the registry
-    HostPaths paths = {};
-    std::map<std::string, CollectorOptions> options = {};  // by collector; none: its options()
-    std::chrono::milliseconds interval{0};                 // 0: not known
-    TargetLabels labels = {};
-    std::size_t series_max = kSeriesMaxDefault;
-    SeriesCount series_count = nullptr;  // shared with the other source; null: its own
-    std::shared_ptr<SeriesRoom> room = nullptr;
-    Relabel relabel = nullptr;
-    Relabel relabel_about = nullptr;
-    Host host = {};
+    collectors::HostPaths paths = {};
+    std::map<std::string, collectors::CollectorOptions> options =
+        {};                                 // by collector; none: its options()
+    std::chrono::milliseconds interval{0};  // 0: not known
+    metrics::TargetLabels labels = {};
+    std::size_t series_max = metrics::kSeriesMaxDefault;
+    metrics::SeriesCount series_count = nullptr;  // shared with the other source; null: its own
+    std::shared_ptr<metrics::SeriesRoom> room = nullptr;
+    metrics::Relabel relabel = nullptr;
+    metrics::Relabel relabel_about = nullptr;
+    collectors::Host host = {};
     Clock* clock = &real_clock();
     std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
     OnHealthChange on_health_change = [](std::string_view, const Error*) {};
     OnComplaint on_complaint = [](std::string_view, std::string_view, bool) {};
     /// Empty: nothing is said of the agent itself, not even up.
-    SelfSamples self_samples = [](SeriesWriter&) {};
+    SelfSamples self_samples = [](metrics::SeriesWriter&) {};
     bool is_tick = true;  // false: a scrape of self_samples alone, without up
   };
 
@@ -80,9 +81,9 @@ class HostSource final : public Source {
   explicit HostSource(Setup setup);
   ~HostSource() override;
 
-  void begin(const Tick& tick) override;
+  void begin(const metrics::Tick& tick) override;
   std::int64_t wait_ns() override;
-  Scrape finish(const Tick& tick) override;
+  metrics::Scrape finish(const metrics::Tick& tick) override;
   SourceHealth health() const override;
 
   /// Valid until the next tick.
@@ -91,8 +92,8 @@ class HostSource final : public Source {
  private:
   struct Part {
     std::string_view name;
-    std::unique_ptr<Collector> collector;
-    SeriesWriter* writer;
+    std::unique_ptr<collectors::Collector> collector;
+    metrics::SeriesWriter* writer;
     bool has_begun = false;          // collected at the end of the tick
     bool empty_is_absent = false;    // CollectorType's
     bool is_asked = true;            // in this tick
@@ -109,16 +110,16 @@ class HostSource final : public Source {
   void begin(Part& part);
   void collect(Part& part);
   void take(Part& part, Result<void> outcome, bool has_complained);
-  void add_health(SeriesWriter& out);
+  void add_health(metrics::SeriesWriter& out);
   void tell_duplicates();
 
   Setup setup_;
   FileTable files_;
   std::vector<Part> parts_;
-  SeriesWriter* self_;
-  Tick tick_;                  // stamped when the fast collectors were read
+  metrics::SeriesWriter* self_;
+  metrics::Tick tick_;         // stamped when the fast collectors were read
   std::int64_t begun_ns_ = 0;  // the end of begin(), monotonic
   bool told_duplicates_ = false;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

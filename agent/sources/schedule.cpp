@@ -1,6 +1,6 @@
 #include "agent/sources/schedule.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 /// FNV-1a (RFC draft-eastlake-fnv): the same phase for the same host after every start, on every
@@ -26,4 +26,4 @@ std::uint64_t Schedule::tick(std::int64_t steady_ns) {
   return static_cast<std::uint64_t>(missed);
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace msp {
+namespace msp::sources {
 
 class Schedule {
  public:
@@ -31,4 +31,4 @@ class Schedule {
   std::int64_t due_ns_;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -6,7 +6,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 // Sources that are due this close together share a wake-up.
@@ -37,14 +37,15 @@ struct Scheduler::Entry {
   std::unique_ptr<Source> source;
   Schedule schedule;
   Stamps stamps;
-  Tick tick = {};
+  metrics::Tick tick = {};
   bool has_begun = false;
-  bool was_late = false;                                     // when it began
-  std::int64_t begun_ns = INT64_MIN / 2;                     // boottime, as all here
-  std::int64_t deadline_ns = 0;                              // of the tick that has begun
-  std::int64_t look_ns = 0;                                  // when to ask it again
-  std::shared_ptr<const SeriesSet> series = nullptr;         // of the last scrape
-  std::shared_ptr<const SeriesSet> series_before = nullptr;  // of the source that it replaced
+  bool was_late = false;                                       // when it began
+  std::int64_t begun_ns = INT64_MIN / 2;                       // boottime, as all here
+  std::int64_t deadline_ns = 0;                                // of the tick that has begun
+  std::int64_t look_ns = 0;                                    // when to ask it again
+  std::shared_ptr<const metrics::SeriesSet> series = nullptr;  // of the last scrape
+  std::shared_ptr<const metrics::SeriesSet> series_before =
+      nullptr;  // of the source that it replaced
 };
 
 Scheduler::Scheduler(Setup setup) : setup_(std::move(setup)) {}
@@ -89,8 +90,8 @@ void Scheduler::remove(std::string_view name) {
   const auto series = entry->series ? entry->series : entry->series_before;
   if (series) {
     const auto now_ms = setup_.clock.wall_ns() / kNsPerMs;
-    Scrape last{entry->stamps.take(now_ms), series, {}, entry->source->stream()};
-    last.values.assign(series->size(), stale_marker());
+    metrics::Scrape last{entry->stamps.take(now_ms), series, {}, entry->source->stream()};
+    last.values.assign(series->size(), metrics::stale_marker());
     setup_.on_scrape(*entry->source, std::move(last));
   }
   std::erase_if(entries_, [&](const auto& other) { return other.get() == entry; });
@@ -150,7 +151,7 @@ void Scheduler::finish_ready(std::int64_t now_ns, std::vector<Finished>& finishe
   }
 }
 
-Scrape Scheduler::finish(Entry& entry) {
+metrics::Scrape Scheduler::finish(Entry& entry) {
   entry.has_begun = false;
   auto scrape = entry.source->finish(entry.tick);
   const auto stamp_ms = entry.stamps.take(scrape.timestamp_ms);
@@ -158,7 +159,7 @@ Scrape Scheduler::finish(Entry& entry) {
   scrape.timestamp_ms = stamp_ms;
   entry.series = scrape.series;
   if (const auto before = std::exchange(entry.series_before, nullptr)) {
-    end_missing_series(*before, scrape);
+    metrics::end_missing_series(*before, scrape);
   }
   return scrape;
 }
@@ -191,4 +192,4 @@ std::vector<const Source*> Scheduler::sources() const {
   return sources;
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -23,7 +23,7 @@
 #include "agent/sources/schedule.h"
 #include "agent/sources/source.h"
 
-namespace msp {
+namespace msp::sources {
 
 /// The timestamps that a stream has used lately.
 class Stamps {
@@ -44,7 +44,7 @@ class Scheduler {
   struct Setup {
     Clock& clock;          // outlives the scheduler
     std::string identity;  // what tells this agent from others
-    std::function<void(const Source& source, Scrape scrape)> on_scrape;
+    std::function<void(const Source& source, metrics::Scrape scrape)> on_scrape;
     /// Ticks of the source that were not made: the host was suspended or overloaded.
     std::function<void(const Source& source, std::uint64_t ticks)> on_missed = nullptr;
   };
@@ -84,14 +84,14 @@ class Scheduler {
   struct Entry;
   struct Finished {
     const Source* source;
-    Scrape scrape;
+    metrics::Scrape scrape;
   };
 
   Entry* find(std::string_view name);
   void begin(Entry& entry, std::int64_t now_ns);
   void finish_ready(std::int64_t now_ns, std::vector<Finished>& finished);
   void finish_early(Entry& entry, std::vector<Finished>& finished);
-  Scrape finish(Entry& entry);
+  metrics::Scrape finish(Entry& entry);
   void deliver(std::vector<Finished> finished);
   Schedule make_schedule(const Source& source) const;
 
@@ -100,4 +100,4 @@ class Scheduler {
   std::uint64_t moved_ = 0;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

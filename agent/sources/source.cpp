@@ -6,12 +6,12 @@
 
 #include "agent/base/clock.h"
 
-namespace msp {
+namespace msp::sources {
 
 Source::Source(SourceOptions options)
     : options_(std::move(options)),
       builder_({.labels = options_.labels,
-                .stream = std::make_shared<const Stream>(Stream{options_.name}),
+                .stream = std::make_shared<const metrics::Stream>(metrics::Stream{options_.name}),
                 .series_max = options_.series_max,
                 .relabel = options_.relabel,
                 .relabel_about = options_.relabel_about,
@@ -19,12 +19,12 @@ Source::Source(SourceOptions options)
                 .room = options_.room,
                 .keeps_to_room = options_.keeps_to_room}) {}
 
-Scrape scrape_now(Source& source, const Tick& tick, const Wakeup& wakeup) {
+metrics::Scrape scrape_now(Source& source, const metrics::Tick& tick, const Wakeup& wakeup) {
   source.begin(tick);
   return finish_now(source, tick, wakeup);
 }
 
-Scrape finish_now(Source& source, const Tick& tick, const Wakeup& wakeup) {
+metrics::Scrape finish_now(Source& source, const metrics::Tick& tick, const Wakeup& wakeup) {
   const auto deadline_ns = monotonic_ns() + source.options().deadline.count();
   for (;;) {
     const auto left_ns = deadline_ns - monotonic_ns();
@@ -34,4 +34,4 @@ Scrape finish_now(Source& source, const Tick& tick, const Wakeup& wakeup) {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::sources

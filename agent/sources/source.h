@@ -20,20 +20,20 @@
 #include "agent/metrics/series_writer.h"
 #include "agent/metrics/tick.h"
 
-namespace msp {
+namespace msp::sources {
 
 struct SourceOptions {
-  std::string name;     // of its stream: unique in the agent, the same after a restart
-  TargetLabels labels;  // on all of its series
+  std::string name;              // of its stream: unique in the agent, the same after a restart
+  metrics::TargetLabels labels;  // on all of its series
   std::chrono::nanoseconds interval = std::chrono::seconds(15);
   std::chrono::nanoseconds deadline = std::chrono::seconds(5);  // from begin() on; < interval
-  std::size_t series_max = kSeriesMaxDefault;
-  Relabel relabel = nullptr;
-  Relabel relabel_about = nullptr;  // of up and its like
+  std::size_t series_max = metrics::kSeriesMaxDefault;
+  metrics::Relabel relabel = nullptr;
+  metrics::Relabel relabel_about = nullptr;  // of up and its like
   // On a grid of its own, so that many sources do not all work in one moment; else on the agent's.
   bool is_spread = false;
-  SeriesCount series_count = nullptr;          // of sources that share series_max; null: its own
-  std::shared_ptr<SeriesRoom> room = nullptr;  // SeriesRules has what both mean
+  metrics::SeriesCount series_count = nullptr;  // of sources that share series_max; null: its own
+  std::shared_ptr<metrics::SeriesRoom> room = nullptr;  // SeriesRules has what both mean
   bool keeps_to_room = false;
 };
 
@@ -56,7 +56,7 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
-  virtual void begin(const Tick& tick) = 0;
+  virtual void begin(const metrics::Tick& tick) = 0;
 
   /// 0: finish() has all that it could wait for. Else in how many nanoseconds to ask again, at the
   /// latest.
@@ -66,26 +66,26 @@ class Source {
   virtual bool may_be_cut_short() const { return true; }
 
   /// Its timestamp is of the moment at which the values were read: that of `tick`, or a later one.
-  virtual Scrape finish(const Tick& tick) = 0;
+  virtual metrics::Scrape finish(const metrics::Tick& tick) = 0;
 
   virtual SourceHealth health() const = 0;
 
   const SourceOptions& options() const { return options_; }
   const std::string& name() const { return options_.name; }
-  const StreamPtr& stream() const { return builder_.rules().stream; }
+  const metrics::StreamPtr& stream() const { return builder_.rules().stream; }
 
  protected:
-  ScrapeBuilder& builder() { return builder_; }
-  const ScrapeBuilder& builder() const { return builder_; }
+  metrics::ScrapeBuilder& builder() { return builder_; }
+  const metrics::ScrapeBuilder& builder() const { return builder_; }
 
  private:
   const SourceOptions options_;
-  ScrapeBuilder builder_;
+  metrics::ScrapeBuilder builder_;
 };
 
 /// One tick of a source that nobody else waits for, as in a dry run: returns when it is finished.
-Scrape scrape_now(Source& source, const Tick& tick, const Wakeup& wakeup);
+metrics::Scrape scrape_now(Source& source, const metrics::Tick& tick, const Wakeup& wakeup);
 /// The same of one that has begun just now.
-Scrape finish_now(Source& source, const Tick& tick, const Wakeup& wakeup);
+metrics::Scrape finish_now(Source& source, const metrics::Tick& tick, const Wakeup& wakeup);
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -4,19 +4,19 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 constexpr std::string_view kSelf = "the agent";
-constexpr MetricDesc kUp{"up", "1: the last scrape succeeded, 0: it did not.", kSelf};
-constexpr MetricDesc kDuration{"scrape_duration_seconds", "Duration of the scrape in seconds.",
-                               kSelf};
-constexpr MetricDesc kScraped{"scrape_samples_scraped", "Samples that the target has exposed.",
-                              kSelf};
-constexpr MetricDesc kRelabeled{"scrape_samples_post_metric_relabeling",
-                                "Samples that were left after relabelling.", kSelf};
-constexpr MetricDesc kAdded{"scrape_series_added", "Series that the scrape before did not have.",
-                            kSelf};
+constexpr metrics::MetricDesc kUp{"up", "1: the last scrape succeeded, 0: it did not.", kSelf};
+constexpr metrics::MetricDesc kDuration{"scrape_duration_seconds",
+                                        "Duration of the scrape in seconds.", kSelf};
+constexpr metrics::MetricDesc kScraped{"scrape_samples_scraped",
+                                       "Samples that the target has exposed.", kSelf};
+constexpr metrics::MetricDesc kRelabeled{"scrape_samples_post_metric_relabeling",
+                                         "Samples that were left after relabelling.", kSelf};
+constexpr metrics::MetricDesc kAdded{"scrape_series_added",
+                                     "Series that the scrape before did not have.", kSelf};
 
 }  // namespace
 
@@ -26,12 +26,12 @@ Target::Target(SourceOptions options, Clock& clock)
       samples_(builder().add_writer()),
       about_(builder().add_exempt_writer()) {}
 
-void Target::begin(const Tick& tick) {
+void Target::begin(const metrics::Tick& tick) {
   begun_ns_ = clock_.monotonic_ns();
   start(tick);
 }
 
-Result<void> Target::take_samples(const Tick& tick) {
+Result<void> Target::take_samples(const metrics::Tick& tick) {
   builder().begin(samples_);
   auto outcome = collect(tick, samples_);
   if (!outcome) {
@@ -41,7 +41,7 @@ Result<void> Target::take_samples(const Tick& tick) {
   return builder().commit(samples_);
 }
 
-Scrape Target::finish(const Tick& tick) {
+metrics::Scrape Target::finish(const metrics::Tick& tick) {
   const auto outcome = take_samples(tick);
   health_.is_up = outcome.has_value();
   health_.error = outcome ? std::string() : outcome.error().text;
@@ -62,4 +62,4 @@ Scrape Target::finish(const Tick& tick) {
   return scrape;
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -11,41 +11,41 @@
 #include "agent/base/clock.h"
 #include "agent/sources/source.h"
 
-namespace msp {
+namespace msp::sources {
 
 class Target : public Source {
  public:
   /// `clock` outlives it.
   Target(SourceOptions options, Clock& clock);
 
-  void begin(const Tick& tick) final;
-  Scrape finish(const Tick& tick) final;
+  void begin(const metrics::Tick& tick) final;
+  metrics::Scrape finish(const metrics::Tick& tick) final;
   SourceHealth health() const final { return health_; }
   bool may_be_cut_short() const final { return false; }
 
  protected:
   /// Starts what can hang or is slow.
-  virtual void start(const Tick& tick) { static_cast<void>(tick); }
+  virtual void start(const metrics::Tick& tick) { static_cast<void>(tick); }
 
   /// Adds the samples; an error says why the target is down. What was started and has not ended is
   /// an error: nobody waits.
-  virtual Result<void> collect(const Tick& tick, SeriesWriter& out) = 0;
+  virtual Result<void> collect(const metrics::Tick& tick, metrics::SeriesWriter& out) = 0;
 
   /// What more is said of the target, after collect().
-  virtual void add_about(SeriesWriter& out, SourceHealth& health) {
+  virtual void add_about(metrics::SeriesWriter& out, SourceHealth& health) {
     static_cast<void>(out);
     static_cast<void>(health);
   }
 
  private:
-  Result<void> take_samples(const Tick& tick);
+  Result<void> take_samples(const metrics::Tick& tick);
 
   Clock& clock_;
-  SeriesWriter& samples_;
-  SeriesWriter& about_;
+  metrics::SeriesWriter& samples_;
+  metrics::SeriesWriter& about_;
   std::int64_t begun_ns_ = 0;
   std::size_t series_before_ = 0;
   SourceHealth health_;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

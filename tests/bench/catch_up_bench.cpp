@@ -30,20 +30,20 @@ using namespace msp;
 
 constexpr int kScrapesPerHour = 240;
 
-std::unique_ptr<Queue> open(const std::string& folder, const Config& config) {
-  Queue::Options options;
+std::unique_ptr<queue::Queue> open(const std::string& folder, const config::Config& config) {
+  queue::Queue::Options options;
   options.folder = options.wal_folder = folder;
-  auto queue = Queue::open(std::move(options));
+  auto queue = queue::Queue::open(std::move(options));
   if (!queue) {
     std::fprintf(stderr, "catch_up_bench: %s\n", queue.error().text.c_str());
     std::exit(1);
   }
-  (*queue)->add_consumer(endpoint_identity(config, config.endpoints.front()));
+  (*queue)->add_consumer(delivery::endpoint_identity(config, config.endpoints.front()));
   return std::move(*queue);
 }
 
-void fill(Queue& queue, int scrapes) {
-  Spiller spiller(queue);
+void fill(queue::Queue& queue, int scrapes) {
+  queue::Spiller spiller(queue);
   bench::HostModel model({.cpus = 4, .disks = 2, .devices = 2, .filesystems = 4});
   const auto first_ms = wall_ns() / kNsPerMs - std::int64_t{scrapes} * 15'000;
   for (int i = 0; i < scrapes; ++i) {
@@ -67,15 +67,15 @@ int main(int argc, char** argv) {
     return 2;
   }
   mallopt(M_ARENA_MAX, 1);
-  init_http();
-  Config config;
+  http::init_http();
+  config::Config config;
   config.interval = std::chrono::seconds(15);
   auto& endpoint = config.endpoints.emplace_back();
   endpoint.url = argv[1];
   endpoint.catch_up_rate = 0;
   const std::string_view protocol = argc > 3 ? argv[3] : "auto";
-  if (protocol == "prometheus-1.0") endpoint.protocol = Protocol::prometheus_1_0;
-  if (protocol == "prometheus-2.0") endpoint.protocol = Protocol::prometheus_2_0;
+  if (protocol == "prometheus-1.0") endpoint.protocol = config::Protocol::prometheus_1_0;
+  if (protocol == "prometheus-2.0") endpoint.protocol = config::Protocol::prometheus_2_0;
   const int scrapes = (argc > 2 ? std::atoi(argv[2]) : 24) * kScrapesPerHour;
 
   const auto folder = std::filesystem::temp_directory_path() / cat("catch-up-", wall_ns());
@@ -85,13 +85,13 @@ int main(int argc, char** argv) {
     const auto waiting = [&] { return queue->state(0).samples; };
     const auto all = waiting();
     std::printf("%zu samples wait in %zu segments\n", all, queue->state().segments);
-    AgentStats agent_stats;
-    Delivery delivery({*queue, agent_stats,
-                       [](const std::string& reason) {
-                         std::fprintf(stderr, "catch_up_bench: %s\n", reason.c_str());
-                         std::_Exit(1);
-                       },
-                       connect_over_http});
+    delivery::AgentStats agent_stats;
+    delivery::Delivery delivery({*queue, agent_stats,
+                                 [](const std::string& reason) {
+                                   std::fprintf(stderr, "catch_up_bench: %s\n", reason.c_str());
+                                   std::_Exit(1);
+                                 },
+                                 delivery::connect_over_http});
     if (auto started = delivery.set_endpoints(config); !started) {
       std::fprintf(stderr, "catch_up_bench: %s\n", started.error().text.c_str());
       return 1;

@@ -37,9 +37,9 @@ double seconds(const std::function<void()>& work) {
 }
 
 /// Segments of about 1 MiB each, as the queue writes them.
-std::vector<std::string> encode(const std::vector<Scrape>& scrapes, bool keyframes_only) {
+std::vector<std::string> encode(const std::vector<metrics::Scrape>& scrapes, bool keyframes_only) {
   std::vector<std::string> segments(1);
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   encoder.set_keyframes_only(keyframes_only);
   std::uint64_t sequence = 1;
   for (const auto& scrape : scrapes) {
@@ -63,12 +63,12 @@ std::size_t size_of(const std::vector<std::string>& segments) {
 
 std::size_t decode(const std::vector<std::string>& segments) {
   std::size_t samples = 0;
-  ScrapeDecoder decoder;
+  queue::ScrapeDecoder decoder;
   for (const auto& segment : segments) {
-    RecordScanner scanner(segment);
+    queue::RecordScanner scanner(segment);
     while (const auto record = scanner.next()) {
-      ScrapeDecoder::Decoded decoded;
-      if (decoder.feed(*record, &decoded) == ScrapeDecoder::Outcome::scrape) {
+      queue::ScrapeDecoder::Decoded decoded;
+      if (decoder.feed(*record, &decoded) == queue::ScrapeDecoder::Outcome::scrape) {
         samples += decoded.scrape->values.size();
       }
     }
@@ -77,19 +77,20 @@ std::size_t decode(const std::vector<std::string>& segments) {
 }
 
 /// Bytes per value of the columns of one sort alone: keyframes and deltas, no records or labels.
-void split(const HostModel& host, const std::vector<Scrape>& scrapes, const char* name,
+void split(const HostModel& host, const std::vector<metrics::Scrape>& scrapes, const char* name,
            const std::function<bool(const HostModel::Column&)>& wanted) {
   std::vector<std::size_t> columns;
   for (std::size_t i = 0; i < host.columns().size(); ++i) {
     if (wanted(host.columns()[i])) columns.push_back(i);
   }
-  std::vector<SeriesState> states(columns.size());
+  std::vector<queue::SeriesState> states(columns.size());
   std::vector<double> values(columns.size());
-  std::vector<char> out(changes_room(columns.size()));
+  std::vector<char> out(queue::changes_room(columns.size()));
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < scrapes.size(); ++i) {
     for (std::size_t c = 0; c < columns.size(); ++c) values[c] = scrapes[i].values[columns[c]];
-    const auto write = i % kKeyframeEvery == 0 ? write_absolute : write_changes;
+    const auto write =
+        i % queue::kKeyframeEvery == 0 ? queue::write_absolute : queue::write_changes;
     bytes += static_cast<std::size_t>(write(values, states, out.data()) - out.data());
   }
   std::printf("    %-22s %5zu series %8.2f B/sample\n", name, columns.size(),
@@ -98,7 +99,7 @@ void split(const HostModel& host, const std::vector<Scrape>& scrapes, const char
 
 bool run(const char* name, HostModel::Size size, int ticks) {
   HostModel host(size);
-  std::vector<Scrape> scrapes;
+  std::vector<metrics::Scrape> scrapes;
   for (int i = 0; i < ticks; ++i) scrapes.push_back(host.tick());
   const auto per_scrape = scrapes[0].values.size();
   const auto samples = static_cast<double>(per_scrape) * ticks;
@@ -106,7 +107,7 @@ bool run(const char* name, HostModel::Size size, int ticks) {
   const auto segments = encode(scrapes, false);
   const auto bytes = static_cast<double>(size_of(segments));
   std::string dictionary;
-  ScrapeEncoder first;
+  queue::ScrapeEncoder first;
   if (!first.encode(1, scrapes[0], dictionary)) return false;
   std::size_t decoded = 0;
   const auto encode_s = seconds([&] { encode(scrapes, false); });
@@ -130,36 +131,38 @@ bool run(const char* name, HostModel::Size size, int ticks) {
   return static_cast<double>(decoded) == samples && bytes / samples <= kBytesPerSampleMax;
 }
 
-SeriesPtr one(const std::string& name, int id) {
-  return std::make_shared<const Series>(Series{Labels({{"__name__", name},
-                                                       {"customer_id", "alpha"},
-                                                       {"server_name", "web-01"},
-                                                       {"instance", "web-01.alpha.example.com"},
-                                                       {"job", "node"},
-                                                       {"region", "ap-northeast-2"},
-                                                       {"id", std::to_string(id)}}),
-                                               nullptr});
+metrics::SeriesPtr one(const std::string& name, int id) {
+  return std::make_shared<const metrics::Series>(
+      metrics::Series{metrics::Labels({{"__name__", name},
+                                       {"customer_id", "alpha"},
+                                       {"server_name", "web-01"},
+                                       {"instance", "web-01.alpha.example.com"},
+                                       {"job", "node"},
+                                       {"region", "ap-northeast-2"},
+                                       {"id", std::to_string(id)}}),
+                      nullptr});
 }
 
 /// 300 counters, each of which grows by 0 to 49 a tick.
 class Exporter {
  public:
   Exporter() {
-    auto set = std::make_shared<SeriesSet>();
+    auto set = std::make_shared<metrics::SeriesSet>();
     for (int i = 0; i < 300; ++i) set->push_back(one("mysql_global_status", i));
     set_ = std::move(set);
   }
 
-  Scrape tick(std::int64_t timestamp_ms) {
+  metrics::Scrape tick(std::int64_t timestamp_ms) {
     for (auto& value : values_) value += static_cast<double>(random_() % 50);
     return {timestamp_ms, set_, values_, stream_};
   }
 
  private:
   std::mt19937_64 random_{1};
-  std::shared_ptr<const SeriesSet> set_;
+  std::shared_ptr<const metrics::SeriesSet> set_;
   std::vector<double> values_ = std::vector<double>(300, 1000);
-  StreamPtr stream_ = std::make_shared<const Stream>(Stream{"mysqld/127.0.0.1:9104"});
+  metrics::StreamPtr stream_ =
+      std::make_shared<const metrics::Stream>(metrics::Stream{"mysqld/127.0.0.1:9104"});
 };
 
 /// What tests/bench/host_model.h has and 20 processes, of which `churn` says whether one comes and
@@ -170,12 +173,12 @@ class HostWithProcesses {
     for (; next_id_ < 20; ++next_id_) processes_.push_back(one("proc_cpu_seconds_total", next_id_));
   }
 
-  Scrape tick() {
+  metrics::Scrape tick() {
     auto scrape = host_.tick();
     if (churn_ || set_ == nullptr) {
       processes_.erase(processes_.begin());
       processes_.push_back(one("proc_cpu_seconds_total", ++next_id_));
-      auto set = std::make_shared<SeriesSet>(*scrape.series);
+      auto set = std::make_shared<metrics::SeriesSet>(*scrape.series);
       set->insert(set->end(), processes_.begin(), processes_.end());
       set_ = std::move(set);
     }
@@ -187,19 +190,19 @@ class HostWithProcesses {
  private:
   const bool churn_;
   HostModel host_{{4, 2, 2, 4}};
-  std::vector<SeriesPtr> processes_;
-  std::shared_ptr<const SeriesSet> set_;
+  std::vector<metrics::SeriesPtr> processes_;
+  std::shared_ptr<const metrics::SeriesSet> set_;
   int next_id_ = 0;
   double value_ = 0;
 };
 
-double per_sample(const std::vector<Scrape>& scrapes) {
+double per_sample(const std::vector<metrics::Scrape>& scrapes) {
   std::size_t samples = 0;
   for (const auto& scrape : scrapes) samples += scrape.values.size();
   return static_cast<double>(size_of(encode(scrapes, false))) / static_cast<double>(samples);
 }
 
-double microseconds_per_scrape(const std::vector<Scrape>& scrapes) {
+double microseconds_per_scrape(const std::vector<metrics::Scrape>& scrapes) {
   return seconds([&] { encode(scrapes, false); }) / static_cast<double>(scrapes.size()) * 1e6;
 }
 
@@ -207,16 +210,16 @@ double microseconds_per_scrape(const std::vector<Scrape>& scrapes) {
 bool run_in_turns(int ticks) {
   HostModel host({4, 2, 2, 4});
   Exporter exporter;
-  std::vector<Scrape> hosts;
-  std::vector<Scrape> exporters;
-  std::vector<Scrape> both;
+  std::vector<metrics::Scrape> hosts;
+  std::vector<metrics::Scrape> exporters;
+  std::vector<metrics::Scrape> both;
   for (int i = 0; i < ticks; ++i) {
     hosts.push_back(host.tick());
     exporters.push_back(exporter.tick(hosts.back().timestamp_ms + 3000));
     both.push_back(hosts.back());
     both.push_back(exporters.back());
   }
-  const auto samples = [](const std::vector<Scrape>& scrapes) {
+  const auto samples = [](const std::vector<metrics::Scrape>& scrapes) {
     return static_cast<double>(scrapes.size() * scrapes[0].values.size());
   };
   const auto alone =
@@ -233,7 +236,7 @@ bool run_in_turns(int ticks) {
 bool run_churn(int ticks) {
   const auto scrapes = [&](bool churn) {
     HostWithProcesses host(churn);
-    std::vector<Scrape> all;
+    std::vector<metrics::Scrape> all;
     for (int i = 0; i < ticks; ++i) all.push_back(host.tick());
     return all;
   };

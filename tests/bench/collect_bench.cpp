@@ -108,7 +108,7 @@ constexpr FloorFile kFloorFiles[] = {
 
 class Floor {
  public:
-  Floor(const std::vector<std::string>& collectors, const Scrape& scrape) {
+  Floor(const std::vector<std::string>& collectors, const metrics::Scrape& scrape) {
     const std::set<std::string_view> wanted(collectors.begin(), collectors.end());
     for (const auto& file : kFloorFiles) {
       Fd fd(::open(file.path, O_RDONLY | O_CLOEXEC));
@@ -120,7 +120,7 @@ class Floor {
       }
     }
     for (const auto& series : *scrape.series) {
-      if (series->labels.get(kMetricName) != "node_filesystem_size_bytes") continue;
+      if (series->labels.get(metrics::kMetricName) != "node_filesystem_size_bytes") continue;
       mounts_.emplace_back(series->labels.get("mountpoint"));
     }
     content_.resize(kBytesMax);
@@ -241,7 +241,7 @@ void print(const Arguments& arguments, const Cost& agent, const Cost& floor) {
 /// A set of collectors on this host, as the agent runs it: costly ones at one tick of four.
 class Set {
  public:
-  Set(const std::vector<std::string>& collectors, const Config& config)
+  Set(const std::vector<std::string>& collectors, const config::Config& config)
       : host_(setup(collectors, config, false)), costly_(setup(collectors, config, true)) {
     series_ = scrape(host_) + scrape(costly_);
   }
@@ -263,31 +263,31 @@ class Set {
   }
 
  private:
-  HostSource::Setup setup(const std::vector<std::string>& collectors, const Config& config,
-                          bool is_costly) const {
-    HostSource::Setup setup;
-    setup.name = is_costly ? kCostlySource : kHostSource;
-    setup.collectors = collectors_of(collectors, is_costly);
+  sources::HostSource::Setup setup(const std::vector<std::string>& collectors,
+                                   const config::Config& config, bool is_costly) const {
+    sources::HostSource::Setup setup;
+    setup.name = is_costly ? sources::kCostlySource : sources::kHostSource;
+    setup.collectors = sources::collectors_of(collectors, is_costly);
     setup.options = config.collector_options;
     setup.interval = is_costly ? config.costly_interval : config.interval;
     setup.wakeup = wakeup_;
     if (is_costly) setup.self_samples = nullptr;
     return setup;
   }
-  std::size_t scrape(HostSource& source) {
-    return scrape_now(source, {++number_, wall_ns()}, *wakeup_).values.size();
+  std::size_t scrape(sources::HostSource& source) {
+    return sources::scrape_now(source, {++number_, wall_ns()}, *wakeup_).values.size();
   }
 
   const std::shared_ptr<const Wakeup> wakeup_ = std::make_shared<const Wakeup>();
-  HostSource host_;
-  HostSource costly_;
+  sources::HostSource host_;
+  sources::HostSource costly_;
   std::uint64_t number_ = 0;
   std::size_t series_ = 0;
   Cost cost_;
   Cost costly_cost_;
 };
 
-int compare(const Arguments& arguments, const Config& config) {
+int compare(const Arguments& arguments, const config::Config& config) {
   Set nine(
       {"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname"},
       config);
@@ -316,14 +316,14 @@ int compare(const Arguments& arguments, const Config& config) {
 
 /// What each collector of the default set takes by itself, beyond what a tick takes without any; beside it
 /// what the kernel alone charges for its files.
-int each(const Arguments& arguments, const Config& config) {
+int each(const Arguments& arguments, const config::Config& config) {
   const auto ticks = arguments.ticks == 0 ? 1000 : arguments.ticks;
   Set none({}, config);
-  Scrape no_mounts;
-  no_mounts.series = std::make_shared<const SeriesSet>();
+  metrics::Scrape no_mounts;
+  no_mounts.series = std::make_shared<const metrics::SeriesSet>();
   std::printf("%u ticks each, CPU microseconds of a tick:\n", ticks);
   std::printf("                   series       CPU     floor\n");
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     const std::string name(entry.name);
     if (std::ranges::find(config.collectors, name) == config.collectors.end()) continue;
     Set alone({name}, config);
@@ -459,16 +459,18 @@ Cost cost_of(const Tree& tree, unsigned count, std::size_t& series) {
   const auto wakeup = std::make_shared<const Wakeup>();
   const auto limit = test::options_of("containers");
   test::option<std::uint64_t>(limit, "containers_max") = 10'000;
-  HostSource source({.collectors = tree.collectors,
-                     .paths = files.paths(),
-                     .options = {{"containers", limit}},
-                     .series_max = 10'000'000,
-                     .host = {.uname = test::fake_uname,
-                              .statvfs = test::fake_statvfs,
-                              .adjtimex = test::fake_adjtimex},
-                     .wakeup = wakeup});
+  sources::HostSource source({.collectors = tree.collectors,
+                              .paths = files.paths(),
+                              .options = {{"containers", limit}},
+                              .series_max = 10'000'000,
+                              .host = {.uname = test::fake_uname,
+                                       .statvfs = test::fake_statvfs,
+                                       .adjtimex = test::fake_adjtimex},
+                              .wakeup = wakeup});
   std::uint64_t number = 0;
-  const auto tick = [&] { series = scrape_now(source, {++number, 1}, *wakeup).values.size(); };
+  const auto tick = [&] {
+    series = sources::scrape_now(source, {++number, 1}, *wakeup).values.size();
+  };
   Cost cost;
   tick();
   tick();
@@ -508,14 +510,14 @@ int measure_trees(std::string_view only) {
 
 int run(Arguments arguments) {
   if (arguments.trees) return measure_trees(arguments.only);
-  const auto outcome = parse_config(
+  const auto outcome = config::parse_config(
       "customer_id: bench\nserver_name: bench\nremote_write: {url: http://localhost/}\n", "bench");
   if (arguments.compare) return compare(arguments, outcome.config);
   if (arguments.each) return each(arguments, outcome.config);
-  const auto collectors = collectors_of(outcome.config.collectors, false);
+  const auto collectors = sources::collectors_of(outcome.config.collectors, false);
   const auto wakeup = std::make_shared<const Wakeup>();
   std::uint64_t number = 0;
-  HostSource host({
+  sources::HostSource host({
       .collectors = collectors,
       .paths = {},
       .options = outcome.config.collector_options,
@@ -528,12 +530,12 @@ int run(Arguments arguments) {
               std::fprintf(stderr, "%s: %s\n", name.data(), error->text.c_str());
           },
   });
-  const auto first = scrape_now(host, {++number, wall_ns()}, *wakeup);
+  const auto first = sources::scrape_now(host, {++number, wall_ns()}, *wakeup);
   Floor floor(collectors, first);
   std::printf("%zu collectors, %zu series; floor: %zu files, %zu mounts, uname\n",
               collectors.size(), first.values.size(), floor.files(), floor.mounts());
 
-  const auto tick = [&] { (void)scrape_now(host, {++number, wall_ns()}, *wakeup); };
+  const auto tick = [&] { (void)sources::scrape_now(host, {++number, wall_ns()}, *wakeup); };
   const auto pass = [&] { floor.pass(); };
   Cost agent_cost;
   Cost floor_cost;

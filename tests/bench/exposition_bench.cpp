@@ -42,13 +42,13 @@ std::string text_of_10000_series() {
 }
 
 struct Target {
-  ScrapeBuilder builder{
-      SeriesRules{.labels = {{{"customer_id", "alpha"}}, {{"job", "j"}}}, .series_max = 1'000'000}};
-  SeriesWriter& writer = builder.add_writer();
+  metrics::ScrapeBuilder builder{metrics::SeriesRules{
+      .labels = {{{"customer_id", "alpha"}}, {{"job", "j"}}}, .series_max = 1'000'000}};
+  metrics::SeriesWriter& writer = builder.add_writer();
 
   std::size_t scrape(std::string_view text) {
     builder.begin(writer);
-    ExpositionParser parser(text);
+    metrics::ExpositionParser parser(text);
     parser.add_all(writer, [](auto&) {});
     static_cast<void>(builder.commit(writer));
     return builder.finish(0).values.size();
@@ -65,7 +65,7 @@ int run(const std::string& text) {
   std::size_t samples = 0;
   auto begin_ns = cpu_ns();
   for (int i = 0; i < kRounds; ++i) {
-    ExpositionParser parser(text);
+    metrics::ExpositionParser parser(text);
     samples = 0;
     while (parser.next()) ++samples;
   }

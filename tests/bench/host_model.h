@@ -45,9 +45,9 @@ class HostModel {
     series_ = std::move(set_);
   }
 
-  Scrape tick() {
+  metrics::Scrape tick() {
     timestamp_ms_ += 15'000;
-    Scrape scrape{timestamp_ms_, series_, {}};
+    metrics::Scrape scrape{timestamp_ms_, series_, {}};
     scrape.values.reserve(columns_.size());
     for (auto& column : columns_) scrape.values.push_back(column.next());
     return scrape;
@@ -63,9 +63,9 @@ class HostModel {
     return std::uniform_real_distribution<double>(from, to)(random_);
   }
 
-  void add(const std::string& name, const std::vector<Label>& labels, Form form, Digits digits,
-           std::function<double()> next) {
-    std::vector<Label> all = labels;
+  void add(const std::string& name, const std::vector<metrics::Label>& labels, Form form,
+           Digits digits, std::function<double()> next) {
+    std::vector<metrics::Label> all = labels;
     for (const auto& [key, value] : {std::pair{"customer_id", "alpha"},
                                      {"environment", "production"},
                                      {"instance", "web-01.alpha.example.com"},
@@ -75,17 +75,18 @@ class HostModel {
       all.push_back({key, value});
     }
     all.push_back({"__name__", name});
-    set_->push_back(std::make_shared<const Series>(Series{Labels(std::move(all)), nullptr}));
+    set_->push_back(std::make_shared<const metrics::Series>(
+        metrics::Series{metrics::Labels(std::move(all)), nullptr}));
     columns_.push_back({form, digits, std::move(next)});
   }
 
-  void constant(const std::string& name, const std::vector<Label>& labels, double value,
+  void constant(const std::string& name, const std::vector<metrics::Label>& labels, double value,
                 Form form = Form::gauge) {
     add(name, labels, form, Digits::integers, [value] { return value; });
   }
 
   /// Grows by about `rate` units a tick: by a share that wanders, and noise.
-  void counter(const std::string& name, const std::vector<Label>& labels, double rate,
+  void counter(const std::string& name, const std::vector<metrics::Label>& labels, double rate,
                double per_unit, Digits digits = Digits::integers) {
     auto total = std::floor(uniform(1e3, 2e5) * (rate + 1e-3));
     add(name, labels, Form::counter, digits,
@@ -97,8 +98,8 @@ class HostModel {
   }
 
   /// Wanders by about `step` units a tick.
-  void gauge(const std::string& name, const std::vector<Label>& labels, double start, double step,
-             double unit) {
+  void gauge(const std::string& name, const std::vector<metrics::Label>& labels, double start,
+             double step, double unit) {
     add(name, labels, Form::gauge, Digits::integers, [this, at = start, step, unit]() mutable {
       at = std::max(0.0, at + std::round(normal(0, step)));
       return at * unit;
@@ -140,7 +141,7 @@ class HostModel {
 
   void disks(int count) {
     for (int disk = 0; disk < count; ++disk) {
-      const std::vector<Label> labels{{"device", "nvme" + std::to_string(disk) + "n1"}};
+      const std::vector<metrics::Label> labels{{"device", "nvme" + std::to_string(disk) + "n1"}};
       const double load = disk % 2 == 0 ? 1 : 0.02;
       for (const auto operation : {"reads", "writes"}) {
         const auto name = "node_disk_" + std::string(operation);
@@ -162,7 +163,8 @@ class HostModel {
 
   void devices(int count) {
     for (int device = 0; device < count; ++device) {
-      const std::vector<Label> labels{{"device", "veth" + std::to_string(7919 * (device + 1))}};
+      const std::vector<metrics::Label> labels{
+          {"device", "veth" + std::to_string(7919 * (device + 1))}};
       const double load = device % 2 == 0 ? 1 : 0;
       for (const auto direction : {"receive", "transmit"}) {
         const auto name = "node_network_" + std::string(direction);
@@ -177,9 +179,9 @@ class HostModel {
 
   void filesystems(int count) {
     for (int i = 0; i < count; ++i) {
-      const std::vector<Label> labels{{"device", "/dev/mapper/vg-" + std::to_string(i)},
-                                      {"fstype", "ext4"},
-                                      {"mountpoint", "/srv/data" + std::to_string(i)}};
+      const std::vector<metrics::Label> labels{{"device", "/dev/mapper/vg-" + std::to_string(i)},
+                                               {"fstype", "ext4"},
+                                               {"mountpoint", "/srv/data" + std::to_string(i)}};
       const double step = i % 4 == 0 ? 500 : 0;
       constant("node_filesystem_size_bytes", labels, 4096.0 * 26'000'000);
       gauge("node_filesystem_free_bytes", labels, 9e6, step, 4096);
@@ -210,7 +212,7 @@ class HostModel {
     });
     for (const auto collector : {"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev",
                                  "stat", "time", "uname"}) {
-      const std::vector<Label> labels{{"collector", collector}};
+      const std::vector<metrics::Label> labels{{"collector", collector}};
       constant("node_scrape_collector_success", labels, 1);
       add("node_scrape_collector_duration_seconds", labels, Form::gauge, Digits::floats,
           [this] { return std::round(std::fabs(normal(2e5, 5e4))) / 1e9; });
@@ -227,8 +229,8 @@ class HostModel {
 
   std::mt19937_64 random_;
   std::int64_t timestamp_ms_ = 1'790'000'000'000;
-  std::shared_ptr<SeriesSet> set_ = std::make_shared<SeriesSet>();
-  std::shared_ptr<const SeriesSet> series_;
+  std::shared_ptr<metrics::SeriesSet> set_ = std::make_shared<metrics::SeriesSet>();
+  std::shared_ptr<const metrics::SeriesSet> series_;
   std::vector<Column> columns_;
 };
 

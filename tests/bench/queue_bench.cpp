@@ -55,13 +55,13 @@ class Bench {
 
   void open() {
     close();
-    auto opened = Queue::open(options_);
+    auto opened = queue::Queue::open(options_);
     if (!opened) {
       std::fprintf(stderr, "queue_bench: %s\n", opened.error().text.c_str());
       std::exit(1);
     }
     queue_ = std::move(*opened);
-    spiller_ = std::make_unique<Spiller>(*queue_);
+    spiller_ = std::make_unique<queue::Spiller>(*queue_);
     queue_->add_consumer("a");
   }
 
@@ -96,7 +96,7 @@ class Bench {
 
     std::size_t handed = 0;
     const auto read_s = seconds([&] {
-      Batch batch;
+      queue::Batch batch;
       while (queue_->read(0, {.samples_max = kSamplesPerRequest}, batch)) {
         for (const auto& row : batch.rows()) handed += batch.points(row).size();
         queue_->ack(0, batch);
@@ -137,9 +137,9 @@ class Bench {
   }
 
  private:
-  Queue::Options options_;
-  std::unique_ptr<Queue> queue_;
-  std::unique_ptr<Spiller> spiller_;
+  queue::Queue::Options options_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<queue::Spiller> spiller_;
 };
 
 }  // namespace

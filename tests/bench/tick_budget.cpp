@@ -46,7 +46,7 @@ std::vector<std::string> collectors() {
   constexpr std::string_view kThreaded[] = {"filesystem", "process_groups", "processes", "systemd",
                                             "top_processes"};
   std::vector<std::string> names;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (std::ranges::find(kThreaded, entry.name) == std::end(kThreaded)) {
       names.emplace_back(entry.name);
     }
@@ -59,14 +59,14 @@ void run(int ticks) {
   FakeClock clock;
   clock.step_wall(kNsPerSecond * 86'400 * 365 * 20);  // no file has changed lately
   const auto wakeup = std::make_shared<const Wakeup>();
-  HostSource source(
+  sources::HostSource source(
       {.collectors = collectors(),
        .paths = host.paths(),
        .host = {.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex},
        .clock = &clock,
        .wakeup = wakeup});
-  ScrapeEncoder log;
-  Encoder encoder;
+  queue::ScrapeEncoder log;
+  delivery::Encoder encoder;
   std::string records;
   std::size_t bytes = 0, samples = 0;
   std::size_t before = 0;
@@ -74,14 +74,15 @@ void run(int ticks) {
   for (int tick = 0; tick < kWarm + ticks; ++tick) {
     if (tick == kWarm) before = g_allocations;
     clock.advance(15 * kNsPerSecond);
-    const auto scrape = std::make_shared<const Scrape>(
-        scrape_now(source, {static_cast<std::uint64_t>(tick) + 1, clock.wall_ns()}, *wakeup));
+    const auto scrape = std::make_shared<const metrics::Scrape>(sources::scrape_now(
+        source, {static_cast<std::uint64_t>(tick) + 1, clock.wall_ns()}, *wakeup));
     records.clear();
     if (!log.encode(static_cast<std::uint64_t>(tick) + 1, *scrape, records)) std::abort();
-    Batch batch;
+    queue::Batch batch;
     batch.add(0, scrape);
     const auto rows = batch.rows().size();
-    const auto part = encoder.encode(batch, 0, rows, Wire::victoriametrics, Encoder::kRawBytesMax);
+    const auto part = encoder.encode(batch, 0, rows, delivery::Wire::victoriametrics,
+                                     delivery::Encoder::kRawBytesMax);
     if (part.rows_end != rows) std::abort();
     bytes += part.body.size() + records.size();
     samples = scrape->values.size();

@@ -34,7 +34,7 @@
 namespace msp::bench {
 namespace {
 
-using Scrapes = std::vector<std::shared_ptr<const Scrape>>;
+using Scrapes = std::vector<std::shared_ptr<const metrics::Scrape>>;
 
 constexpr double kLiveBytesMax = 14;
 constexpr double kFourScrapesBytesMax = 6;
@@ -42,12 +42,12 @@ constexpr double kCatchUpBytesMax = 2.5;
 constexpr std::size_t kRequestSizes[] = {10'000, 25'000, 50'000, 100'000};
 
 struct Protocol {
-  Wire wire;
+  delivery::Wire wire;
   const char* name;
 };
-constexpr Protocol kProtocols[] = {{Wire::victoriametrics, "victoriametrics"},
-                                   {Wire::prometheus_1_0, "prometheus-1.0"},
-                                   {Wire::prometheus_2_0, "prometheus-2.0"}};
+constexpr Protocol kProtocols[] = {{delivery::Wire::victoriametrics, "victoriametrics"},
+                                   {delivery::Wire::prometheus_1_0, "prometheus-1.0"},
+                                   {delivery::Wire::prometheus_2_0, "prometheus-2.0"}};
 
 struct Cost {
   double samples = 0, raw_bytes = 0, body_bytes = 0, requests = 0, nanoseconds = 0;
@@ -73,11 +73,11 @@ double growth_kib(const Work& work) {
   return memory_kib("VmHWM") - before;
 }
 
-void encode_all(Encoder& encoder, Batch& batch, Wire wire, Cost& cost) {
+void encode_all(delivery::Encoder& encoder, queue::Batch& batch, delivery::Wire wire, Cost& cost) {
   const auto rows = batch.rows().size();
   const auto begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
   for (std::size_t row = 0; row < rows;) {
-    const auto part = encoder.encode(batch, row, rows, wire, Encoder::kRawBytesMax);
+    const auto part = encoder.encode(batch, row, rows, wire, delivery::Encoder::kRawBytesMax);
     row = part.rows_end;
     cost.raw_bytes += static_cast<double>(part.raw_bytes);
     cost.body_bytes += static_cast<double>(part.body.size());
@@ -88,11 +88,12 @@ void encode_all(Encoder& encoder, Batch& batch, Wire wire, Cost& cost) {
 }
 
 /// Batches of at most `samples_max` samples, as the sender makes them.
-std::vector<std::unique_ptr<Batch>> batches_of(const Scrapes& scrapes, std::size_t samples_max) {
-  std::vector<std::unique_ptr<Batch>> batches;
+std::vector<std::unique_ptr<queue::Batch>> batches_of(const Scrapes& scrapes,
+                                                      std::size_t samples_max) {
+  std::vector<std::unique_ptr<queue::Batch>> batches;
   for (const auto& scrape : scrapes) {
     if (batches.empty() || batches.back()->samples() + scrape->values.size() > samples_max) {
-      batches.push_back(std::make_unique<Batch>());
+      batches.push_back(std::make_unique<queue::Batch>());
     }
     batches.back()->add(0, scrape);
   }
@@ -101,10 +102,10 @@ std::vector<std::unique_ptr<Batch>> batches_of(const Scrapes& scrapes, std::size
   return batches;
 }
 
-Cost measure(const Scrapes& scrapes, std::size_t samples_max, Wire wire) {
+Cost measure(const Scrapes& scrapes, std::size_t samples_max, delivery::Wire wire) {
   const auto batches = batches_of(scrapes, samples_max);
   Cost cost;
-  auto encoder = std::make_unique<Encoder>();
+  auto encoder = std::make_unique<delivery::Encoder>();
   cost.peak_kib = growth_kib([&] {
     Cost first;
     encode_all(*encoder, *batches.front(), wire, first);
@@ -114,7 +115,7 @@ Cost measure(const Scrapes& scrapes, std::size_t samples_max, Wire wire) {
 }
 
 double batch_kib(const Scrapes& scrapes, std::size_t samples_max) {
-  Batch batch;
+  queue::Batch batch;
   return growth_kib([&] {
     for (const auto& scrape : scrapes) {
       if (!batch.empty() && batch.samples() + scrape->values.size() > samples_max) break;
@@ -143,14 +144,14 @@ bool run(const std::string& name, const Scrapes& scrapes) {
     print(protocol, "live", live);
     const auto four = measure(scrapes, 4 * scrapes.front()->values.size(), wire);
     print(protocol, "four scrapes", four);
-    good = good && (wire != Wire::victoriametrics ||
+    good = good && (wire != delivery::Wire::victoriametrics ||
                     (live.body_bytes <= live.samples * kLiveBytesMax &&
                      four.body_bytes <= four.samples * kFourScrapesBytesMax));
     for (const auto size : kRequestSizes) {
       if (scrapes.size() * scrapes.front()->values.size() < size) continue;
       const auto cost = measure(scrapes, size, wire);
       print(protocol, grouped(size), cost);
-      good = good && (wire != Wire::victoriametrics || size != kRequestSizes[1] ||
+      good = good && (wire != delivery::Wire::victoriametrics || size != kRequestSizes[1] ||
                       cost.body_bytes <= cost.samples * kCatchUpBytesMax);
     }
   }
@@ -168,36 +169,36 @@ Scrapes of_model(HostModel::Size size, std::size_t samples) {
   HostModel model(size);
   Scrapes scrapes;
   while (samples > 0) {
-    scrapes.push_back(std::make_shared<const Scrape>(model.tick()));
+    scrapes.push_back(std::make_shared<const metrics::Scrape>(model.tick()));
     samples -= std::min(samples, scrapes.back()->values.size());
   }
   return scrapes;
 }
 
 Scrapes of_this_host(unsigned count) {
-  auto outcome = parse_config(
+  auto outcome = config::parse_config(
       "customer_id: alpha\nenvironment: production\nremote_write:\n"
       "  url: http://127.0.0.1:8428/api/v1/write\n",
       "the benchmark\'s configuration");
-  AgentStats stats;
+  delivery::AgentStats stats;
   for (const auto& endpoint : outcome.config.endpoints)
     stats.endpoints.emplace_back(endpoint.name());
-  SelfMetrics self(stats, nullptr);
+  run::SelfMetrics self(stats, nullptr);
   const auto wakeup = std::make_shared<const Wakeup>();
-  HostSource host({.collectors = collectors_of(outcome.config.collectors, false),
-                   .paths = {},
-                   .options = outcome.config.collector_options,
-                   .interval = outcome.config.interval,
-                   .labels = outcome.config.target_labels(),
-                   .wakeup = wakeup,
-                   .self_samples = [&](SeriesWriter& out) { self.add_to(out); }});
+  sources::HostSource host({.collectors = sources::collectors_of(outcome.config.collectors, false),
+                            .paths = {},
+                            .options = outcome.config.collector_options,
+                            .interval = outcome.config.interval,
+                            .labels = outcome.config.target_labels(),
+                            .wakeup = wakeup,
+                            .self_samples = [&](metrics::SeriesWriter& out) { self.add_to(out); }});
   const auto begin_ns = wall_ns();
   Scrapes scrapes;
   for (unsigned i = 0; i < count; ++i) {
     if (i > 0) ::sleep(1);
-    auto scrape = scrape_now(host, {i + 1, wall_ns()}, *wakeup);
+    auto scrape = sources::scrape_now(host, {i + 1, wall_ns()}, *wakeup);
     scrape.timestamp_ms = begin_ns / kNsPerMs + i * std::int64_t{15'000};
-    scrapes.push_back(std::make_shared<const Scrape>(std::move(scrape)));
+    scrapes.push_back(std::make_shared<const metrics::Scrape>(std::move(scrape)));
   }
   return scrapes;
 }

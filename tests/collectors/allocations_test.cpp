@@ -41,23 +41,25 @@ TEST_CASE("a tick of a collector on a host that does not change allocates nothin
   host.write("sys/block/sdb/queue/rotational", "1\n");
   host.write("root/run/udev/data/b8:16", "E:ID_MODEL=disk\n");
   // Beside those with data, as on any host, some have none.
-  const HostPaths nowhere{"/nonexistent", "/nonexistent", "/nonexistent"};
+  const collectors::HostPaths nowhere{"/nonexistent", "/nonexistent", "/nonexistent"};
   FakeClock clock;
   // Files that have changed lately are read again: these have not.
   clock.step_wall(kNsPerSecond * 86'400 * 365 * 20);
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     // These two make the paths of each process's files, or copy what is known of all groups.
     if (entry.name == "processes" || entry.name == "process_groups") continue;
     for (const auto& paths : {host.paths(), nowhere}) {
       const auto wakeup = std::make_shared<const Wakeup>();
-      HostSource source(
+      sources::HostSource source(
           {.collectors = {std::string(entry.name)},
            .paths = paths,
            .host = {.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex},
            .clock = &clock,
            .wakeup = wakeup});
       std::uint64_t number = 0;
-      const auto tick = [&] { return scrape_now(source, {++number, 1}, *wakeup).values.size(); };
+      const auto tick = [&] {
+        return sources::scrape_now(source, {++number, 1}, *wakeup).values.size();
+      };
       // The names of a folder are sorted: each place of the list has then had the longest of them.
       for (int warm = 0; warm < 20; ++warm) tick();
       const auto series = tick();

@@ -70,9 +70,9 @@ struct ContainerHost {
     const auto scrape = builder.finish(0);
     for (std::size_t i = 0; i < scrape.values.size(); ++i) {
       const auto& labels = (*scrape.series)[i]->labels;
-      ++(is_stale_marker(scrape.values[i]) ? report.ended : report.series);
-      if (is_stale_marker(scrape.values[i])) continue;
-      if (labels.get(kMetricName) != "container_memory_usage_bytes") continue;
+      ++(metrics::is_stale_marker(scrape.values[i]) ? report.ended : report.series);
+      if (metrics::is_stale_marker(scrape.values[i])) continue;
+      if (labels.get(metrics::kMetricName) != "container_memory_usage_bytes") continue;
       const auto name = labels.get("name");
       report.memory[name.empty() ? std::string(labels.get("id")) : std::string(name)] =
           scrape.values[i];
@@ -91,18 +91,18 @@ struct ContainerHost {
   }
 
   const fs::path folder = make_folder();
-  const HostPaths paths{folder / "proc", folder / "sys", folder / "root"};
-  const Host host;
-  const CollectorOptions options = options_of("containers");
+  const collectors::HostPaths paths{folder / "proc", folder / "sys", folder / "root"};
+  const collectors::Host host;
+  const collectors::CollectorOptions options = options_of("containers");
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
-  std::unique_ptr<Collector> part = [this] {
-    for (const auto& entry : collector_registry()) {
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
+  std::unique_ptr<collectors::Collector> part = [this] {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name == "containers") return entry.make({paths, host, options, files, wakeup});
     }
-    return std::unique_ptr<Collector>();
+    return std::unique_ptr<collectors::Collector>();
   }();
   std::uint64_t number = 0;
 };
@@ -217,7 +217,7 @@ TEST_CASE("what the name of a control group says of a container") {
   };
   for (const auto& row : containers) {
     INFO(row.group);
-    const auto found = container_of(row.group, row.parent);
+    const auto found = collectors::container_of(row.group, row.parent);
     REQUIRE(found.has_value());
     CHECK(found->id == row.id);
     CHECK(found->name == row.name);
@@ -240,14 +240,16 @@ TEST_CASE("what the name of a control group says of a container") {
   };
   for (const auto& [group, parent] : others) {
     INFO(group);
-    CHECK_FALSE(container_of(group, parent).has_value());
+    CHECK_FALSE(collectors::container_of(group, parent).has_value());
   }
   const std::string uid = "0f3c1b7e-8a52-4f0e-9d4c-5b6a7c8d9e0f";
-  CHECK(pod_uid("pod" + uid) == uid);
-  CHECK(pod_uid("kubelet-kubepods-burstable-pod0f3c1b7e_8a52_4f0e_9d4c_5b6a7c8d9e0f.slice") == uid);
-  CHECK(pod_uid("kubepods-pod" + std::string(32, 'a') + ".slice") == std::string(32, 'a'));
-  CHECK(pod_uid("kubepods-burstable.slice") == "");
-  CHECK(pod_uid("xpod" + uid) == "");
+  CHECK(collectors::pod_uid("pod" + uid) == uid);
+  CHECK(collectors::pod_uid(
+            "kubelet-kubepods-burstable-pod0f3c1b7e_8a52_4f0e_9d4c_5b6a7c8d9e0f.slice") == uid);
+  CHECK(collectors::pod_uid("kubepods-pod" + std::string(32, 'a') + ".slice") ==
+        std::string(32, 'a'));
+  CHECK(collectors::pod_uid("kubepods-burstable.slice") == "");
+  CHECK(collectors::pod_uid("xpod" + uid) == "");
 }
 
 }  // namespace msp::test

@@ -44,7 +44,7 @@ struct Fixture {
 
   std::string tick(std::string_view collector) {
     if (!part) {
-      for (const auto& entry : collector_registry()) {
+      for (const auto& entry : collectors::collector_registry()) {
         if (entry.name != collector) continue;
         options = options.values() == nullptr ? entry.options() : options;
         part = entry.make({paths, host, options, files, wakeup});
@@ -56,7 +56,7 @@ struct Fixture {
       return outcome.error().text;
     }
     REQUIRE(builder.commit(writer).has_value());
-    return text_format(builder.finish(0));
+    return metrics::text_format(builder.finish(0));
   }
 
   static std::string make_folder() {
@@ -65,14 +65,14 @@ struct Fixture {
   }
 
   const fs::path folder = make_folder();
-  HostPaths paths{folder / "proc", folder / "sys", "/"};
-  Host host{.statvfs = fake_statvfs};
-  CollectorOptions options;
+  collectors::HostPaths paths{folder / "proc", folder / "sys", "/"};
+  collectors::Host host{.statvfs = fake_statvfs};
+  collectors::CollectorOptions options;
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
-  std::unique_ptr<Collector> part;
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
+  std::unique_ptr<collectors::Collector> part;
   std::uint64_t number = 0;
 };
 

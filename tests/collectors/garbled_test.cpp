@@ -75,7 +75,7 @@ TEST_CASE("whatever stands in the place of a number costs that number, and is to
                                             "\xff\xfe",
                                             std::string(5'000, '9')};
   std::size_t changes = 0, losses = 0;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     const auto before = host.collect(entry.name);
     INFO(entry.name);
     REQUIRE(before.error.empty());
@@ -147,7 +147,7 @@ TEST_CASE("a line of NULs, and NULs behind the end, cost no other line") {
       // lines that a table begins with
       {"proc/net/dev", 2},  {"proc/interrupts", 1}, {"proc/net/arp", 1},
       {"proc/slabinfo", 1}, {"proc/net/udp", 1},    {"proc/net/stat/nf_conntrack", 1}};
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     const auto before = host.collect(entry.name);
     for (const auto& file : tables) {
       const auto good = host.content(file);

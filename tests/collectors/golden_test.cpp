@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 namespace msp::test {
 
 TEST_CASE("every fixture of every collector reads as expected", "[golden]") {
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     const auto collector_folder = fs::path(FIXTURES) / std::string(entry.name);
     INFO("a collector without fixtures is a collector without a test: " << entry.name);
     REQUIRE(fs::is_directory(collector_folder));

@@ -21,7 +21,7 @@ struct Ticking {
   std::vector<std::string> failures;
   const Wakeup wakeup;
 
-  HostSource::Setup setup(std::vector<std::string> collectors) {
+  sources::HostSource::Setup setup(std::vector<std::string> collectors) {
     return {.collectors = std::move(collectors),
             .paths = files.paths(),
             .host = {.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex},
@@ -31,8 +31,8 @@ struct Ticking {
             }};
   }
 
-  Scrape tick(HostSource& source) {
-    const Tick now{++number_, clock.wall_ns()};
+  metrics::Scrape tick(sources::HostSource& source) {
+    const metrics::Tick now{++number_, clock.wall_ns()};
     source.begin(now);
     return source.finish(now);
   }
@@ -41,11 +41,11 @@ struct Ticking {
   std::uint64_t number_ = 0;
 };
 
-std::map<std::string, std::size_t> counts_of(const Scrape& scrape) {
+std::map<std::string, std::size_t> counts_of(const metrics::Scrape& scrape) {
   std::map<std::string, std::size_t> counts;
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
-    if (is_stale_marker(scrape.values[i])) continue;
-    ++counts[std::string((*scrape.series)[i]->labels.get(kMetricName))];
+    if (metrics::is_stale_marker(scrape.values[i])) continue;
+    ++counts[std::string((*scrape.series)[i]->labels.get(metrics::kMetricName))];
   }
   return counts;
 }
@@ -56,7 +56,7 @@ TEST_CASE("a collector without data is asked again after a minute, and says so a
   Ticking host;
   const auto folder = host.files.path("sys/class/watchdog");
   const auto away = host.files.path("sys/class/away");
-  HostSource source(host.setup({"loadavg", "watchdog"}));
+  sources::HostSource source(host.setup({"loadavg", "watchdog"}));
   CHECK(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
   fs::rename(folder, away);
   host.tick(source);
@@ -84,11 +84,11 @@ TEST_CASE("a collector whose devices come and go is asked at each tick, also wit
   const auto wakeup = std::make_shared<const Wakeup>();
   auto setup = host.setup({"top_processes"});
   setup.wakeup = wakeup;
-  HostSource source(std::move(setup));
+  sources::HostSource source(std::move(setup));
   std::uint64_t number = 0;
   const auto troubles = [&] {
     host.clock.advance(15 * kNsPerSecond);
-    return counts_of(scrape_now(source, {++number, host.clock.wall_ns()}, *wakeup))
+    return counts_of(sources::scrape_now(source, {++number, host.clock.wall_ns()}, *wakeup))
         .contains("msp_agent_top_process_trouble_ratio");
   };
   CHECK_FALSE(troubles());
@@ -100,7 +100,7 @@ TEST_CASE("hardware that is not there is asked for again after a minute, and is 
   Ticking host;
   const auto device = host.files.path("sys/class/watchdog/watchdog0");
   const auto away = host.files.path("sys/class/away");
-  HostSource source(host.setup({"watchdog"}));
+  sources::HostSource source(host.setup({"watchdog"}));
   fs::rename(device, away);
   CHECK_FALSE(counts_of(host.tick(source)).contains("node_watchdog_timeout_seconds"));
   CHECK(source.outcomes().front().success);
@@ -113,7 +113,7 @@ TEST_CASE("hardware that is not there is asked for again after a minute, and is 
 
 TEST_CASE("a collector whose values are all garbled is asked at the next tick") {
   Ticking host;
-  HostSource source(host.setup({"watchdog"}));
+  sources::HostSource source(host.setup({"watchdog"}));
   std::map<fs::path, std::string> whole;
   for (const auto& entry :
        fs::recursive_directory_iterator(host.files.path("sys/class/watchdog"))) {
@@ -136,14 +136,14 @@ TEST_CASE("a collector that is not asked takes no time, though others are waited
   const auto wakeup = std::make_shared<const Wakeup>();
   auto setup = host.setup({"systemd"});
   setup.wakeup = wakeup;
-  HostSource source(std::move(setup));
+  sources::HostSource source(std::move(setup));
   fs::remove(host.files.path("root/run/dbus/system_bus_socket"));
-  scrape_now(source, {1, host.clock.wall_ns()}, *wakeup);
+  sources::scrape_now(source, {1, host.clock.wall_ns()}, *wakeup);
   REQUIRE_FALSE(source.outcomes().front().has_data);
   const auto took = source.outcomes().front().duration_seconds;
   for (int i = 0; i < 2; ++i) {
     host.clock.advance(15 * kNsPerSecond);
-    const Tick now{static_cast<std::uint64_t>(i) + 2, host.clock.wall_ns()};
+    const metrics::Tick now{static_cast<std::uint64_t>(i) + 2, host.clock.wall_ns()};
     source.begin(now);
     host.clock.advance(kNsPerSecond);  // a mount that answers late
     source.finish(now);
@@ -154,14 +154,14 @@ TEST_CASE("a collector that is not asked takes no time, though others are waited
 TEST_CASE("costly collectors are those of another source, which says nothing of the agent") {
   Ticking host;
   const std::vector<std::string> names = {"hwmon", "loadavg", "netclass"};
-  const auto costly_names = collectors_of(names, true);
+  const auto costly_names = sources::collectors_of(names, true);
   CHECK(costly_names == std::vector<std::string>{"hwmon", "netclass"});
-  CHECK(collectors_of(names, false) == std::vector<std::string>{"loadavg"});
+  CHECK(sources::collectors_of(names, false) == std::vector<std::string>{"loadavg"});
   auto setup = host.setup(costly_names);
-  setup.name = kCostlySource;
+  setup.name = sources::kCostlySource;
   setup.self_samples = nullptr;
-  HostSource costly(std::move(setup));
-  HostSource plain(host.setup(collectors_of(names, false)));
+  sources::HostSource costly(std::move(setup));
+  sources::HostSource plain(host.setup(sources::collectors_of(names, false)));
   CHECK(costly.name() == "host_costly");
   CHECK(plain.name() == "host");
   const auto of_costly = counts_of(host.tick(costly));
@@ -179,16 +179,16 @@ TEST_CASE("both sources of the host have one limit on series") {
   auto setup = host.setup({"netdev"});
   setup.series_count = std::make_shared<std::size_t>(0);
   const auto count = setup.series_count;
-  HostSource unlimited(host.setup({"netdev"}));
+  sources::HostSource unlimited(host.setup({"netdev"}));
   const auto of_netdev = unlimited.outcomes().size();
   CHECK(of_netdev == 1);
   host.tick(unlimited);
   setup.series_max = unlimited.outcomes()[0].series + 2;
-  HostSource first(setup);
-  setup.name = kCostlySource;
+  sources::HostSource first(setup);
+  setup.name = sources::kCostlySource;
   setup.collectors = {"netclass"};
   {
-    HostSource second(setup);
+    sources::HostSource second(setup);
     host.tick(first);
     CHECK(*count == first.outcomes()[0].series);
     host.tick(second);
@@ -199,7 +199,7 @@ TEST_CASE("both sources of the host have one limit on series") {
   }
   setup.series_max += 10;
   {
-    HostSource second(setup);
+    sources::HostSource second(setup);
     host.tick(second);
     CHECK(second.outcomes()[0].success);
     CHECK(*count == first.outcomes()[0].series + second.outcomes()[0].series);

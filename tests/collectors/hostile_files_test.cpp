@@ -42,7 +42,7 @@ TEST_CASE("a file that is a FIFO, a device or a folder is never waited for") {
                                      "proc/net/tcp",
                                      "proc/slabinfo",
                                      "sys/class/net/bonding_masters"};
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     FileHost host;
     // Where pid 1's table cannot be read, the filesystem collector reads this one.
     if (entry.name == "filesystem") fs::remove(host.path("proc/self/mountinfo"));
@@ -127,8 +127,8 @@ TEST_CASE("2,048 cpus and 500 devices are collected with 256 descriptors") {
   const struct rlimit few { 256, before.rlim_max };
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
   std::vector<std::string> names, failures;
-  for (const auto& entry : collector_registry()) names.emplace_back(entry.name);
-  HostSource source(
+  for (const auto& entry : collectors::collector_registry()) names.emplace_back(entry.name);
+  sources::HostSource source(
       {.collectors = names,
        .paths = host.paths(),
        .options = {},
@@ -145,9 +145,9 @@ TEST_CASE("2,048 cpus and 500 devices are collected with 256 descriptors") {
   std::map<std::string, std::size_t> counts;
   for (int tick = 1; tick <= 2; ++tick) {
     counts.clear();
-    const Tick now{static_cast<std::uint64_t>(tick), tick * 1'000'000'000};
-    for (const auto& series : *scrape_now(source, now, wakeup).series) {
-      ++counts[std::string(series->labels.get(kMetricName))];
+    const metrics::Tick now{static_cast<std::uint64_t>(tick), tick * 1'000'000'000};
+    for (const auto& series : *sources::scrape_now(source, now, wakeup).series) {
+      ++counts[std::string(series->labels.get(metrics::kMetricName))];
     }
   }
   const auto open = std::distance(fs::directory_iterator("/proc/self/fd"), {});

@@ -24,9 +24,11 @@ namespace msp::test {
 namespace {
 
 struct ByName {
-  bool operator()(const MetricDesc* a, const MetricDesc* b) const { return a->name < b->name; }
+  bool operator()(const metrics::MetricDesc* a, const metrics::MetricDesc* b) const {
+    return a->name < b->name;
+  }
 };
-using Families = std::set<const MetricDesc*, ByName>;
+using Families = std::set<const metrics::MetricDesc*, ByName>;
 
 constexpr std::string_view kIntroduction =
     R"(# Metrics
@@ -212,7 +214,7 @@ std::string_view unit_shown(std::string_view name) {
     if (name.ends_with("_mhz")) return "megahertz";
     if (name.find("_humidity") != name.npos || name.ends_with("_accuracy")) return "ratio";
   }
-  const auto unit = unit_of(name);
+  const auto unit = delivery::unit_of(name);
   return unit.empty() ? "count" : unit;
 }
 
@@ -235,7 +237,7 @@ std::string table(const Families& families) {
   std::string text = "| metric | labels | type | unit | read from | HELP |\n";
   text += "| --- | --- | --- | --- | --- | --- |\n";
   for (const auto* family : families) {
-    const auto type = metric_type_name(family->type);
+    const auto type = metrics::metric_type_name(family->type);
     text += cat("| ", as_code(family->name), " | ", as_code(family->label_names), " | ", type,
                 " | ", unit_shown(family->name), " | ", as_places(family->source), " | ",
                 as_cell(family->help), " |\n");
@@ -245,12 +247,12 @@ std::string table(const Families& families) {
 
 struct Fixture {
   fs::path folder;
-  std::map<const MetricDesc*, std::string> samples;
+  std::map<const metrics::MetricDesc*, std::string> samples;
 };
 using Fixtures = std::vector<Fixture>;
 
 /// All of a collector's, run once.
-const Fixtures& fixtures_of(const CollectorEntry& entry) {
+const Fixtures& fixtures_of(const collectors::CollectorEntry& entry) {
   static std::map<std::string_view, Fixtures> known;
   auto& fixtures = known[entry.name];
   if (!fixtures.empty()) return fixtures;
@@ -260,7 +262,7 @@ const Fixtures& fixtures_of(const CollectorEntry& entry) {
   return fixtures;
 }
 
-Families families_of(const CollectorEntry& entry) {
+Families families_of(const collectors::CollectorEntry& entry) {
   Families families;
   for (const auto& fixture : fixtures_of(entry)) {
     for (const auto& [family, samples] : fixture.samples) families.insert(family);
@@ -270,23 +272,23 @@ Families families_of(const CollectorEntry& entry) {
 
 /// What a scrape holds beside its collectors' samples, and what is not sent at a tick.
 Families own_families(const Families& collected) {
-  AgentStats stats;
+  delivery::AgentStats stats;
   stats.endpoints.emplace_back("https://monitor.example.com/api/v1/write").clock_ahead_s = 0;
-  SelfMetrics self(stats, nullptr);
-  HostSource::Setup setup;
+  run::SelfMetrics self(stats, nullptr);
+  sources::HostSource::Setup setup;
   setup.collectors = {"uname"};
-  setup.self_samples = [&](SeriesWriter& out) { self.add_to(out); };
-  HostSource host(std::move(setup));
+  setup.self_samples = [&](metrics::SeriesWriter& out) { self.add_to(out); };
+  sources::HostSource host(std::move(setup));
   Wakeup wakeup;
-  Families families{&kCheck, &kProbe, &kScrapeBadLines};
-  const auto scrape = scrape_now(host, {1, 0}, wakeup);
+  Families families{&cli::kCheck, &delivery::kProbe, &sources::kScrapeBadLines};
+  const auto scrape = sources::scrape_now(host, {1, 0}, wakeup);
   for (const auto& series : *scrape.series) {
     if (!collected.contains(series->desc.get())) families.insert(series->desc.get());
   }
   return families;
 }
 
-std::string about_cost(const CollectorEntry& entry) {
+std::string about_cost(const collectors::CollectorEntry& entry) {
   if (entry.type.costly.empty()) return {};
   return cat("Costly, every 60 s: ", entry.type.costly, ".\n\n");
 }
@@ -298,13 +300,14 @@ struct Page {
 
 Page make_page() {
   Page page;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     const auto families = families_of(entry);
     page.text += cat("\n## ", entry.name, "\n\n", entry.default_on ? "" : "Off by default.\n\n",
                      about_cost(entry), table(families));
     page.families.insert(families.begin(), families.end());
   }
-  const Families probes(std::begin(probe_metrics::kAll), std::end(probe_metrics::kAll));
+  const Families probes(std::begin(sources::probe_metrics::kAll),
+                        std::end(sources::probe_metrics::kAll));
   page.text +=
       cat("\n## Probes\n\n",
           "Of each probe of the configuration, with blackbox_exporter's names and meanings; "
@@ -342,7 +345,7 @@ std::string difference(std::string_view is, std::string_view must) {
 }
 
 bool knows(const Families& families, std::string_view name) {
-  const MetricDesc wanted{.name = name, .help = {}, .source = {}};
+  const metrics::MetricDesc wanted{.name = name, .help = {}, .source = {}};
   return families.contains(&wanted);
 }
 
@@ -371,7 +374,7 @@ TEST_CASE("kFamilyLabelsMax is the most labels that a metric has") {
     const auto commas = std::count(names.begin(), names.end(), ',');
     if (!names.empty()) most = std::max(most, static_cast<std::size_t>(commas) + 1);
   }
-  CHECK(kFamilyLabelsMax == most);
+  CHECK(metrics::kFamilyLabelsMax == most);
 }
 
 TEST_CASE("every metric that the code names is in docs/metrics.md") {
@@ -396,7 +399,7 @@ TEST_CASE("every metric is read from where docs/metrics.md says") {
   // Not the clock and the time zone of this process, which cannot be changed.
   const std::regex place("/[^,]+|adjtimex\\(2\\)|statvfs\\(2\\)|uname\\(2\\)");
   using Kind = FixtureChange::Kind;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     std::map<std::string, Families> unproven;  // by place
     for (const auto* family : families_of(entry)) {
       const std::string source(family->source);

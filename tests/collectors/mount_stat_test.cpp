@@ -86,7 +86,7 @@ struct Fixture {
   /// A tick, which ends when all have answered but `hung`, the mounts that hang and have not been
   /// asked before: for them the time goes on to the deadline. Until then it goes on only where a
   /// helper may be wanted, and reaches no deadline before the test's patience ends.
-  Result<void> ask(MountStat& stat, std::size_t hung = 0) {
+  Result<void> ask(collectors::MountStat& stat, std::size_t hung = 0) {
     hung_so_far += static_cast<int>(hung);
     if (auto begun = stat.begin(); !begun) return begun;
     while (stat.wait_ns() > 0) {
@@ -100,21 +100,21 @@ struct Fixture {
     return stat.finish();
   }
 
-  static std::vector<MountToAsk> mounts(std::initializer_list<const char*> paths) {
-    std::vector<MountToAsk> mounts;
+  static std::vector<collectors::MountToAsk> mounts(std::initializer_list<const char*> paths) {
+    std::vector<collectors::MountToAsk> mounts;
     for (const auto* path : paths) mounts.push_back({path, mounts.size(), "ext4"});
     return mounts;
   }
 
   /// Asks until `index` is answered: the worker that was stuck needs a moment to come back.
-  void wait_until_it_recovers(MountStat& stat, std::size_t index) {
+  void wait_until_it_recovers(collectors::MountStat& stat, std::size_t index) {
     do {
       REQUIRE(ask(stat).has_value());
       std::this_thread::yield();
     } while (stat.answer(index).timed_out);
   }
 
-  static constexpr auto kGraceNs = MountStat::kGrace / 1ns;
+  static constexpr auto kGraceNs = collectors::MountStat::kGrace / 1ns;
   // 200,000 steps of ask().
   static constexpr std::chrono::milliseconds kTimeout{1000s};
 };
@@ -127,7 +127,7 @@ constexpr std::size_t kFew = 8;
 
 TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick after tick",
                  "[threads]") {
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/", "/srv", "/home"}));
   for (int tick = 1; tick <= 50; ++tick) {
     REQUIRE(ask(stat).has_value());
@@ -139,14 +139,14 @@ TEST_CASE_METHOD(Fixture, "mounts that answer are asked by one thread, tick afte
 }
 
 TEST_CASE_METHOD(Fixture, "no mounts: nothing is asked and no thread started", "[threads]") {
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   REQUIRE(ask(stat).has_value());
   CHECK(host.threads.empty());
 }
 
 TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own", "[threads]") {
   host.errors["/srv"] = ESTALE;
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/", "/srv", "/home"}));
   REQUIRE(ask(stat).has_value());
   CHECK(stat.answer(0).error == 0);
@@ -158,7 +158,7 @@ TEST_CASE_METHOD(Fixture, "an error of statvfs is the mount's own", "[threads]")
 TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is asked once",
                  "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/", "/nfs", "/home"}));
   const auto begin_ns = clock.monotonic_ns();
   REQUIRE(ask(stat, 1).has_value());
@@ -181,7 +181,7 @@ TEST_CASE_METHOD(Fixture, "a mount that hangs costs one deadline, once, and is a
 
 TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together", "[threads]") {
   for (const auto* path : {"/a", "/b", "/c", "/d"}) host.hang(path);
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/a", "/b", "/", "/c", "/d", "/home"}));
   const auto begin_ns = clock.monotonic_ns();
   REQUIRE(ask(stat, 4).has_value());
@@ -194,7 +194,7 @@ TEST_CASE_METHOD(Fixture, "several that hang at once cost one deadline together"
 TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the surplus worker ends",
                  "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/nfs", "/home"}));
   REQUIRE(ask(stat, 1).has_value());
   CHECK(stat.answer(0).timed_out);
@@ -209,7 +209,7 @@ TEST_CASE_METHOD(Fixture, "a mount that answers late is asked again, and the sur
 
 TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error", "[threads]") {
   host.hang("/slow");
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/slow", "/home"}));
   std::thread later([&] {
     std::unique_lock lock(host.mutex);
@@ -225,7 +225,7 @@ TEST_CASE_METHOD(Fixture, "a slow mount that answers in time is no error", "[thr
 
 TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is stuck", "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(mounts({"/nfs", "/home"}));
   REQUIRE(ask(stat, 1).has_value());
   stat.set_mounts({{"/home", 1, "ext4"}});  // unmounted lazily
@@ -240,7 +240,7 @@ TEST_CASE_METHOD(Fixture, "a mounts list that changes does not forget what is st
 
 TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked", "[threads]") {
   host.hang("/nfs");
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts({{"/nfs", 40, "nfs4"}});
   REQUIRE(ask(stat, 1).has_value());
   CHECK(stat.answer(0).timed_out);
@@ -251,16 +251,16 @@ TEST_CASE_METHOD(Fixture, "what is mounted anew on a stuck mount's path is asked
 
 TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead server there are",
                  "[threads]") {
-  std::vector<MountToAsk> all;
+  std::vector<collectors::MountToAsk> all;
   for (int i = 0; i < 60; ++i) {
     all.push_back({"/nfs/" + std::to_string(i), static_cast<std::uint64_t>(i), "nfs4"});
     host.hang(all.back().path);
   }
   all.push_back({"/", 100, "ext4"});
-  MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+  collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
   stat.set_mounts(all);
   REQUIRE(stat.begin().has_value());
-  while (host.calls_inside() < static_cast<int>(MountStat::kStuckMax)) {
+  while (host.calls_inside() < static_cast<int>(collectors::MountStat::kStuckMax)) {
     CHECK(stat.wait_ns() > 0);
     wakeup->wait(kNsPerMs);
     clock.advance(kGraceNs / 10);
@@ -274,7 +274,7 @@ TEST_CASE_METHOD(Fixture, "threads are bounded however many mounts of a dead ser
   }
   {
     const std::lock_guard lock(host.mutex);
-    CHECK(host.inside_most <= static_cast<int>(MountStat::kStuckMax) + 1);
+    CHECK(host.inside_most <= static_cast<int>(collectors::MountStat::kStuckMax) + 1);
   }
   host.answer_all();
   for (const std::size_t index : {0, 30, 59}) wait_until_it_recovers(stat, index);
@@ -284,7 +284,7 @@ TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call 
                  "[threads]") {
   host.hang("/nfs");
   {
-    MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
+    collectors::MountStat stat(fake_statvfs, kTimeout, wakeup, clock);
     stat.set_mounts(mounts({"/nfs", "/home"}));
     REQUIRE(ask(stat, 1).has_value());
   }
@@ -294,7 +294,7 @@ TEST_CASE_METHOD(Fixture, "its end waits for no stuck mount, and the stuck call 
 
 TEST_CASE("without threads: a tick is refused and the next one is not", "[.alone]") {
   const auto wakeup = std::make_shared<const Wakeup>();
-  MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s, wakeup);
+  collectors::MountStat mounts([](const char*, struct statvfs*) { return 0; }, 5s, wakeup);
   mounts.set_mounts({{"/a", 1, "ext4"}});
   REQUIRE(test::forbid_threads());
   const auto refused = mounts.begin();

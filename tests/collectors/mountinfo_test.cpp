@@ -41,7 +41,7 @@ struct TwoTables {
 
   std::string tick() {
     if (!collector) {
-      for (const auto& entry : collector_registry()) {
+      for (const auto& entry : collectors::collector_registry()) {
         if (entry.name == "filesystem")
           collector = entry.make({paths, host, options, files, wakeup});
       }
@@ -50,7 +50,7 @@ struct TwoTables {
     builder.begin(writer);
     REQUIRE(test::collect(*collector, {++number, 0}, *wakeup, writer).has_value());
     REQUIRE(builder.commit(writer).has_value());
-    return text_format(builder.finish(0));
+    return metrics::text_format(builder.finish(0));
   }
 
   /// Mount points that are reported as hidden, a space behind each.
@@ -72,14 +72,14 @@ struct TwoTables {
   }
 
   const fs::path folder = make_folder();
-  HostPaths paths{folder, folder, "/"};
-  Host host{.statvfs = fake_statvfs};
-  CollectorOptions options = test::options_of("filesystem");
+  collectors::HostPaths paths{folder, folder, "/"};
+  collectors::Host host{.statvfs = fake_statvfs};
+  collectors::CollectorOptions options = test::options_of("filesystem");
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
-  std::unique_ptr<Collector> collector;
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
+  std::unique_ptr<collectors::Collector> collector;
   std::uint64_t number = 0;
 };
 

@@ -84,8 +84,9 @@ TEST_CASE("each metric of the dashboard and the alerts is sent, or it is said wh
       CHECK_FALSE(facts.not_sent.contains(metric));
       continue;
     }
-    const bool is_there = std::ranges::any_of(
-        collector_registry(), [&](const auto& entry) { return entry.name == collector; });
+    const bool is_there =
+        std::ranges::any_of(collectors::collector_registry(),
+                            [&](const auto& entry) { return entry.name == collector; });
     const auto reason = facts.not_sent.find(
         facts.not_sent.contains(metric) || is_there ? metric : cat("collector ", collector));
     REQUIRE(reason != facts.not_sent.end());
@@ -110,7 +111,7 @@ TEST_CASE("115 of the 125 panels of the dashboard are full, and the alerts can f
     bool is_full = facts.missing(metrics).empty();
     for (auto one = next_word(rest); !one.empty(); one = next_word(rest)) {
       const auto collector = facts.collectors.at(std::string(one));
-      for (const auto& entry : collector_registry()) {
+      for (const auto& entry : collectors::collector_registry()) {
         if (entry.name == collector && !entry.default_on) is_full = false;
       }
     }

@@ -41,7 +41,7 @@ struct ProcessHost {
     for (std::size_t i = 0; i < scrape.values.size(); ++i) {
       const auto& labels = (*scrape.series)[i]->labels;
       constexpr std::string_view kBegin = "namedprocess_namegroup_";
-      const auto name = labels.get(kMetricName).substr(kBegin.size());
+      const auto name = labels.get(metrics::kMetricName).substr(kBegin.size());
       samples[cat(name, " ", labels.get("groupname"), labels.get("mode"))] = scrape.values[i];
     }
     complaints.clear();
@@ -56,19 +56,19 @@ struct ProcessHost {
   }
 
   const fs::path folder = make_folder();
-  const HostPaths paths{folder / "proc", folder / "sys", folder / "root"};
-  const Host host;
-  const CollectorOptions options = options_of("process_groups");
+  const collectors::HostPaths paths{folder / "proc", folder / "sys", folder / "root"};
+  const collectors::Host host;
+  const collectors::CollectorOptions options = options_of("process_groups");
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
   std::vector<std::string> complaints;
-  std::unique_ptr<Collector> part = [this] {
-    for (const auto& entry : collector_registry()) {
+  std::unique_ptr<collectors::Collector> part = [this] {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name == "process_groups") return entry.make({paths, host, options, files, wakeup});
     }
-    return std::unique_ptr<Collector>();
+    return std::unique_ptr<collectors::Collector>();
   }();
   std::uint64_t number = 0;
 };

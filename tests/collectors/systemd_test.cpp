@@ -41,23 +41,23 @@ struct Folder {
 std::string conversation() {
   const Folder folder;
   const ScriptedBus bus(folder.socket(), kScript);
-  SystemBus client(folder.socket(), kLong);
+  collectors::SystemBus client(folder.socket(), kLong);
   REQUIRE(client.connect().has_value());
-  REQUIRE(ask_systemd(client, {}).has_value());
+  REQUIRE(collectors::ask_systemd(client, {}).has_value());
   return bus.said();
 }
 
 /// Asks a bus that says this, whatever it is asked, and then closes or is silent.
-Result<SystemdUnits> ask(std::string_view said, bool closes = true,
-                         std::chrono::milliseconds timeout = kLong) {
+Result<collectors::SystemdUnits> ask(std::string_view said, bool closes = true,
+                                     std::chrono::milliseconds timeout = kLong) {
   int pair[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
   const Fd bus(pair[1]);
-  SystemBus client("bus", timeout);
+  collectors::SystemBus client("bus", timeout);
   REQUIRE(::send(bus.get(), said.data(), said.size(), 0) == static_cast<ssize_t>(said.size()));
   if (closes) ::shutdown(bus.get(), SHUT_WR);
   if (auto connected = client.connect(Fd(pair[0])); !connected) return connected.error();
-  return ask_systemd(client, {});
+  return collectors::ask_systemd(client, {});
 }
 
 void put(std::string& bytes, std::size_t at, std::uint32_t value) {
@@ -142,7 +142,7 @@ struct Ticks {
   explicit Ticks(const Folder& folder)
       : paths{folder.path / "proc", folder.path / "sys", folder.path},
         options(options_of("systemd")) {
-    for (const auto& entry : collector_registry()) {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name == "systemd") {
         collector = entry.make({paths, host, options, files, wakeup, interval});
       }
@@ -157,15 +157,15 @@ struct Ticks {
     return outcome ? "" : outcome.error().text;
   }
 
-  const HostPaths paths;
-  const Host host{};
-  const CollectorOptions options;
+  const collectors::HostPaths paths;
+  const collectors::Host host{};
+  const collectors::CollectorOptions options;
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   const std::chrono::milliseconds interval{200};
-  std::unique_ptr<Collector> collector;
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
+  std::unique_ptr<collectors::Collector> collector;
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
   std::uint64_t number = 0;
 };
 

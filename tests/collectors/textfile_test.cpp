@@ -21,7 +21,7 @@ constexpr auto kFolder = "root/var/lib/msp-agent-textfile/";
 /// The collector on files of its own, its ticks one after the other.
 struct Ticks {
   Ticks() {
-    for (const auto& entry : collector_registry()) {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name == "textfile") {
         collector = entry.make({host.paths(), calls, options, files, wakeup});
       }
@@ -37,20 +37,20 @@ struct Ticks {
     builder.begin(writer);
     REQUIRE(collect(*collector, {++number, 0}, *wakeup, writer).has_value());
     REQUIRE(builder.commit(writer).has_value());
-    auto text = text_format(builder.finish(0));
+    auto text = metrics::text_format(builder.finish(0));
     writer.complaints().end_tick(
         [&](std::string_view complaint, bool) { text += cat("# ", complaint, "\n"); });
     return text;
   }
 
   const FileHost host;
-  const Host calls{};
-  const CollectorOptions options = options_of("textfile");
+  const collectors::Host calls{};
+  const collectors::CollectorOptions options = options_of("textfile");
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
-  std::unique_ptr<Collector> collector;
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
+  std::unique_ptr<collectors::Collector> collector;
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
   std::uint64_t number = 0;
 };
 
@@ -117,19 +117,20 @@ TEST_CASE("textfile: what the agent itself reports wins over a file") {
   const FileHost host;
   host.write(std::string(kFolder) + "a.prom",
              "node_load1 99\nup 5\nnode_load1{of=\"another\"} 7\nmsp_agent_own 3\n");
-  static constexpr MetricDesc own{"msp_agent_own", "x", "the agent"};
-  HostSource source({.collectors = {"textfile", "uname", "loadavg"},
-                     .paths = host.paths(),
-                     .options = {},
-                     .labels = {},
-                     .host = {.uname = fake_uname, .statvfs = fake_statvfs},
-                     .self_samples = [&](SeriesWriter& out) { out.add(own, 1); }});
+  static constexpr metrics::MetricDesc own{"msp_agent_own", "x", "the agent"};
+  sources::HostSource source(
+      {.collectors = {"textfile", "uname", "loadavg"},
+       .paths = host.paths(),
+       .options = {},
+       .labels = {},
+       .host = {.uname = fake_uname, .statvfs = fake_statvfs},
+       .self_samples = [&](metrics::SeriesWriter& out) { out.add(own, 1); }});
   const Wakeup wakeup;
-  const auto scrape = scrape_now(source, {1, 1'700'000'000'000'000'000}, wakeup);
+  const auto scrape = sources::scrape_now(source, {1, 1'700'000'000'000'000'000}, wakeup);
   std::map<std::string, double> values;
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& series = *(*scrape.series)[i];
-    CHECK(values.emplace(series_text(series), scrape.values[i]).second);
+    CHECK(values.emplace(metrics::series_text(series), scrape.values[i]).second);
   }
   CHECK(values["node_load1"] == 0.2);
   CHECK(values["node_load1{of=\"another\"}"] == 7);

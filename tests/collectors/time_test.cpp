@@ -13,8 +13,9 @@ struct Zone {
   std::string name;
 };
 
-std::unique_ptr<Collector> make(std::string_view name, const CollectorContext& context) {
-  for (const auto& entry : collector_registry()) {
+std::unique_ptr<collectors::Collector> make(std::string_view name,
+                                            const collectors::CollectorContext& context) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.name == name) return entry.make(context);
   }
   return nullptr;
@@ -22,12 +23,12 @@ std::unique_ptr<Collector> make(std::string_view name, const CollectorContext& c
 
 Zone zone_of(const char* tz, std::int64_t wall_ns) {
   setenv("TZ", tz, 1);
-  const HostPaths paths{"/nowhere/proc", "/nowhere/sys", "/nowhere"};
-  const Host host;
-  const CollectorOptions options;
+  const collectors::HostPaths paths{"/nowhere/proc", "/nowhere/sys", "/nowhere"};
+  const collectors::Host host;
+  const collectors::CollectorOptions options;
   FileTable files;
   const auto collector = make("time", {paths, host, options, files});
-  ScrapeBuilder builder{TargetLabels{}};
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
   auto& writer = builder.add_writer();
   builder.begin(writer);
   REQUIRE(collector->collect({1, wall_ns}, writer));
@@ -37,7 +38,7 @@ Zone zone_of(const char* tz, std::int64_t wall_ns) {
   tzset();
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& labels = (*scrape.series)[i]->labels;
-    if (labels.get(kMetricName) != "node_time_zone_offset_seconds") continue;
+    if (labels.get(metrics::kMetricName) != "node_time_zone_offset_seconds") continue;
     return {scrape.values[i], std::string(labels.get("time_zone"))};
   }
   FAIL("no node_time_zone_offset_seconds");

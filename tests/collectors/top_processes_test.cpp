@@ -52,7 +52,7 @@ struct TroubledHost {
       if (std::isnan(scrape.values[i])) continue;  // a series that has ended
       const auto& labels = (*scrape.series)[i]->labels;
       constexpr std::string_view kBegin = "msp_agent_top_process_";
-      const auto name = labels.get(kMetricName).substr(kBegin.size());
+      const auto name = labels.get(metrics::kMetricName).substr(kBegin.size());
       samples[cat(name, " ", labels.get("command"), labels.get("of"))] = scrape.values[i];
     }
     complaints.clear();
@@ -67,19 +67,19 @@ struct TroubledHost {
   }
 
   const fs::path folder = make_folder();
-  const HostPaths paths{folder / "proc", folder / "sys", folder / "root"};
-  const Host host;
-  const CollectorOptions options = options_of("top_processes");
+  const collectors::HostPaths paths{folder / "proc", folder / "sys", folder / "root"};
+  const collectors::Host host;
+  const collectors::CollectorOptions options = options_of("top_processes");
   FileTable files;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
-  ScrapeBuilder builder{TargetLabels{}};
-  SeriesWriter& writer = builder.add_writer();
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
+  metrics::SeriesWriter& writer = builder.add_writer();
   std::vector<std::string> complaints;
-  std::unique_ptr<Collector> part = [this] {
-    for (const auto& entry : collector_registry()) {
+  std::unique_ptr<collectors::Collector> part = [this] {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name == "top_processes") return entry.make({paths, host, options, files, wakeup});
     }
-    return std::unique_ptr<Collector>();
+    return std::unique_ptr<collectors::Collector>();
   }();
   std::uint64_t number = 0;
   unsigned busy = 1'000, idle = 1'000;

@@ -9,8 +9,9 @@
 namespace msp {
 namespace {
 
-std::unique_ptr<Collector> make(std::string_view name, const CollectorContext& context) {
-  for (const auto& entry : collector_registry()) {
+std::unique_ptr<collectors::Collector> make(std::string_view name,
+                                            const collectors::CollectorContext& context) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.name == name) return entry.make(context);
   }
   return nullptr;
@@ -29,12 +30,12 @@ int fake_uname(struct utsname* out) {
 }
 
 TEST_CASE("a host that is renamed ends the old series and begins a new one", "[uname]") {
-  const HostPaths paths;
-  const CollectorOptions options;
-  const Host host{.uname = fake_uname};
+  const collectors::HostPaths paths;
+  const collectors::CollectorOptions options;
+  const collectors::Host host{.uname = fake_uname};
   FileTable files;
   const auto collector = make("uname", {paths, host, options, files});
-  ScrapeBuilder builder{TargetLabels{}};
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
   auto& writer = builder.add_writer();
   const auto collect = [&](std::uint64_t tick) {
     builder.begin(writer);
@@ -63,7 +64,7 @@ TEST_CASE("a host that is renamed ends the old series and begins a new one", "[u
   REQUIRE(scrape.values.size() == 2);
   CHECK((*scrape.series)[0]->labels.get("nodename") == "after");
   CHECK((*scrape.series)[1]->labels.get("nodename") == "before");
-  CHECK(is_stale_marker(scrape.values[1]));
+  CHECK(metrics::is_stale_marker(scrape.values[1]));
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ void enter_private_namespace() {
 }
 
 /// Values that do not compress: 8 bytes each on disk.
-Scrape noisy_scrape(std::int64_t timestamp_ms) {
+metrics::Scrape noisy_scrape(std::int64_t timestamp_ms) {
   static const auto set = [] {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < kSeries; ++i) names.push_back("metric_" + std::to_string(i));
@@ -76,11 +76,11 @@ struct Fixture {
 
   void open() {
     close();
-    auto opened = Queue::open(options);
+    auto opened = queue::Queue::open(options);
     INFO((opened ? "" : opened.error().text));
     REQUIRE(opened);
     queue = std::move(*opened);
-    spiller = std::make_unique<Spiller>(*queue);
+    spiller = std::make_unique<queue::Spiller>(*queue);
     queue->add_consumer("a");
   }
 
@@ -103,8 +103,8 @@ struct Fixture {
   void check_waiting(int count) {
     CHECK(queue->state(0).samples == kSeries * static_cast<std::size_t>(count));
     auto next = appended - count + 1;
-    Batch batch;
-    while (queue->read(0, {.lane = Wanted::Lane::all, .samples_max = kMany}, batch)) {
+    queue::Batch batch;
+    while (queue->read(0, {.lane = queue::Wanted::Lane::all, .samples_max = kMany}, batch)) {
       for (const auto& row : batch.rows()) {
         const auto points = batch.points(row);
         for (std::size_t i = 0; i < points.size(); ++i) {
@@ -122,15 +122,15 @@ struct Fixture {
     CHECK(queue->state(0).samples == 0);
   }
 
-  std::uint64_t dropped(DropReason reason) const {
+  std::uint64_t dropped(queue::DropReason reason) const {
     return queue->state(0).dropped[static_cast<std::size_t>(reason)];
   }
   bool memory_only() const { return queue->state().memory_only; }
 
   fs::path point;
-  Queue::Options options;
-  std::unique_ptr<Queue> queue;
-  std::unique_ptr<Spiller> spiller;
+  queue::Queue::Options options;
+  std::unique_ptr<queue::Queue> queue;
+  std::unique_ptr<queue::Spiller> spiller;
   std::int64_t appended = 0;
 };
 
@@ -147,7 +147,7 @@ TEST_CASE_METHOD(Fixture, "a disk is filled to the brim and released: nothing th
     round();
     REQUIRE(memory_only());
   }
-  CHECK(dropped(DropReason::memory) == 0);
+  CHECK(dropped(queue::DropReason::memory) == 0);
   CHECK(queue->state().damaged_records == 0);
   release();
   round();
@@ -163,8 +163,9 @@ TEST_CASE_METHOD(Fixture, "a disk stays full: the oldest go beyond the memory li
   append(700);
   round();
   REQUIRE(memory_only());
-  const auto room = static_cast<int>(Queue::kMemoryBytesMax / (kSeries * 8 + sizeof(Scrape)));
-  CHECK(dropped(DropReason::memory) == kSeries * static_cast<std::size_t>(700 - room));
+  const auto room =
+      static_cast<int>(queue::Queue::kMemoryBytesMax / (kSeries * 8 + sizeof(metrics::Scrape)));
+  CHECK(dropped(queue::DropReason::memory) == kSeries * static_cast<std::size_t>(700 - room));
   check_waiting(room);
 }
 
@@ -176,7 +177,7 @@ TEST_CASE_METHOD(Fixture, "a disk that fills up in the middle of a write") {
   fs::remove(point / "wal" / "wal");
   append(1);
   round();
-  CHECK(dropped(DropReason::memory) == 0);
+  CHECK(dropped(queue::DropReason::memory) == 0);
   CHECK(queue->state().damaged_records == 0);
   check_waiting(301);
 }
@@ -232,7 +233,7 @@ TEST_CASE_METHOD(Fixture, "a folder that is removed while the buffer works is ma
   append(3);
   round();
   CHECK_FALSE(memory_only());
-  CHECK(dropped(DropReason::damage) == 5 * kSeries);
+  CHECK(dropped(queue::DropReason::damage) == 5 * kSeries);
   CHECK(queue->state(0).samples == 3 * kSeries);
   open();
   check_waiting(3);
@@ -272,7 +273,7 @@ TEST_CASE_METHOD(Fixture, "the free-space guard gives way to others before the d
   round();
   CHECK(queue->state().free_space_guard);
   CHECK(queue->state().segments == 0);
-  CHECK(dropped(DropReason::free_space) == 10 * kSeries);
+  CHECK(dropped(queue::DropReason::free_space) == 10 * kSeries);
   release();
   round();
   CHECK_FALSE(queue->state().free_space_guard);
@@ -282,7 +283,7 @@ TEST_CASE_METHOD(Fixture, "the free-space guard gives way to others before the d
 
 TEST_CASE_METHOD(Fixture, "a second buffer on the same folder names the process that has it") {
   open();
-  const auto second = Queue::open(options);
+  const auto second = queue::Queue::open(options);
   REQUIRE_FALSE(second);
   CHECK(second.error().text.find("process " + std::to_string(::getpid()) + ":") !=
         std::string::npos);

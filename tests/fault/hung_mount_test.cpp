@@ -118,7 +118,7 @@ struct Fixture {
   }
 
   void start(std::vector<std::string> collectors = {"filesystem"}) {
-    HostSource::Setup setup;
+    sources::HostSource::Setup setup;
     setup.wakeup = wakeup;
     setup.collectors = std::move(collectors);
     setup.paths.procfs = folder / "proc";
@@ -127,32 +127,33 @@ struct Fixture {
     test::option<Filter>(options, "mount_points_include") =
         [prefix = folder.string()](std::string_view point) { return point.starts_with(prefix); };
     setup.options.emplace("filesystem", options);
-    source = std::make_unique<HostSource>(std::move(setup));
+    source = std::make_unique<sources::HostSource>(std::move(setup));
   }
 
-  Scrape tick() { return scrape_now(*source, {++number, 0}, *wakeup); }
+  metrics::Scrape tick() { return sources::scrape_now(*source, {++number, 0}, *wakeup); }
 
   /// The value of a metric for a mount, or -1. `error` is its label device_error.
-  static double value(const Scrape& scrape, std::string_view name, const fs::path& mount_point,
-                      std::string_view error = "") {
+  static double value(const metrics::Scrape& scrape, std::string_view name,
+                      const fs::path& mount_point, std::string_view error = "") {
     for (std::size_t i = 0; i < scrape.values.size(); ++i) {
       const auto& labels = (*scrape.series)[i]->labels;
-      if (labels.get(kMetricName) == name && labels.get("mountpoint") == mount_point.string() &&
-          labels.get("device_error") == error && !is_stale_marker(scrape.values[i])) {
+      if (labels.get(metrics::kMetricName) == name &&
+          labels.get("mountpoint") == mount_point.string() && labels.get("device_error") == error &&
+          !metrics::is_stale_marker(scrape.values[i])) {
         return scrape.values[i];
       }
     }
     return -1;
   }
 
-  void check_good(const Scrape& scrape, const fs::path& point) const {
+  void check_good(const metrics::Scrape& scrape, const fs::path& point) const {
     INFO(point.string());
     CHECK(value(scrape, "node_filesystem_device_error", point) == 0);
     CHECK(value(scrape, "node_filesystem_size_bytes", point) > 0);
     CHECK(value(scrape, "node_filesystem_avail_bytes", point) > 0);
   }
 
-  void check_stuck(const Scrape& scrape, const fs::path& point) const {
+  void check_stuck(const metrics::Scrape& scrape, const fs::path& point) const {
     INFO(point.string());
     constexpr std::string_view kText = "mountpoint timeout";
     CHECK(value(scrape, "node_filesystem_device_error", point, kText) == 1);
@@ -178,7 +179,7 @@ struct Fixture {
   std::vector<std::unique_ptr<HungFs>> hung;
   const std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   std::uint64_t number = 0;
-  std::unique_ptr<HostSource> source;
+  std::unique_ptr<sources::HostSource> source;
 };
 
 }  // namespace

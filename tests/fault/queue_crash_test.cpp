@@ -29,7 +29,7 @@ constexpr std::size_t kEndpoints = 2;
 /// What a scrape looks like on its way out: labels and bits.
 using Look = std::vector<std::pair<std::string, std::uint64_t>>;
 
-Look look(const Scrape& scrape) {
+Look look(const metrics::Scrape& scrape) {
   Look look;
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     look.emplace_back(std::string((*scrape.series)[i]->labels.flat()),
@@ -53,11 +53,11 @@ class World {
   void open() {
     end();
     clock_.advance(kNsPerSecond);
-    auto opened = Queue::open(options_);
+    auto opened = queue::Queue::open(options_);
     INFO((opened ? "" : opened.error().text));
     REQUIRE(opened);
     queue_ = std::move(*opened);
-    spiller_ = std::make_unique<Spiller>(*queue_);
+    spiller_ = std::make_unique<queue::Spiller>(*queue_);
     for (const auto* name : {"a", "b"}) queue_->add_consumer(name);
     std::copy(std::begin(acked_), std::end(acked_), std::begin(done_));
   }
@@ -85,8 +85,9 @@ class World {
   /// Hands out up to so many samples, checked to be what went in, and acknowledges them. The number
   /// of scrapes.
   std::size_t deliver(std::size_t endpoint, std::size_t samples_max) {
-    Batch batch;
-    if (!queue_->read(endpoint, {.lane = Wanted::Lane::all, .samples_max = samples_max}, batch)) {
+    queue::Batch batch;
+    if (!queue_->read(endpoint, {.lane = queue::Wanted::Lane::all, .samples_max = samples_max},
+                      batch)) {
       return 0;
     }
     const auto numbers = check_content(batch);
@@ -106,8 +107,9 @@ class World {
 
   /// The newest, out of turn.
   void deliver_newest(std::size_t endpoint) {
-    Batch batch;
-    if (!queue_->read(endpoint, {.lane = Wanted::Lane::live, .samples_max = 1000}, batch)) return;
+    queue::Batch batch;
+    if (!queue_->read(endpoint, {.lane = queue::Wanted::Lane::live, .samples_max = 1000}, batch))
+      return;
     const auto numbers = check_content(batch);
     REQUIRE(numbers == Numbers{looks_.size()});
     ack(endpoint, batch, numbers);
@@ -154,7 +156,7 @@ class World {
 
   std::size_t taken() const { return taken_; }
   std::size_t durable() const { return durable_; }
-  const Queue& queue() const { return *queue_; }
+  const queue::Queue& queue() const { return *queue_; }
 
   MemoryFileSystem files;
   bool holes_allowed = false;
@@ -162,7 +164,7 @@ class World {
  private:
   using Numbers = std::set<std::size_t>;
 
-  Numbers check_content(Batch& batch) {
+  Numbers check_content(queue::Batch& batch) {
     std::map<std::size_t, Look> handed;
     for (const auto& row : batch.rows()) {
       for (const auto& point : batch.points(row)) {
@@ -181,7 +183,7 @@ class World {
     return numbers;
   }
 
-  void ack(std::size_t endpoint, Batch& batch, const Numbers& numbers) {
+  void ack(std::size_t endpoint, queue::Batch& batch, const Numbers& numbers) {
     if (!files.stopped()) acked_[endpoint].insert(numbers.begin(), numbers.end());
     queue_->ack(endpoint, batch);
     done_[endpoint].insert(numbers.begin(), numbers.end());
@@ -193,9 +195,9 @@ class World {
 
   test::RandomScrapes random_;
   test::FakeClock clock_;
-  Queue::Options options_;
-  std::unique_ptr<Queue> queue_;
-  std::unique_ptr<Spiller> spiller_;
+  queue::Queue::Options options_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<queue::Spiller> spiller_;
   std::vector<Look> looks_;
   std::size_t taken_ = 0;      // appended before the world stopped
   std::size_t durable_ = 0;    // of these, those that a round has taken to disk

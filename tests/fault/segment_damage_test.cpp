@@ -14,44 +14,46 @@
 namespace msp {
 namespace {
 
-using Outcome = ScrapeDecoder::Outcome;
+using Outcome = queue::ScrapeDecoder::Outcome;
 
 struct Piece {
   std::size_t begin = 0;
   std::size_t end = 0;
-  RecordType type{};
+  queue::RecordType type{};
   std::uint64_t sequence = 0;  // of a scrape or request
   std::uint64_t stream = 0;    // its number; of a request 0
 };
 
-std::uint64_t stream_of(const Record& record) {
-  if (record.type == RecordType::summary || record.type == RecordType::request) return 0;
-  ByteReader reader(record.payload);
+std::uint64_t stream_of(const queue::Record& record) {
+  if (record.type == queue::RecordType::summary || record.type == queue::RecordType::request)
+    return 0;
+  queue::ByteReader reader(record.payload);
   const auto first = reader.varint();
-  const bool is_scrape = record.type == RecordType::keyframe || record.type == RecordType::delta;
+  const bool is_scrape =
+      record.type == queue::RecordType::keyframe || record.type == queue::RecordType::delta;
   return is_scrape ? reader.varint() : first;
 }
 
 /// A segment and what is in it.
 struct Original {
-  std::string bytes = make_segment_header(1);
+  std::string bytes = queue::make_segment_header(1);
   std::map<std::uint64_t, test::Entry> entries;
   std::vector<Piece> pieces;
 
   Original(std::uint64_t seed, std::uint64_t count, test::RandomScrapes::Chances chances,
            std::size_t streams = 1, double requests = 0) {
     test::RandomEntries source(seed, streams, chances, requests);
-    ScrapeEncoder encoder;
+    queue::ScrapeEncoder encoder;
     for (std::uint64_t sequence = 1; sequence <= count; ++sequence) {
       const auto entry = source.next();
       REQUIRE((entry.scrape ? encoder.encode(sequence, *entry.scrape, bytes)
                             : encoder.encode(sequence, sequence, *entry.request, bytes)));
       entries.emplace(sequence, entry);
     }
-    append_summary({1, count, count, 0, 0, 0, 0, 1}, bytes);
-    RecordScanner scanner(bytes, kSegmentHeaderSize);
+    queue::append_summary({1, count, count, 0, 0, 0, 0, 1}, bytes);
+    queue::RecordScanner scanner(bytes, queue::kSegmentHeaderSize);
     while (const auto record = scanner.next()) {
-      const auto head = entry_head(*record);
+      const auto head = queue::entry_head(*record);
       pieces.push_back({scanner.good_end() - record->size(), scanner.good_end(), record->type,
                         head ? head->first_sequence : 0, stream_of(*record)});
     }
@@ -69,13 +71,15 @@ struct Original {
   std::set<std::uint64_t> need(std::size_t i) const {
     std::set<std::uint64_t> all;
     const auto type = pieces[i].type;
-    if (type == RecordType::summary) return all;
+    if (type == queue::RecordType::summary) return all;
     if (pieces[i].sequence != 0) all.insert(pieces[i].sequence);
-    if (type == RecordType::request) return all;
+    if (type == queue::RecordType::request) return all;
     const bool is_scrape = pieces[i].sequence != 0;
     for (auto next = i + 1; next < pieces.size(); ++next) {
       if (pieces[next].stream != pieces[i].stream) continue;
-      if (pieces[next].type == (is_scrape ? RecordType::keyframe : RecordType::dictionary)) break;
+      if (pieces[next].type ==
+          (is_scrape ? queue::RecordType::keyframe : queue::RecordType::dictionary))
+        break;
       if (pieces[next].sequence != 0) all.insert(pieces[next].sequence);
     }
     return all;
@@ -93,10 +97,10 @@ struct Read {
 
 Read read(const std::string& bytes, const Original& original) {
   Read result;
-  ScrapeDecoder decoder;
-  RecordScanner scanner(bytes, kSegmentHeaderSize);
+  queue::ScrapeDecoder decoder;
+  queue::RecordScanner scanner(bytes, queue::kSegmentHeaderSize);
   while (const auto record = scanner.next()) {
-    ScrapeDecoder::Decoded decoded;
+    queue::ScrapeDecoder::Decoded decoded;
     const auto outcome = decoder.feed(*record, &decoded);
     if (outcome == Outcome::scrape || outcome == Outcome::request) {
       const auto found = original.entries.find(decoded.first_sequence);
@@ -131,7 +135,7 @@ TEST_CASE("damage: a segment cut at any byte yields every scrape that was whole"
   for (std::size_t length = 0; length <= original.bytes.size(); ++length) {
     const auto result = read(original.bytes.substr(0, length), original);
     std::uint64_t whole = 0;
-    std::size_t good_end = std::min(length, kSegmentHeaderSize);
+    std::size_t good_end = std::min(length, queue::kSegmentHeaderSize);
     for (const auto& piece : original.pieces) {
       if (piece.end > length) break;
       good_end = piece.end;
@@ -150,7 +154,7 @@ TEST_CASE(
     "damage: a byte or a bit that flips costs exactly what needs its record, and is counted") {
   const Original original(12, 90, kLively, 2, 0.05);
   std::size_t most = 0;
-  for (std::size_t at = kSegmentHeaderSize; at < original.bytes.size(); ++at) {
+  for (std::size_t at = queue::kSegmentHeaderSize; at < original.bytes.size(); ++at) {
     const auto i = original.piece_at(at);
     const auto& piece = original.pieces[i];
     const auto need = original.need(i);
@@ -171,7 +175,7 @@ TEST_CASE(
       REQUIRE((is_last ? result.tail_bytes : result.damaged_bytes) == piece.end - piece.begin);
     }
   }
-  CHECK(most <= kKeyframeEvery);
+  CHECK(most <= queue::kKeyframeEvery);
   CHECK(most > 1);
 }
 
@@ -187,15 +191,15 @@ TEST_CASE("damage: every bit of a small segment") {
 
 TEST_CASE("damage: a damaged dictionary costs nothing to a reader who holds it") {
   const Original original(14, 40, {0, 0, 0.1, 25});
-  REQUIRE(original.pieces.front().type == RecordType::dictionary);
+  REQUIRE(original.pieces.front().type == queue::RecordType::dictionary);
   auto bytes = original.bytes;
   bytes[original.pieces.front().begin + 20] ^= 1;
 
   std::uint64_t scrapes = 0;
-  ScrapeDecoder decoder;
+  queue::ScrapeDecoder decoder;
   for (const auto& segment : {original.bytes, bytes}) {
     scrapes = 0;
-    RecordScanner scanner(segment, kSegmentHeaderSize);
+    queue::RecordScanner scanner(segment, queue::kSegmentHeaderSize);
     while (const auto record = scanner.next()) {
       scrapes += decoder.feed(*record, nullptr) == Outcome::scrape ? 1 : 0;
     }
@@ -237,11 +241,12 @@ TEST_CASE("damage: blocks that read as zero or as something else") {
 TEST_CASE("damage: garbage between records costs nothing but itself") {
   const Original original(17, 80, kLively, 3, 0.1);
   test::RandomScrapes random(17);
-  std::string bytes = original.bytes.substr(0, kSegmentHeaderSize);
+  std::string bytes = original.bytes.substr(0, queue::kSegmentHeaderSize);
   std::size_t garbage = 0;
   for (const auto& piece : original.pieces) {
     for (auto left = random.below(60); left > 0; --left, ++garbage) {
-      bytes += random.chance(0.2) ? kRecordMagic[left % 2] : static_cast<char>(random.random()());
+      bytes +=
+          random.chance(0.2) ? queue::kRecordMagic[left % 2] : static_cast<char>(random.random()());
     }
     bytes.append(original.bytes, piece.begin, piece.end - piece.begin);
   }
@@ -270,7 +275,7 @@ TEST_CASE("damage: records swapped, duplicated or missing invent nothing") {
           pieces.erase(pieces.begin() + a);
       }
     }
-    std::string bytes = original.bytes.substr(0, kSegmentHeaderSize);
+    std::string bytes = original.bytes.substr(0, queue::kSegmentHeaderSize);
     for (const auto& piece : pieces)
       bytes.append(original.bytes, piece.begin, piece.end - piece.begin);
     REQUIRE(read(bytes, original).is_true);
@@ -295,17 +300,17 @@ TEST_CASE("damage: records of one segment in another invent nothing") {
   for (const auto seed : test::seeds(300)) {
     CAPTURE(seed);
     test::RandomScrapes random(seed);
-    auto bytes = original.bytes.substr(0, kSegmentHeaderSize);
+    auto bytes = original.bytes.substr(0, queue::kSegmentHeaderSize);
     for (std::size_t i = 0; i < original.pieces.size(); ++i) {
       const bool is_strange = random.chance(0.2) && i < stranger.pieces.size();
       const auto& source = is_strange ? stranger : original;
       const auto& piece = source.pieces[i];
       bytes.append(source.bytes, piece.begin, piece.end - piece.begin);
     }
-    ScrapeDecoder decoder;
-    RecordScanner scanner(bytes, kSegmentHeaderSize);
+    queue::ScrapeDecoder decoder;
+    queue::RecordScanner scanner(bytes, queue::kSegmentHeaderSize);
     while (const auto record = scanner.next()) {
-      ScrapeDecoder::Decoded decoded;
+      queue::ScrapeDecoder::Decoded decoded;
       static_cast<void>(decoder.feed(*record, &decoded));
       if (!decoded.scrape && !decoded.request) continue;
       const auto is_in = [&](const Original& source) {

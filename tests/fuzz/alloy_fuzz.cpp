@@ -47,14 +47,16 @@ void require_loads(std::string yaml) {
                  : before.ends_with("_file: ") ? "/alpha   #"
                                                : "alpha   #");
   }
-  for (const auto& error : msp::parse_config(yaml, "the result").errors) {
+  for (const auto& error : msp::config::parse_config(yaml, "the result").errors) {
     const bool is_variable = error.text.find("is not set; set it") != std::string::npos;
     require(is_variable, error.to_string() + " in\n" + yaml);
   }
 }
 
-void convert(msp::ForeignAgent from, const std::string& text, const std::string& variables) {
-  const auto got = msp::convert(from, {{"f", text}}, msp::ForeignFile{"e", variables});
+void convert(msp::import::ForeignAgent from, const std::string& text,
+             const std::string& variables) {
+  const auto got =
+      msp::import::convert(from, {{"f", text}}, msp::import::ForeignFile{"e", variables});
   require(got.yaml.has_value() == got.error.empty(), "a result and an error, or neither");
   require(msp::is_utf8(got.error), "an error that is not UTF-8");
   require(
@@ -79,8 +81,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto split = bytes.find(kVariables);
   const std::string text(bytes.substr(0, split));
   const std::string variables(split == bytes.npos ? "" : bytes.substr(split + kVariables.size()));
-  convert(msp::ForeignAgent::alloy, text, variables);
-  convert(msp::ForeignAgent::prometheus, text, variables);
+  convert(msp::import::ForeignAgent::alloy, text, variables);
+  convert(msp::import::ForeignAgent::prometheus, text, variables);
   return 0;
 }
 

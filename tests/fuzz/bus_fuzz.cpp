@@ -30,11 +30,12 @@ void require(bool holds, const char* what) {
   std::abort();
 }
 
-void check(const msp::SystemdUnits& units) {
+void check(const msp::collectors::SystemdUnits& units) {
   ++g_answers;
   require(msp::is_utf8(units.version) && msp::is_utf8(units.system_state), "a text is not UTF-8");
   require(units.states.size() < 17, "more states than there can be");
-  require(units.units.size() <= msp::SystemdUnits::kWantedMax, "more units than are wanted");
+  require(units.units.size() <= msp::collectors::SystemdUnits::kWantedMax,
+          "more units than are wanted");
   for (const auto& unit : units.units) {
     require(msp::is_utf8(unit.name) && msp::is_printable(unit.type), "a label is no text");
     require(!unit.name.empty() && unit.name.size() < 257, "a name is too long");
@@ -53,9 +54,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ::setsockopt(bus.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   static_cast<void>(!::send(bus.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT));
   ::shutdown(bus.get(), SHUT_WR);
-  msp::SystemBus client("bus", std::chrono::seconds(10));
+  msp::collectors::SystemBus client("bus", std::chrono::seconds(10));
   if (!client.connect(msp::Fd(pair[0]))) return 0;
-  const auto units = msp::ask_systemd(client, {});
+  const auto units = msp::collectors::ask_systemd(client, {});
   if (units) check(*units);
   if (!units) require(msp::is_printable(units.error().text), "an error is no line");
   if (!units) require(units.error().text.find("no answer within") == std::string::npos, "a wait");
@@ -74,8 +75,9 @@ std::string conversation() {
         folder / "socket",
         "version 252.39\nstate running\nunit a.service loaded active simple 1 /system.slice/a\n"
         "unit b.mount loaded failed ext4\nunit c.socket loaded reloading\n");
-    msp::SystemBus client(folder / "socket", std::chrono::seconds(10));
-    require(client.connect().has_value() && msp::ask_systemd(client, {}).has_value(), "no answer");
+    msp::collectors::SystemBus client(folder / "socket", std::chrono::seconds(10));
+    require(client.connect().has_value() && msp::collectors::ask_systemd(client, {}).has_value(),
+            "no answer");
     said = bus.said();
   }
   std::filesystem::remove_all(folder);

@@ -30,14 +30,14 @@ void require(bool holds, const char* what) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string message(reinterpret_cast<const char*>(data), size);
-  const auto answer = msp::DnsAnswer::parse(message);
+  const auto answer = msp::sources::DnsAnswer::parse(message);
   if (!answer) {
     require(msp::is_printable(answer.error().text), "an error is no line");
     return 0;
   }
   ++g_answers;
-  for (const auto section :
-       {msp::DnsAnswer::answer, msp::DnsAnswer::authority, msp::DnsAnswer::additional}) {
+  for (const auto section : {msp::sources::DnsAnswer::answer, msp::sources::DnsAnswer::authority,
+                             msp::sources::DnsAnswer::additional}) {
     for (const auto& record : answer->records(section)) {
       const auto text = answer->text(record);
       require(msp::is_utf8(text), "a record is no text");

@@ -34,20 +34,21 @@ void require(bool holds, std::string_view what) {
 }
 
 /// What the agent writes of a series reads as that series.
-void require_reads_back(const msp::Series& series, double value) {
-  const auto text = msp::series_text(series) + " " + msp::text_value(value) + "\n";
-  msp::ExpositionParser parser(text, {.normalizes = false});
+void require_reads_back(const msp::metrics::Series& series, double value) {
+  const auto text =
+      msp::metrics::series_text(series) + " " + msp::metrics::text_value(value) + "\n";
+  msp::metrics::ExpositionParser parser(text, {.normalizes = false});
   const auto sample = parser.next();
   require(sample.has_value(), "what was written is no sample: " + text);
   require(std::bit_cast<std::uint64_t>(sample->value) == std::bit_cast<std::uint64_t>(value),
           "another value: " + text);
   const auto again = parser.series();
-  require(again.has_value() && msp::Labels(again->labels) == series.labels,
+  require(again.has_value() && msp::metrics::Labels(again->labels) == series.labels,
           "other labels: " + text);
 }
 
-void parse(std::string_view text, msp::ExpositionOptions options) {
-  msp::ExpositionParser parser(text, options);
+void parse(std::string_view text, msp::metrics::ExpositionOptions options) {
+  msp::metrics::ExpositionParser parser(text, options);
   std::size_t good = 0;
   while (const auto sample = parser.next()) {
     require(sample->series.data() >= text.data() &&
@@ -60,15 +61,15 @@ void parse(std::string_view text, msp::ExpositionOptions options) {
     }
     ++good;
     ++g_samples;
-    require(series->labels.size() <= msp::ExpositionParser::kLabelsMax, "too many labels");
+    require(series->labels.size() <= msp::metrics::ExpositionParser::kLabelsMax, "too many labels");
     for (const auto& label : series->labels) {
-      const bool is_name = label.name == msp::kMetricName;
+      const bool is_name = label.name == msp::metrics::kMetricName;
       require(msp::is_utf8(label.value), "a value that is not UTF-8");
-      require(is_name || msp::is_label_name(label.name), "a name that no label can have");
+      require(is_name || msp::metrics::is_label_name(label.name), "a name that no label can have");
       require(!is_name || !label.value.empty(), "a series without a name");
     }
     if (series->desc) require(msp::is_utf8(series->desc->help), "a HELP that is not UTF-8");
-    require_reads_back({msp::Labels(series->labels), series->desc}, sample->value);
+    require_reads_back({msp::metrics::Labels(series->labels), series->desc}, sample->value);
   }
   const auto lines = 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
   require(parser.good_lines() == good, "good lines");
@@ -83,7 +84,8 @@ void parse(std::string_view text, msp::ExpositionOptions options) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const auto format : {msp::ExpositionFormat::text, msp::ExpositionFormat::open_metrics}) {
+  for (const auto format :
+       {msp::metrics::ExpositionFormat::text, msp::metrics::ExpositionFormat::open_metrics}) {
     for (const bool normalizes : {true, false}) parse(text, {format, normalizes});
   }
   return 0;

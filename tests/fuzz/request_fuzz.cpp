@@ -20,7 +20,7 @@
 
 namespace {
 
-using State = msp::RequestParser::State;
+using State = msp::listen::RequestParser::State;
 
 constexpr std::size_t kBodyBytesMax = 5000;
 
@@ -32,15 +32,16 @@ void require(bool holds, const char* what) {
   std::abort();
 }
 
-std::size_t count(const msp::HttpRequestHead& head, std::string_view name) {
+std::size_t count(const msp::listen::HttpRequestHead& head, std::string_view name) {
   return static_cast<std::size_t>(
-      std::ranges::count(head.fields, name, &msp::HttpRequestHead::Field::name));
+      std::ranges::count(head.fields, name, &msp::listen::HttpRequestHead::Field::name));
 }
 
-void check(const msp::RequestParser& parser) {
+void check(const msp::listen::RequestParser& parser) {
   const auto& head = parser.head();
   require(!head.method.empty() && head.path.starts_with('/'), "a request without method or path");
-  require(head.fields.size() <= msp::RequestParser::kFieldsMax, "more fields than there may be");
+  require(head.fields.size() <= msp::listen::RequestParser::kFieldsMax,
+          "more fields than there may be");
   require(count(head, "content-length") + count(head, "transfer-encoding") <= 1, "two lengths");
   require(count(head, "host") <= 1, "two hosts");
   require(parser.body_bytes() <= kBodyBytesMax, "the body is too long");
@@ -56,7 +57,7 @@ void check(const msp::RequestParser& parser) {
 std::vector<std::string> read(std::string_view bytes, std::size_t piece) {
   std::vector<std::string> requests;
   std::string input;
-  auto parser = std::make_unique<msp::RequestParser>();
+  auto parser = std::make_unique<msp::listen::RequestParser>();
   for (std::size_t at = 0; at < bytes.size(); at += piece) {
     input += bytes.substr(at, piece);
     for (;;) {
@@ -74,10 +75,10 @@ std::vector<std::string> read(std::string_view bytes, std::size_t piece) {
         ++g_requests;
         requests.push_back(msp::cat(parser->head().method, " ", parser->head().path, "?",
                                     parser->head().query, "\n", parser->body()));
-        parser = std::make_unique<msp::RequestParser>();
+        parser = std::make_unique<msp::listen::RequestParser>();
         continue;
       }
-      require(input.size() <= msp::RequestParser::kHeadBytesMax + piece,
+      require(input.size() <= msp::listen::RequestParser::kHeadBytesMax + piece,
               "input that is kept without end");
       if (state == before && (input.size() == had || input.empty())) break;
     }

@@ -32,19 +32,20 @@ void require(bool holds, const char* what) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  msp::parse_segment_header(bytes);
-  msp::summary_at_end(bytes);
-  msp::ScrapeDecoder decoder;
-  msp::RecordScanner scanner(bytes, msp::kSegmentHeaderSize);
+  msp::queue::parse_segment_header(bytes);
+  msp::queue::summary_at_end(bytes);
+  msp::queue::ScrapeDecoder decoder;
+  msp::queue::RecordScanner scanner(bytes, msp::queue::kSegmentHeaderSize);
   std::size_t end = scanner.good_end();
   while (const auto record = scanner.next()) {
-    require(scanner.good_end() >= end + msp::kRecordHeaderSize, "the scanner does not advance");
+    require(scanner.good_end() >= end + msp::queue::kRecordHeaderSize,
+            "the scanner does not advance");
     end = scanner.good_end();
-    const auto head = msp::entry_head(*record);
-    msp::ScrapeDecoder::Decoded decoded;
+    const auto head = msp::queue::entry_head(*record);
+    msp::queue::ScrapeDecoder::Decoded decoded;
     const auto outcome = decoder.feed(*record, &decoded);
-    const bool is_scrape = outcome == msp::ScrapeDecoder::Outcome::scrape;
-    const bool is_request = outcome == msp::ScrapeDecoder::Outcome::request;
+    const bool is_scrape = outcome == msp::queue::ScrapeDecoder::Outcome::scrape;
+    const bool is_request = outcome == msp::queue::ScrapeDecoder::Outcome::request;
     require(is_scrape == (decoded.scrape != nullptr), "a scrape or none");
     require(is_request == (decoded.request != nullptr), "a request or none");
     if (!is_scrape && !is_request) continue;
@@ -57,11 +58,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else {
       require(head->samples == decoded.request->samples, "the head has another count");
       // Whatever its frames say, no more than the limit is taken for them.
-      const auto content = msp::content_of(decoded.request->message, kContentMax);
+      const auto content = msp::queue::content_of(decoded.request->message, kContentMax);
       require(!content || content->size() <= kContentMax, "more content than allowed");
     }
   }
-  require(scanner.wasted_bytes() <= msp::RecordScanner::kWasteMax * size, "too much work");
+  require(scanner.wasted_bytes() <= msp::queue::RecordScanner::kWasteMax * size, "too much work");
   return 0;
 }
 
@@ -76,8 +77,8 @@ void run(const std::string& bytes) {
 
 std::string segment(std::uint64_t seed) {
   msp::test::RandomEntries source(seed, 1 + seed % 4, {0.15, 0.1, 0.1, 20});
-  msp::ScrapeEncoder encoder;
-  auto bytes = msp::make_segment_header(1);
+  msp::queue::ScrapeEncoder encoder;
+  auto bytes = msp::queue::make_segment_header(1);
   for (std::uint64_t sequence = 1; sequence <= 40; ++sequence) {
     const auto entry = source.next();
     if (!(entry.scrape ? encoder.encode(sequence, *entry.scrape, bytes)
@@ -85,7 +86,7 @@ std::string segment(std::uint64_t seed) {
       std::abort();
     }
   }
-  msp::append_summary({}, bytes);
+  msp::queue::append_summary({}, bytes);
   return bytes;
 }
 
@@ -113,17 +114,17 @@ void harm(std::string& bytes, std::size_t begin, std::size_t end, Random& random
 
 /// Harms the inside of some records and gives them a checksum that is good again.
 std::string lie(const std::string& bytes, Random& random) {
-  std::string out = bytes.substr(0, msp::kSegmentHeaderSize);
-  msp::RecordScanner scanner(bytes, msp::kSegmentHeaderSize);
+  std::string out = bytes.substr(0, msp::queue::kSegmentHeaderSize);
+  msp::queue::RecordScanner scanner(bytes, msp::queue::kSegmentHeaderSize);
   while (const auto record = scanner.next()) {
     std::string payload(record->payload);
     auto type = record->type;
     if (random.chance(0.1)) harm(payload, 0, payload.size(), random);
     if (random.chance(0.02)) harm(payload, 0, std::min<std::size_t>(payload.size(), 24), random);
-    if (random.chance(0.01)) type = static_cast<msp::RecordType>(random.below(8));
-    const auto begin = msp::begin_record(out);
+    if (random.chance(0.01)) type = static_cast<msp::queue::RecordType>(random.below(8));
+    const auto begin = msp::queue::begin_record(out);
     out += payload;
-    msp::end_record(out, begin, type);
+    msp::queue::end_record(out, begin, type);
   }
   return out;
 }

@@ -24,7 +24,7 @@
 namespace {
 
 constexpr std::size_t kContentMax = 200'000;
-const std::vector<msp::Label> kEnforced = {{"customer_id", "alpha"}, {"role", ""}};
+const std::vector<msp::metrics::Label> kEnforced = {{"customer_id", "alpha"}, {"role", ""}};
 
 std::uint64_t g_series = 0;
 
@@ -36,16 +36,16 @@ void require(bool holds, const char* what) {
 
 /// The labels of a series as it is sent on.
 void check_labels(std::string_view field) {
-  msp::WireReader top(field);
+  msp::relay::WireReader top(field);
   require(top.next() && top.field() == 1, "no field of a series");
-  msp::WireReader series(top.bytes());
+  msp::relay::WireReader series(top.bytes());
   std::string before;
   bool is_first = true;
   bool has_name = false;
   std::string customer;
   while (series.next()) {
     if (series.field() != 1) continue;
-    msp::WireReader label(series.bytes());
+    msp::relay::WireReader label(series.bytes());
     std::string name, value;
     while (label.next()) (label.field() == 1 ? name : value) = label.bytes();
     require(label.ok() && !name.empty() && !value.empty(), "a label that is none");
@@ -59,12 +59,12 @@ void check_labels(std::string_view field) {
   require(series.ok() && has_name && customer == "alpha", "another customer");
 }
 
-void read(std::string_view message, msp::WriteVersion version) {
-  static msp::WriteMessageReader reader;
+void read(std::string_view message, msp::relay::WriteVersion version) {
+  static msp::relay::WriteMessageReader reader;
   std::string out;
-  msp::SampleCounts counts;
+  msp::relay::SampleCounts counts;
   const auto outcome = reader.read(message, version, kEnforced,
-                                   [&](std::string_view field, const msp::SampleCounts& of) {
+                                   [&](std::string_view field, const msp::relay::SampleCounts& of) {
                                      check_labels(field);
                                      out += field;
                                      counts.add(of);
@@ -72,12 +72,12 @@ void read(std::string_view message, msp::WriteVersion version) {
                                    });
   if (!outcome) return require(out.empty(), "a part of what is refused");
   require(counts.all() == outcome->taken.all(), "another count");
-  require(out.size() <= msp::WriteMessageReader::kBytesMax, "more than there may be");
+  require(out.size() <= msp::relay::WriteMessageReader::kBytesMax, "more than there may be");
   // Of itself it makes the same again.
   std::string again;
   const auto second =
-      reader.read(out, msp::WriteVersion::v1, kEnforced,
-                  [&](std::string_view field, const msp::SampleCounts&) { again += field; });
+      reader.read(out, msp::relay::WriteVersion::v1, kEnforced,
+                  [&](std::string_view field, const msp::relay::SampleCounts&) { again += field; });
   require(second.has_value() && second->skipped_series == 0 && again == out, "not the same again");
 }
 
@@ -85,10 +85,11 @@ void read(std::string_view message, msp::WriteVersion version) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  for (const auto version : {msp::WriteVersion::v1, msp::WriteVersion::v2}) {
+  for (const auto version : {msp::relay::WriteVersion::v1, msp::relay::WriteVersion::v2}) {
     read(bytes, version);
-    for (const auto encoding : {msp::ContentEncoding::snappy, msp::ContentEncoding::zstd}) {
-      const auto content = msp::decompress(bytes, encoding, kContentMax);
+    for (const auto encoding :
+         {msp::relay::ContentEncoding::snappy, msp::relay::ContentEncoding::zstd}) {
+      const auto content = msp::relay::decompress(bytes, encoding, kContentMax);
       if (!content) continue;
       require(content->size() <= kContentMax, "a content without end");
       read(*content, version);
@@ -102,7 +103,7 @@ namespace {
 
 std::string field(int number, std::string_view bytes) {
   std::string out(1, static_cast<char>(number << 3 | 2));
-  msp::append_varint(out, bytes.size());
+  msp::queue::append_varint(out, bytes.size());
   return out.append(bytes);
 }
 

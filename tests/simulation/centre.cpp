@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t kMessageMax = 64 << 20;
 
-HttpAnswer status(int code) {
-  HttpAnswer answer;
+http::HttpAnswer status(int code) {
+  http::HttpAnswer answer;
   answer.status = code;
   return answer;
 }
@@ -40,7 +40,7 @@ bool Centre::may_refuse(std::size_t number) const {
   return nature_.in_order || nature_.poisoned.contains(ledger_.samples()[number].series);
 }
 
-HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& headers) {
+http::HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& headers) {
   switch (mode) {
     case Mode::fails:
       return status(500);
@@ -66,7 +66,7 @@ HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& h
   std::string message;
   if (has_header(headers, "Content-Encoding: zstd")) {
     if (!nature_.takes_zstd) return status(415);
-    auto content = decompress_frames(body, kMessageMax);
+    auto content = queue::decompress_frames(body, kMessageMax);
     if (!content) {
       invented_ = "a body that is no zstd";
       return status(400);
@@ -90,7 +90,7 @@ HttpAnswer Centre::take(std::string_view body, const std::vector<std::string>& h
                           series.labels(1).name() == "customer_id" &&
                           series.labels(1).value() == "alpha";
     const auto name = series.labels_size() > 0 ? series.labels(0).value() : std::string();
-    if (name == kProbe.name) {
+    if (name == delivery::kProbe.name) {
       for (const auto& label : series.labels()) {
         if (label.name() == "run") probe = label.value();
       }

@@ -44,7 +44,7 @@ class Centre {
   Mode mode = Mode::works;
 
   /// The request has arrived. What the centre answers, if the answer arrives.
-  HttpAnswer take(std::string_view body, const std::vector<std::string>& headers);
+  http::HttpAnswer take(std::string_view body, const std::vector<std::string>& headers);
 
   const Nature& nature() const { return nature_; }
   bool has(std::size_t number) const { return number < stored_.size() && stored_[number]; }

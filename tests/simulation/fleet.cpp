@@ -34,30 +34,31 @@ class FleetAgent {
         schedule_(std::chrono::seconds(plan.interval_s), cat("alpha/server-", number),
                   clock_.wall_ns(), clock_.monotonic_ns()) {
     outcome_.seconds.resize(static_cast<std::size_t>(plan.outage_s + plan.after_s));
-    SeriesSet set;
-    static constexpr MetricDesc kFamily{"fleet_value", "Made up.", "", MetricType::gauge, "n"};
+    metrics::SeriesSet set;
+    static constexpr metrics::MetricDesc kFamily{"fleet_value", "Made up.", "",
+                                                 metrics::MetricType::gauge, "n"};
     for (std::size_t i = 0; i < plan.series; ++i) {
-      const auto labels = Labels({{"__name__", std::string(kFamily.name)}, {"n", cat(i)}});
-      set.push_back(std::make_shared<const Series>(Series{labels, &kFamily}));
+      const auto labels = metrics::Labels({{"__name__", std::string(kFamily.name)}, {"n", cat(i)}});
+      set.push_back(std::make_shared<const metrics::Series>(metrics::Series{labels, &kFamily}));
     }
-    series_ = std::make_shared<const SeriesSet>(std::move(set));
-    Queue::Options options;
+    series_ = std::make_shared<const metrics::SeriesSet>(std::move(set));
+    queue::Queue::Options options;
     options.folder = "/disk/buffer";
     options.wal_folder = "/run/buffer";
     options.files = &files_;
     options.clock = &clock_;
-    queue_ = std::move(*Queue::open(std::move(options)));
-    spiller_ = std::make_unique<Spiller>(*queue_);
+    queue_ = std::move(*queue::Queue::open(std::move(options)));
+    spiller_ = std::make_unique<queue::Spiller>(*queue_);
     queue_->add_consumer("centre");
     config_.url = "http://centre";
-    sender_ = std::make_unique<Sender>(
-        Sender::Setup{.endpoint = config_,
-                      .interval = std::chrono::seconds(plan.interval_s),
-                      .queue = *queue_,
-                      .consumer = 0,
-                      .stats = stats_,
-                      .clock = clock_,
-                      .seed = number + 1},
+    sender_ = std::make_unique<delivery::Sender>(
+        delivery::Sender::Setup{.endpoint = config_,
+                                .interval = std::chrono::seconds(plan.interval_s),
+                                .queue = *queue_,
+                                .consumer = 0,
+                                .stats = stats_,
+                                .clock = clock_,
+                                .seed = number + 1},
         [this](std::string_view body, const std::vector<std::string>&) { return post(body); },
         stop_.token());
   }
@@ -99,8 +100,9 @@ class FleetAgent {
       is_stored_.resize(is_stored_.size() + plan_.series);
       std::vector<double> values;
       for (std::size_t i = 0; i < plan_.series; ++i) values.push_back(static_cast<double>(i));
-      static const auto kHost = std::make_shared<const Stream>(Stream{std::string(kLeadStream)});
-      queue_->append(Scrape{times_ms_.back(), series_, std::move(values), kHost});
+      static const auto kHost = std::make_shared<const metrics::Stream>(
+          metrics::Stream{std::string(delivery::kLeadStream)});
+      queue_->append(metrics::Scrape{times_ms_.back(), series_, std::move(values), kHost});
       is_woken_ = true;
     }
     clock_.at(schedule_.due_ns(), [this] { tick(); });
@@ -112,11 +114,11 @@ class FleetAgent {
     clock_.at(std::clamp(due_ns, now_ns + kSecond, now_ns + 5 * kSecond), [this] { round(); });
   }
 
-  HttpAnswer post(std::string_view body) {
+  http::HttpAnswer post(std::string_view body) {
     const auto now_ns = clock_.monotonic_ns();
     const bool is_away = now_ns >= down_ns_ && now_ns < up_ns_;
     bool is_live = true;
-    HttpAnswer answer;
+    http::HttpAnswer answer;
     answer.status = is_away ? 502 : 204;
     if (!is_away) is_live = store(body);
     if (now_ns >= down_ns_) {
@@ -132,7 +134,7 @@ class FleetAgent {
 
   /// Whether all of it is new.
   bool store(std::string_view body) {
-    const auto message = decompress_frames(body, kMessageMax);
+    const auto message = queue::decompress_frames(body, kMessageMax);
     prometheus::WriteRequest request;
     if (!message || !request.ParseFromString(*message)) return false;
     const auto now_ms = clock_.wall_ns() / kNsPerMs;
@@ -166,14 +168,14 @@ class FleetAgent {
   const std::int64_t down_ns_;
   const std::int64_t up_ns_;
   const std::int64_t end_ns_;
-  Schedule schedule_;
-  std::shared_ptr<const SeriesSet> series_;
-  std::unique_ptr<Queue> queue_;
-  std::unique_ptr<Spiller> spiller_;
-  EndpointConfig config_;
-  EndpointStats stats_{"http://centre"};
+  sources::Schedule schedule_;
+  std::shared_ptr<const metrics::SeriesSet> series_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<queue::Spiller> spiller_;
+  config::EndpointConfig config_;
+  delivery::EndpointStats stats_{"http://centre"};
   StopSource stop_{clock_};
-  std::unique_ptr<Sender> sender_;
+  std::unique_ptr<delivery::Sender> sender_;
   std::vector<std::int64_t> times_ms_;  // of the ticks
   std::vector<bool> is_stored_;         // of each tick, each series
   std::int64_t fresh_ns_ = 0;

@@ -11,6 +11,8 @@
 #include "write_request.pb.h"
 
 namespace msp::simulation {
+
+using queue::DropReason;
 namespace {
 
 constexpr std::int64_t kSecond = kNsPerSecond;
@@ -24,8 +26,8 @@ constexpr std::size_t kStepsAtOnceMax = 20'000;
 constexpr const char* kDisk = "/disk/buffer";
 constexpr const char* kRun = "/run/buffer";
 
-HttpAnswer unreachable() {
-  HttpAnswer answer;
+http::HttpAnswer unreachable() {
+  http::HttpAnswer answer;
   answer.error = "no answer";
   return answer;
 }
@@ -39,7 +41,7 @@ World::World(std::uint64_t seed, bool trace) : seed_(seed), is_traced_(trace), r
   options_.wal_folder = plan_.log_on_disk ? kDisk : kRun;
   options_.files = &files_;
   options_.clock = &clock_;
-  options_.notify = [this](const Notice& notice) { tell("notice: ", notice.text); };
+  options_.notify = [this](const queue::Notice& notice) { tell("notice: ", notice.text); };
   options_.limits.bytes_max = std::uint64_t{1} << (18 + below(5));
   if (plan_.small_disk) options_.limits.bytes_max = 4'000 + below(30'000);
   if (plan_.short_age) options_.limits.age_max = std::chrono::minutes(10 + below(120));
@@ -96,7 +98,7 @@ void World::make_sources() {
     auto& source = sources_.emplace_back();
     source.is_relay = i > 0 && chance(40);
     const auto name = i == 0 ? std::string("host") : cat(source.is_relay ? "relay/" : "job/", i);
-    source.stream = std::make_shared<const Stream>(Stream{name});
+    source.stream = std::make_shared<const metrics::Stream>(metrics::Stream{name});
     source.interval_ns = i == 0 ? interval_ns_ : duration(3 * kSecond, 2 * kMinute);
     std::vector<std::string> names;
     const auto series = 1 + below(6);
@@ -141,9 +143,10 @@ void World::make_endpoints() {
     auto& config = endpoint.config;
     config.url = cat("http://centre", i, "/w");
     if (chance(70)) {
-      config.protocol = nature.takes_zstd ? Protocol::victoriametrics : Protocol::prometheus_1_0;
+      config.protocol =
+          nature.takes_zstd ? config::Protocol::victoriametrics : config::Protocol::prometheus_1_0;
     }
-    if (nature.in_order && chance(50)) config.order = Order::oldest_first;
+    if (nature.in_order && chance(50)) config.order = config::Order::oldest_first;
     if (send_every_ns_ > interval_ns_) {
       config.send_every = std::chrono::milliseconds(send_every_ns_ / kNsPerMs);
     }
@@ -164,14 +167,14 @@ void World::start() {
   is_killed_ = wants_kill_in_post_ = wants_stop_ = wants_power_cut_ = false;
   log_is_covered_ = false;
   tell("start of life ", life_);
-  auto opened = Queue::open(options_);
+  auto opened = queue::Queue::open(options_);
   if (!opened) {
     tell("the queue does not open: ", opened.error().text);
     is_killed_ = true;
     return;
   }
   queue_ = std::move(*opened);
-  spiller_ = std::make_unique<Spiller>(*queue_);
+  spiller_ = std::make_unique<queue::Spiller>(*queue_);
   stop_ = std::make_unique<StopSource>(clock_);
   last_round_ns_ = clock_.monotonic_ns() - options_.timing.rest_ns;
   spiller_due_ns_ = kNeverNs;
@@ -185,9 +188,9 @@ void World::start() {
     const auto consumer = queue_->add_consumer(cat("centre", i), [this, i, life] {
       if (life == life_) wake_sender(i, clock_.monotonic_ns());
     });
-    endpoint.delivery->sender = std::make_unique<Sender>(
-        Sender::Setup{endpoint.config, std::chrono::milliseconds(interval_ns_ / kNsPerMs), *queue_,
-                      consumer, endpoint.delivery->stats, clock_, random_()},
+    endpoint.delivery->sender = std::make_unique<delivery::Sender>(
+        delivery::Sender::Setup{endpoint.config, std::chrono::milliseconds(interval_ns_ / kNsPerMs),
+                                *queue_, consumer, endpoint.delivery->stats, clock_, random_()},
         [this, i](std::string_view body, const std::vector<std::string>& headers) {
           return post(i, body, headers);
         },
@@ -209,7 +212,7 @@ void World::bury() {
     // What a limit took while a request carried it ends with the request.
     endpoint.delivery.reset();
     const auto state = queue_->state(i);
-    for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
+    for (std::size_t reason = 0; reason < queue::kDropReasons; ++reason) {
       endpoint.dropped[reason] += state.dropped[reason];
     }
   }
@@ -343,11 +346,11 @@ void World::append(Source& source) {
       sample.set_value(values[i]);
       sample.set_timestamp(timestamp_ms);
     }
-    Request request{source.stream, source.series, timestamp_ms, timestamp_ms, {}};
-    compress_frame(message.SerializeAsString(), request.message);
+    queue::Request request{source.stream, source.series, timestamp_ms, timestamp_ms, {}};
+    queue::compress_frame(message.SerializeAsString(), request.message);
     queue_->append(std::move(request));
   } else {
-    queue_->append(Scrape{timestamp_ms, set, std::move(values), source.stream});
+    queue_->append(metrics::Scrape{timestamp_ms, set, std::move(values), source.stream});
   }
   tell("append ", source.stream->name, " at ", timestamp_ms, ": samples ", first + 1, " to ",
        ledger_.samples().size());
@@ -401,8 +404,8 @@ void World::wake_spiller(std::int64_t at_ns) {
 }
 
 /// The agent's request to a centre. Other things happen meanwhile.
-HttpAnswer World::post(std::size_t number, std::string_view body,
-                       const std::vector<std::string>& headers) {
+http::HttpAnswer World::post(std::size_t number, std::string_view body,
+                             const std::vector<std::string>& headers) {
   auto& centre = *endpoints_[number].centre;
   if (is_dead()) return unreachable();
   const auto mode = centre.mode;
@@ -733,8 +736,8 @@ void World::check_endpoint(std::size_t number, Outcome& outcome) {
         std::pair(DropReason::free_space, plan_.full_disk), std::pair(DropReason::memory, false),
         std::pair(DropReason::damage, may_be_damaged), std::pair(DropReason::too_large, false)}) {
     if (is_possible || reason(which) == 0) continue;
-    violation(outcome, cat(who, reason(which), " samples dropped, reason ", drop_reason_name(which),
-                           ", which nothing here is"));
+    violation(outcome, cat(who, reason(which), " samples dropped, reason ",
+                           queue::drop_reason_name(which), ", which nothing here is"));
   }
   const auto& nature = centre.nature();
   if (endpoint.rejected > 0 && !nature.in_order && nature.poisoned.empty() && !refuses_all) {

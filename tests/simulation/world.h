@@ -54,18 +54,18 @@ class World {
         log_on_disk;
   };
   struct Source {
-    StreamPtr stream;
+    metrics::StreamPtr stream;
     bool is_relay = false;
     std::int64_t interval_ns = 0;
     std::size_t series = 0;  // in the next scrape
     std::vector<std::size_t> numbers;
-    std::vector<std::shared_ptr<const SeriesSet>> sets;  // by the number of series
+    std::vector<std::shared_ptr<const metrics::SeriesSet>> sets;  // by the number of series
     std::set<std::int64_t> times_ms;
   };
   /// What the agent has of an endpoint in one life.
   struct Delivery {
-    EndpointStats stats{"http://centre"};
-    std::unique_ptr<Sender> sender;
+    delivery::EndpointStats stats{"http://centre"};
+    std::unique_ptr<delivery::Sender> sender;
     std::int64_t due_ns = kNeverNs;
     bool is_busy = false;
     bool is_woken = false;
@@ -73,12 +73,12 @@ class World {
     std::int64_t last_step_ns = 0;
   };
   struct Endpoint {
-    EndpointConfig config;
+    config::EndpointConfig config;
     std::unique_ptr<Centre> centre;
     int mode_number = 0;
     std::unique_ptr<Delivery> delivery;
     // Over all lives.
-    std::uint64_t dropped[kDropReasons] = {};
+    std::uint64_t dropped[queue::kDropReasons] = {};
     std::uint64_t rejected = 0;
     std::uint64_t duplicates = 0;
   };
@@ -113,8 +113,8 @@ class World {
   void wake_sender(std::size_t number, std::int64_t at_ns);
   void step_sender(std::size_t number);
   void wake_spiller(std::int64_t at_ns);
-  HttpAnswer post(std::size_t number, std::string_view body,
-                  const std::vector<std::string>& headers);
+  http::HttpAnswer post(std::size_t number, std::string_view body,
+                        const std::vector<std::string>& headers);
 
   void fate();
   void plan_death();
@@ -134,7 +134,7 @@ class World {
   std::mt19937_64 random_;
   test::FakeClock clock_;
   test::MemoryFileSystem files_;
-  Queue::Options options_;
+  queue::Queue::Options options_;
   Plan plan_{};
   std::int64_t send_every_ns_ = 0;
   std::int64_t interval_ns_ = 0;
@@ -143,8 +143,8 @@ class World {
   std::deque<Endpoint> endpoints_;
 
   // The agent, while it runs.
-  std::unique_ptr<Queue> queue_;
-  std::unique_ptr<Spiller> spiller_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<queue::Spiller> spiller_;
   std::unique_ptr<StopSource> stop_;
   std::uint64_t life_ = 0;
   std::int64_t spiller_due_ns_ = kNeverNs;

@@ -13,9 +13,10 @@
 
 namespace msp::test::codec {
 
-using Outcome = ScrapeDecoder::Outcome;
+using Outcome = queue::ScrapeDecoder::Outcome;
 
-inline std::string encoded(ScrapeEncoder& encoder, std::uint64_t sequence, const Scrape& scrape) {
+inline std::string encoded(queue::ScrapeEncoder& encoder, std::uint64_t sequence,
+                           const metrics::Scrape& scrape) {
   std::string bytes;
   const auto done = encoder.encode(sequence, scrape, bytes);
   INFO((done ? "" : done.error().text));
@@ -24,30 +25,30 @@ inline std::string encoded(ScrapeEncoder& encoder, std::uint64_t sequence, const
 }
 
 /// The records of `bytes`, by type.
-inline std::vector<RecordType> types(std::string_view bytes) {
-  std::vector<RecordType> all;
-  RecordScanner scanner(bytes);
+inline std::vector<queue::RecordType> types(std::string_view bytes) {
+  std::vector<queue::RecordType> all;
+  queue::RecordScanner scanner(bytes);
   while (const auto record = scanner.next()) all.push_back(record->type);
   REQUIRE(scanner.good_end() == bytes.size());
   return all;
 }
 
 /// What the last record of `bytes` yields.
-inline Outcome feed(ScrapeDecoder& decoder, std::string_view bytes,
-                    ScrapeDecoder::Decoded* decoded) {
+inline Outcome feed(queue::ScrapeDecoder& decoder, std::string_view bytes,
+                    queue::ScrapeDecoder::Decoded* decoded) {
   auto outcome = Outcome::none;
-  RecordScanner scanner(bytes);
+  queue::RecordScanner scanner(bytes);
   while (const auto record = scanner.next()) outcome = decoder.feed(*record, decoded);
   return outcome;
 }
 
-using Types = std::vector<RecordType>;
-inline const Types kFull{RecordType::dictionary, RecordType::keyframe};
-inline const Types kChanged{RecordType::dictionary_change, RecordType::delta};
-inline const Types kKeyframe{RecordType::keyframe};
-inline const Types kDelta{RecordType::delta};
+using Types = std::vector<queue::RecordType>;
+inline const Types kFull{queue::RecordType::dictionary, queue::RecordType::keyframe};
+inline const Types kChanged{queue::RecordType::dictionary_change, queue::RecordType::delta};
+inline const Types kKeyframe{queue::RecordType::keyframe};
+inline const Types kDelta{queue::RecordType::delta};
 
-inline std::shared_ptr<const SeriesSet> many_series(std::size_t count) {
+inline std::shared_ptr<const metrics::SeriesSet> many_series(std::size_t count) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < count; ++i) names.push_back("node_metric_total" + std::to_string(i));
   return series_set(names);

@@ -7,8 +7,8 @@
 namespace msp::test {
 
 /// `wakeup` is the one of the collector's context.
-inline Result<void> collect(Collector& collector, const Tick& tick, const Wakeup& wakeup,
-                            SeriesWriter& out) {
+inline Result<void> collect(collectors::Collector& collector, const metrics::Tick& tick,
+                            const Wakeup& wakeup, metrics::SeriesWriter& out) {
   const auto begun = collector.begin(tick);
   if (!begun) return begun.error();
   while (const auto wait_ns = *begun ? collector.wait_ns() : 0) wakeup.wait(wait_ns);

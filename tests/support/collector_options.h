@@ -10,8 +10,8 @@
 
 namespace msp::test {
 
-inline CollectorOptions options_of(std::string_view collector) {
-  for (const auto& entry : collector_registry()) {
+inline collectors::CollectorOptions options_of(std::string_view collector) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.name == collector) return entry.options();
   }
   throw std::out_of_range("no collector " + std::string(collector));
@@ -19,7 +19,7 @@ inline CollectorOptions options_of(std::string_view collector) {
 
 /// The value of an option; copies of `options` share it.
 template <typename Value>
-Value& option(const CollectorOptions& options, std::string_view name) {
+Value& option(const collectors::CollectorOptions& options, std::string_view name) {
   for (const auto& key : options.keys()) {
     if (key.name == name) return *static_cast<Value*>(key.field(options.values(), name));
   }
@@ -27,7 +27,7 @@ Value& option(const CollectorOptions& options, std::string_view name) {
 }
 
 /// The filter of a key such as "netdev.device_exclude".
-inline Filter& filter_of(const std::map<std::string, CollectorOptions>& options,
+inline Filter& filter_of(const std::map<std::string, collectors::CollectorOptions>& options,
                          const std::string& path) {
   const auto dot = path.find('.');
   return option<Filter>(options.at(path.substr(0, dot)), path.substr(dot + 1));

@@ -19,7 +19,8 @@ struct Row {
 
 inline std::vector<std::string> errors_of(const std::string& yaml) {
   std::vector<std::string> errors;
-  for (const auto& error : parse_config(yaml, "f").errors) errors.push_back(error.to_string());
+  for (const auto& error : config::parse_config(yaml, "f").errors)
+    errors.push_back(error.to_string());
   return errors;
 }
 
@@ -41,7 +42,7 @@ inline std::string with_endpoint(const std::string& rest) {
 }
 
 inline std::string names_of_collectors() {
-  return one_of(collector_names());
+  return config::one_of(collectors::collector_names());
 }
 
 inline const std::string kIdAccepted =

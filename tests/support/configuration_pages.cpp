@@ -147,15 +147,15 @@ struct Entry {
 
 std::string names_on_by_default() {
   std::vector<std::string_view> names;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.default_on) names.push_back(entry.name);
   }
-  return cat("[", one_of(names), "]");
+  return cat("[", config::one_of(names), "]");
 }
 
 std::vector<Entry> entries() {
-  static const Config defaults = [] {
-    auto config = default_config();
+  static const config::Config defaults = [] {
+    auto config = config::default_config();
     config.endpoints.emplace_back();
     config.scrape.emplace_back();
     config.probes.emplace_back();
@@ -170,11 +170,12 @@ std::vector<Entry> entries() {
     return config;
   }();
   std::vector<Entry> all;
-  visit_values(defaults, [&](const ConfigKey& key, const std::string& path, const void* field) {
-    auto value = key.help.by_default.empty() ? value_of(key, field) : std::string();
-    if (path == "collectors.enabled") value = names_on_by_default();
-    all.push_back({key, path, value});
-  });
+  config::visit_values(
+      defaults, [&](const ConfigKey& key, const std::string& path, const void* field) {
+        auto value = key.help.by_default.empty() ? config::value_of(key, field) : std::string();
+        if (path == "collectors.enabled") value = names_on_by_default();
+        all.push_back({key, path, value});
+      });
   return all;
 }
 
@@ -213,7 +214,8 @@ std::string most_of(const ConfigKey& key) {
 std::vector<std::string> facts_of(const Entry& entry) {
   const auto& key = entry.key;
   std::vector<std::string> facts;
-  if (const auto range = range_of(key); !range.empty()) facts.push_back(cat("Range: ", range, "."));
+  if (const auto range = config::range_of(key); !range.empty())
+    facts.push_back(cat("Range: ", range, "."));
   const auto* const text = std::get_if<key_type::Text>(&key.type);
   if (text != nullptr && key.privacy == Privacy::open) {
     facts.push_back(cat("Accepted: ", text->accepted, "."));
@@ -485,15 +487,15 @@ std::string yaml_comment(const Entry& entry) {
   if (const auto* choice = std::get_if<key_type::Choice>(&entry.key.type)) {
     const auto is_named = [&](std::string_view word) { return text.find(word) != text.npos; };
     if (!std::all_of(choice->words.begin(), choice->words.end(), is_named)) {
-      add(cat("One of ", one_of(choice->words), "."));
+      add(cat("One of ", config::one_of(choice->words), "."));
     }
   }
   if (entry.path == "collectors.enabled") {
     std::vector<std::string_view> others;
-    for (const auto& collector : collector_registry()) {
+    for (const auto& collector : collectors::collector_registry()) {
       if (!collector.default_on) others.push_back(collector.name);
     }
-    if (!others.empty()) add(cat("Off by default: ", one_of(others), "."));
+    if (!others.empty()) add(cat("Off by default: ", config::one_of(others), "."));
   }
   return text;
 }

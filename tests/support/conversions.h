@@ -14,8 +14,8 @@
 
 namespace msp {
 
-inline Conversion alloy(const std::string& text) {
-  return convert(ForeignAgent::alloy, {{"f.alloy", text}}, std::nullopt);
+inline import::Conversion alloy(const std::string& text) {
+  return import::convert(import::ForeignAgent::alloy, {{"f.alloy", text}}, std::nullopt);
 }
 
 /// A host with `labels` in external_labels and `more` in its endpoint.
@@ -25,16 +25,16 @@ inline std::string host(const std::string& labels, const std::string& more = "")
 }
 
 /// What msp-agent makes of the result, which it must not refuse.
-inline Config loaded(const Conversion& conversion) {
+inline config::Config loaded(const import::Conversion& conversion) {
   INFO(conversion.error);
   REQUIRE(conversion.yaml.has_value());
   INFO(*conversion.yaml);
-  const auto outcome = parse_config(*conversion.yaml, "f");
+  const auto outcome = config::parse_config(*conversion.yaml, "f");
   for (const auto& error : outcome.errors) FAIL(error.to_string());
   return outcome.config;
 }
 
-inline std::string label(const Config& config, std::string_view name) {
+inline std::string label(const config::Config& config, std::string_view name) {
   for (const auto& one : config.labels) {
     if (one.name == name) return one.value;
   }
@@ -42,12 +42,12 @@ inline std::string label(const Config& config, std::string_view name) {
 }
 
 /// The label of this host's samples behind the rules.
-inline std::string sent(const Config& config, std::string_view name) {
-  std::vector<Label> labels = {{"__name__", "node_load1"}};
+inline std::string sent(const config::Config& config, std::string_view name) {
+  std::vector<metrics::Label> labels = {{"__name__", "node_load1"}};
   const auto target = config.target_labels();
   for (const auto& label : target.forced) labels.push_back(label);
   for (const auto& label : target.defaults) {
-    const auto is_it = [&](const Label& other) { return other.name == label.name; };
+    const auto is_it = [&](const metrics::Label& other) { return other.name == label.name; };
     if (std::none_of(labels.begin(), labels.end(), is_it)) labels.push_back(label);
   }
   if (const auto relabel = config.relabel_of(); relabel && !relabel(labels)) return "";
@@ -57,7 +57,7 @@ inline std::string sent(const Config& config, std::string_view name) {
   return "";
 }
 
-inline bool told(const Conversion& conversion, std::string_view words) {
+inline bool told(const import::Conversion& conversion, std::string_view words) {
   for (const auto& note : conversion.notes) {
     if (note.to_string().find(words) != std::string::npos) return true;
   }

@@ -77,7 +77,7 @@ class FileHost {
   }
 
   fs::path path(const std::string& name) const { return folder_ / name; }
-  const HostPaths& paths() const { return paths_; }
+  const collectors::HostPaths& paths() const { return paths_; }
   std::string content(const std::string& name) const { return slurp(folder_ / name); }
 
   std::vector<std::string> files() const {
@@ -99,15 +99,16 @@ class FileHost {
   Report collect(std::string_view collector) const {
     Report report;
     FileTable files;
-    const Host host{.uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex};
-    ScrapeBuilder builder{TargetLabels{}};
+    const collectors::Host host{
+        .uname = fake_uname, .statvfs = fake_statvfs, .adjtimex = fake_adjtimex};
+    metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
     auto& writer = builder.add_writer();
-    for (const auto& entry : collector_registry()) {
+    for (const auto& entry : collectors::collector_registry()) {
       if (entry.name != collector) continue;
       const auto wakeup = std::make_shared<const Wakeup>();
       const auto options = entry.options();
       const auto part = entry.make({paths_, host, options, files, wakeup});
-      const Tick tick{1, 1'700'000'000'250'000'000};
+      const metrics::Tick tick{1, 1'700'000'000'250'000'000};
       if (const auto begun = part->begin(tick); !begun) {
         report.error = begun.error().text;
         return report;
@@ -120,7 +121,7 @@ class FileHost {
         report.error = outcome.error().text;
         return report;
       }
-      const auto text = text_format(builder.finish(0));
+      const auto text = metrics::text_format(builder.finish(0));
       for (std::string_view rest = text; const auto line = next_line(rest);) {
         if (!line->starts_with('#')) report.samples.emplace(*line);
       }
@@ -446,7 +447,7 @@ class FileHost {
   }
 
   const fs::path folder_ = make_folder();
-  const HostPaths paths_{folder_ / "proc", folder_ / "sys", folder_ / "root"};
+  const collectors::HostPaths paths_{folder_ / "proc", folder_ / "sys", folder_ / "root"};
   std::optional<ScriptedBus> bus_;
 };
 

@@ -129,7 +129,7 @@ void load_statvfs(const fs::path& file, const std::string& rootfs) {
       a.f_bsize = a.f_frsize;
       REQUIRE(words);
     }
-    g_statvfs[HostPaths{.rootfs = rootfs}.root(path)] = entry;
+    g_statvfs[collectors::HostPaths{.rootfs = rootfs}.root(path)] = entry;
   }
 }
 
@@ -176,18 +176,19 @@ void set_host(const fs::path& tick, const fs::path& host) {
   for (const auto& path : gone) fs::remove_all(path);
 }
 
-CollectorOptions load_options(const CollectorEntry& entry, const fs::path& file) {
+collectors::CollectorOptions load_options(const collectors::CollectorEntry& entry,
+                                          const fs::path& file) {
   std::string yaml = "customer_id: t\nserver_name: t\nremote_write: {url: http://localhost/}\n";
   if (fs::exists(file)) {
     yaml += "collectors:\n";
     std::ifstream in(file);
     for (std::string line; std::getline(in, line);) yaml += "  " + line + "\n";
   }
-  const auto outcome = parse_config(yaml, file);
+  const auto outcome = config::parse_config(yaml, file);
   for (const auto& error : outcome.errors) FAIL(error.to_string());
   const auto& options = outcome.config.collector_options;
   const auto found = options.find(std::string(entry.name));
-  return found == options.end() ? CollectorOptions() : found->second;
+  return found == options.end() ? collectors::CollectorOptions() : found->second;
 }
 
 /// "/run/udev/data/bMAJOR:MINOR" as an expression for paths in a host's folder, where what is not
@@ -217,22 +218,23 @@ void apply(const FixtureChange& change, const fs::path& host) {
 }
 
 /// What one tick added, by family.
-void add_samples(const Scrape& scrape, std::size_t tick, FixtureReport& report) {
+void add_samples(const metrics::Scrape& scrape, std::size_t tick, FixtureReport& report) {
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
     const auto& series = *(*scrape.series)[i];
     if (std::string_view(series.desc->source).empty()) continue;  // not the collector's: textfile
-    report.samples[series.desc.get()] +=
-        cat(tick, " ", series_text(series), " ", text_value(scrape.values[i]), "\n");
+    report.samples[series.desc.get()] += cat(tick, " ", metrics::series_text(series), " ",
+                                             metrics::text_value(scrape.values[i]), "\n");
   }
 }
 
 }  // namespace
 
-FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
+FixtureReport run_fixture(const collectors::CollectorEntry& entry, const fs::path& folder,
                           const FixtureChange& change) {
   char name[] = "/tmp/msp-agent-golden-XXXXXX";
   const fs::path host_folder = mkdtemp(name);
-  const HostPaths paths{host_folder / "proc", host_folder / "sys", host_folder / "root"};
+  const collectors::HostPaths paths{host_folder / "proc", host_folder / "sys",
+                                    host_folder / "root"};
   load_statvfs(folder / "statvfs.txt", paths.rootfs);
   load_uname(folder / "uname.txt");
   load_adjtimex(folder / "adjtimex.txt", change.source == "adjtimex(2)");
@@ -256,12 +258,12 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
   if (ticks.empty()) ticks.push_back(folder);
 
   FileTable files;
-  const Host host{fake_uname, fake_statvfs, fake_adjtimex};
+  const collectors::Host host{fake_uname, fake_statvfs, fake_adjtimex};
   const auto options = load_options(entry, folder / "options.yaml");
   set_tick(ticks.front());
   const auto wakeup = std::make_shared<const Wakeup>();
   const auto collector = entry.make({paths, host, options, files, wakeup});
-  ScrapeBuilder builder{TargetLabels{}};
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
   auto& writer = builder.add_writer();
 
   FixtureReport report;
@@ -278,7 +280,7 @@ FixtureReport run_fixture(const CollectorEntry& entry, const fs::path& folder,
     }
     if (outcome) {
       const auto scrape = builder.finish(0);
-      text += text_format(scrape);
+      text += metrics::text_format(scrape);
       add_samples(scrape, i, report);
       writer.complaints().end_tick([&](std::string_view complaint, bool is_over) {
         text += cat(is_over ? "# over: " : "# garbled: ", complaint, "\n");

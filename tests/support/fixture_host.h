@@ -36,14 +36,14 @@ struct FixtureReport {
   /// "# garbled: ...", a collector that fails "# error: ...", with the temporary paths cut off.
   std::string text;
   /// The samples of each family.
-  std::map<const MetricDesc*, std::string> samples;
+  std::map<const metrics::MetricDesc*, std::string> samples;
   bool succeeded = true;  // at every tick
 };
 
 /// Runs the collector on a copy of the fixture's host. One call at a time: what the system calls
 /// answer is global.
-FixtureReport run_fixture(const CollectorEntry& entry, const std::filesystem::path& folder,
-                          const FixtureChange& change = {});
+FixtureReport run_fixture(const collectors::CollectorEntry& entry,
+                          const std::filesystem::path& folder, const FixtureChange& change = {});
 
 /// What a file holds; nothing where there is none.
 std::string slurp(const std::filesystem::path& path);

@@ -36,34 +36,36 @@ using namespace msp;
 
 volatile std::sig_atomic_t g_stopping = 0;
 
-constexpr MetricDesc kFamily{"fleet_value", "Made up.", "", MetricType::gauge, "n"};
+constexpr metrics::MetricDesc kFamily{"fleet_value", "Made up.", "", metrics::MetricType::gauge,
+                                      "n"};
 
 class Agent {
  public:
-  Agent(const EndpointConfig& endpoint, const std::string& folder, int number, int series,
+  Agent(const config::EndpointConfig& endpoint, const std::string& folder, int number, int series,
         std::chrono::seconds interval)
       : schedule_(interval, cat("fleet/", number), wall_ns(), clock_ns(CLOCK_BOOTTIME)) {
-    Queue::Options options;
+    queue::Queue::Options options;
     options.folder = options.wal_folder = cat(folder, "/", number);
-    auto queue = Queue::open(std::move(options));
+    auto queue = queue::Queue::open(std::move(options));
     if (!queue) fail(queue.error());
     queue_ = std::move(*queue);
-    SeriesSet set;
+    metrics::SeriesSet set;
     for (int i = 0; i < series; ++i) {
-      set.push_back(
-          std::make_shared<const Series>(Series{Labels({{"__name__", std::string(kFamily.name)},
-                                                        {"n", std::to_string(i)},
-                                                        {"server_name", cat("agent-", number)}}),
-                                                &kFamily}));
+      set.push_back(std::make_shared<const metrics::Series>(
+          metrics::Series{metrics::Labels({{"__name__", std::string(kFamily.name)},
+                                           {"n", std::to_string(i)},
+                                           {"server_name", cat("agent-", number)}}),
+                          &kFamily}));
     }
-    series_ = std::make_shared<const SeriesSet>(std::move(set));
-    delivery_ = std::make_unique<Delivery>(Delivery::Setup{
-        *queue_, stats_, [](const std::string& reason) { fail({reason}); }, connect_over_http});
-    Config config;
+    series_ = std::make_shared<const metrics::SeriesSet>(std::move(set));
+    delivery_ = std::make_unique<delivery::Delivery>(delivery::Delivery::Setup{
+        *queue_, stats_, [](const std::string& reason) { fail({reason}); },
+        delivery::connect_over_http});
+    config::Config config;
     config.interval = interval;
     config.endpoints = {endpoint};
     if (auto started = delivery_->set_endpoints(config); !started) fail(started.error());
-    spiller_ = std::make_unique<Spiller>(*queue_);
+    spiller_ = std::make_unique<queue::Spiller>(*queue_);
     auto disk = Thread::start(
         "the disk", [this] { spiller_->run(stop_disk_.token()); },
         [](const std::string& reason) { fail({reason}); });
@@ -82,7 +84,7 @@ class Agent {
 
   void tick() {
     schedule_.tick(clock_ns(CLOCK_BOOTTIME));
-    Scrape scrape{wall_ns() / kNsPerMs, series_, {}};
+    metrics::Scrape scrape{wall_ns() / kNsPerMs, series_, {}};
     for (std::size_t i = 0; i < series_->size(); ++i) {
       scrape.values.push_back(static_cast<double>(appended_ + i));
     }
@@ -92,7 +94,7 @@ class Agent {
 
   std::uint64_t appended() const { return appended_; }
   std::uint64_t waiting() const { return queue_->state(0).samples; }
-  const EndpointStats& stats() const { return stats_.endpoints.front(); }
+  const delivery::EndpointStats& stats() const { return stats_.endpoints.front(); }
 
  private:
   [[noreturn]] static void fail(const Error& error) {
@@ -100,13 +102,13 @@ class Agent {
     std::_Exit(1);
   }
 
-  AgentStats stats_;
-  Schedule schedule_;
-  std::shared_ptr<const SeriesSet> series_;
+  delivery::AgentStats stats_;
+  sources::Schedule schedule_;
+  std::shared_ptr<const metrics::SeriesSet> series_;
   std::uint64_t appended_ = 0;
-  std::unique_ptr<Queue> queue_;
-  std::unique_ptr<Delivery> delivery_;
-  std::unique_ptr<Spiller> spiller_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<delivery::Delivery> delivery_;
+  std::unique_ptr<queue::Spiller> spiller_;
   StopSource stop_disk_;
   Thread disk_;
 };
@@ -144,9 +146,9 @@ int main(int argc, char** argv) {
   setrlimit(RLIMIT_NOFILE, &files);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGTERM, [](int) { g_stopping = 1; });
-  init_http();
+  http::init_http();
 
-  EndpointConfig endpoint;
+  config::EndpointConfig endpoint;
   endpoint.url = argv[1];
   const int count = std::atoi(argv[3]);
   const std::chrono::seconds interval(std::atoi(argv[5]));

@@ -22,20 +22,20 @@ inline constexpr std::array kTimeouts{std::chrono::milliseconds(300),
                                       std::chrono::milliseconds(3000),
                                       std::chrono::milliseconds(30'000)};
 
-inline HttpOptions options_for(const std::string& url) {
-  static const bool once = (init_http(), true);
-  HttpOptions options;
+inline http::HttpOptions options_for(const std::string& url) {
+  static const bool once = (http::init_http(), true);
+  http::HttpOptions options;
   options.url = url;
   options.timeout = std::chrono::seconds(once ? 60 : 0);
   return options;
 }
 
-inline HttpAnswer post(HttpClient& client, const std::string& body = kBody) {
+inline http::HttpAnswer post(http::HttpClient& client, const std::string& body = kBody) {
   return client.send({.method = "POST", .headers = {"X-Ours: 1"}, .body = body});
 }
 
-inline HttpAnswer post(const HttpOptions& options, const std::string& body = kBody) {
-  HttpClient client(options);
+inline http::HttpAnswer post(const http::HttpOptions& options, const std::string& body = kBody) {
+  http::HttpClient client(options);
   return post(client, body);
 }
 

@@ -20,7 +20,7 @@ bool is_below(const std::string& path, const std::string& prefix) {
 
 }  // namespace
 
-class MemoryFileSystem::OpenFile : public File {
+class MemoryFileSystem::OpenFile : public queue::File {
  public:
   OpenFile(MemoryFileSystem& files, std::string path, NodePtr node)
       : files_(files), path_(std::move(path)), node_(std::move(node)) {}
@@ -74,7 +74,7 @@ class MemoryFileSystem::OpenFile : public File {
   const NodePtr node_;
 };
 
-class MemoryFileSystem::OpenFolder : public Folder {
+class MemoryFileSystem::OpenFolder : public queue::Folder {
  public:
   OpenFolder(MemoryFileSystem& files, DirectoryPtr directory)
       : files_(files), directory_(std::move(directory)) {}
@@ -86,7 +86,7 @@ class MemoryFileSystem::OpenFolder : public Folder {
 
   const std::string& path() const override { return directory_->path; }
 
-  Result<std::unique_ptr<File>> open(const std::string& name, Mode mode) override {
+  Result<std::unique_ptr<queue::File>> open(const std::string& name, Mode mode) override {
     const std::lock_guard lock(files_.mutex_);
     const auto path = path_of(name);
     if (auto may = files_.may_read("open", path); !may) return may.error();
@@ -208,7 +208,7 @@ void MemoryFileSystem::fail_syncs(int count) {
   failing_syncs_ = count;
 }
 
-void MemoryFileSystem::set_space(Folder::Space space) {
+void MemoryFileSystem::set_space(queue::Folder::Space space) {
   const std::lock_guard lock(mutex_);
   space_ = space;
 }
@@ -351,7 +351,7 @@ Result<void> MemoryFileSystem::may_read(const std::string& what, const std::stri
 }
 
 /// A folder itself is durable at once.
-Result<std::shared_ptr<Folder>> MemoryFileSystem::open_folder(const std::string& path) {
+Result<std::shared_ptr<queue::Folder>> MemoryFileSystem::open_folder(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto may = may_read("open", path + "/"); !may) return may.error();
   auto found = directories_.find(path);

@@ -18,7 +18,7 @@
 
 namespace msp::test {
 
-class MemoryFileSystem : public FileSystem {
+class MemoryFileSystem : public queue::FileSystem {
  public:
   struct PowerCut {
     enum class Unsynced { lost, half, zeros, kept };  // what was written and not synced
@@ -44,7 +44,7 @@ class MemoryFileSystem : public FileSystem {
   /// The next `count` syncs fail, and what they should have synced is lost in a power cut even if a
   /// later one works (as the kernel does: fsync(2), EIO).
   void fail_syncs(int count);
-  void set_space(Folder::Space space);
+  void set_space(queue::Folder::Space space);
   /// Only when nobody has a file open.
   void power_cut(const PowerCut& cut);
   /// As rm -r: a file that is open stays as it is until it is closed.
@@ -69,7 +69,7 @@ class MemoryFileSystem : public FileSystem {
   /// Returns when the file is there.
   void wait_for(const std::string& path);
 
-  Result<std::shared_ptr<Folder>> open_folder(const std::string& path) override;
+  Result<std::shared_ptr<queue::Folder>> open_folder(const std::string& path) override;
 
  private:
   struct Node {
@@ -110,7 +110,7 @@ class MemoryFileSystem : public FileSystem {
   std::string fail_read_prefix_, fail_read_words_;
   std::uint64_t fail_from_ = 0, fail_to_ = 0;
   int failing_syncs_ = 0;
-  Folder::Space space_{std::uint64_t{1} << 40, std::uint64_t{1} << 39};
+  queue::Folder::Space space_{std::uint64_t{1} << 40, std::uint64_t{1} << 39};
 };
 
 }  // namespace msp::test

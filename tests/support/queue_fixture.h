@@ -22,7 +22,7 @@ using Times = std::vector<std::int64_t>;
 inline constexpr std::size_t kMany = 1 << 20;
 inline const auto kSet = series_set({"a", "b"});
 
-inline Times times_of(Batch& batch) {
+inline Times times_of(queue::Batch& batch) {
   Times all;
   for (const auto& entry : batch.entries()) all.push_back(entry.last_timestamp_ms());
   return all;
@@ -32,24 +32,25 @@ struct QueueFixture {
   MemoryFileSystem files;
   FakeClock clock;
   std::vector<std::string> told;  // notices
-  Queue::Options with = {.folder = "/disk/buffer",
-                         .wal_folder = "/run/buffer",
-                         .limits = {},
-                         .timing = {},
-                         .files = &files,
-                         .clock = &clock,
-                         .notify = [this](const Notice& notice) { told.push_back(notice.text); }};
-  std::unique_ptr<Queue> queue;
-  std::unique_ptr<Spiller> spiller;
+  queue::Queue::Options with = {
+      .folder = "/disk/buffer",
+      .wal_folder = "/run/buffer",
+      .limits = {},
+      .timing = {},
+      .files = &files,
+      .clock = &clock,
+      .notify = [this](const queue::Notice& notice) { told.push_back(notice.text); }};
+  std::unique_ptr<queue::Queue> queue;
+  std::unique_ptr<queue::Spiller> spiller;
 
   explicit QueueFixture(const std::vector<std::string>& consumers = {"a"}) { open(consumers); }
 
   void open(const std::vector<std::string>& consumers) {
-    auto opened = Queue::open(with);
+    auto opened = queue::Queue::open(with);
     INFO((opened ? "" : opened.error().text));
     REQUIRE(opened);
     queue = std::move(*opened);
-    spiller = std::make_unique<Spiller>(*queue);
+    spiller = std::make_unique<queue::Spiller>(*queue);
     for (const auto& name : consumers) queue->add_consumer(name);
   }
   /// As after a crash: nothing is closed in order.
@@ -70,30 +71,30 @@ struct QueueFixture {
   /// A round of the spiller with all that waits.
   void round() { spiller->round(true); }
 
-  Times read(const Wanted& wanted, std::size_t consumer, bool ack) {
-    Batch batch;
+  Times read(const queue::Wanted& wanted, std::size_t consumer, bool ack) {
+    queue::Batch batch;
     if (!queue->read(consumer, wanted, batch)) return {};
     auto times = times_of(batch);
     ack ? queue->ack(consumer, batch) : queue->release(consumer, batch);
     return times;
   }
   Times peeked(std::size_t consumer = 0, std::size_t samples_max = kMany) {
-    return read({.lane = Wanted::Lane::all, .samples_max = samples_max}, consumer, false);
+    return read({.lane = queue::Wanted::Lane::all, .samples_max = samples_max}, consumer, false);
   }
   Times taken(std::size_t consumer = 0, std::size_t samples_max = kMany) {
-    return read({.lane = Wanted::Lane::all, .samples_max = samples_max}, consumer, true);
+    return read({.lane = queue::Wanted::Lane::all, .samples_max = samples_max}, consumer, true);
   }
   Times live_peeked(std::size_t consumer = 0) {
-    return read({.lane = Wanted::Lane::live, .samples_max = kMany}, consumer, false);
+    return read({.lane = queue::Wanted::Lane::live, .samples_max = kMany}, consumer, false);
   }
   Times live_taken(std::size_t consumer = 0) {
-    return read({.lane = Wanted::Lane::live, .samples_max = kMany}, consumer, true);
+    return read({.lane = queue::Wanted::Lane::live, .samples_max = kMany}, consumer, true);
   }
   Times backlog_peeked(std::size_t consumer = 0) {
-    return read({.lane = Wanted::Lane::backlog, .samples_max = kMany}, consumer, false);
+    return read({.lane = queue::Wanted::Lane::backlog, .samples_max = kMany}, consumer, false);
   }
   std::size_t waiting(std::size_t consumer = 0) const { return queue->state(consumer).samples; }
-  std::uint64_t dropped(std::size_t consumer, DropReason reason) const {
+  std::uint64_t dropped(std::size_t consumer, queue::DropReason reason) const {
     return queue->state(consumer).dropped[static_cast<std::size_t>(reason)];
   }
   std::size_t told_count(const std::string& words) const {

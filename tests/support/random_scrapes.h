@@ -32,14 +32,14 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t count) {
   return all;
 }
 
-inline MetricType type_of(const Series& series) {
-  return series.desc != nullptr ? series.desc->type : MetricType::untyped;
+inline metrics::MetricType type_of(const metrics::Series& series) {
+  return series.desc != nullptr ? series.desc->type : metrics::MetricType::untyped;
 }
 
-inline bool is_same(const Scrape& a, const Scrape& b) {
-  return a.timestamp_ms == b.timestamp_ms && name_of(a.stream) == name_of(b.stream) &&
+inline bool is_same(const metrics::Scrape& a, const metrics::Scrape& b) {
+  return a.timestamp_ms == b.timestamp_ms && queue::name_of(a.stream) == queue::name_of(b.stream) &&
          std::equal(a.series->begin(), a.series->end(), b.series->begin(), b.series->end(),
-                    [](const SeriesPtr& x, const SeriesPtr& y) {
+                    [](const metrics::SeriesPtr& x, const metrics::SeriesPtr& y) {
                       return x->labels == y->labels && type_of(*x) == type_of(*y);
                     }) &&
          std::equal(a.values.begin(), a.values.end(), b.values.begin(), b.values.end(),
@@ -48,19 +48,19 @@ inline bool is_same(const Scrape& a, const Scrape& b) {
                     });
 }
 
-inline bool is_same(const Request& a, const Request& b) {
-  return name_of(a.stream) == name_of(b.stream) && a.samples == b.samples &&
+inline bool is_same(const queue::Request& a, const queue::Request& b) {
+  return queue::name_of(a.stream) == queue::name_of(b.stream) && a.samples == b.samples &&
          a.first_timestamp_ms == b.first_timestamp_ms &&
          a.last_timestamp_ms == b.last_timestamp_ms && a.message == b.message;
 }
 
 /// What a queue takes: one of the two.
 struct Entry {
-  std::shared_ptr<const Scrape> scrape;
-  RequestPtr request;
+  std::shared_ptr<const metrics::Scrape> scrape;
+  queue::RequestPtr request;
 };
 
-inline bool is_same(const ScrapeDecoder::Decoded& decoded, const Entry& entry) {
+inline bool is_same(const queue::ScrapeDecoder::Decoded& decoded, const Entry& entry) {
   if ((decoded.scrape != nullptr) != (entry.scrape != nullptr)) return false;
   if ((decoded.request != nullptr) != (entry.request != nullptr)) return false;
   return entry.scrape ? is_same(*decoded.scrape, *entry.scrape)
@@ -68,12 +68,13 @@ inline bool is_same(const ScrapeDecoder::Decoded& decoded, const Entry& entry) {
 }
 
 /// One of each type, and none.
-inline const MetricDesc* family_of_type(std::uint64_t number) {
-  static constexpr std::array<MetricDesc, 5> kFamilies = {{{"", "", "", MetricType::counter},
-                                                           {"", "", "", MetricType::gauge},
-                                                           {"", "", "", MetricType::histogram},
-                                                           {"", "", "", MetricType::summary},
-                                                           {"", "", "", MetricType::untyped}}};
+inline const metrics::MetricDesc* family_of_type(std::uint64_t number) {
+  static constexpr std::array<metrics::MetricDesc, 5> kFamilies = {
+      {{"", "", "", metrics::MetricType::counter},
+       {"", "", "", metrics::MetricType::gauge},
+       {"", "", "", metrics::MetricType::histogram},
+       {"", "", "", metrics::MetricType::summary},
+       {"", "", "", metrics::MetricType::untyped}}};
   return number < kFamilies.size() ? &kFamilies[number] : nullptr;
 }
 
@@ -91,10 +92,10 @@ class RandomScrapes {
     refill();
   }
 
-  Scrape next() {
+  metrics::Scrape next() {
     if (chance(chances_.churn)) churn();
     timestamp_ms_ = next_timestamp();
-    Scrape scrape{timestamp_ms_, set_, {}};
+    metrics::Scrape scrape{timestamp_ms_, set_, {}};
     for (auto& column : columns_) scrape.values.push_back(next_value(column));
     return scrape;
   }
@@ -107,21 +108,21 @@ class RandomScrapes {
 
  private:
   struct Column {
-    SeriesPtr series;
+    metrics::SeriesPtr series;
     unsigned habit = 0;
     double value = 0;
   };
 
   Column make_column() {
-    std::vector<Label> labels{{"__name__", "metric_" + std::to_string(made_ % 7)},
-                              {"device", "veth" + std::to_string(made_)},
-                              {"customer_id", "alpha"}};
+    std::vector<metrics::Label> labels{{"__name__", "metric_" + std::to_string(made_ % 7)},
+                                       {"device", "veth" + std::to_string(made_)},
+                                       {"customer_id", "alpha"}};
     ++made_;
     if (chance(0.2))
       labels.push_back({"mountpoint", std::string(below(400), 'x') + "\xe2\x82\xac"});
-    return {
-        std::make_shared<const Series>(Series{Labels(std::move(labels)), family_of_type(below(8))}),
-        static_cast<unsigned>(below(8)), 0};
+    return {std::make_shared<const metrics::Series>(
+                metrics::Series{metrics::Labels(std::move(labels)), family_of_type(below(8))}),
+            static_cast<unsigned>(below(8)), 0};
   }
 
   void refill() {
@@ -133,7 +134,7 @@ class RandomScrapes {
   }
 
   void publish() {
-    auto set = std::make_shared<SeriesSet>();
+    auto set = std::make_shared<metrics::SeriesSet>();
     for (const auto& column : columns_) set->push_back(column.series);
     set_ = std::move(set);
   }
@@ -146,7 +147,8 @@ class RandomScrapes {
         std::shuffle(columns_.begin(), columns_.end(), random_);
         break;
       case 2: {  // the same labels in new objects, as after a reload
-        for (auto& column : columns_) column.series = std::make_shared<Series>(*column.series);
+        for (auto& column : columns_)
+          column.series = std::make_shared<metrics::Series>(*column.series);
         break;
       }
       case 3:
@@ -183,7 +185,7 @@ class RandomScrapes {
   double odd_value() {
     using Limits = std::numeric_limits<double>;
     constexpr double kTwo53 = 9007199254740992;
-    const std::array odd = {stale_marker(),
+    const std::array odd = {metrics::stale_marker(),
                             Limits::quiet_NaN(),
                             -Limits::quiet_NaN(),
                             std::bit_cast<double>(0x7ff8dead'beef0001),
@@ -250,7 +252,7 @@ class RandomScrapes {
   std::uint64_t made_ = 0;
   std::int64_t timestamp_ms_ = 1'790'000'000'000;
   std::vector<Column> columns_;
-  std::shared_ptr<const SeriesSet> set_;
+  std::shared_ptr<const metrics::SeriesSet> set_;
 };
 
 /// The scrapes of several streams, and requests, in random order.
@@ -262,24 +264,26 @@ class RandomEntries {
     for (std::size_t i = 0; i < streams; ++i) {
       sources_.emplace_back(seed * 1000 + i, chances);
       streams_.push_back(i == 0 ? nullptr
-                                : std::make_shared<const Stream>(Stream{"s" + std::to_string(i)}));
+                                : std::make_shared<const metrics::Stream>(
+                                      metrics::Stream{"s" + std::to_string(i)}));
     }
   }
 
   Entry next() {
-    if (random_.chance(requests_)) return {nullptr, std::make_shared<const Request>(request())};
+    if (random_.chance(requests_))
+      return {nullptr, std::make_shared<const queue::Request>(request())};
     const auto which = random_.below(sources_.size());
     auto scrape = sources_[which].next();
     scrape.stream = streams_[which];
-    return {std::make_shared<const Scrape>(std::move(scrape)), nullptr};
+    return {std::make_shared<const metrics::Scrape>(std::move(scrape)), nullptr};
   }
 
-  Request request() {
-    Request request{streams_[random_.below(streams_.size())],
-                    0,
-                    static_cast<std::int64_t>(random_.random()()),
-                    static_cast<std::int64_t>(random_.random()()),
-                    {}};
+  queue::Request request() {
+    queue::Request request{streams_[random_.below(streams_.size())],
+                           0,
+                           static_cast<std::int64_t>(random_.random()()),
+                           static_cast<std::int64_t>(random_.random()()),
+                           {}};
     std::size_t size = 0;
     for (auto frames = 1 + random_.below(3); frames > 0; --frames) {
       std::string content;
@@ -287,7 +291,7 @@ class RandomEntries {
         content.append(1 + random_.below(20), static_cast<char>(random_.random()()));
       }
       std::string frame;
-      if (!compress_frame(content, frame)) std::abort();
+      if (!queue::compress_frame(content, frame)) std::abort();
       request.message += frame;
       size += content.size();
     }
@@ -301,7 +305,7 @@ class RandomEntries {
   RandomScrapes random_;
   double requests_;
   std::vector<RandomScrapes> sources_;
-  std::vector<StreamPtr> streams_;
+  std::vector<metrics::StreamPtr> streams_;
 };
 
 }  // namespace msp::test

@@ -47,7 +47,7 @@ struct Received {
   std::string encoding;  // "zstd 1", "snappy 1", "snappy 2"
   std::vector<Sample> samples;
 
-  bool is_probe() const { return samples.size() == 1 && samples[0].name == kProbe.name; }
+  bool is_probe() const { return samples.size() == 1 && samples[0].name == delivery::kProbe.name; }
 };
 
 inline std::string message_of(std::string_view body, bool is_zstd) {
@@ -94,8 +94,8 @@ inline Received read_request(std::int64_t at_ns, std::string_view body,
   return received;
 }
 
-inline HttpAnswer status(int code) {
-  HttpAnswer answer;
+inline http::HttpAnswer status(int code) {
+  http::HttpAnswer answer;
   answer.status = code;
   if (code / 100 == 2)
     answer.headers.emplace_back("X-Prometheus-Remote-Write-Samples-Written", "9999");
@@ -105,31 +105,33 @@ inline HttpAnswer status(int code) {
 
 struct SenderFixture : QueueFixture {
   // The centre.
-  std::function<HttpAnswer(const Received&)> judge = [](const Received&) { return status(204); };
+  std::function<http::HttpAnswer(const Received&)> judge = [](const Received&) {
+    return status(204);
+  };
   std::int64_t answer_takes_ns = 0;
   std::vector<Received> requests;
   std::vector<std::pair<std::int64_t, Sample>> stored;  // when it came
 
-  EndpointConfig config;
-  EndpointStats stats{"http://h/w"};
+  config::EndpointConfig config;
+  delivery::EndpointStats stats{"http://h/w"};
   StopSource stop{clock};
-  std::unique_ptr<Sender> sender;
+  std::unique_ptr<delivery::Sender> sender;
 
   SenderFixture() {
     config.url = "http://h/w";
-    config.protocol = Protocol::victoriametrics;
+    config.protocol = config::Protocol::victoriametrics;
   }
 
   void start(std::uint64_t seed = 1) {
-    sender = std::make_unique<Sender>(
-        Sender::Setup{config, 15s, *queue, 0, stats, clock, seed},
+    sender = std::make_unique<delivery::Sender>(
+        delivery::Sender::Setup{config, 15s, *queue, 0, stats, clock, seed},
         [this](std::string_view body, const std::vector<std::string>& headers) {
           auto request = read_request(clock.monotonic_ns(), body, headers);
           clock.advance(answer_takes_ns);
           auto answer = judge(request);
           if (answer.status / 100 == 2) {
             for (const auto& sample : request.samples) {
-              if (sample.name != kProbe.name) stored.emplace_back(request.at_ns, sample);
+              if (sample.name != delivery::kProbe.name) stored.emplace_back(request.at_ns, sample);
             }
           }
           requests.push_back(std::move(request));
@@ -156,16 +158,17 @@ struct SenderFixture : QueueFixture {
     }
   }
 
-  void append_now(const char* stream, std::shared_ptr<const SeriesSet> set = kSet) {
+  void append_now(const char* stream, std::shared_ptr<const metrics::SeriesSet> set = kSet) {
     std::vector<double> values(set->size(), 1);
     auto made = scrape(clock.wall_ns() / kNsPerMs, std::move(set), std::move(values));
-    if (*stream != '\0') made.stream = std::make_shared<const Stream>(Stream{stream});
+    if (*stream != '\0')
+      made.stream = std::make_shared<const metrics::Stream>(metrics::Stream{stream});
     queue->append(std::move(made));
     ++appended;
   }
   /// A source's scrapes from now on.
   void produce(const char* stream, std::int64_t first_in_ns, std::int64_t every_ns, int count,
-               std::shared_ptr<const SeriesSet> set = kSet) {
+               std::shared_ptr<const metrics::SeriesSet> set = kSet) {
     const auto first_ns = clock.monotonic_ns() + first_in_ns;
     for (int i = 0; i < count; ++i) {
       clock.at(first_ns + i * every_ns, [this, stream, set] { append_now(stream, set); });
@@ -182,7 +185,7 @@ struct SenderFixture : QueueFixture {
     const auto now_ms = clock.wall_ns() / kNsPerMs;
     for (int i = 0; i < scrapes; ++i) {
       auto made = scrape(now_ms - (scrapes - i) * 15'000, kSet, {1, 2});
-      made.stream = std::make_shared<const Stream>(Stream{"host"});
+      made.stream = std::make_shared<const metrics::Stream>(metrics::Stream{"host"});
       queue->append(std::move(made));
     }
     appended += scrapes;
@@ -209,11 +212,11 @@ struct SenderFixture : QueueFixture {
   int appended = 0;  // scrapes
 };
 
-inline std::shared_ptr<const SeriesSet> set_named(const std::string& name) {
+inline std::shared_ptr<const metrics::SeriesSet> set_named(const std::string& name) {
   return series_set({name + "_a", name + "_b"});
 }
 
-inline Request relayed(const std::string& name, std::int64_t timestamp_ms) {
+inline queue::Request relayed(const std::string& name, std::int64_t timestamp_ms) {
   prometheus::WriteRequest message;
   auto& series = *message.add_timeseries();
   auto& label = *series.add_labels();
@@ -222,9 +225,12 @@ inline Request relayed(const std::string& name, std::int64_t timestamp_ms) {
   auto& sample = *series.add_samples();
   sample.set_value(1);
   sample.set_timestamp(timestamp_ms);
-  Request request{
-      std::make_shared<const Stream>(Stream{"relay/alpha"}), 1, timestamp_ms, timestamp_ms, {}};
-  REQUIRE(compress_frame(message.SerializeAsString(), request.message));
+  queue::Request request{std::make_shared<const metrics::Stream>(metrics::Stream{"relay/alpha"}),
+                         1,
+                         timestamp_ms,
+                         timestamp_ms,
+                         {}};
+  REQUIRE(queue::compress_frame(message.SerializeAsString(), request.message));
   return request;
 }
 

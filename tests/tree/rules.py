@@ -87,7 +87,7 @@ def check_tree(root: pathlib.Path) -> list[str]:
         problems += check_text(name, text)
         if path.suffix in CPP:
             problems += check_includes(name, text) + check_owners(name, text) + check_functions(name, text)
-            problems += check_tags(name, text)
+            problems += check_tags(name, text) + check_namespaces(name, text)
     return problems + check_types(root) + check_collectors(root)
 
 
@@ -148,6 +148,22 @@ def room_of(name: str) -> str:
     return "/".join(folders[:2] if folders[:1] == ["agent"] else folders[:1])
 
 
+def namespace_of(name: str) -> str:
+    """agent/queue/wal.cpp -> msp::queue; collectors/cpu.cpp -> msp::collectors; agent/base is msp itself."""
+    room = room_of(name).removeprefix("agent").strip("/")
+    return "msp" if room in ("", "base") else f"msp::{room}"
+
+
+def check_namespaces(name: str, text: str) -> list[str]:
+    """A room is a namespace, which a file may divide; what it declares of another room it names by that room's."""
+    if not name.startswith(("agent/", "collectors/")):
+        return []
+    wanted = namespace_of(name)
+    return [f"{name}: namespace {found}; of this folder it is {wanted}"
+            for found in re.findall(r"(?m)^namespace (msp[\w:]*) \{", text)
+            if found != wanted and (wanted == "msp" or not found.startswith(wanted + "::"))]
+
+
 def has_owner(header: str, name: str) -> bool:
     return any(re.match(pattern, header) and name.startswith(owners) for pattern, _, owners in OWNERS)
 
@@ -200,7 +216,7 @@ def check_functions(name: str, text: str) -> list[str]:
 
 
 def check_types(root: pathlib.Path) -> list[str]:
-    """One header for each type: of two with one name the linker takes the functions of either, and says nothing."""
+    """One header for each type: a name has one meaning in the whole tree."""
     problems = []
     owners: dict[str, str] = {}
     for path in files_of(root):

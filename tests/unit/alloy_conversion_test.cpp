@@ -90,13 +90,13 @@ TEST_CASE("convert: identity from the label of that name, or of a similar one, w
 
 TEST_CASE("convert: a rule is a label only where it writes the same on every sample") {
   const auto with_rule = [](const std::string& rule) {
-    return convert(ForeignAgent::prometheus,
-                   {{"p", cat("scrape_configs: [{job_name: j, static_configs: [{targets: "
-                              "['localhost:9100']}], metric_relabel_configs: [{",
-                              rule,
-                              "}]}]\nglobal: {external_labels: {customer_id: a}}\n"
-                              "remote_write: {url: 'http://h/w'}\n")}},
-                   {});
+    return import::convert(import::ForeignAgent::prometheus,
+                           {{"p", cat("scrape_configs: [{job_name: j, static_configs: [{targets: "
+                                      "['localhost:9100']}], metric_relabel_configs: [{",
+                                      rule,
+                                      "}]}]\nglobal: {external_labels: {customer_id: a}}\n"
+                                      "remote_write: {url: 'http://h/w'}\n")}},
+                           {});
   };
   const std::vector<std::string> labels = {
       "target_label: x, replacement: y",
@@ -163,11 +163,11 @@ TEST_CASE("convert: what goes round in circles, or parts and meets again, ends")
 }
 
 TEST_CASE("convert: too large is refused, large is not slow") {
-  const auto large =
-      convert(ForeignAgent::alloy, {{"f", std::string(kForeignBytesMax + 1, ' ')}}, {});
+  const auto large = import::convert(import::ForeignAgent::alloy,
+                                     {{"f", std::string(import::kForeignBytesMax + 1, ' ')}}, {});
   CHECK(large.error == "f: more than 1048576 bytes; accepted: less");
   std::string many;
-  while (many.size() < kForeignBytesMax - 1000) many += "a.b \"c\" {\n d = [1, 2]\n}\n";
+  while (many.size() < import::kForeignBytesMax - 1000) many += "a.b \"c\" {\n d = [1, 2]\n}\n";
   const auto got = alloy(many + host("customer_id = \"a\""));
   CHECK(loaded(got).customer_id == "a");
   CHECK(got.notes.size() > 10'000);
@@ -179,7 +179,7 @@ TEST_CASE("convert: a syntax error shows its line, but nothing that may be a sec
   const auto got = alloy("a {\n  password = \"hush\" \"\n}");
   CHECK(got.error.find("hush") == std::string::npos);
   CHECK(got.error.find("    password = ...") != std::string::npos);
-  CHECK(convert(ForeignAgent::prometheus, {{"p.yml", "a: [1\nb: 2\n"}}, {})
+  CHECK(import::convert(import::ForeignAgent::prometheus, {{"p.yml", "a: [1\nb: 2\n"}}, {})
             .error.starts_with("p.yml:1:4: "));
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("convert: a syntax error shows no value, wherever a secret may stand")
         "remote_write: [{headers: {X-Auth: hush]}]\n", "remote_write:\n- password: \"hush\n",
         "scrape_interval: 15s\n  password: hush\n"}) {
     INFO(file);
-    const auto got = convert(ForeignAgent::prometheus, {{"p.yml", file}}, {});
+    const auto got = import::convert(import::ForeignAgent::prometheus, {{"p.yml", file}}, {});
     CHECK_FALSE(got.error.empty());
     CHECK(got.error.find("hush") == std::string::npos);
   }
@@ -232,8 +232,8 @@ TEST_CASE("convert: a header that the configuration refuses is left out, and not
 
 TEST_CASE(
     "convert: a header of one value in a list, or in Prometheus' http_headers, is that value") {
-  const auto got = convert(
-      ForeignAgent::prometheus,
+  const auto got = import::convert(
+      import::ForeignAgent::prometheus,
       {{"p",
         "global: {external_labels: {customer_id: a}}\nremote_write: [{url: 'http://h/w', "
         "http_headers: {A: {values: [a]}, B: {secrets: [b]}, C: {values: [a, b]}, D: {files: "
@@ -247,8 +247,8 @@ TEST_CASE(
 
 TEST_CASE("convert: one value that the configuration refuses never costs the whole result") {
   const auto with = [](const std::string& variable, const std::string& more) {
-    return convert(ForeignAgent::alloy, {{"f", host("customer_id = \"a\"", more)}},
-                   ForeignFile{"e", variable});
+    return import::convert(import::ForeignAgent::alloy, {{"f", host("customer_id = \"a\"", more)}},
+                           import::ForeignFile{"e", variable});
   };
   const auto timeout = with("X=1.5m\n", "remote_timeout = env(\"X\")");
   CHECK(told(timeout, "'${X}' is set to no duration that msp-agent reads"));
@@ -289,14 +289,14 @@ TEST_CASE("convert: a login that is not known is left to be filled in, and refus
     const auto got = alloy(file + host("customer_id = \"a\"", row.endpoint));
     REQUIRE(got.yaml.has_value());
     CHECK(told(got, "to do: prometheus.remote_write.w.endpoint."));
-    const auto outcome = parse_config(*got.yaml, "f");
+    const auto outcome = config::parse_config(*got.yaml, "f");
     REQUIRE(outcome.errors.size() == 1);
     CHECK(outcome.errors.front().text.find(cat(row.key, ": found ")) != std::string::npos);
   }
   const auto url = alloy(
       "prometheus.remote_write \"w\" {\n external_labels = {customer_id = \"a\"}\n "
       "endpoint {\n url = \"http://u@h/w\"\n }\n}\n");
-  CHECK_FALSE(parse_config(url.yaml.value_or(""), "f").errors.empty());
+  CHECK_FALSE(config::parse_config(url.yaml.value_or(""), "f").errors.empty());
 }
 
 TEST_CASE("convert: certificates and secrets in files are found by one rule") {
@@ -315,7 +315,8 @@ TEST_CASE("convert: certificates and secrets in files are found by one rule") {
 }
 
 TEST_CASE("convert: all files of a folder are told what is wrong with them") {
-  const auto got = convert(ForeignAgent::alloy, {{"1", "a = "}, {"2", "b { }"}, {"3", "}"}}, {});
+  const auto got =
+      import::convert(import::ForeignAgent::alloy, {{"1", "a = "}, {"2", "b { }"}, {"3", "}"}}, {});
   CHECK(got.error.find("1:1:5: ") != std::string::npos);
   CHECK(got.error.find("3:1:1: ") != std::string::npos);
   CHECK_FALSE(got.yaml.has_value());
@@ -329,19 +330,20 @@ TEST_CASE("convert: durations of Go and Prometheus") {
   const std::vector<Row> rows = {{"15s", 15'000},       {"1m30s", 90'000}, {"1.5s", 1'500},
                                  {"500ms", 500},        {"1h", 3'600'000}, {"1d", 86'400'000},
                                  {"2w", 1'209'600'000}, {"0s", 0}};
-  for (const auto& row : rows) CHECK(foreign_duration_ms(row.text) == row.ms);
+  for (const auto& row : rows) CHECK(import::foreign_duration_ms(row.text) == row.ms);
   for (const std::string bad : {"", "15", "s", "1x", "1.2.3s", "-1s", "1s ", "99999999999999y"}) {
     INFO(bad);
-    CHECK_FALSE(foreign_duration_ms(bad).has_value());
+    CHECK_FALSE(import::foreign_duration_ms(bad).has_value());
   }
 }
 
 TEST_CASE("convert: an environment file as systemd reads it") {
-  Notes notes;
-  const EnvFile env("e",
-                    "A=1\n# B=2\n;C=3\n  D = two words \nexport J=1\nE=\"a b\"\nF='$x'\"y\"\\z\r\n"
-                    "G=long\\\n  er\nnonsense\n9=x\nH=\nI=\"open\nK=\xff\n",
-                    notes);
+  import::Notes notes;
+  const import::EnvFile env(
+      "e",
+      "A=1\n# B=2\n;C=3\n  D = two words \nexport J=1\nE=\"a b\"\nF='$x'\"y\"\\z\r\n"
+      "G=long\\\n  er\nnonsense\n9=x\nH=\nI=\"open\nK=\xff\n",
+      notes);
   CHECK(env.expand("${A}${D}|${E}|${F}|${G}|${H}") == "1two words|a b|$xyz|longer|");
   CHECK_FALSE(env.expand("${B}").has_value());
   CHECK_FALSE(env.expand("${C}").has_value());

@@ -46,18 +46,18 @@ std::string golden(const fs::path& path, const std::string& got) {
 }
 
 struct Case {
-  ForeignAgent from;
-  std::vector<ForeignFile> files;
-  std::optional<ForeignFile> env_file;
-  std::vector<ForeignFile> named;
+  import::ForeignAgent from;
+  std::vector<import::ForeignFile> files;
+  std::optional<import::ForeignFile> env_file;
+  std::vector<import::ForeignFile> named;
 };
 
 Case load(const fs::path& folder) {
-  Case loaded{ForeignAgent::alloy, {}, std::nullopt, {}};
+  Case loaded{import::ForeignAgent::alloy, {}, std::nullopt, {}};
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
-    if (name == "prometheus.yml") loaded.from = ForeignAgent::prometheus;
-    if (name == "processes.yml") loaded.from = ForeignAgent::process_exporter;
+    if (name == "prometheus.yml") loaded.from = import::ForeignAgent::prometheus;
+    if (name == "processes.yml") loaded.from = import::ForeignAgent::process_exporter;
     if (name == "prometheus.yml" || name == "processes.yml" || name.ends_with(".alloy")) {
       loaded.files.push_back({name, slurp(entry.path())});
     } else if (name.ends_with(".yml") || name.ends_with(".json")) {
@@ -65,12 +65,12 @@ Case load(const fs::path& folder) {
     }
     if (name == "alloy.env") loaded.env_file = {name, slurp(entry.path())};
   }
-  std::ranges::sort(loaded.files, {}, &ForeignFile::name);
-  std::ranges::sort(loaded.named, {}, &ForeignFile::name);
+  std::ranges::sort(loaded.files, {}, &import::ForeignFile::name);
+  std::ranges::sort(loaded.named, {}, &import::ForeignFile::name);
   return loaded;
 }
 
-std::string told(const Conversion& conversion) {
+std::string told(const import::Conversion& conversion) {
   std::string text;
   for (const auto& note : conversion.notes) text += note.to_string() + "\n";
   if (!conversion.yaml) text += conversion.error + "\n";
@@ -110,8 +110,8 @@ void set_variables(const Case& loaded) {
            1);
   }
   if (!loaded.env_file) return;
-  Notes notes;
-  const EnvFile env(loaded.env_file->name, loaded.env_file->text, notes);
+  import::Notes notes;
+  const import::EnvFile env(loaded.env_file->name, loaded.env_file->text, notes);
   for (const auto* const name :
        {"CUSTOMER_ID", "SERVER_NAME", "CSP", "REGION", "REMOTE_WRITE_URL", "GOOD_URL", "OTHER_URL",
         "TOKEN", "INTERVAL", "TENANT", "HOST_NAME", "VM_HOST", "VM_TOKEN", "SITE", "URL",
@@ -128,14 +128,14 @@ TEST_CASE("convert: every configuration of the fixtures becomes what is expected
       ++cases;
       const auto loaded = load(folder.path());
       REQUIRE_FALSE(loaded.files.empty());
-      const auto got = convert(loaded.from, loaded.files, loaded.env_file, loaded.named);
+      const auto got = import::convert(loaded.from, loaded.files, loaded.env_file, loaded.named);
       CHECK(got.yaml.value_or("") ==
             golden(folder.path() / "expected.yaml", got.yaml.value_or("")));
       CHECK(told(got) == golden(folder.path() / "expected.txt", told(got)));
       CHECK(got.yaml.has_value() == got.error.empty());
       if (!got.yaml) continue;
       set_variables(loaded);
-      for (const auto& error : parse_config(filled_in(*got.yaml), "f").errors) {
+      for (const auto& error : config::parse_config(filled_in(*got.yaml), "f").errors) {
         FAIL_CHECK("msp-agent refuses the result: " << error.to_string());
       }
     }
@@ -149,7 +149,7 @@ TEST_CASE("convert: what is noted stands in the result too, and no secret of a v
     for (const auto& folder : fs::directory_iterator(fs::path(FIXTURES) / agent)) {
       INFO(folder.path().string());
       const auto loaded = load(folder.path());
-      const auto got = convert(loaded.from, loaded.files, loaded.env_file, loaded.named);
+      const auto got = import::convert(loaded.from, loaded.files, loaded.env_file, loaded.named);
       for (const auto* const secret : {"hush", "hunter2", "hunter3", "p$ss"}) {
         CHECK(told(got).find(secret) == std::string::npos);
       }
@@ -167,13 +167,15 @@ TEST_CASE("convert: what is noted stands in the result too, and no secret of a v
 
 /// Whether `conversion` names `key`, or says of one of the blocks it is in (by their lines) that it
 /// is left out or not needed.
-bool names(const Conversion& conversion, const std::string& key, const std::vector<int>& around) {
-  return std::any_of(conversion.notes.begin(), conversion.notes.end(), [&](const Note& note) {
-    if (note.text.find(key) != std::string::npos) return true;
-    return (note.kind == Note::Kind::left_out ||
-            note.text.find(": not needed: ") != std::string::npos) &&
-           std::find(around.begin(), around.end(), note.line) != around.end();
-  });
+bool names(const import::Conversion& conversion, const std::string& key,
+           const std::vector<int>& around) {
+  return std::any_of(conversion.notes.begin(), conversion.notes.end(),
+                     [&](const import::Note& note) {
+                       if (note.text.find(key) != std::string::npos) return true;
+                       return (note.kind == import::Note::Kind::left_out ||
+                               note.text.find(": not needed: ") != std::string::npos) &&
+                              std::find(around.begin(), around.end(), note.line) != around.end();
+                     });
 }
 
 TEST_CASE("convert: a key that nobody knows is named, whatever block it stands in") {
@@ -195,7 +197,7 @@ TEST_CASE("convert: a key that nobody knows is named, whatever block it stands i
       const auto at = static_cast<std::size_t>(rest.data() - text.data());
       auto changed = loaded.files;
       changed.front().text.insert(at, key + " = 1\n");
-      const auto got = convert(ForeignAgent::alloy, changed, loaded.env_file);
+      const auto got = import::convert(import::ForeignAgent::alloy, changed, loaded.env_file);
       INFO(folder.path().string() << ":" << line << " " << got.error);
       if (!got.yaml) continue;
       ++keys;

@@ -23,24 +23,23 @@ struct Rules {
   std::string more = {};
 };
 
-Conversion with(const Rules& rules) {
-  const auto list = [](std::string_view key, const std::string& text) {
-    return text.empty() ? std::string() : cat(", ", key, ": [", text, "]");
-  };
-  return convert(
-      ForeignAgent::prometheus,
-      {{"p",
-        cat("global: {scrape_interval: 15s, external_labels: {customer_id: a",
-            rules.external.empty() ? "" : ", ", rules.external, "}}\n",
-            "scrape_configs:\n- {job_name: node", rules.more,
-            ", static_configs: [{targets: ['localhost:9100'], labels: {", rules.labels, "}}]",
-            list("relabel_configs", rules.target), list("metric_relabel_configs", rules.sample),
-            "}\n", "remote_write:\n- {url: 'http://one/w'",
-            list("write_relabel_configs", rules.endpoint), "}\n- {url: 'http://two/w'}\n")}},
-      {});
-}
+import::Conversion with(const Rules& rules){
+    const auto list = [](std::string_view key, const std::string& text){
+        return text.empty() ? std::string() : cat(", ", key, ": [", text, "]");
+};  // namespace
+return import::convert(
+    import::ForeignAgent::prometheus,
+    {{"p", cat("global: {scrape_interval: 15s, external_labels: {customer_id: a",
+               rules.external.empty() ? "" : ", ", rules.external, "}}\n",
+               "scrape_configs:\n- {job_name: node", rules.more,
+               ", static_configs: [{targets: ['localhost:9100'], labels: {", rules.labels, "}}]",
+               list("relabel_configs", rules.target), list("metric_relabel_configs", rules.sample),
+               "}\n", "remote_write:\n- {url: 'http://one/w'",
+               list("write_relabel_configs", rules.endpoint), "}\n- {url: 'http://two/w'}\n")}},
+    {});
+}  // namespace msp
 
-std::vector<std::string> urls(const Conversion& conversion) {
+std::vector<std::string> urls(const import::Conversion& conversion) {
   std::vector<std::string> found;
   for (const auto& endpoint : loaded(conversion).endpoints) found.push_back(endpoint.url);
   return found;
@@ -138,7 +137,8 @@ TEST_CASE("convert: chains of copies arrive, known labels are mapped and dropped
       with({.sample = "{action: labeldrop, regex: 'fstype|team|job'}", .labels = "team: infra"});
   CHECK(sent(loaded(own), "team").empty());
   CHECK(loaded(own).relabel ==
-        std::vector<RelabelRule>{{.action = RelabelAction::labeldrop, .regex = "fstype|team|job"}});
+        std::vector<metrics::RelabelRule>{
+            {.action = metrics::RelabelAction::labeldrop, .regex = "fstype|team|job"}});
 }
 
 TEST_CASE("convert: before the scrape there is no name and no instance, but a target's address") {
@@ -255,7 +255,7 @@ TEST_CASE("convert: a label of ours that a metric has by itself is told") {
   CHECK(told(with({.labels = "type: node"}), "their own was called exported_type"));
   const auto written = loaded(with({.sample = "{target_label: device, replacement: d}"}));
   CHECK(written.relabel ==
-        std::vector<RelabelRule>{{.target_label = "device", .replacement = "d"}});
+        std::vector<metrics::RelabelRule>{{.target_label = "device", .replacement = "d"}});
   CHECK_FALSE(
       told(with({.labels = "type: node", .more = ", honor_labels: true"}), "the label 'type'"));
   CHECK_FALSE(told(with({.external = "type: node"}), "the label 'type'"));
@@ -282,10 +282,10 @@ TEST_CASE("convert: a computed label of Alloy's targets is not known either") {
 TEST_CASE("convert: the labels of every metric of the reference are known as metrics' own") {
   for (const std::string name :
        {"cpu", "mode", "device", "fstype", "mountpoint", "type", "version"}) {
-    CHECK(is_label_of_metrics(name));
+    CHECK(import::is_label_of_metrics(name));
   }
-  CHECK_FALSE(is_label_of_metrics("team"));
-  CHECK_FALSE(is_label_of_metrics("instance"));
+  CHECK_FALSE(import::is_label_of_metrics("team"));
+  CHECK_FALSE(import::is_label_of_metrics("instance"));
 }
 
 }  // namespace

@@ -10,25 +10,25 @@
 namespace msp {
 namespace {
 
-using Kind = AlloyExpression::Kind;
+using Kind = import::AlloyExpression::Kind;
 
 /// "line:column: error" of a text, or "".
 std::string error_of(const std::string& text) {
-  const auto document = parse_alloy(text);
+  const auto document = import::parse_alloy(text);
   if (document.error.empty()) return "";
   return cat(document.line, ":", document.column, ": ", document.error);
 }
 
 /// The value of the text `expression`; requires that there is one.
-AlloyExpression value_of(const std::string& expression) {
-  const auto document = parse_alloy(cat("a = ", expression, "\n"));
-  INFO(expression << " " << document.error);
-  REQUIRE(document.error.empty());
-  return document.root.attributes.at(0).value;
-}
+import::AlloyExpression value_of(const std::string& expression){
+    const auto document = import::parse_alloy(cat("a = ", expression, "\n"));
+INFO(expression << " " << document.error);
+REQUIRE(document.error.empty());
+return document.root.attributes.at(0).value;
+}  // namespace
 
 TEST_CASE("alloy: blocks, labels, attributes, with their lines") {
-  const auto document = parse_alloy(
+  const auto document = import::parse_alloy(
       "// a comment\n"
       "logging { }\n"
       "prometheus.remote_write \"centre\" {\n"
@@ -76,7 +76,7 @@ TEST_CASE("alloy: every kind of value") {
 TEST_CASE("alloy: CRLF, a byte order mark, comments of both kinds, no end of line at the end") {
   CHECK(error_of("\xef\xbb\xbf"
                  "a {\r\n  b = 1 /* c */\r\n  d = `x\r\ny`\r\n}\r\n// end") == "");
-  CHECK(parse_alloy("a = `x\r\ny`").root.attributes.at(0).value.text == "x\ny");
+  CHECK(import::parse_alloy("a = `x\r\ny`").root.attributes.at(0).value.text == "x\ny");
   CHECK(error_of("") == "");
   CHECK(error_of("/* only\n a comment */") == "");
   CHECK(error_of("서버 { 이름 = \"값\" }") == "");
@@ -168,5 +168,5 @@ TEST_CASE("alloy: nesting has an end, length has none") {
   CHECK(error_of(deep) == "");
 }
 
-}  // namespace
+}  // namespace msp
 }  // namespace msp

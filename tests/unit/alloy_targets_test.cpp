@@ -13,11 +13,12 @@
 namespace msp {
 namespace {
 
-Conversion prometheus(const std::string& jobs, const std::string& more = "") {
-  return convert(ForeignAgent::prometheus,
-                 {{"p", cat("global: {external_labels: {customer_id: a}}\nscrape_configs:\n", jobs,
-                            "remote_write: [{url: 'http://h/w'}]\n", more)}},
-                 {});
+import::Conversion prometheus(const std::string& jobs, const std::string& more = ""){
+    return import::convert(import::ForeignAgent::prometheus,
+                           {{"p",
+                             cat("global: {external_labels: {customer_id: a}}\nscrape_configs:\n",
+                                 jobs, "remote_write: [{url: 'http://h/w'}]\n", more)}},
+                           {});
 }
 
 /// A job whose targets have the label `from`, which says whether it is the one that was taken.
@@ -59,10 +60,10 @@ TEST_CASE("convert: a target's address, as a host and port, a URL, with brackets
       {"[::1", "[", "", false}};
   for (const auto& row : rows) {
     INFO(row.text);
-    const auto address = target_address(row.text);
+    const auto address = import::target_address(row.text);
     if (row.text != "[::1") CHECK(address.host == row.host);
     if (row.text != "[::1") CHECK(address.port == row.port);
-    CHECK(is_this_host(address) == row.is_here);
+    CHECK(import::is_this_host(address) == row.is_here);
   }
 }
 
@@ -108,7 +109,7 @@ TEST_CASE("convert: a target at another port is scraped, with the labels that it
     const auto config = loaded(got);
     REQUIRE(config.scrape.size() == 1);
     CHECK(config.scrape[0].targets == std::vector<std::string>{"localhost:9101"});
-    const std::vector<Label> labels = {{"from", "app"}, {"instance", "localhost:9101"}};
+    const std::vector<metrics::Label> labels = {{"from", "app"}, {"instance", "localhost:9101"}};
     CHECK(config.scrape[0].labels == labels);
   }
 }
@@ -119,7 +120,8 @@ TEST_CASE("convert: a label of this host's targets is not one of the others") {
                  "- {job_name: app, static_configs: [{targets: ['localhost:9101', 'db:1']}]}\n"));
   CHECK(label(config, "from") == "node");
   REQUIRE(config.scrape.size() == 2);
-  for (const auto& scrape : config.scrape) CHECK(scrape.labels.back() == Label{"from", ""});
+  for (const auto& scrape : config.scrape)
+    CHECK(scrape.labels.back() == metrics::Label{"from", ""});
 }
 
 TEST_CASE("convert: rules of a target are evaluated, those of its samples are carried over") {
@@ -137,7 +139,7 @@ TEST_CASE("convert: rules of a target are evaluated, those of its samples are ca
   const auto& scrape = config.scrape[0];
   CHECK(scrape.targets == std::vector<std::string>{"https://db1:1/m1?a=x%20y&a=z&auth=hush",
                                                    "https://db2:2/m2?a=x%20y&a=z&auth=hush"});
-  CHECK(scrape.labels == std::vector<Label>{{"zone", "a"}});
+  CHECK(scrape.labels == std::vector<metrics::Label>{{"zone", "a"}});
   REQUIRE(scrape.relabel.size() == 2);
   CHECK(scrape.relabel[0].regex == "go_.*");
   CHECK(scrape.relabel[1].regex == "(?:a|b)|__name__|customer_id|server_name");
@@ -162,7 +164,7 @@ TEST_CASE("convert: a target of blackbox_exporter is a probe, with the labels th
   CHECK(config.probes[0].label == "b-example.com");
   CHECK(config.probes[0].target == "https://example.com/?token=hush");
   CHECK(config.probes[0].labels ==
-        std::vector<Label>{{"instance", "https://example.com/?token=hush"}});
+        std::vector<metrics::Label>{{"instance", "https://example.com/?token=hush"}});
   CHECK(config.probes[1].job == "b");
   CHECK(config.probes[1].labels.empty());
   CHECK(told(got, "module 'http_2xx': taken as blackbox_exporter is shipped"));
@@ -170,22 +172,22 @@ TEST_CASE("convert: a target of blackbox_exporter is a probe, with the labels th
 }
 
 TEST_CASE("convert: blackbox_exporter is scraped for what no probe can do") {
-  const auto got =
-      convert(ForeignAgent::prometheus,
-              {{"p", cat("global: {external_labels: {customer_id: a}}\nscrape_configs:\n",
-                         triple("name", "dns", "10.0.0.1"), triple("far", "far", "h"),
-                         triple("ping", "ping", "h"), "remote_write: [{url: 'http://h/w'}]\n")}},
-              {},
-              {{"b.yml",
-                "modules: {dns: {prober: dns}, far: {prober: icmp, icmp: {ttl: 5}}, ping: {prober: "
-                "icmp}}"}});
+  const auto got = import::convert(
+      import::ForeignAgent::prometheus,
+      {{"p", cat("global: {external_labels: {customer_id: a}}\nscrape_configs:\n",
+                 triple("name", "dns", "10.0.0.1"), triple("far", "far", "h"),
+                 triple("ping", "ping", "h"), "remote_write: [{url: 'http://h/w'}]\n")}},
+      {},
+      {{"b.yml",
+        "modules: {dns: {prober: dns}, far: {prober: icmp, icmp: {ttl: 5}}, ping: {prober: "
+        "icmp}}"}});
   const auto config = loaded(got);
   REQUIRE(config.probes.size() == 1);
   CHECK(config.probes[0].target == "h");
   REQUIRE(config.scrape.size() == 2);
   CHECK(config.scrape[0].targets ==
         std::vector<std::string>{"http://localhost:9115/probe?module=dns&target=10.0.0.1"});
-  CHECK(config.scrape[0].labels == std::vector<Label>{{"instance", "10.0.0.1"}});
+  CHECK(config.scrape[0].labels == std::vector<metrics::Label>{{"instance", "10.0.0.1"}});
   CHECK(told(
       got, "no probe with the prober 'dns'; blackbox_exporter is scraped for it: keep it running"));
   CHECK(told(got, "msp-agent has no ttl; blackbox_exporter is scraped"));
@@ -246,7 +248,7 @@ TEST_CASE("convert: a value that a rule of Alloy gives all samples of a scrape i
       host("customer_id = \"a\""));
   const auto config = loaded(got);
   REQUIRE(config.scrape.size() == 1);
-  CHECK(config.scrape[0].labels == std::vector<Label>{{"team", "web"}});
+  CHECK(config.scrape[0].labels == std::vector<metrics::Label>{{"team", "web"}});
   REQUIRE(config.scrape[0].relabel.size() == 2);
   CHECK(config.scrape[0].relabel[1].target_label == "late");
 }
@@ -293,20 +295,20 @@ TEST_CASE("convert: the host's name in an address or a label is ${HOSTNAME}") {
              "Environment=HOSTNAME=%H"));
   CHECK_FALSE(told(got, "is server_name as well"));
   const auto vmagent =
-      convert(ForeignAgent::prometheus,
-              {{"p",
-                "global: {external_labels: {customer_id: a, host: '%{HOSTNAME}'}}\n"
-                "remote_write: [{url: 'http://h/w'}]\n"}},
-              {});
+      import::convert(import::ForeignAgent::prometheus,
+                      {{"p",
+                        "global: {external_labels: {customer_id: a, host: '%{HOSTNAME}'}}\n"
+                        "remote_write: [{url: 'http://h/w'}]\n"}},
+                      {});
   CHECK(label(loaded(vmagent), "host") == "web-01");
   CHECK(told(vmagent, "Environment=HOSTNAME=%H"));
 }
 
 TEST_CASE("convert: HOSTNAME of the environment file is that, and not the host's name") {
-  const auto got = convert(
-      ForeignAgent::alloy,
+  const auto got = import::convert(
+      import::ForeignAgent::alloy,
       {{"f", host("customer_id = \"a\", x = constants.hostname, y = sys.env(\"HOSTNAME\")")}},
-      ForeignFile{"e", "HOSTNAME=other\n"});
+      import::ForeignFile{"e", "HOSTNAME=other\n"});
   setenv("HOSTNAME", "other", 1);
   CHECK(label(loaded(got), "x").empty());
   CHECK(label(loaded(got), "y") == "other");
@@ -325,7 +327,8 @@ TEST_CASE("convert: the login in a target's address is neither shown nor sent") 
 }
 
 TEST_CASE("convert: a YAML file without --from is told what to do with") {
-  const auto got = convert(ForeignAgent::alloy, {{"prometheus.yml", "global: {}\n"}}, {});
+  const auto got =
+      import::convert(import::ForeignAgent::alloy, {{"prometheus.yml", "global: {}\n"}}, {});
   CHECK(got.error.find("--from prometheus") != std::string::npos);
 }
 
@@ -448,8 +451,8 @@ TEST_CASE("convert: jobs that are in other files are named as such") {
 }
 
 TEST_CASE("convert: merge keys, nested, in lists and across jobs, and what they do not override") {
-  const auto got = convert(
-      ForeignAgent::prometheus,
+  const auto got = import::convert(
+      import::ForeignAgent::prometheus,
       {{"p",
         "x-base: &base {scrape_interval: 20s, static_configs: &targets [{targets: "
         "['localhost:9100'], labels: &labels {rack: r1, team: infra}}]}\n"
@@ -469,8 +472,9 @@ TEST_CASE("convert: merge keys, nested, in lists and across jobs, and what they 
   CHECK(label(config, "last") == "l");
   CHECK(config.endpoints.at(0).username == "v");
   CHECK(config.endpoints.at(0).password_file == "/p");
-  const auto wrong = convert(ForeignAgent::prometheus,
-                             {{"p", "remote_write: [{url: 'http://h/w', <<: [text, [a]]}]\n"}}, {});
+  const auto wrong =
+      import::convert(import::ForeignAgent::prometheus,
+                      {{"p", "remote_write: [{url: 'http://h/w', <<: [text, [a]]}]\n"}}, {});
   CHECK(told(wrong, "p:1: not carried over: <<: a merge key; it takes a mapping"));
 }
 
@@ -481,19 +485,19 @@ TEST_CASE("convert: aliases of aliases do not make a small file large") {
     for (int j = 0; j < 10; ++j) bomb += cat(j == 0 ? "" : ", ", "*a", i - 1);
     bomb += "]\n";
   }
-  const auto got = convert(ForeignAgent::prometheus, {{"p", bomb}}, {});
+  const auto got = import::convert(import::ForeignAgent::prometheus, {{"p", bomb}}, {});
   CHECK_FALSE(got.yaml.has_value());
 }
 
 TEST_CASE("convert: vmagent's flags in an environment file are named, not what they say") {
-  const auto got =
-      convert(ForeignAgent::prometheus, {{"p", "remote_write: [{url: 'http://h/w'}]\n"}},
-              ForeignFile{"e",
+  const auto got = import::convert(
+      import::ForeignAgent::prometheus, {{"p", "remote_write: [{url: 'http://h/w'}]\n"}},
+      import::ForeignFile{"e",
                           "ARGS=\"-promscrape.config=p --remoteWrite.url=http://u:hush@h/w "
                           "-remoteWrite.label=customer_id=hush\"\n"});
   CHECK(told(got, "e:1: not carried over: vmagent's flags -remoteWrite.url, -remoteWrite.label: "));
   CHECK_FALSE(told(got, "hush"));
 }
 
-}  // namespace
+}  // namespace msp
 }  // namespace msp

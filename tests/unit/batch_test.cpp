@@ -12,7 +12,7 @@ using test::scrape;
 using test::series_set;
 
 /// name -> "timestamp=value ..." in the batch's order.
-std::map<std::string, std::string> content(Batch& batch) {
+std::map<std::string, std::string> content(queue::Batch& batch) {
   std::map<std::string, std::string> rows;
   for (const auto& row : batch.rows()) {
     auto& text = rows[std::string(row.series->labels.get("__name__"))];
@@ -24,15 +24,15 @@ std::map<std::string, std::string> content(Batch& batch) {
   return rows;
 }
 
-void add(Batch& batch, Scrape scrape) {
-  batch.add(0, std::make_shared<const Scrape>(std::move(scrape)));
+void add(queue::Batch& batch, metrics::Scrape scrape) {
+  batch.add(0, std::make_shared<const metrics::Scrape>(std::move(scrape)));
 }
 
 }  // namespace
 
 TEST_CASE("a batch has one row per series, its points oldest first") {
   const auto set = series_set({"a", "b"});
-  Batch batch;
+  queue::Batch batch;
   add(batch, scrape(10, set, {1, 2}));
   add(batch, scrape(20, set, {3, 4}));
   add(batch, scrape(30, set, {5, 6}));
@@ -42,7 +42,7 @@ TEST_CASE("a batch has one row per series, its points oldest first") {
 }
 
 TEST_CASE("a batch joins equal series of different sets, whoever made them") {
-  Batch batch;
+  queue::Batch batch;
   add(batch, scrape(10, series_set({"a", "b"}), {1, 2}));
   add(batch, scrape(20, series_set({"b", "c"}), {3, 4}));
   const auto last = series_set({"a"});
@@ -56,10 +56,10 @@ TEST_CASE("a batch says which entries are in it, and the last time of each strea
   const auto set = series_set({"a", "b"});
   const auto of = [&](std::int64_t t, const char* stream) {
     auto made = scrape(t, set, {1, 2});
-    made.stream = std::make_shared<const Stream>(Stream{stream});
-    return std::make_shared<const Scrape>(std::move(made));
+    made.stream = std::make_shared<const metrics::Stream>(metrics::Stream{stream});
+    return std::make_shared<const metrics::Scrape>(std::move(made));
   };
-  Batch batch;
+  queue::Batch batch;
   batch.add(7, of(10, "host"));
   batch.add(9, of(20, "mysqld"));
   batch.add(11, of(30, "host"));
@@ -76,8 +76,9 @@ TEST_CASE("a batch says which entries are in it, and the last time of each strea
 }
 
 TEST_CASE("a relay's request is a row of its own behind the series, and has no time of a stream") {
-  Batch batch;
-  const auto request = std::make_shared<const Request>(Request{nullptr, 7, 10, 30, "bytes"});
+  queue::Batch batch;
+  const auto request =
+      std::make_shared<const queue::Request>(queue::Request{nullptr, 7, 10, 30, "bytes"});
   batch.add({1, 3, nullptr, request});
   add(batch, scrape(20, series_set({"a"}), {1}));
   CHECK(batch.samples() == 8);
@@ -94,7 +95,7 @@ TEST_CASE("a relay's request is a row of its own behind the series, and has no t
 }
 
 TEST_CASE("a cleared batch starts anew") {
-  Batch batch;
+  queue::Batch batch;
   add(batch, scrape(10, series_set({"a"}), {1}));
   CHECK(batch.rows().size() == 1);
   batch.clear();
@@ -106,7 +107,7 @@ TEST_CASE("a cleared batch starts anew") {
 
 TEST_CASE("of two samples of one series in one scrape a batch has the first") {
   const auto set = series_set({"a", "b", "a"});
-  Batch batch;
+  queue::Batch batch;
   add(batch, scrape(10, set, {1, 2, 3}));
   add(batch, scrape(20, set, {4, 5, 6}));
   CHECK(content(batch) ==
@@ -117,10 +118,10 @@ TEST_CASE("of two samples of one series in one scrape a batch has the first") {
 
 TEST_CASE(
     "of two streams with one series at one time a batch has the first, and counts the other") {
-  Batch batch;
+  queue::Batch batch;
   add(batch, scrape(10, series_set({"a", "b"}), {1, 2}));
   auto other = scrape(10, series_set({"b", "c"}), {3, 4});
-  other.stream = std::make_shared<const Stream>(Stream{"other"});
+  other.stream = std::make_shared<const metrics::Stream>(metrics::Stream{"other"});
   add(batch, std::move(other));
   CHECK(content(batch) ==
         std::map<std::string, std::string>{{"a", "10=1 "}, {"b", "10=2 "}, {"c", "10=4 "}});

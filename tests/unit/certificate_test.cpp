@@ -7,9 +7,9 @@ namespace msp {
 namespace {
 
 TEST_CASE("a reason that OpenSSL gave as a number is put into words") {
-  CHECK(with_reason("OpenSSL: error:0A00010B:lib(20)::reason(267)") ==
+  CHECK(http::with_reason("OpenSSL: error:0A00010B:lib(20)::reason(267)") ==
         "OpenSSL: error:0A00010B:SSL routines::wrong version number");
-  CHECK(with_reason("bad (error:0480006C:lib(9)::reason(108), (no key found?))") ==
+  CHECK(http::with_reason("bad (error:0480006C:lib(9)::reason(108), (no key found?))") ==
         "bad (error:0480006C:PEM routines::no start line, (no key found?))");
 }
 
@@ -17,7 +17,7 @@ TEST_CASE("words that have no such number stay as they are") {
   for (const auto* words :
        {"", "error:", "::reason(", "::reason(1)", "error:0A00010B:lib(20)", "connection refused",
         "error:0A00010B:SSL routines::wrong version number"}) {
-    CHECK(with_reason(words) == words);
+    CHECK(http::with_reason(words) == words);
   }
 }
 

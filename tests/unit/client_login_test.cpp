@@ -8,14 +8,14 @@
 namespace msp {
 namespace {
 
-HttpRequestHead with_login(std::string line) {
-  HttpRequestHead head;
+listen::HttpRequestHead with_login(std::string line) {
+  listen::HttpRequestHead head;
   if (!line.empty()) head.fields.push_back({"authorization", std::move(line)});
   return head;
 }
 
-std::optional<HttpReply> refuse(ClientLogin& login, const std::string& line,
-                                std::size_t* client = nullptr) {
+std::optional<listen::HttpReply> refuse(listen::ClientLogin& login, const std::string& line,
+                                        std::size_t* client = nullptr) {
   auto head = with_login(line);
   auto refused = login.refuse(head);
   if (client != nullptr) *client = head.client;
@@ -26,12 +26,12 @@ std::optional<HttpReply> refuse(ClientLogin& login, const std::string& line,
 
 TEST_CASE("login: only what a client must bring is let in") {
   const test::SecretFile file("of-a-file\n");
-  HttpOptions user, token, in_file;
+  http::HttpOptions user, token, in_file;
   user.username = "alpha";
   user.password = "of:user";
   token.bearer_token = "of-a-client";
   in_file.bearer_token_file = file.path();
-  ClientLogin login({user, token, in_file});
+  listen::ClientLogin login({user, token, in_file});
   for (const auto* good :
        {"Basic YWxwaGE6b2Y6dXNlcg==", "basic YWxwaGE6b2Y6dXNlcg==", "BASIC  YWxwaGE6b2Y6dXNlcg==",
         "Bearer of-a-client", "bearer of-a-client", "Bearer of-a-file"}) {
@@ -62,23 +62,23 @@ TEST_CASE("login: only what a client must bring is let in") {
 
 TEST_CASE("login: a file that cannot be read, or is empty, lets nobody in") {
   const test::SecretFile file("");
-  HttpOptions empty, missing;
+  http::HttpOptions empty, missing;
   empty.bearer_token_file = file.path();
   missing.bearer_token_file = "/nonexistent/token";
-  ClientLogin login({empty, missing});
+  listen::ClientLogin login({empty, missing});
   for (const auto* line : {"", "Bearer", "Bearer ", "Bearer x"}) CHECK(refuse(login, line));
   CHECK(refuse(login, "Bearer x")->fields.at(0) == "WWW-Authenticate: Bearer");
-  ClientLogin everybody({});
+  listen::ClientLogin everybody({});
   CHECK_FALSE(refuse(everybody, ""));
 }
 
 TEST_CASE("login: two secrets are the same, or not") {
-  CHECK(is_same_secret("abc", "abc"));
+  CHECK(listen::is_same_secret("abc", "abc"));
   for (const auto* other : {"", "ab", "abd", "abcabc", "xbc", "ABC"}) {
-    CHECK_FALSE(is_same_secret(other, "abc"));
-    CHECK_FALSE(is_same_secret("abc", other));
+    CHECK_FALSE(listen::is_same_secret(other, "abc"));
+    CHECK_FALSE(listen::is_same_secret("abc", other));
   }
-  CHECK_FALSE(is_same_secret("", ""));  // an empty one is none
+  CHECK_FALSE(listen::is_same_secret("", ""));  // an empty one is none
 }
 
 }  // namespace msp

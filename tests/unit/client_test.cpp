@@ -18,7 +18,7 @@
 namespace msp {
 namespace {
 
-using Outcome = RemoteWriteClient::Outcome;
+using Outcome = delivery::RemoteWriteClient::Outcome;
 using Sample = std::pair<std::string, std::int64_t>;
 using Samples = std::vector<Sample>;
 using test::message_of;
@@ -35,8 +35,8 @@ struct Server {
   std::set<std::int64_t> probes = {};
   std::vector<int> answers = {};
 
-  HttpAnswer take(std::string_view body, const std::vector<std::string>& headers) {
-    HttpAnswer answer;
+  http::HttpAnswer take(std::string_view body, const std::vector<std::string>& headers) {
+    http::HttpAnswer answer;
     answer.status = status_for(body, headers);
     answer.words = answer.status == 204 ? "" : "these are my words";
     answers.push_back(answer.status);
@@ -65,7 +65,7 @@ struct Server {
     const int status = judge(samples);
     if (status != 204) return status;
     for (const auto& sample : samples) {
-      if (sample.first == kProbe.name) {
+      if (sample.first == delivery::kProbe.name) {
         probes.insert(sample.second);
       } else {
         stored.push_back(sample);
@@ -77,11 +77,12 @@ struct Server {
 
 struct CourierFixture {
   Server server;
-  EndpointStats stats{"http://h/w"};
-  Splitter shipment;
+  delivery::EndpointStats stats{"http://h/w"};
+  delivery::Splitter shipment;
 
-  RemoteWriteClient courier(Protocol protocol = Protocol::victoriametrics) {
-    return RemoteWriteClient(
+  delivery::RemoteWriteClient courier(
+      config::Protocol protocol = config::Protocol::victoriametrics) {
+    return delivery::RemoteWriteClient(
         protocol,
         [this](std::string_view body, const std::vector<std::string>& headers) {
           return server.take(body, headers);
@@ -95,15 +96,15 @@ struct CourierFixture {
     const auto set = test::series_set(all);
     shipment.release();
     for (auto t = from; t <= to; ++t) {
-      shipment.batch().add(
-          static_cast<std::uint64_t>(t),
-          std::make_shared<const Scrape>(test::scrape(t, set, std::vector<double>(names, 1))));
+      shipment.batch().add(static_cast<std::uint64_t>(t),
+                           std::make_shared<const metrics::Scrape>(
+                               test::scrape(t, set, std::vector<double>(names, 1))));
     }
     shipment.start();
   }
 
   /// Until it is done or the courier gives up.
-  Outcome send_all(RemoteWriteClient& courier) {
+  Outcome send_all(delivery::RemoteWriteClient& courier) {
     auto report = courier.send_next(shipment);
     while (report.outcome == Outcome::progress && !shipment.done()) {
       report = courier.send_next(shipment);
@@ -133,7 +134,7 @@ TEST_CASE_METHOD(CourierFixture, "a good day is one request, counted") {
 
 TEST_CASE_METHOD(CourierFixture, "auto falls back to snappy with the same batch, and stays there") {
   server.knows_zstd = false;
-  auto courier = this->courier(Protocol::automatic);
+  auto courier = this->courier(config::Protocol::automatic);
   fill(100, 1, 1);
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(server.answers == std::vector{400, 204});
@@ -149,11 +150,11 @@ TEST_CASE_METHOD(CourierFixture, "whether older samples are taken is known of zs
     server = {.knows_zstd = zstd};
     std::int64_t newest = 0;
     server.judge = [=](const Samples& samples) mutable {
-      if (samples[0].first != kProbe.name) return 204;
+      if (samples[0].first != delivery::kProbe.name) return 204;
       const bool is_older = samples[0].second < std::exchange(newest, samples[0].second);
       return is_older ? to_older : 204;
     };
-    auto sender = courier(Protocol::automatic);
+    auto sender = courier(config::Protocol::automatic);
     CHECK_FALSE(sender.takes_any_order().has_value());
     fill(2, 1, 1);
     REQUIRE(send_all(sender) == Outcome::progress);
@@ -176,11 +177,11 @@ TEST_CASE_METHOD(CourierFixture,
   test::FakeClock clock;
   std::int64_t newest_ms = 0;
   server.judge = [&](const Samples& samples) {
-    if (samples[0].first != kProbe.name) return 400;
+    if (samples[0].first != delivery::kProbe.name) return 400;
     return samples[0].second < std::exchange(newest_ms, samples[0].second) ? 409 : 204;
   };
-  RemoteWriteClient courier(
-      Protocol::prometheus_1_0,
+  delivery::RemoteWriteClient courier(
+      config::Protocol::prometheus_1_0,
       [this](std::string_view body, const std::vector<std::string>& headers) {
         return server.take(body, headers);
       },
@@ -199,7 +200,7 @@ TEST_CASE_METHOD(CourierFixture, "a bad sample does not change the protocol") {
   server.judge = [](const Samples& samples) {
     return std::count(samples.begin(), samples.end(), Sample{"m5", 1}) > 0 ? 400 : 204;
   };
-  auto courier = this->courier(Protocol::automatic);
+  auto courier = this->courier(config::Protocol::automatic);
   fill(100, 1, 1);
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(shipment.refused_samples() == 1);
@@ -213,7 +214,7 @@ TEST_CASE_METHOD(CourierFixture, "a bad sample and a server without zstd: one is
   server.judge = [](const Samples& samples) {
     return std::count(samples.begin(), samples.end(), Sample{"m5", 1}) > 0 ? 400 : 204;
   };
-  auto courier = this->courier(Protocol::automatic);
+  auto courier = this->courier(config::Protocol::automatic);
   fill(100, 1, 1);
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(shipment.refused_samples() == 1);
@@ -222,7 +223,7 @@ TEST_CASE_METHOD(CourierFixture, "a bad sample and a server without zstd: one is
 }
 
 TEST_CASE_METHOD(CourierFixture, "2.0 that nobody confirms is sent again as 1.0") {
-  auto courier = this->courier(Protocol::prometheus_2_0);
+  auto courier = this->courier(config::Protocol::prometheus_2_0);
   fill(10, 1, 1);
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(server.answers == std::vector{204, 204});
@@ -235,7 +236,7 @@ TEST_CASE_METHOD(CourierFixture,
                  "a server that refuses everything costs four requests and nothing") {
   const int status = GENERATE(400, 402, 409, 415, 422);
   server.always = status;
-  auto courier = this->courier(Protocol::automatic);
+  auto courier = this->courier(config::Protocol::automatic);
   fill(200, 1, 30);
   CHECK(send_all(courier) == Outcome::hold);
   CHECK(server.answers.size() <= 4);
@@ -254,7 +255,7 @@ TEST_CASE_METHOD(CourierFixture, "what waits is not touched by an answer that is
                                                                {401, Outcome::hold},
                                                                {404, Outcome::hold},
                                                                {301, Outcome::hold}}));
-  auto courier = this->courier(Protocol::automatic);
+  auto courier = this->courier(config::Protocol::automatic);
   fill(10, 1, 3);
   server.always = status;
   const auto report = courier.send_next(shipment);
@@ -269,7 +270,7 @@ TEST_CASE_METHOD(CourierFixture, "what waits is not touched by an answer that is
 
 TEST_CASE_METHOD(CourierFixture, "413: smaller requests, and the size is remembered") {
   server.bytes_max = 1'000;
-  auto courier = this->courier(Protocol::prometheus_1_0);
+  auto courier = this->courier(config::Protocol::prometheus_1_0);
   fill(300, 1, 3);
   CHECK(send_all(courier) == Outcome::progress);
   CHECK(shipment.refused_samples() == 0);
@@ -286,7 +287,7 @@ TEST_CASE_METHOD(CourierFixture, "413: smaller requests, and the size is remembe
 }
 
 TEST_CASE_METHOD(CourierFixture, "413 for a row of many samples divides the row") {
-  auto courier = this->courier(Protocol::prometheus_1_0);
+  auto courier = this->courier(config::Protocol::prometheus_1_0);
   server.bytes_max = 400;
   fill(2, 1, 100);
   CHECK(send_all(courier) == Outcome::progress);
@@ -309,11 +310,12 @@ TEST_CASE_METHOD(CourierFixture, "413 for everything is held, and the small size
 
 TEST_CASE_METHOD(CourierFixture, "a relayed request that cannot be decompressed is counted once") {
   std::string damaged;
-  REQUIRE(compress_frame(std::string(100, 'x'), damaged));
+  REQUIRE(queue::compress_frame(std::string(100, 'x'), damaged));
   damaged.pop_back();
   fill(5, 1, 1);
   shipment.batch().add(
-      {2, 2, nullptr, std::make_shared<const Request>(Request{nullptr, 7, 1, 1, damaged})});
+      {2, 2, nullptr,
+       std::make_shared<const queue::Request>(queue::Request{nullptr, 7, 1, 1, damaged})});
   shipment.start();
   auto courier = this->courier();
   server.always = 503;
@@ -329,7 +331,7 @@ TEST_CASE_METHOD(CourierFixture, "a relayed request that cannot be decompressed 
 
 TEST_CASE_METHOD(CourierFixture, "409 drops what was in the request, where a probe is accepted") {
   server.judge = [](const Samples& samples) {
-    return samples.front().first == kProbe.name ? 204 : 409;
+    return samples.front().first == delivery::kProbe.name ? 204 : 409;
   };
   auto courier = this->courier();
   fill(10, 1, 2);
@@ -395,7 +397,7 @@ TEST_CASE_METHOD(CourierFixture, "whatever a server refuses, exactly that is dro
                  ? 400
                  : 204;
     };
-    auto courier = this->courier(Protocol::automatic);
+    auto courier = this->courier(config::Protocol::automatic);
     fill(60, 1, 5);
     for (int i = 0; i < 10'000 && !shipment.done(); ++i) send_all(courier);
     REQUIRE(shipment.done());

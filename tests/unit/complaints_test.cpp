@@ -12,7 +12,7 @@ namespace {
 
 using Told = std::vector<std::string>;
 
-Told end_tick(Complaints& complaints) {
+Told end_tick(metrics::Complaints& complaints) {
   Told told;
   complaints.end_tick([&](std::string_view text, bool is_over) {
     told.push_back(cat(is_over ? "over: " : "", text));
@@ -21,7 +21,7 @@ Told end_tick(Complaints& complaints) {
 }
 
 TEST_CASE("complaints: what is left out is told once while it lasts, and when it is over") {
-  Complaints complaints;
+  metrics::Complaints complaints;
   const Told wanted{"/proc/x: '(null)' is not a list of CPUs; node_cpu_isolated is left out"};
   complaints.garbled("/proc/x", "(null)", "a list of CPUs", {"node_cpu_isolated"});
   CHECK(end_tick(complaints) == wanted);
@@ -36,7 +36,7 @@ TEST_CASE("complaints: what is left out is told once while it lasts, and when it
 }
 
 TEST_CASE("complaints: one line for a file, however much of it is left out") {
-  Complaints complaints;
+  metrics::Complaints complaints;
   const auto tick = [&](int values) {
     for (int i = 0; i < values; ++i) complaints.garbled("/f", "x", "a count", {"m", {"sd", "a"}});
     return end_tick(complaints);
@@ -49,7 +49,7 @@ TEST_CASE("complaints: one line for a file, however much of it is left out") {
 }
 
 TEST_CASE("complaints: something else that is left out is told, and for another reason") {
-  Complaints complaints;
+  metrics::Complaints complaints;
   complaints.garbled("/f", "x", "a count", {"a"});
   CHECK(end_tick(complaints).size() == 1);
   complaints.garbled("/f", "x", "a count", {"b"});
@@ -61,7 +61,7 @@ TEST_CASE("complaints: something else that is left out is told, and for another 
 }
 
 TEST_CASE("complaints: a tick that failed says nothing of what is left out") {
-  Complaints complaints;
+  metrics::Complaints complaints;
   complaints.garbled("/f", "x", "a count", {"a"});
   CHECK(end_tick(complaints).size() == 1);
   complaints.drop_tick();
@@ -75,20 +75,20 @@ TEST_CASE("complaints: a tick that failed says nothing of what is left out") {
 }
 
 TEST_CASE("complaints: of many files a few are named") {
-  Complaints complaints;
+  metrics::Complaints complaints;
   const auto tick = [&](std::size_t files) {
     for (std::size_t i = 0; i < files; ++i) complaints.garbled(cat("/", i), "x", "y", {"m"});
     return end_tick(complaints);
   };
   const auto told = tick(1'000);
-  REQUIRE(told.size() == Complaints::kFilesMax + 1);
+  REQUIRE(told.size() == metrics::Complaints::kFilesMax + 1);
   CHECK(told.back() == "of more files than 8, 992 values are left out");
   CHECK(tick(1'000).empty());
-  CHECK(tick(0).size() == Complaints::kFilesMax + 1);
+  CHECK(tick(0).size() == metrics::Complaints::kFilesMax + 1);
 }
 
 TEST_CASE("complaints: nothing in them acts on a terminal") {
-  Complaints complaints;
+  metrics::Complaints complaints;
   complaints.garbled("/net/\x1b[2J", "\x1b]0;x\a", "a count", {"m", {"\x9b", "e"}});
   complaints.unreadable("/\a", failed("cannot open /\a: \x1b"), {"m", {"\r"}});
   CHECK(end_tick(complaints) ==

@@ -28,11 +28,12 @@ TEST_CASE("config: nesting without end is refused, however it is made") {
   }
   for (const auto& text : texts) {
     INFO(text.substr(0, 20));
-    CHECK(parse_config(text, "f").errors.size() == 1);
+    CHECK(config::parse_config(text, "f").errors.size() == 1);
   }
-  CHECK(parse_config(aliases, "f").errors[0].text ==
+  CHECK(config::parse_config(aliases, "f").errors[0].text ==
         "not YAML: nested too deep; accepted: at most 32 levels");
-  CHECK(parse_config(bomb, "f").errors.size() == 32);  // its keys are unknown, two are missing
+  CHECK(config::parse_config(bomb, "f").errors.size() ==
+        32);  // its keys are unknown, two are missing
 }
 
 TEST_CASE("config: any damage to the shipped file is an answer, not a crash") {
@@ -71,7 +72,7 @@ TEST_CASE("config: any damage to the shipped file is an answer, not a crash") {
           text[at] = static_cast<char>(below(256));
       }
     }
-    const auto outcome = parse_config(text, "f");
+    const auto outcome = config::parse_config(text, "f");
     if (outcome.errors.empty()) {
       CHECK(outcome.config.endpoints.size() == 1);
     } else {

@@ -299,7 +299,7 @@ TEST_CASE("config errors: eight times the text takes no more than some eight tim
   };
   const auto cost_ns = [](const std::string& yaml) {
     const auto begin = cpu_ns();
-    CHECK_FALSE(parse_config(yaml, "f").errors.empty());
+    CHECK_FALSE(config::parse_config(yaml, "f").errors.empty());
     return static_cast<double>(cpu_ns() - begin);
   };
   for (const auto& [name, make] : kinds) {

@@ -24,8 +24,8 @@ using namespace std::chrono_literals;
 
 const std::string kSmallest = "customer_id: alpha\nremote_write: {url: http://h/w}\n";
 
-Config good(const std::string& yaml) {
-  auto outcome = parse_config(yaml, "f");
+config::Config good(const std::string& yaml) {
+  auto outcome = config::parse_config(yaml, "f");
   for (const auto& error : outcome.errors) FAIL_CHECK(error.to_string());
   CHECK(outcome.warnings.empty());
   return std::move(outcome.config);
@@ -48,14 +48,14 @@ class TemporaryFile {
   char path_[32] = "/tmp/msp-agent-config-XXXXXX";
 };
 
-void check_defaults(const Config& config) {
+void check_defaults(const config::Config& config) {
   CHECK(config.customer_id == "alpha");
   CHECK(config.environment.empty());
   CHECK(config.server_name == config.host_name);
   CHECK(config.labels.empty());
   CHECK(config.interval == 15s);
   std::vector<std::string> default_on;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (entry.default_on) default_on.emplace_back(entry.name);
   }
   CHECK(config.collectors == default_on);
@@ -93,8 +93,8 @@ void check_defaults(const Config& config) {
   REQUIRE(config.endpoints.size() == 1);
   const auto& endpoint = config.endpoints[0];
   CHECK(endpoint.url == "http://h/w");
-  CHECK(endpoint.protocol == Protocol::automatic);
-  CHECK(endpoint.known_order() == Order::automatic);
+  CHECK(endpoint.protocol == config::Protocol::automatic);
+  CHECK(endpoint.known_order() == config::Order::automatic);
   CHECK(endpoint.catch_up_rate == 100'000);
   CHECK(endpoint.username.empty());
   CHECK(endpoint.headers.empty());
@@ -127,7 +127,7 @@ TEST_CASE("config: a key without a value is not set") {
            "  basic_auth:\n  headers:\nbuffer: {path: }\nlog:\n"));
 }
 
-const Config& with_every_key() {
+const config::Config& with_every_key() {
   static const auto config = good(R"(
 customer_id: alpha-1
 server_name: "Web 01"
@@ -161,9 +161,9 @@ TEST_CASE("config: every key of the host") {
   CHECK(config.customer_id == "alpha-1");
   CHECK(config.server_name == "Web 01");
   CHECK(config.environment == "production");
-  CHECK(config.labels == std::vector<Label>{{"csp", "aws"},
-                                            {"region", "ap: \xc3\xa9"},
-                                            {"job", "integrations/unix"}});
+  CHECK(config.labels == std::vector<metrics::Label>{{"csp", "aws"},
+                                                     {"region", "ap: \xc3\xa9"},
+                                                     {"job", "integrations/unix"}});
   CHECK(config.interval == 90s);
   CHECK(config.collectors == std::vector<std::string>{"loadavg"});
   const auto& options = config.collector_options;
@@ -188,7 +188,7 @@ TEST_CASE("config: every key of an endpoint") {
   const auto& first = config.endpoints[0];
   CHECK(first.url == "HTTPS://monitor.example.com:8443/api/v1/write?extra_label=a=b");
   CHECK(first.name() == "HTTPS://monitor.example.com:8443/api/v1/write");
-  CHECK(first.protocol == Protocol::prometheus_1_0);
+  CHECK(first.protocol == config::Protocol::prometheus_1_0);
   CHECK(first.username == "u");
   CHECK(first.password.empty());
   CHECK(first.password_file == "/run/secret");
@@ -209,15 +209,15 @@ TEST_CASE("config: protocol, order and rate") {
   const auto endpoint = [](const std::string& keys) {
     return good("customer_id: alpha\nremote_write: {url: http://h/w, " + keys + "}\n").endpoints[0];
   };
-  CHECK(endpoint("protocol: auto").known_order() == Order::automatic);
-  CHECK(endpoint("protocol: victoriametrics").known_order() == Order::fresh_first);
-  CHECK(endpoint("protocol: victoriametrics").protocol == Protocol::victoriametrics);
-  CHECK(endpoint("protocol: prometheus-1.0").known_order() == Order::oldest_first);
-  CHECK(endpoint("protocol: prometheus-2.0").known_order() == Order::oldest_first);
-  CHECK(endpoint("protocol: prometheus-2.0").protocol == Protocol::prometheus_2_0);
+  CHECK(endpoint("protocol: auto").known_order() == config::Order::automatic);
+  CHECK(endpoint("protocol: victoriametrics").known_order() == config::Order::fresh_first);
+  CHECK(endpoint("protocol: victoriametrics").protocol == config::Protocol::victoriametrics);
+  CHECK(endpoint("protocol: prometheus-1.0").known_order() == config::Order::oldest_first);
+  CHECK(endpoint("protocol: prometheus-2.0").known_order() == config::Order::oldest_first);
+  CHECK(endpoint("protocol: prometheus-2.0").protocol == config::Protocol::prometheus_2_0);
   CHECK(endpoint("protocol: prometheus-1.0, order: fresh_first").known_order() ==
-        Order::fresh_first);
-  CHECK(endpoint("order: oldest_first").known_order() == Order::oldest_first);
+        config::Order::fresh_first);
+  CHECK(endpoint("order: oldest_first").known_order() == config::Order::oldest_first);
   CHECK(endpoint("catch_up_rate: 5000").catch_up_rate == 5'000);
   CHECK(endpoint("catch_up_rate: unlimited").catch_up_rate == 0);
 }
@@ -259,10 +259,11 @@ TEST_CASE("config: a preset is what enabled adds to and disabled takes away from
                                             "meminfo", "netdev",    "stat"};
   CHECK(running("preset: minimal") == minimal);
   CHECK(running("preset: standard") == good(kSmallest).collectors);
-  CHECK(running("preset: full").size() == collector_registry().size());
+  CHECK(running("preset: full").size() == collectors::collector_registry().size());
   CHECK(running("preset: minimal, enabled: [uname], disabled: [cpu, diskstats, netdev]") ==
         std::vector<std::string>{"filesystem", "loadavg", "meminfo", "stat", "uname"});
-  CHECK(running("preset: full, disabled: [processes]").size() == collector_registry().size() - 1);
+  CHECK(running("preset: full, disabled: [processes]").size() ==
+        collectors::collector_registry().size() - 1);
   CHECK(running("enabled: [uname]") == std::vector<std::string>{"uname"});
 }
 
@@ -281,7 +282,7 @@ TEST_CASE("config: the costly interval is a multiple of the interval") {
 TEST_CASE("config: collectors are the registry's, less what is disabled") {
   const auto config = good(kSmallest + "collectors: {enabled: [loadavg, loadavg], disabled: []}\n");
   CHECK(config.collectors == std::vector<std::string>{"loadavg"});
-  if (collector_registry().size() > 1) {
+  if (collectors::collector_registry().size() > 1) {
     auto rest = good(kSmallest).collectors;
     std::erase(rest, "loadavg");
     CHECK(good(kSmallest + "collectors: {disabled: [loadavg]}\n").collectors == rest);
@@ -305,9 +306,9 @@ TEST_CASE("config: the environment fills in values and never structure") {
   CHECK(config.customer_id == "from-env");
   CHECK(config.environment.empty());
   CHECK(config.interval == 20s);
-  CHECK(config.labels == std::vector<Label>{{"trap", "a: b, c: [d] # ${MSP_TEST_ID} $$"},
-                                            {"many", "x-from-env-d--y"},
-                                            {"dollars", "$5 $5 ${MSP_TEST_ID} 5$"}});
+  CHECK(config.labels == std::vector<metrics::Label>{{"trap", "a: b, c: [d] # ${MSP_TEST_ID} $$"},
+                                                     {"many", "x-from-env-d--y"},
+                                                     {"dollars", "$5 $5 ${MSP_TEST_ID} 5$"}});
   CHECK(config.endpoints[0].bearer_token == "from-env");
 }
 
@@ -315,13 +316,14 @@ TEST_CASE("config: the labels of every sample") {
   auto config = good(kSmallest + "server_name: web\nenvironment: prod\nlabels: {csp: aws}\n");
   config.host_name = "host";
   const auto target = config.target_labels();
-  CHECK(target.forced == std::vector<Label>{{"customer_id", "alpha"}, {"server_name", "web"}});
+  CHECK(target.forced ==
+        std::vector<metrics::Label>{{"customer_id", "alpha"}, {"server_name", "web"}});
   CHECK(target.defaults ==
-        std::vector<Label>{
+        std::vector<metrics::Label>{
             {"environment", "prod"}, {"csp", "aws"}, {"instance", "host"}, {"job", "node"}});
 
   auto own = good(kSmallest + "labels: {job: integrations/unix, instance: i-1}\n");
-  const Labels labels(own.target_labels().defaults);
+  const metrics::Labels labels(own.target_labels().defaults);
   CHECK(labels.get("job") == "integrations/unix");
   CHECK(labels.get("instance") == "i-1");
   CHECK(labels.get("environment").empty());
@@ -331,7 +333,7 @@ TEST_CASE("config: more labels than receivers take are warned about") {
   const auto warnings = [](int count) {
     auto yaml = kSmallest + "labels:\n";
     for (int i = 0; i < count; ++i) yaml += cat("  l", i, ": x\n");
-    const auto outcome = parse_config(yaml, "f");
+    const auto outcome = config::parse_config(yaml, "f");
     REQUIRE(outcome.errors.empty());
     return outcome.warnings;
   };
@@ -343,12 +345,12 @@ TEST_CASE("config: more labels than receivers take are warned about") {
 }
 
 TEST_CASE("config: the shipped file says what to edit, and is the defaults otherwise") {
-  const auto outcome = parse_config(test::shipped_config(), "etc");
+  const auto outcome = config::parse_config(test::shipped_config(), "etc");
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].text.starts_with("customer_id and, in line "));
   CHECK(outcome.errors[0].text.ends_with(
       ", remote_write.url are not filled in: write them there, or run: msp-agent init"));
-  const auto worse = parse_config(test::shipped_config() + "interval: 0s\n", "etc");
+  const auto worse = config::parse_config(test::shipped_config() + "interval: 0s\n", "etc");
   REQUIRE(worse.errors.size() == 3);
   CHECK(worse.errors[0].text.starts_with("customer_id: found nothing; "));
   CHECK(worse.errors[1].text.starts_with("remote_write.url: found nothing; "));
@@ -387,7 +389,7 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
   REQUIRE(end != std::string::npos);
   const auto enabled = cat(" ", uncommented.substr(begin, end - begin), ",");
   std::string default_on;
-  for (const auto& entry : collector_registry()) {
+  for (const auto& entry : collectors::collector_registry()) {
     if (!entry.default_on) continue;
     INFO(entry.name);
     CHECK(enabled.find(cat(" ", entry.name, ",")) != std::string::npos);
@@ -397,18 +399,18 @@ TEST_CASE("config: the shipped file's commented keys are the defaults, too") {
 }
 
 TEST_CASE("config: a file that cannot be used") {
-  auto outcome = load_config("/nonexistent/msp-agent.yaml");
+  auto outcome = config::load_config("/nonexistent/msp-agent.yaml");
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].to_string() ==
         "/nonexistent/msp-agent.yaml: there is no such file; make it from the etc/msp-agent.yaml "
         "that comes with the agent, or name another with --config");
 
-  outcome = load_config("/tmp");
+  outcome = config::load_config("/tmp");
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].to_string() == "/tmp: not a regular file; name one with --config");
 
   const TemporaryFile large(std::string(10 << 20, ' '), 0600);
-  outcome = load_config(large.path());
+  outcome = config::load_config(large.path());
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].to_string() ==
         large.path() + ": the file has 10485760 bytes; accepted: at most 1048576");
@@ -416,7 +418,7 @@ TEST_CASE("config: a file that cannot be used") {
 
 TEST_CASE("config: an id of a customer that exists is taken as it is, with a warning") {
   const auto outcome_of = [](const std::string& id) {
-    return parse_config("customer_id: " + id + "\nremote_write: {url: http://h/w}\n", "f");
+    return config::parse_config("customer_id: " + id + "\nremote_write: {url: http://h/w}\n", "f");
   };
   for (const std::string plain : {"alpha", "a-1", "9"}) {
     CHECK(outcome_of(plain).errors.empty());
@@ -437,7 +439,7 @@ TEST_CASE("config: an id of a customer that exists is taken as it is, with a war
 
 TEST_CASE("config: the hash is that of the file, whoever reads it, and of no secret") {
   const auto hash_of = [](const std::string& text) {
-    return load_config(TemporaryFile(text, 0600).path()).config.hash;
+    return config::load_config(TemporaryFile(text, 0600).path()).config.hash;
   };
   const auto with_token = [](const std::string& token) {
     return kSmallest.substr(0, 19) + "remote_write: {url: http://h/w, bearer_token: " + token +
@@ -459,12 +461,12 @@ TEST_CASE("config: secrets that everybody can read are warned about and not repe
   const TemporaryFile open(yaml, 0644);
   const auto advice =
       ": every user of this host can read this secret; run: chmod o-r " + open.path();
-  CHECK(load_config(open.path()).warnings ==
+  CHECK(config::load_config(open.path()).warnings ==
         std::vector{open.path() + ": remote_write[0].basic_auth.password" + advice,
                     open.path() + ": remote_write[2].proxy_url" + advice});
   const TemporaryFile closed(yaml, 0640);
-  CHECK(load_config(closed.path()).warnings.empty());
-  CHECK(load_config(closed.path()).errors.empty());
+  CHECK(config::load_config(closed.path()).warnings.empty());
+  CHECK(config::load_config(closed.path()).errors.empty());
 
   const TemporaryFile open_secret("hunter2", 0644);
   const TemporaryFile closed_secret("hunter2", 0640);
@@ -472,7 +474,7 @@ TEST_CASE("config: secrets that everybody can read are warned about and not repe
     const TemporaryFile config(kSmallest.substr(0, 19) + "remote_write: {url: http://h/w, " +
                                    "bearer_token_file: " + file + "}\n",
                                0644);
-    auto warnings = load_config(config.path()).warnings;
+    auto warnings = config::load_config(config.path()).warnings;
     for (auto& warning : warnings) warning.erase(0, config.path().size());
     return warnings;
   };

@@ -122,7 +122,7 @@ TEST_CASE("the pages of the configuration are those that its table makes") {
 TEST_CASE("every key of the table has a text and is in every page") {
   const auto manual = content(kManual), markdown = content(kMarkdown), yaml = content(kYaml);
   int found = 0;
-  visit_keys([&](const ConfigKey& key, const std::string& path) {
+  config::visit_keys([&](const ConfigKey& key, const std::string& path) {
     INFO(path);
     const std::regex in_yaml(cat("(^|\n) *#?", key.name, ":"));
     CHECK(std::regex_search(yaml, in_yaml));

@@ -27,15 +27,15 @@ using test::MemoryFileSystem;
 constexpr std::int64_t kLong = 60 * kNsPerSecond;
 const auto kSet = test::series_set({"a", "b"});
 
-EndpointConfig endpoint(const std::string& url) {
-  EndpointConfig config;
+config::EndpointConfig endpoint(const std::string& url) {
+  config::EndpointConfig config;
   config.url = url;
-  config.protocol = Protocol::victoriametrics;
+  config.protocol = config::Protocol::victoriametrics;
   return config;
 }
 
-Config config_of(std::vector<EndpointConfig> endpoints) {
-  Config config;
+config::Config config_of(std::vector<config::EndpointConfig> endpoints) {
+  config::Config config;
   config.customer_id = "alpha";
   config.interval = 15s;
   config.endpoints = std::move(endpoints);
@@ -52,7 +52,7 @@ struct Centre {
   std::map<std::string, int> status;       // what it answers; 204 where there is none
   bool throws = false;
 
-  RemoteWriteClient::Post connect(const EndpointConfig& config) {
+  delivery::RemoteWriteClient::Post connect(const config::EndpointConfig& config) {
     const std::lock_guard lock(mutex);
     ++connections[config.url];
     ++connected;
@@ -66,7 +66,7 @@ struct Centre {
       ++requests[url];
       changed.notify_all();
       if (throws) throw std::runtime_error("out of luck");
-      HttpAnswer answer;
+      http::HttpAnswer answer;
       const auto found = status.find(url);
       answer.status = found == status.end() ? 204 : found->second;
       return answer;
@@ -90,7 +90,7 @@ struct Centre {
 };
 
 /// Opening a segment to read it hangs while the gate is shut.
-class HangingFiles : public FileSystem {
+class HangingFiles : public queue::FileSystem {
  public:
   MemoryFileSystem files;
 
@@ -108,19 +108,20 @@ class HangingFiles : public FileSystem {
     changed_.wait(lock, [&] { return hanging_ > 0; });
   }
 
-  Result<std::shared_ptr<Folder>> open_folder(const std::string& path) override {
+  Result<std::shared_ptr<queue::Folder>> open_folder(const std::string& path) override {
     auto folder = files.open_folder(path);
     if (!folder) return folder.error();
-    return std::shared_ptr<Folder>(std::make_shared<HangingFolder>(*this, std::move(*folder)));
+    return std::shared_ptr<queue::Folder>(
+        std::make_shared<HangingFolder>(*this, std::move(*folder)));
   }
 
  private:
-  class HangingFolder final : public Folder {
+  class HangingFolder final : public queue::Folder {
    public:
-    HangingFolder(HangingFiles& owner, std::shared_ptr<Folder> folder)
+    HangingFolder(HangingFiles& owner, std::shared_ptr<queue::Folder> folder)
         : owner_(owner), folder_(std::move(folder)) {}
     const std::string& path() const override { return folder_->path(); }
-    Result<std::unique_ptr<File>> open(const std::string& name, Mode mode) override {
+    Result<std::unique_ptr<queue::File>> open(const std::string& name, Mode mode) override {
       if (mode == Mode::read && name.ends_with(".seg")) owner_.pass();
       return folder_->open(name, mode);
     }
@@ -136,7 +137,7 @@ class HangingFiles : public FileSystem {
 
    private:
     HangingFiles& owner_;
-    const std::shared_ptr<Folder> folder_;
+    const std::shared_ptr<queue::Folder> folder_;
   };
 
   void pass() {
@@ -157,29 +158,31 @@ class HangingFiles : public FileSystem {
 struct World {
   HangingFiles files;
   Centre centre;
-  std::unique_ptr<Queue> queue;
-  AgentStats stats;
+  std::unique_ptr<queue::Queue> queue;
+  delivery::AgentStats stats;
   std::mutex mutex;
   std::condition_variable failed;
   std::string failure;
-  std::unique_ptr<Delivery> delivery;
+  std::unique_ptr<delivery::Delivery> delivery;
 
   World() {
-    auto opened = Queue::open({.folder = "/disk/buffer",
-                               .wal_folder = "/run/buffer",
-                               .limits = {},
-                               .timing = {},
-                               .files = &files});
+    auto opened = queue::Queue::open({.folder = "/disk/buffer",
+                                      .wal_folder = "/run/buffer",
+                                      .limits = {},
+                                      .timing = {},
+                                      .files = &files});
     REQUIRE(opened);
     queue = std::move(*opened);
-    delivery = std::make_unique<Delivery>(Delivery::Setup{
-        *queue, stats,
-        [this](const std::string& reason) {
-          const std::lock_guard lock(mutex);
-          failure = reason;
-          failed.notify_all();
-        },
-        [this](const EndpointConfig& config, const StopToken&) { return centre.connect(config); }});
+    delivery = std::make_unique<delivery::Delivery>(
+        delivery::Delivery::Setup{*queue, stats,
+                                  [this](const std::string& reason) {
+                                    const std::lock_guard lock(mutex);
+                                    failure = reason;
+                                    failed.notify_all();
+                                  },
+                                  [this](const config::EndpointConfig& config, const StopToken&) {
+                                    return centre.connect(config);
+                                  }});
   }
   void append(std::int64_t t) { queue->append(test::scrape(t, kSet, {1, 2})); }
   /// Lets go of endpoints until there are so many.
@@ -193,10 +196,10 @@ struct World {
   }
 };
 
-const EndpointStats& stats_of(const World& world, const std::string& name) {
+const delivery::EndpointStats& stats_of(const World& world, const std::string& name) {
   const auto& all = world.stats.endpoints;
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const EndpointStats& one) { return one.name == name; });
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const delivery::EndpointStats& one) { return one.name == name; });
   REQUIRE(found != all.end());
   return *found;
 }
@@ -283,9 +286,9 @@ TEST_CASE("delivery: a sender that hangs in the read of a disk does not hold up 
           "[threads]") {
   World world;
   const auto a = endpoint("http://a/w");
-  world.queue->add_consumer(endpoint_identity(config_of({a}), a));
+  world.queue->add_consumer(delivery::endpoint_identity(config_of({a}), a));
   for (int t = 1; t <= 3; ++t) world.append(t);
-  Spiller(*world.queue).round(true);
+  queue::Spiller(*world.queue).round(true);
   world.files.shut();
   REQUIRE(world.delivery->set_endpoints(config_of({a})));
   world.append(4);  // live, from memory

@@ -23,23 +23,23 @@ std::string record(const std::string& type, const std::string& data,
 }
 
 std::string text_of(const std::string& record_bytes) {
-  const auto answer = DnsAnswer::parse(kHeader + kQuestion + record_bytes);
+  const auto answer = sources::DnsAnswer::parse(kHeader + kQuestion + record_bytes);
   if (!answer) return answer.error().text;
-  REQUIRE(answer->records(DnsAnswer::answer).size() == 1);
-  return answer->text(answer->records(DnsAnswer::answer)[0]);
+  REQUIRE(answer->records(sources::DnsAnswer::answer).size() == 1);
+  return answer->text(answer->records(sources::DnsAnswer::answer)[0]);
 }
 
 }  // namespace
 
 TEST_CASE("dns: a question as bytes") {
-  const auto request = dns_request({.name = "a.example.", .type = 1}, 0x1234);
+  const auto request = sources::dns_request({.name = "a.example.", .type = 1}, 0x1234);
   REQUIRE(request);
   CHECK(*request == "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"s + kQuestion);
-  CHECK(dns_request({.name = "a.example", .type = 1}, 0x1234) == request);
-  CHECK(dns_request({.name = "."}, 1)->ends_with("\0\0\xff\0\1"s));
+  CHECK(sources::dns_request({.name = "a.example", .type = 1}, 0x1234) == request);
+  CHECK(sources::dns_request({.name = "."}, 1)->ends_with("\0\0\xff\0\1"s));
   for (const auto& name :
        {""s, ".a"s, "a..b"s, "a.."s, std::string(64, 'x'), std::string(300, '.')}) {
-    CHECK_FALSE(dns_request({.name = name}, 1));
+    CHECK_FALSE(sources::dns_request({.name = name}, 1));
   }
 }
 
@@ -59,18 +59,18 @@ TEST_CASE("dns: what a record says is text as blackbox_exporter has it") {
 
 TEST_CASE("dns: the serial of a zone") {
   const auto soa = "\xc0\x0c\xc0\x0c\x77\x35\x94\x01"s + std::string(16, '\0');
-  const auto answer = DnsAnswer::parse(kHeader + kQuestion + record("\0\6"s, soa));
+  const auto answer = sources::DnsAnswer::parse(kHeader + kQuestion + record("\0\6"s, soa));
   REQUIRE(answer.has_value());
   CHECK(answer->serial() == 2000000001u);
-  CHECK(answer->text(answer->records(DnsAnswer::answer)[0])
+  CHECK(answer->text(answer->records(sources::DnsAnswer::answer)[0])
             .ends_with("\tSOA\ta.example. a.example. 2000000001 0 0 0 0"));
 }
 
 TEST_CASE("dns: an answer that is cut off or lies is an error") {
   const auto whole = kHeader + kQuestion + record("\0\5"s, "\1b\xc0\x0e"s);
-  REQUIRE(DnsAnswer::parse(whole).has_value());
+  REQUIRE(sources::DnsAnswer::parse(whole).has_value());
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    CHECK_FALSE(DnsAnswer::parse(whole.substr(0, size)).has_value());
+    CHECK_FALSE(sources::DnsAnswer::parse(whole.substr(0, size)).has_value());
   }
   const auto after = static_cast<char>(kHeader.size() + kQuestion.size());
   const std::string self = {'\xc0', after};
@@ -80,21 +80,22 @@ TEST_CASE("dns: an answer that is cut off or lies is an error") {
   CHECK(text_of(record("\0\6"s, "\xc0\x0c\xc0\x0c"s)) ==
         "the answer is damaged: what a record holds");
   // Labels that point at each other, and a name that grows with each pointer.
-  CHECK_FALSE(DnsAnswer::parse(kHeader + "\1a\xc0\x0c\0\1\0\1"s + "\xc0\x0e"s).has_value());
+  CHECK_FALSE(
+      sources::DnsAnswer::parse(kHeader + "\1a\xc0\x0c\0\1\0\1"s + "\xc0\x0e"s).has_value());
 }
 
 TEST_CASE("dns: an answer is to the question that was asked") {
-  const auto request = *dns_request({.name = "a.example", .type = 1}, 0x1234);
+  const auto request = *sources::dns_request({.name = "a.example", .type = 1}, 0x1234);
   const auto message = kHeader + kQuestion;
-  CHECK(answers(message, request));
-  CHECK(
-      answers("\x12\x34\x84\x00\x00\x01\x00\x00\x00\x00\x00\x00\1A\7EXample\0\0\1\0\1"s, request));
-  CHECK(answers("\x12\x34\x84\x01\x00\x00\x00\x00\x00\x00\x00\x00"s, request));
-  CHECK_FALSE(answers("\x12\x35"s + message.substr(2), request));
-  CHECK_FALSE(answers(request, request));  // a question
-  CHECK_FALSE(answers(kHeader + "\1b\7example\0\0\1\0\1"s, request));
-  CHECK_FALSE(answers(message.substr(0, message.size() - 1), request));
-  CHECK_FALSE(answers("", request));
+  CHECK(sources::answers(message, request));
+  CHECK(sources::answers("\x12\x34\x84\x00\x00\x01\x00\x00\x00\x00\x00\x00\1A\7EXample\0\0\1\0\1"s,
+                         request));
+  CHECK(sources::answers("\x12\x34\x84\x01\x00\x00\x00\x00\x00\x00\x00\x00"s, request));
+  CHECK_FALSE(sources::answers("\x12\x35"s + message.substr(2), request));
+  CHECK_FALSE(sources::answers(request, request));  // a question
+  CHECK_FALSE(sources::answers(kHeader + "\1b\7example\0\0\1\0\1"s, request));
+  CHECK_FALSE(sources::answers(message.substr(0, message.size() - 1), request));
+  CHECK_FALSE(sources::answers("", request));
 }
 
 }  // namespace msp

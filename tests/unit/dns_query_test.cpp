@@ -29,7 +29,7 @@ class Server {
     getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address_.bytes), &address_.size);
   }
 
-  const SocketAddress& address() const { return address_; }
+  const http::SocketAddress& address() const { return address_; }
 
   /// The request that has come over UDP, and its sender becomes the one that is answered.
   std::string receive() {
@@ -65,17 +65,17 @@ class Server {
 
   Fd fd_;
   Fd connection_;
-  SocketAddress address_;
+  http::SocketAddress address_;
 };
 
 /// As the loop does it: a step when the socket is ready.
-bool step(DnsQuery& query) {
+bool step(sources::DnsQuery& query) {
   pollfd ready{query.fd(), static_cast<short>(query.waits_to_write() ? POLLOUT : POLLIN), 0};
   REQUIRE(poll(&ready, 1, 120'000) == 1);
   return query.step();
 }
 
-const DnsQuestion kQuestion{.name = "a.example", .type = 1};
+const sources::DnsQuestion kQuestion{.name = "a.example", .type = 1};
 
 /// To `request`, with one address.
 std::string answer_to(const std::string& request) {
@@ -94,7 +94,7 @@ std::string framed(const std::string& message) {
 
 TEST_CASE("dns query: over UDP, what is no answer to it is passed over") {
   Server server(SOCK_DGRAM);
-  DnsQuery query(kQuestion, false);
+  sources::DnsQuery query(kQuestion, false);
   REQUIRE(query.begin(server.address()).has_value());
   CHECK_FALSE(query.step());
   const auto request = server.receive();
@@ -107,13 +107,13 @@ TEST_CASE("dns query: over UDP, what is no answer to it is passed over") {
   server.answer(answer_to(request));
   REQUIRE(step(query));
   REQUIRE(query.answer());
-  CHECK(query.answer()->records(DnsAnswer::answer).size() == 1);
+  CHECK(query.answer()->records(sources::DnsAnswer::answer).size() == 1);
   CHECK(query.connected_ns());
 }
 
 TEST_CASE("dns query: over UDP, an answer that is damaged ends it") {
   Server server(SOCK_DGRAM);
-  DnsQuery query(kQuestion, false);
+  sources::DnsQuery query(kQuestion, false);
   REQUIRE(query.begin(server.address()).has_value());
   CHECK_FALSE(query.step());
   const auto answer = answer_to(server.receive());
@@ -125,7 +125,7 @@ TEST_CASE("dns query: over UDP, an answer that is damaged ends it") {
 
 TEST_CASE("dns query: over TCP, the answer comes in pieces") {
   Server server(SOCK_STREAM);
-  DnsQuery query(kQuestion, true);
+  sources::DnsQuery query(kQuestion, true);
   REQUIRE(query.begin(server.address()).has_value());
   CHECK(query.waits_to_write());
   CHECK_FALSE(step(query));
@@ -158,7 +158,7 @@ TEST_CASE("dns query: over TCP, what a server may do wrong") {
   for (const auto& row : rows) {
     INFO(row.problem);
     Server server(SOCK_STREAM);
-    DnsQuery query(kQuestion, true);
+    sources::DnsQuery query(kQuestion, true);
     REQUIRE(query.begin(server.address()).has_value());
     CHECK_FALSE(step(query));
     server.accept_connection();
@@ -175,7 +175,7 @@ TEST_CASE("dns query: nobody listens") {
     Server server(uses_tcp ? SOCK_STREAM : SOCK_DGRAM);
     auto nobody = server.address();
     server = Server(uses_tcp ? SOCK_STREAM : SOCK_DGRAM);  // the first one is closed
-    DnsQuery query(kQuestion, uses_tcp);
+    sources::DnsQuery query(kQuestion, uses_tcp);
     REQUIRE(query.begin(nobody).has_value());
     for (int steps = 0; !step(query); ++steps) REQUIRE(steps < 10);
     CHECK(query.problem() ==

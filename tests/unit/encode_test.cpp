@@ -21,7 +21,9 @@
 namespace msp {
 namespace {
 
-constexpr Wire kWires[] = {Wire::prometheus_1_0, Wire::victoriametrics, Wire::prometheus_2_0};
+constexpr delivery::Wire kWires[] = {delivery::Wire::prometheus_1_0,
+                                     delivery::Wire::victoriametrics,
+                                     delivery::Wire::prometheus_2_0};
 
 struct Sample {
   std::int64_t timestamp_ms;
@@ -71,20 +73,20 @@ std::vector<Sample> samples_of(const Series& series) {
   return samples;
 }
 
-void take(const std::string& message, Wire wire, Content& content) {
-  const auto add = [&](std::vector<Label> labels, std::vector<Sample> samples) {
+void take(const std::string& message, delivery::Wire wire, Content& content) {
+  const auto add = [&](std::vector<metrics::Label> labels, std::vector<Sample> samples) {
     const auto is_new =
-        content.emplace(Labels(std::move(labels)).flat(), std::move(samples)).second;
+        content.emplace(metrics::Labels(std::move(labels)).flat(), std::move(samples)).second;
     REQUIRE(is_new);
   };
-  if (wire == Wire::prometheus_2_0) {
+  if (wire == delivery::Wire::prometheus_2_0) {
     const auto request = parse<io::prometheus::write::v2::Request>(message);
     const auto& symbols = request.symbols();
     REQUIRE(symbols[0].empty());
     REQUIRE(std::set<std::string>(symbols.begin(), symbols.end()).size() ==
             static_cast<std::size_t>(symbols.size()));
     for (const auto& series : request.timeseries()) {
-      std::vector<Label> labels;
+      std::vector<metrics::Label> labels;
       for (int i = 0; i < series.labels_refs_size(); i += 2) {
         labels.push_back({symbols.at(static_cast<int>(series.labels_refs(i))),
                           symbols.at(static_cast<int>(series.labels_refs(i + 1)))});
@@ -95,17 +97,17 @@ void take(const std::string& message, Wire wire, Content& content) {
   }
   const auto request = parse<prometheus::WriteRequest>(message);
   for (const auto& series : request.timeseries()) {
-    std::vector<Label> labels;
+    std::vector<metrics::Label> labels;
     for (const auto& label : series.labels()) labels.push_back({label.name(), label.value()});
     add(std::move(labels), samples_of(series));
   }
 }
 
-std::string message_of(std::string_view body, Wire wire) {
-  return wire == Wire::victoriametrics ? unzstd(body) : unsnappy(body);
+std::string message_of(std::string_view body, delivery::Wire wire) {
+  return wire == delivery::Wire::victoriametrics ? unzstd(body) : unsnappy(body);
 }
 
-Content content_of(Batch& batch) {
+Content content_of(queue::Batch& batch) {
   Content content;
   for (const auto& row : batch.rows()) {
     auto& samples = content[std::string(row.series->labels.flat())];
@@ -116,24 +118,25 @@ Content content_of(Batch& batch) {
   return content;
 }
 
-Encoder::Part encode_all(Encoder& encoder, Batch& batch, Wire wire) {
-  return encoder.encode(batch, 0, batch.rows().size(), wire, Encoder::kRawBytesMax);
+delivery::Encoder::Part encode_all(delivery::Encoder& encoder, queue::Batch& batch,
+                                   delivery::Wire wire) {
+  return encoder.encode(batch, 0, batch.rows().size(), wire, delivery::Encoder::kRawBytesMax);
 }
 
-void add(Batch& batch, Scrape scrape) {
-  batch.add(0, std::make_shared<const Scrape>(std::move(scrape)));
+void add(queue::Batch& batch, metrics::Scrape scrape) {
+  batch.add(0, std::make_shared<const metrics::Scrape>(std::move(scrape)));
 }
 
 }  // namespace
 
 TEST_CASE("a batch reads back as the write request of the specification") {
   const auto set = test::series_set({"a", std::string(300, 'b')});
-  Batch batch;
+  queue::Batch batch;
   add(batch, test::scrape(1'700'000'000'000, set, {1.5, -0.0}));
   add(batch, test::scrape(1'700'000'015'000, set,
-                          {stale_marker(), std::numeric_limits<double>::infinity()}));
-  Encoder encoder;
-  const auto part = encode_all(encoder, batch, Wire::prometheus_1_0);
+                          {metrics::stale_marker(), std::numeric_limits<double>::infinity()}));
+  delivery::Encoder encoder;
+  const auto part = encode_all(encoder, batch, delivery::Wire::prometheus_1_0);
   CHECK(part.rows_end == 2);
   CHECK(part.samples == 4);
   const auto request = decode(part.body);
@@ -148,7 +151,7 @@ TEST_CASE("a batch reads back as the write request of the specification") {
   REQUIRE(first.samples_size() == 2);
   CHECK(first.samples(0).timestamp() == 1'700'000'000'000);
   CHECK(first.samples(0).value() == 1.5);
-  CHECK(std::bit_cast<std::uint64_t>(first.samples(1).value()) == kStaleNanBits);
+  CHECK(std::bit_cast<std::uint64_t>(first.samples(1).value()) == metrics::kStaleNanBits);
   const auto& second = request.timeseries(1);
   CHECK(second.labels(0).value() == std::string(300, 'b'));
   CHECK(std::signbit(second.samples(0).value()));
@@ -156,10 +159,10 @@ TEST_CASE("a batch reads back as the write request of the specification") {
 }
 
 TEST_CASE("an encoder's later requests hold nothing of its earlier ones") {
-  Encoder encoder;
-  Batch large;
+  delivery::Encoder encoder;
+  queue::Batch large;
   add(large, test::scrape(1, test::series_set({"a", "b", "c"}), {1, 2, 3}));
-  Batch small;
+  queue::Batch small;
   add(small, test::scrape(-1, test::series_set({"d"}), {4}));
   for (const auto wire : kWires) {
     encode_all(encoder, large, wire);
@@ -171,31 +174,35 @@ TEST_CASE("an encoder's later requests hold nothing of its earlier ones") {
 
 namespace {
 
-constexpr MetricDesc kCpuSeconds{"node_cpu_seconds_total", "Seconds the CPUs spent in each mode.",
-                                 "", MetricType::counter, "cpu"};
-constexpr MetricDesc kBootTime{"node_boot_time_seconds", "Node boot time, in unixtime.", ""};
-constexpr MetricDesc kReadBytes{"node_disk_read_bytes_total", "Bytes read.", "",
-                                MetricType::counter};
-constexpr MetricDesc kLoad{"node_load1", "1m load average.", ""};
+constexpr metrics::MetricDesc kCpuSeconds{"node_cpu_seconds_total",
+                                          "Seconds the CPUs spent in each mode.", "",
+                                          metrics::MetricType::counter, "cpu"};
+constexpr metrics::MetricDesc kBootTime{"node_boot_time_seconds", "Node boot time, in unixtime.",
+                                        ""};
+constexpr metrics::MetricDesc kReadBytes{"node_disk_read_bytes_total", "Bytes read.", "",
+                                         metrics::MetricType::counter};
+constexpr metrics::MetricDesc kLoad{"node_load1", "1m load average.", ""};
 
-SeriesPtr series(const MetricDesc& family, std::vector<Label> labels = {}, bool is_known = true) {
+metrics::SeriesPtr series(const metrics::MetricDesc& family,
+                          std::vector<metrics::Label> labels = {}, bool is_known = true) {
   labels.push_back({"__name__", std::string(family.name)});
   labels.push_back({"customer_id", "alpha"});
-  return std::make_shared<const Series>(
-      Series{Labels(std::move(labels)), is_known ? &family : nullptr});
+  return std::make_shared<const metrics::Series>(
+      metrics::Series{metrics::Labels(std::move(labels)), is_known ? &family : nullptr});
 }
 
 }  // namespace
 
 TEST_CASE("2.0: type, help and unit of each series, and since when a kernel's counter counts") {
-  const auto set = std::make_shared<const SeriesSet>(
-      SeriesSet{series(kCpuSeconds, {{"cpu", "0"}}), series(kBootTime), series(kReadBytes),
-                series(kLoad), series(kCpuSeconds, {{"cpu", "1"}}, false)});
-  Batch batch;
+  const auto set = std::make_shared<const metrics::SeriesSet>(
+      metrics::SeriesSet{series(kCpuSeconds, {{"cpu", "0"}}), series(kBootTime), series(kReadBytes),
+                         series(kLoad), series(kCpuSeconds, {{"cpu", "1"}}, false)});
+  queue::Batch batch;
   add(batch, test::scrape(1'700'000'000'000, set, {1, 1'600'000'000, 2, 3, 4}));
-  add(batch, test::scrape(1'700'000'015'000, set, {1, 1'600'000'001, 2, 3, stale_marker()}));
-  Encoder encoder;
-  const auto request = decode_v2(encode_all(encoder, batch, Wire::prometheus_2_0).body);
+  add(batch,
+      test::scrape(1'700'000'015'000, set, {1, 1'600'000'001, 2, 3, metrics::stale_marker()}));
+  delivery::Encoder encoder;
+  const auto request = decode_v2(encode_all(encoder, batch, delivery::Wire::prometheus_2_0).body);
 
   REQUIRE(request.timeseries_size() == 5);
   using Metadata = io::prometheus::write::v2::Metadata;
@@ -220,17 +227,17 @@ TEST_CASE("2.0: type, help and unit of each series, and since when a kernel's co
 }
 
 TEST_CASE("2.0: no beginning where the scrape does not say it, or says nonsense") {
-  const auto set =
-      std::make_shared<const SeriesSet>(SeriesSet{series(kCpuSeconds), series(kBootTime)});
-  const auto without = std::make_shared<const SeriesSet>(SeriesSet{set->front()});
-  Batch batch;
+  const auto set = std::make_shared<const metrics::SeriesSet>(
+      metrics::SeriesSet{series(kCpuSeconds), series(kBootTime)});
+  const auto without = std::make_shared<const metrics::SeriesSet>(metrics::SeriesSet{set->front()});
+  queue::Batch batch;
   add(batch, test::scrape(1'000, without, {1}));
   add(batch, test::scrape(2'000, set, {1, 2}));  // booted now: the clock was set back
   add(batch, test::scrape(3'000, set, {1, std::nan("")}));
   add(batch, test::scrape(4'000, set, {1, -1}));
   add(batch, test::scrape(5'000, set, {1, 4.5}));
-  Encoder encoder;
-  const auto request = decode_v2(encode_all(encoder, batch, Wire::prometheus_2_0).body);
+  delivery::Encoder encoder;
+  const auto request = decode_v2(encode_all(encoder, batch, delivery::Wire::prometheus_2_0).body);
   std::vector<std::int64_t> starts;
   for (const auto& sample : request.timeseries(0).samples()) {
     starts.push_back(sample.start_timestamp());
@@ -239,35 +246,37 @@ TEST_CASE("2.0: no beginning where the scrape does not say it, or says nonsense"
 }
 
 TEST_CASE("2.0: since when a counter counts is known from its own target only") {
-  const auto of = [](const MetricDesc& desc, const char* instance) {
+  const auto of = [](const metrics::MetricDesc& desc, const char* instance) {
     return series(desc, {{"instance", instance}, {"job", "node"}});
   };
-  const auto set = std::make_shared<const SeriesSet>(
-      SeriesSet{of(kCpuSeconds, "here"), of(kBootTime, "there"), of(kCpuSeconds, "there"),
-                of(kBootTime, "here"), of(kCpuSeconds, "nowhere")});
-  Batch batch;
+  const auto set = std::make_shared<const metrics::SeriesSet>(
+      metrics::SeriesSet{of(kCpuSeconds, "here"), of(kBootTime, "there"), of(kCpuSeconds, "there"),
+                         of(kBootTime, "here"), of(kCpuSeconds, "nowhere")});
+  queue::Batch batch;
   add(batch, test::scrape(1'700'000'000'000, set, {1, 1'600'000'000, 2, 1'500'000'000, 3}));
-  Encoder encoder;
-  const auto request = decode_v2(encode_all(encoder, batch, Wire::prometheus_2_0).body);
+  delivery::Encoder encoder;
+  const auto request = decode_v2(encode_all(encoder, batch, delivery::Wire::prometheus_2_0).body);
   CHECK(request.timeseries(0).samples(0).start_timestamp() == 1'500'000'000'000);
   CHECK(request.timeseries(2).samples(0).start_timestamp() == 1'600'000'000'000);
   CHECK(request.timeseries(4).samples(0).start_timestamp() == 0);
 }
 
 TEST_CASE("2.0: series from outside have their metric's type, help and unit") {
-  const auto make = [](const std::string& name, const std::string& metric, MetricType type) {
-    return std::make_shared<const Series>(
-        Series{Labels({{"__name__", name}}), make_desc(metric, "Help of " + metric, type)});
+  const auto make = [](const std::string& name, const std::string& metric,
+                       metrics::MetricType type) {
+    return std::make_shared<const metrics::Series>(
+        metrics::Series{metrics::Labels({{"__name__", name}}),
+                        metrics::make_desc(metric, "Help of " + metric, type)});
   };
-  const auto set = std::make_shared<const SeriesSet>(
-      SeriesSet{make("rpc_seconds_bucket", "rpc_seconds", MetricType::histogram),
-                make("rpc_seconds_sum", "rpc_seconds", MetricType::histogram),
-                make("size_bytes", "size_bytes", MetricType::summary),
-                make("odd", "odd", MetricType::untyped)});
-  Batch batch;
+  const auto set = std::make_shared<const metrics::SeriesSet>(
+      metrics::SeriesSet{make("rpc_seconds_bucket", "rpc_seconds", metrics::MetricType::histogram),
+                         make("rpc_seconds_sum", "rpc_seconds", metrics::MetricType::histogram),
+                         make("size_bytes", "size_bytes", metrics::MetricType::summary),
+                         make("odd", "odd", metrics::MetricType::untyped)});
+  queue::Batch batch;
   add(batch, test::scrape(1'700'000'000'000, set, {1, 2, 3, 4}));
-  Encoder encoder;
-  const auto request = decode_v2(encode_all(encoder, batch, Wire::prometheus_2_0).body);
+  delivery::Encoder encoder;
+  const auto request = decode_v2(encode_all(encoder, batch, delivery::Wire::prometheus_2_0).body);
   using Metadata = io::prometheus::write::v2::Metadata;
   const auto check = [&](int index, int type, const std::string& help, const std::string& unit) {
     const auto& metadata = request.timeseries(index).metadata();
@@ -283,21 +292,21 @@ TEST_CASE("2.0: series from outside have their metric's type, help and unit") {
 }
 
 TEST_CASE("a unit is the word before _total, if it is one of OpenMetrics") {
-  CHECK(unit_of("node_cpu_seconds_total") == "seconds");
-  CHECK(unit_of("node_memory_MemFree_bytes") == "bytes");
-  CHECK(unit_of("node_intr_total").empty());
-  CHECK(unit_of("node_load1").empty());
-  CHECK(unit_of("node_megabytes").empty());
-  CHECK(unit_of("bytes").empty());
+  CHECK(delivery::unit_of("node_cpu_seconds_total") == "seconds");
+  CHECK(delivery::unit_of("node_memory_MemFree_bytes") == "bytes");
+  CHECK(delivery::unit_of("node_intr_total").empty());
+  CHECK(delivery::unit_of("node_load1").empty());
+  CHECK(delivery::unit_of("node_megabytes").empty());
+  CHECK(delivery::unit_of("bytes").empty());
 }
 
 TEST_CASE("snappy and zstd carry the same message") {
   test::RandomScrapes scrapes(1);
-  Batch batch;
+  queue::Batch batch;
   add(batch, scrapes.next());
-  Encoder encoder;
-  const auto message = unsnappy(encode_all(encoder, batch, Wire::prometheus_1_0).body);
-  const auto part = encode_all(encoder, batch, Wire::victoriametrics);
+  delivery::Encoder encoder;
+  const auto message = unsnappy(encode_all(encoder, batch, delivery::Wire::prometheus_1_0).body);
+  const auto part = encode_all(encoder, batch, delivery::Wire::victoriametrics);
   CHECK(unzstd(part.body) == message);
   CHECK(part.raw_bytes == message.size());
 }
@@ -307,7 +316,7 @@ TEST_CASE("whatever is in a batch, and wherever it is divided, it arrives once a
     INFO("seed " << seed << ", MSP_AGENT_SEED=" << seed << " runs it alone");
     std::mt19937_64 random(seed);
     test::RandomScrapes scrapes(seed);
-    Batch batch;
+    queue::Batch batch;
     for (auto count = random() % 30 + 1; count > 0; --count) {
       auto scrape = scrapes.next();
       std::int64_t last_ms = 0;
@@ -316,7 +325,7 @@ TEST_CASE("whatever is in a batch, and wherever it is divided, it arrives once a
     }
     const auto wanted = content_of(batch);
     const auto rows = batch.rows().size();
-    Encoder encoder;
+    delivery::Encoder encoder;
     for (const auto wire : kWires) {
       const auto raw_max = random() % 20'000;
       INFO("wire " << static_cast<int>(wire) << ", raw_max " << raw_max);
@@ -340,11 +349,11 @@ TEST_CASE("whatever is in a batch, and wherever it is divided, it arrives once a
 }
 
 TEST_CASE("rows outside the asked range stay out") {
-  Batch batch;
+  queue::Batch batch;
   add(batch, test::scrape(1, test::series_set({"a", "b", "c", "d"}), {1, 2, 3, 4}));
-  Encoder encoder;
+  delivery::Encoder encoder;
   for (const auto wire : kWires) {
-    const auto part = encoder.encode(batch, 1, 3, wire, Encoder::kRawBytesMax);
+    const auto part = encoder.encode(batch, 1, 3, wire, delivery::Encoder::kRawBytesMax);
     CHECK(part.rows_end == 3);
     Content content;
     take(message_of(part.body, wire), wire, content);
@@ -363,16 +372,16 @@ TEST_CASE("what a relay received is behind the series in 1.0, and never in 2.0")
     series.add_samples()->set_timestamp(7);
   }
   const auto request = [&](bool is_damaged) {
-    Request made{nullptr, 2, 7, 7, {}};
-    REQUIRE(compress_frame(relayed.SerializeAsString(), made.message));
+    queue::Request made{nullptr, 2, 7, 7, {}};
+    REQUIRE(queue::compress_frame(relayed.SerializeAsString(), made.message));
     if (is_damaged) made.message.pop_back();
-    return std::make_shared<const Request>(std::move(made));
+    return std::make_shared<const queue::Request>(std::move(made));
   };
-  Batch batch;
+  queue::Batch batch;
   batch.add({1, 1, nullptr, request(false)});
   add(batch, test::scrape(1, test::series_set({"a"}), {1}));
-  Encoder encoder;
-  for (const auto wire : {Wire::prometheus_1_0, Wire::victoriametrics}) {
+  delivery::Encoder encoder;
+  for (const auto wire : {delivery::Wire::prometheus_1_0, delivery::Wire::victoriametrics}) {
     const auto part = encode_all(encoder, batch, wire);
     CHECK(part.rows_end == 2);
     CHECK(part.samples == 3);
@@ -383,14 +392,14 @@ TEST_CASE("what a relay received is behind the series in 1.0, and never in 2.0")
     CHECK(read.timeseries(1).labels(0).value() == "x");
     CHECK(read.timeseries(2).samples(0).timestamp() == 7);
   }
-  const auto v2 = encode_all(encoder, batch, Wire::prometheus_2_0);
+  const auto v2 = encode_all(encoder, batch, delivery::Wire::prometheus_2_0);
   CHECK(v2.rows_end == 1);
   CHECK(v2.samples == 1);
 
-  Batch damaged;
+  queue::Batch damaged;
   damaged.add({1, 1, nullptr, request(true)});
   damaged.add({2, 2, nullptr, request(false)});
-  const auto part = encode_all(encoder, damaged, Wire::prometheus_1_0);
+  const auto part = encode_all(encoder, damaged, delivery::Wire::prometheus_1_0);
   CHECK(part.rows_end == 2);
   CHECK(part.samples == 2);
   CHECK(part.unreadable_samples == 2);
@@ -401,7 +410,7 @@ TEST_CASE("a body that does not compress stays within 1 MiB") {
   std::vector<std::string> names;
   for (int i = 0; i < 40; ++i) names.push_back("m" + std::to_string(i));
   const auto set = test::series_set(names);
-  Batch batch;
+  queue::Batch batch;
   for (int i = 0; i < 5'000; ++i) {
     std::vector<double> values;
     for (std::size_t j = 0; j < names.size(); ++j) {
@@ -409,13 +418,14 @@ TEST_CASE("a body that does not compress stays within 1 MiB") {
     }
     add(batch, test::scrape(static_cast<std::int64_t>(random() % 1'000 + 1'000u * i), set, values));
   }
-  Encoder encoder;
+  delivery::Encoder encoder;
   for (const auto wire : kWires) {
     Content content;
     std::size_t parts = 0;
     for (std::size_t begin = 0; begin < names.size(); ++parts) {
-      const auto part = encoder.encode(batch, begin, names.size(), wire, Encoder::kRawBytesMax);
-      CHECK(part.body.size() <= Encoder::kBodyBytesMax);
+      const auto part =
+          encoder.encode(batch, begin, names.size(), wire, delivery::Encoder::kRawBytesMax);
+      CHECK(part.body.size() <= delivery::Encoder::kBodyBytesMax);
       take(message_of(part.body, wire), wire, content);
       begin = part.rows_end;
     }

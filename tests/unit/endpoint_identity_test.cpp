@@ -10,21 +10,21 @@ namespace msp {
 using namespace std::chrono_literals;
 
 TEST_CASE("endpoint identity: customer, url, tenant, or the name that is given") {
-  EndpointConfig a;
+  config::EndpointConfig a;
   a.url = "http://a/w";
-  Config config;
+  config::Config config;
   config.customer_id = "alpha";
   config.endpoints = {a};
-  const auto identity = endpoint_identity(config, a);
-  const auto other = [&](const std::function<void(EndpointConfig&)>& change) {
+  const auto identity = delivery::endpoint_identity(config, a);
+  const auto other = [&](const std::function<void(config::EndpointConfig&)>& change) {
     auto changed = a;
     change(changed);
-    return endpoint_identity(config, changed);
+    return delivery::endpoint_identity(config, changed);
   };
   SECTION("another customer, url or tenant is another place") {
     auto beta = config;
     beta.customer_id = "beta";
-    CHECK(endpoint_identity(beta, a) != identity);
+    CHECK(delivery::endpoint_identity(beta, a) != identity);
     CHECK(other([](auto& e) { e.url = "http://b/w"; }) != identity);
     for (const auto* const header : {"X-Scope-OrgID", "AccountID", "ProjectID", "accountid"}) {
       const auto one = other([&](auto& e) { e.headers[header] = "1"; });

@@ -9,30 +9,31 @@
 namespace msp {
 namespace {
 
-SeriesPtr series(std::string name, std::string device = {}) {
-  return std::make_shared<const Series>(Series{
-      Labels(
+metrics::SeriesPtr series(std::string name, std::string device = {}) {
+  return std::make_shared<const metrics::Series>(metrics::Series{
+      metrics::Labels(
           {{"__name__", std::move(name)}, {"customer_id", "alpha"}, {"device", std::move(device)}}),
       nullptr});
 }
 
-std::string text(const SeriesPtr& series) {
-  return series ? series_text(*series) : std::string("dropped");
+std::string text(const metrics::SeriesPtr& series) {
+  return series ? metrics::series_text(*series) : std::string("dropped");
 }
 
-const RelabelRule kDropGo{
-    .action = RelabelAction::drop, .source_labels = {"__name__"}, .regex = "go_.*"};
+const metrics::RelabelRule kDropGo{
+    .action = metrics::RelabelAction::drop, .source_labels = {"__name__"}, .regex = "go_.*"};
 
 }  // namespace
 
 TEST_CASE("endpoint relabel: a series is dropped, changed, or stays the same object") {
-  EndpointRelabel relabel(
-      {kDropGo,
-       {.source_labels = {"device"},
-        .regex = "sd.",
-        .target_label = "device",
-        .replacement = "disk"},
-       {.action = RelabelAction::labelmap, .regex = "device(.*)", .replacement = "customer_id$1"}});
+  delivery::EndpointRelabel relabel({kDropGo,
+                                     {.source_labels = {"device"},
+                                      .regex = "sd.",
+                                      .target_label = "device",
+                                      .replacement = "disk"},
+                                     {.action = metrics::RelabelAction::labelmap,
+                                      .regex = "device(.*)",
+                                      .replacement = "customer_id$1"}});
   CHECK(text(relabel(series("go_threads"))) == "dropped");
   CHECK(text(relabel(series("a", "sda"))) == "a{customer_id=\"alpha\",device=\"disk\"}");
   const auto same = series("b");
@@ -42,7 +43,7 @@ TEST_CASE("endpoint relabel: a series is dropped, changed, or stays the same obj
 }
 
 TEST_CASE("endpoint relabel: what is no longer sent is forgotten") {
-  EndpointRelabel relabel({kDropGo});
+  delivery::EndpointRelabel relabel({kDropGo});
   const auto steady = series("steady");
   for (int round = 0; round < 40; ++round) {
     relabel(steady);
@@ -53,22 +54,23 @@ TEST_CASE("endpoint relabel: what is no longer sent is forgotten") {
 
 TEST_CASE(
     "batch: samples of dropped series are in no row, and of two that become one only the first") {
-  EndpointRelabel relabel(
-      {kDropGo, {.action = RelabelAction::replace, .target_label = "device", .replacement = ""}});
-  Batch batch;
-  batch.set_edit([&](const SeriesPtr& one) { return relabel(one); });
-  const auto set = std::make_shared<const SeriesSet>(
-      SeriesSet{series("go_a"), series("b", "x"), series("b", "y"), series("c")});
+  delivery::EndpointRelabel relabel(
+      {kDropGo,
+       {.action = metrics::RelabelAction::replace, .target_label = "device", .replacement = ""}});
+  queue::Batch batch;
+  batch.set_edit([&](const metrics::SeriesPtr& one) { return relabel(one); });
+  const auto set = std::make_shared<const metrics::SeriesSet>(
+      metrics::SeriesSet{series("go_a"), series("b", "x"), series("b", "y"), series("c")});
   for (std::uint64_t i = 1; i <= 2; ++i) {
-    batch.add(i, std::make_shared<const Scrape>(
-                     Scrape{static_cast<std::int64_t>(i) * 1000, set, {1, 2, 3, 4}}));
+    batch.add(i, std::make_shared<const metrics::Scrape>(
+                     metrics::Scrape{static_cast<std::int64_t>(i) * 1000, set, {1, 2, 3, 4}}));
   }
   const auto rows = batch.rows();
   REQUIRE(rows.size() == 2);
-  CHECK(series_text(*rows[0].series) == "b{customer_id=\"alpha\"}");
+  CHECK(metrics::series_text(*rows[0].series) == "b{customer_id=\"alpha\"}");
   REQUIRE(rows[0].points_count == 2);
   CHECK(batch.points(rows[0])[1].value == 2);
-  CHECK(series_text(*rows[1].series) == "c{customer_id=\"alpha\"}");
+  CHECK(metrics::series_text(*rows[1].series) == "c{customer_id=\"alpha\"}");
   CHECK(batch.left_out() == 2);
   CHECK(batch.duplicates() == 2);
   CHECK(batch.samples() == 8);

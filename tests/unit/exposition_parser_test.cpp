@@ -11,7 +11,7 @@
 namespace msp {
 namespace {
 
-constexpr auto kOpenMetrics = ExpositionFormat::open_metrics;
+constexpr auto kOpenMetrics = metrics::ExpositionFormat::open_metrics;
 
 /// What became of a text: its samples as lines, the bad lines counted, the verdict.
 struct Parsed {
@@ -21,9 +21,9 @@ struct Parsed {
   std::string verdict;  // empty: good
 };
 
-Parsed parse(std::string_view text, ExpositionOptions options = {}) {
+Parsed parse(std::string_view text, metrics::ExpositionOptions options = {}) {
   Parsed parsed;
-  ExpositionParser parser(text, options);
+  metrics::ExpositionParser parser(text, options);
   std::size_t good = 0;
   while (const auto sample = parser.next()) {
     auto series = parser.series();
@@ -32,8 +32,8 @@ Parsed parse(std::string_view text, ExpositionOptions options = {}) {
       continue;
     }
     ++good;
-    parsed.samples += series_text({Labels(series->labels), series->desc});
-    parsed.samples += cat(" ", text_value(sample->value));
+    parsed.samples += metrics::series_text({metrics::Labels(series->labels), series->desc});
+    parsed.samples += cat(" ", metrics::text_value(sample->value));
     if (sample->timestamp_ms) parsed.samples += cat(" @", *sample->timestamp_ms);
     parsed.samples += "; ";
   }
@@ -45,14 +45,15 @@ Parsed parse(std::string_view text, ExpositionOptions options = {}) {
 }
 
 /// The type of each series, and its metric's name.
-std::string types(std::string_view text, ExpositionFormat format = ExpositionFormat::text) {
+std::string types(std::string_view text,
+                  metrics::ExpositionFormat format = metrics::ExpositionFormat::text) {
   std::string out;
-  ExpositionParser parser(text, {.format = format});
+  metrics::ExpositionParser parser(text, {.format = format});
   while (parser.next()) {
     const auto series = parser.series();
     REQUIRE(series.has_value());
-    out += series->desc ? cat(metric_type_name(series->desc->type), " ", series->desc->name, " '",
-                              series->desc->help, "'; ")
+    out += series->desc ? cat(metrics::metric_type_name(series->desc->type), " ",
+                              series->desc->name, " '", series->desc->help, "'; ")
                         : std::string("none; ");
   }
   return out;
@@ -64,7 +65,7 @@ struct Case {
   std::size_t bad = 0;
 };
 
-void check(std::initializer_list<Case> cases, ExpositionOptions options = {}) {
+void check(std::initializer_list<Case> cases, metrics::ExpositionOptions options = {}) {
   for (const auto& one : cases) {
     INFO("text: " << visible(one.text));
     const auto parsed = parse(one.text, options);
@@ -101,10 +102,10 @@ TEST_CASE("exposition parser: values as Go reads them") {
       {"a 9007199254740993\na 0.1\na 1.7976931348623157e308\n",
        "a 9007199254740992; a 0.1; a 1.7976931348623157e+308; "},
   });
-  const auto nan = parse_sample_value("NaN");
+  const auto nan = metrics::parse_sample_value("NaN");
   REQUIRE(nan.has_value());
   CHECK(std::isnan(*nan));
-  CHECK_FALSE(is_stale_marker(*nan));
+  CHECK_FALSE(metrics::is_stale_marker(*nan));
 }
 
 TEST_CASE("exposition parser: timestamps") {
@@ -204,7 +205,8 @@ TEST_CASE("exposition parser: the types and texts of families") {
   CHECK(types("# TYPE a_total counter\na_total 1\n# TYPE i info\ni_info 1\n# EOF\n",
               kOpenMetrics) == "counter a_total ''; gauge i_info ''; ");
   const auto help = types(cat("# HELP a ", std::string(5000, 'x'), "\na 1\n"));
-  CHECK(help.size() == ExpositionParser::kHelpBytesMax + std::string("untyped a ''; ").size());
+  CHECK(help.size() ==
+        metrics::ExpositionParser::kHelpBytesMax + std::string("untyped a ''; ").size());
 }
 
 TEST_CASE("exposition parser: le and quantile as Prometheus 3 writes them, under their type only") {
@@ -239,11 +241,11 @@ TEST_CASE("exposition parser: le and quantile as Prometheus 3 writes them, under
       {"2.50", "2.5"},
       {"123456.5", "123456.5"},
   };
-  for (const auto& [text, normalized] : rows) CHECK(normalized_number(text) == normalized);
+  for (const auto& [text, normalized] : rows) CHECK(metrics::normalized_number(text) == normalized);
 }
 
 TEST_CASE("exposition parser: OpenMetrics ends with # EOF") {
-  const ExpositionOptions options{.format = kOpenMetrics};
+  const metrics::ExpositionOptions options{.format = kOpenMetrics};
   CHECK(parse("a 1\n# EOF\n", options).verdict.empty());
   CHECK(parse("a 1\n# EOF", options).verdict.empty());
   CHECK(parse("# EOF\n", options).verdict.empty());
@@ -259,23 +261,23 @@ TEST_CASE("exposition parser: OpenMetrics ends with # EOF") {
 }
 
 TEST_CASE("exposition parser: the format is what Content-Type says, text by default") {
-  CHECK(exposition_format("") == ExpositionFormat::text);
-  CHECK(exposition_format("text/plain; version=0.0.4") == ExpositionFormat::text);
-  CHECK(exposition_format("text/html") == ExpositionFormat::text);
-  CHECK(exposition_format("Application/OpenMetrics-Text ;version=1.0.0") == kOpenMetrics);
-  CHECK(exposition_format("application/openmetrics-text") == kOpenMetrics);
+  CHECK(metrics::exposition_format("") == metrics::ExpositionFormat::text);
+  CHECK(metrics::exposition_format("text/plain; version=0.0.4") == metrics::ExpositionFormat::text);
+  CHECK(metrics::exposition_format("text/html") == metrics::ExpositionFormat::text);
+  CHECK(metrics::exposition_format("Application/OpenMetrics-Text ;version=1.0.0") == kOpenMetrics);
+  CHECK(metrics::exposition_format("application/openmetrics-text") == kOpenMetrics);
 }
 
 TEST_CASE("exposition parser: known series are not parsed again, and their order may change") {
-  ScrapeBuilder builder{TargetLabels{}};
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
   auto& writer = builder.add_writer();
   int parsed = 0;
   const auto tick = [&](std::string_view text) {
     builder.begin(writer);
-    ExpositionParser parser(text);
-    parser.add_all(writer, [&](std::vector<Label>&) { ++parsed; });
+    metrics::ExpositionParser parser(text);
+    parser.add_all(writer, [&](std::vector<metrics::Label>&) { ++parsed; });
     REQUIRE(builder.commit(writer).has_value());
-    return text_format(builder.finish(0));
+    return metrics::text_format(builder.finish(0));
   };
   tick("a{b=\"1\"} 1\na{b=\"2\"} 2\nbad\n");
   CHECK(parsed == 2);
@@ -290,21 +292,21 @@ TEST_CASE("exposition parser: known series are not parsed again, and their order
 TEST_CASE("exposition parser: reads what the agent writes") {
   const std::string values[] = {"plain", "with \"quotes\"", "back\\slash", "new\nline",
                                 "\xec\x84\x9c"};
-  auto set = std::make_shared<SeriesSet>();
-  Scrape scrape{0, nullptr, {}};
+  auto set = std::make_shared<metrics::SeriesSet>();
+  metrics::Scrape scrape{0, nullptr, {}};
   for (const auto& value : values) {
-    set->push_back(
-        std::make_shared<const Series>(Series{Labels({{"__name__", "m"}, {"v", value}}), nullptr}));
+    set->push_back(std::make_shared<const metrics::Series>(
+        metrics::Series{metrics::Labels({{"__name__", "m"}, {"v", value}}), nullptr}));
     scrape.values.push_back(0.1 * static_cast<double>(set->size()));
   }
   scrape.series = set;
-  const auto text = text_format(scrape);
-  ExpositionParser parser(text);
+  const auto text = metrics::text_format(scrape);
+  metrics::ExpositionParser parser(text);
   std::size_t i = 0;
   while (const auto sample = parser.next()) {
     const auto series = parser.series();
     REQUIRE(series.has_value());
-    CHECK(Labels(series->labels) == (*set)[i]->labels);
+    CHECK(metrics::Labels(series->labels) == (*set)[i]->labels);
     CHECK(sample->value == scrape.values[i++]);
   }
   CHECK(i == std::size(values));

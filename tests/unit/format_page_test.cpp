@@ -51,7 +51,7 @@ class Dump {
 
   template <typename Integer>
   void fixed(const std::string& meaning) {
-    ByteReader reader(bytes_.substr(at_));
+    queue::ByteReader reader(bytes_.substr(at_));
     const auto value = reader.fixed<Integer>();
     const bool is_hash =
         meaning.find("hash") != std::string::npos || meaning.find("checksum") != std::string::npos;
@@ -59,10 +59,10 @@ class Dump {
   }
 
   std::uint64_t varint(const std::string& meaning, bool is_signed = false) {
-    ByteReader reader(bytes_.substr(at_));
+    queue::ByteReader reader(bytes_.substr(at_));
     const auto value = reader.varint();
     const auto size = bytes_.size() - at_ - reader.rest().size();
-    const auto number = static_cast<std::int64_t>(is_signed ? unfold_sign(value) : value);
+    const auto number = static_cast<std::int64_t>(is_signed ? queue::unfold_sign(value) : value);
     field(size, cat(meaning, " ", number));
     return value;
   }
@@ -91,16 +91,16 @@ void dump_series(Dump& dump, std::size_t end) {
   }
 }
 
-void dump_payload(Dump& dump, const Record& record) {
+void dump_payload(Dump& dump, const queue::Record& record) {
   const auto end = dump.at() + record.payload.size();
   switch (record.type) {
-    case RecordType::dictionary:
+    case queue::RecordType::dictionary:
       dump.varint("stream");
       dump.text(dump.varint("length of its name"), "name");
       dump.fixed<std::uint64_t>("hash");
       dump.varint("content size");
       return dump_series(dump, end);
-    case RecordType::dictionary_change: {
+    case queue::RecordType::dictionary_change: {
       dump.varint("stream");
       dump.fixed<std::uint64_t>("hash");
       dump.fixed<std::uint32_t>("low half of the base's hash");
@@ -110,7 +110,7 @@ void dump_payload(Dump& dump, const Record& record) {
       dump.varint("content size");
       return dump_series(dump, end);
     }
-    case RecordType::keyframe:
+    case queue::RecordType::keyframe:
       dump.varint("sequence");
       dump.varint("stream");
       dump.varint("samples");
@@ -118,7 +118,7 @@ void dump_payload(Dump& dump, const Record& record) {
       dump.fixed<std::uint64_t>("hash of the dictionary");
       dump.field(end - dump.at(), "values");
       return;
-    case RecordType::delta:
+    case queue::RecordType::delta:
       dump.varint("sequence");
       dump.varint("stream");
       dump.varint("samples");
@@ -126,7 +126,7 @@ void dump_payload(Dump& dump, const Record& record) {
       dump.varint("interval_ms: change", true);
       dump.field(end - dump.at(), "values");
       return;
-    case RecordType::request:
+    case queue::RecordType::request:
       dump.varint("first sequence");
       dump.varint("further sequences");
       dump.varint("samples");
@@ -136,12 +136,12 @@ void dump_payload(Dump& dump, const Record& record) {
       dump.text(dump.varint("length of the stream's name"), "name");
       dump.field(end - dump.at(), "message: a zstd frame");
       return;
-    case RecordType::done:  // of the write-ahead log
+    case queue::RecordType::done:  // of the write-ahead log
       dump.varint("first sequence");
       dump.varint("last sequence");
       dump.text(end - dump.at(), "consumer");
       return;
-    case RecordType::summary:
+    case queue::RecordType::summary:
       for (const auto* const name :
            {"first sequence", "last sequence", "scrapes", "requests", "samples"}) {
         dump.fixed<std::uint64_t>(name);
@@ -153,7 +153,7 @@ void dump_payload(Dump& dump, const Record& record) {
   }
 }
 
-std::string title_of(RecordType type) {
+std::string title_of(queue::RecordType type) {
   constexpr const char* kTitles[] = {
       "", "dictionary", "dictionary change", "keyframe", "delta", "summary", "request"};
   return kTitles[static_cast<std::size_t>(type)];
@@ -165,7 +165,7 @@ std::string dump_of(const std::string& segment) {
   dump.fixed<std::uint32_t>("version");
   dump.fixed<std::uint64_t>("first sequence");
   dump.fixed<std::uint32_t>("checksum");
-  RecordScanner scanner(segment, kSegmentHeaderSize);
+  queue::RecordScanner scanner(segment, queue::kSegmentHeaderSize);
   while (const auto record = scanner.next()) {
     dump.title(title_of(record->type));
     dump.field(2, "record magic");
@@ -178,32 +178,34 @@ std::string dump_of(const std::string& segment) {
   return dump.str();
 }
 
-SeriesPtr series(const std::string& name, MetricType type) {
-  static constexpr MetricDesc kCounter{"", "", "", MetricType::counter};
-  static constexpr MetricDesc kGauge{"", "", "", MetricType::gauge};
-  return std::make_shared<const Series>(Series{Labels({{"__name__", name}, {"job", "node"}}),
-                                               type == MetricType::counter ? &kCounter : &kGauge});
+metrics::SeriesPtr series(const std::string& name, metrics::MetricType type) {
+  static constexpr metrics::MetricDesc kCounter{"", "", "", metrics::MetricType::counter};
+  static constexpr metrics::MetricDesc kGauge{"", "", "", metrics::MetricType::gauge};
+  return std::make_shared<const metrics::Series>(
+      metrics::Series{metrics::Labels({{"__name__", name}, {"job", "node"}}),
+                      type == metrics::MetricType::counter ? &kCounter : &kGauge});
 }
 
 /// Two scrapes, one with another series, and a request that was joined of two.
 std::string small_segment() {
-  const auto host = std::make_shared<const Stream>(Stream{"host"});
-  const auto load = series("load1", MetricType::gauge);
-  const auto reads = series("reads_total", MetricType::counter);
-  const auto writes = series("writes_total", MetricType::counter);
-  const auto two = std::make_shared<const SeriesSet>(SeriesSet{load, reads});
-  const auto three = std::make_shared<const SeriesSet>(SeriesSet{load, reads, writes});
-  const auto relay = std::make_shared<const Stream>(Stream{"relay"});
-  Request request{relay, 2, 900, 1000, {}};
-  REQUIRE(compress_frame("abcdefgh", request.message));
+  const auto host = std::make_shared<const metrics::Stream>(metrics::Stream{"host"});
+  const auto load = series("load1", metrics::MetricType::gauge);
+  const auto reads = series("reads_total", metrics::MetricType::counter);
+  const auto writes = series("writes_total", metrics::MetricType::counter);
+  const auto two = std::make_shared<const metrics::SeriesSet>(metrics::SeriesSet{load, reads});
+  const auto three =
+      std::make_shared<const metrics::SeriesSet>(metrics::SeriesSet{load, reads, writes});
+  const auto relay = std::make_shared<const metrics::Stream>(metrics::Stream{"relay"});
+  queue::Request request{relay, 2, 900, 1000, {}};
+  REQUIRE(queue::compress_frame("abcdefgh", request.message));
 
-  auto segment = make_segment_header(1);
-  ScrapeEncoder encoder;
-  REQUIRE(encoder.encode(1, Scrape{1000, two, {0.25, 300}, host}, segment));
-  REQUIRE(encoder.encode(2, Scrape{2000, two, {0.25, 310}, host}, segment));
-  REQUIRE(encoder.encode(3, Scrape{3000, three, {0.31, 321, 7}, host}, segment));
+  auto segment = queue::make_segment_header(1);
+  queue::ScrapeEncoder encoder;
+  REQUIRE(encoder.encode(1, metrics::Scrape{1000, two, {0.25, 300}, host}, segment));
+  REQUIRE(encoder.encode(2, metrics::Scrape{2000, two, {0.25, 310}, host}, segment));
+  REQUIRE(encoder.encode(3, metrics::Scrape{3000, three, {0.31, 321, 7}, host}, segment));
   REQUIRE(encoder.encode(4, 5, request, segment));
-  append_summary({1, 5, 3, 1, 9, 900, 3000, 2}, segment);
+  queue::append_summary({1, 5, 3, 1, 9, 900, 3000, 2}, segment);
   return segment;
 }
 

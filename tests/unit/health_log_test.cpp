@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t kTick = 15'000'000'000;
 
 TEST_CASE("a collector's failure and its end are a line each") {
-  HealthLog log;
+  run::HealthLog log;
   const auto error = failed("/proc/x: odd");
   const auto failure = log.line("cpu", &error, 1);
   REQUIRE(failure);
@@ -26,7 +26,7 @@ TEST_CASE("a collector's failure and its end are a line each") {
 }
 
 TEST_CASE("a failure with other words at each tick writes a few lines an hour") {
-  HealthLog log;
+  run::HealthLog log;
   int lines = 0;
   for (std::int64_t tick = 0; tick < 2 * 240; ++tick) {
     const auto error = failed(cat("got '", tick, "'"));
@@ -36,7 +36,7 @@ TEST_CASE("a failure with other words at each tick writes a few lines an hour") 
 }
 
 TEST_CASE("a collector that fails at every second tick writes a few lines an hour") {
-  HealthLog log;
+  run::HealthLog log;
   const auto error = failed("odd");
   int lines = 0;
   for (std::int64_t tick = 0; tick < 240; ++tick) {

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 TEST_CASE("http: one connection for all requests while all goes well", "[threads]") {
   const ScriptedServer server({answer("200 OK"), answer("202 x"), answer("204 No Content")});
   const auto options = options_for(server.url("/w?x=1"));
-  HttpClient client(options);
+  http::HttpClient client(options);
   for (const int status : {200, 202, 204, 204}) CHECK(post(client).status == status);
   const auto requests = server.requests();
   REQUIRE(requests.size() == 4);
@@ -37,7 +37,7 @@ TEST_CASE("http: after an answer that is not 2xx the next request makes a connec
   const ScriptedServer server({answer("204 x"), answer("503 x"), answer("404 x"), answer("400 x"),
                                answer("302 x"), answer("204 x"), answer("204 x")});
   const auto options = options_for(server.url());
-  HttpClient client(options);
+  http::HttpClient client(options);
   for (int i = 0; i < 7; ++i) post(client);
   std::string connections;
   for (const auto& request : server.requests()) connections += cat(request.connection, " ");
@@ -48,7 +48,7 @@ TEST_CASE("http: a request ends when the time of a stop is over", "[threads]") {
   const ScriptedServer server({{.text = "HTTP/1.1 204 x\r\nX: ", .repeated = "y", .pause = 20ms}});
   const auto options = options_for(server.url());
   StopSource stop;
-  HttpClient client(options, stop.token());
+  http::HttpClient client(options, stop.token());
   stop.request_stop(monotonic_ns() + 200 * kNsPerMs);
   CHECK(post(client).error == "given up because the agent stops");
 }
@@ -211,7 +211,7 @@ TEST_CASE("http: a secret's file is read for every request, and must hold one li
   const SecretFile file("first\n");
   auto options = options_for(server.url());
   options.bearer_token_file = file.path();
-  HttpClient client(options);
+  http::HttpClient client(options);
   CHECK(post(client).status == 401);
   file.write("second\n");
   CHECK(post(client).status == 204);

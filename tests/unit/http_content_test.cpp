@@ -28,9 +28,9 @@ TEST_CASE("http: a GET brings the body, packed or not, and the headers", "[threa
        answer("200 OK")});
   auto options = options_for(server.url("/metrics"));
   options.user_agent = "msp-agent/1";
-  HttpClient client(options);
-  HttpTrace trace;
-  const HttpRequest get{.headers = {"Accept: text/plain"}, .content_max = 1000};
+  http::HttpClient client(options);
+  http::HttpTrace trace;
+  const http::HttpRequest get{.headers = {"Accept: text/plain"}, .content_max = 1000};
   auto reply = client.send(get, &trace);
   CHECK(reply.status == 200);
   CHECK(reply.content == text);
@@ -60,7 +60,7 @@ TEST_CASE("http: other methods, and one client for all of them", "[threads]") {
                                answer("204 x"),
                                answer("204 x")});
   const auto options = options_for(server.url());
-  HttpClient client(options);
+  http::HttpClient client(options);
   const auto head = client.send({.method = "HEAD", .content_max = 10});
   CHECK(head.status == 200);
   CHECK(head.header("Content-Length") == "99");
@@ -103,7 +103,7 @@ TEST_CASE("http: a body that is not whole, or too long, is an error and no succe
     INFO(error);
     const ScriptedServer server({script});
     const auto options = options_for(server.url());
-    HttpClient client(options);
+    http::HttpClient client(options);
     const auto reply = client.send({.content_max = 1000});
     CHECK(reply.status == 0);
     CHECK(reply.content.empty());
@@ -120,7 +120,7 @@ TEST_CASE("http: a body that does not end costs the time that it may", "[threads
         {{.text = "HTTP/1.1 200 x\r\n\r\n", .repeated = ".", .pause = 20ms}});
     auto options = options_for(server.url());
     options.timeout = timeout;
-    HttpClient client(options);
+    http::HttpClient client(options);
     const auto reply = client.send({.content_max = 1'000'000});
     if (reply.error.starts_with("no answer") && timeout != kTimeouts.back()) continue;
     CHECK_THAT(reply.error, Catch::StartsWith(cat(
@@ -139,7 +139,7 @@ TEST_CASE("http: a GET follows redirects on its host only, and says where others
                        answer("302 x", cat("Location: ", other.url("/b"), "\r\n"))});
   auto options = options_for(home.url());
   options.bearer_token = "hunter2";
-  HttpClient client(options);
+  http::HttpClient client(options);
   CHECK(client.send({.content_max = 10}).status == 204);
   REQUIRE(home.requests().size() == 2);
   CHECK(home.requests()[1].head.starts_with("GET /a "));

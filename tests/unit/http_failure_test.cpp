@@ -23,21 +23,22 @@ TEST_CASE("http: a Unix socket in place of a host, and never a proxy", "[threads
   options.proxy_url = "http://127.0.0.1:9";
   {
     const ScriptedServer server({}, path);
-    HttpTrace trace;
-    CHECK(HttpClient(options).send({.content_max = 10}, &trace).status == 204);
+    http::HttpTrace trace;
+    CHECK(http::HttpClient(options).send({.content_max = 10}, &trace).status == 204);
     CHECK(trace.proxy.empty());
     REQUIRE(server.requests().size() == 1);
     CHECK(server.requests()[0].head.starts_with("GET /metrics HTTP/1.1\r\nHost: localhost\r\n"));
   }
-  CHECK(HttpClient(options).send({}).error == cat("No such file or directory: the socket ", path,
-                                                  "; check its path, and whether the server runs"));
+  CHECK(http::HttpClient(options).send({}).error ==
+        cat("No such file or directory: the socket ", path,
+            "; check its path, and whether the server runs"));
 }
 
 TEST_CASE("http: what keeps this host from making a connection is told", "[threads]") {
   const ScriptedServer server;
   const auto options = options_for(server.url());
   const auto named = options_for(server.url("/w", "localhost"));
-  HttpClient client(options), by_name(named);
+  http::HttpClient client(options), by_name(named);
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
   const auto free_fd = static_cast<rlim_t>(Fd(dup(0)).get());
@@ -72,7 +73,7 @@ TEST_CASE("http: whatever a server sends is bounded", "[threads]") {
     INFO(script.text);
     const ScriptedServer server({script});
     const auto options = options_for(server.url());
-    HttpClient client(options);
+    http::HttpClient client(options);
     const auto reply = post(client);
     CHECK(reply.status == status);
     if (status == 0) {
@@ -128,7 +129,7 @@ TEST_CASE("http: a server that repeats our secrets is not quoted with them", "[t
   const SecretFile file("hunter2\n");
   options.password_file = file.path();
   options.headers = {{"X-Key", "tenant-key"}};
-  HttpClient client(options);
+  http::HttpClient client(options);
   CHECK(post(client).words == "*** *** *** *** *** *** ***");
   CHECK(post(client).words == "*** *** *** *** *** *** ***");
 }
@@ -140,7 +141,7 @@ TEST_CASE("http: where a redirect points is told without our secrets", "[threads
                                answer("307 x", "Location: http://127.0.0.1:1/hunter2\r\n")});
   auto options = options_for(server.url());
   options.bearer_token = "hunter2";
-  HttpClient client(options);
+  http::HttpClient client(options);
   CHECK(post(client).moved_to == server.url("/login/plain"));
   CHECK(post(client).moved_to == server.url("/***"));
   CHECK(post(client).moved_to == server.url("/***"));

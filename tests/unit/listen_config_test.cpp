@@ -9,8 +9,8 @@ namespace {
 
 constexpr const char* kSends = "customer_id: t\nremote_write: {url: http://h/w}\n";
 
-ConfigOutcome read(const std::string& yaml) {
-  auto outcome = parse_config(yaml, "f");
+config::ConfigOutcome read(const std::string& yaml) {
+  auto outcome = config::parse_config(yaml, "f");
   INFO(yaml);
   for (const auto& error : outcome.errors) UNSCOPED_INFO(error.to_string());
   CHECK(outcome.errors.empty());
@@ -32,7 +32,7 @@ TEST_CASE("listen: alone it is an exporter's configuration, beside remote_write 
 
 TEST_CASE("listen: what is refused") {
   const auto is_refused = [](const std::string& yaml, const std::string& error) {
-    const auto errors = parse_config(yaml, "f").errors;
+    const auto errors = config::parse_config(yaml, "f").errors;
     INFO(yaml);
     REQUIRE(errors.size() == 1);
     CHECK(errors[0].to_string().find(error) != std::string::npos);
@@ -66,7 +66,7 @@ TEST_CASE("listen.receive: clients have names, and labels that win over what the
   const auto& clients = config.listen.clients;
   REQUIRE(clients.size() == 4);
   CHECK(clients[0].labels ==
-        std::vector<Label>{{"customer_id", "alpha"}, {"role", ""}, {"server_name", "b"}});
+        std::vector<metrics::Label>{{"customer_id", "alpha"}, {"role", ""}, {"server_name", "b"}});
   CHECK(clients[0].name(0) == "alpha.token");
   CHECK(clients[1].name(1) == "beta");
   CHECK(clients[2].name(2) == "client 3");
@@ -76,7 +76,7 @@ TEST_CASE("listen.receive: clients have names, and labels that win over what the
 
 TEST_CASE("listen.receive: what is refused") {
   const auto is_refused = [](const std::string& yaml, const std::string& error) {
-    const auto errors = parse_config(yaml, "f").errors;
+    const auto errors = config::parse_config(yaml, "f").errors;
     INFO(yaml);
     REQUIRE(errors.size() == 1);
     CHECK(errors[0].to_string().find(error) != std::string::npos);

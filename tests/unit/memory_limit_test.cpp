@@ -21,7 +21,7 @@ struct Fixture {
     std::ofstream(folder / name) << text;
   }
   std::optional<std::uint64_t> limit() const {
-    return memory_limit(folder / "proc", folder / "cgroup");
+    return run::memory_limit(folder / "proc", folder / "cgroup");
   }
 
   static std::string make_folder() {
@@ -62,22 +62,22 @@ TEST_CASE_METHOD(Fixture, "the memory limit of a container that sees the host's 
 
 TEST_CASE("the limit on series is what the configuration says, or 25,000") {
   const std::string yaml = "customer_id: a\nserver_name: b\nremote_write: {url: http://c/}\n";
-  CHECK(parse_config(yaml, "f").config.series_max == 25'000);
-  const auto outcome = parse_config(yaml + "series_max: 130000\n", "f");
+  CHECK(config::parse_config(yaml, "f").config.series_max == 25'000);
+  const auto outcome = config::parse_config(yaml + "series_max: 130000\n", "f");
   CHECK(outcome.errors.empty());
   CHECK(outcome.config.series_max == 130'000);
 }
 
 TEST_CASE("the limit on series follows the memory, and says so in one line") {
-  CHECK(series_limit(25'000, std::nullopt).series_max == 25'000);
-  CHECK(series_limit(25'000, std::nullopt).warning.empty());
-  CHECK(series_limit(25'000, 64 << 20).warning.empty());  // what the unit has
-  const auto small = series_limit(25'000, 32 << 20);
-  CHECK(small.series_max == series_that_fit(32 << 20));
+  CHECK(run::series_limit(25'000, std::nullopt).series_max == 25'000);
+  CHECK(run::series_limit(25'000, std::nullopt).warning.empty());
+  CHECK(run::series_limit(25'000, 64 << 20).warning.empty());  // what the unit has
+  const auto small = run::series_limit(25'000, 32 << 20);
+  CHECK(small.series_max == run::series_that_fit(32 << 20));
   CHECK(small.series_max < 25'000);
   CHECK(small.warning.find("32 MiB") != std::string::npos);
   CHECK(small.warning.find("series_max: 25000") != std::string::npos);
-  CHECK(series_limit(25'000, 1 << 20).series_max == 1'000);
+  CHECK(run::series_limit(25'000, 1 << 20).series_max == 1'000);
 }
 
 }  // namespace msp

@@ -50,7 +50,7 @@ struct World {
       : wakeup(std::make_shared<const Wakeup>()),
         page(
             {.collectors = {"loadavg", "uname"}, .wakeup = wakeup, .host = {.uname = Hung::uname}}),
-        server({.address = {ListenAddress::Family::unix_socket,
+        server({.address = {listen::ListenAddress::Family::unix_socket,
                             cat("/tmp/msp-agent-page-", ::getpid()), 0},
                 .wakeup = wakeup,
                 .clock = &clock},
@@ -87,8 +87,8 @@ struct World {
 
   test::FakeClock clock;
   std::shared_ptr<const Wakeup> wakeup;
-  MetricsPage page;
-  Server server;
+  run::MetricsPage page;
+  listen::Server server;
 };
 
 }  // namespace

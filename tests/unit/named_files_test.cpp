@@ -49,7 +49,7 @@ TEST_CASE("only a regular file is opened as one") {
 
 TEST_CASE("a configuration that is a FIFO, or names one, is told") {
   const OwnFolder folder;
-  auto outcome = load_config(folder.path("fifo"));
+  auto outcome = config::load_config(folder.path("fifo"));
   REQUIRE(outcome.errors.size() == 1);
   CHECK(outcome.errors[0].to_string() ==
         folder.path("fifo") + ": not a regular file; name one with --config");
@@ -58,7 +58,7 @@ TEST_CASE("a configuration that is a FIFO, or names one, is told") {
   const auto error_with = [&](const std::string& key, const std::string& path) {
     std::ofstream(file) << "customer_id: a\nremote_write:\n  url: https://h/w\n"
                         << key << path << "\n";
-    const auto errors = load_config(file).errors;
+    const auto errors = config::load_config(file).errors;
     return errors.empty() ? std::string() : errors[0].to_string();
   };
   const auto found = [&](const std::string& key, const std::string& what) {
@@ -81,7 +81,7 @@ TEST_CASE("a client certificate that has become a FIFO is named, and not waited 
   auto options = test::options_for("https://127.0.0.1:1/w");
   options.tls.cert_file = folder.path("none");
   options.tls.key_file = folder.path("fifo");
-  HttpClient client(options);
+  http::HttpClient client(options);
   const auto refused = test::post(client);
   CHECK(refused.is_own_fault);
   CHECK(refused.error ==
@@ -90,12 +90,12 @@ TEST_CASE("a client certificate that has become a FIFO is named, and not waited 
 
 TEST_CASE("a FIFO in the place of the new status keeps nobody waiting, and is gone afterwards") {
   const OwnFolder folder;
-  const auto name = folder.path(kStatusFileName);
+  const auto name = folder.path(run::kStatusFileName);
   REQUIRE(::mkfifo((name + ".new").c_str(), 0600) == 0);
-  Config config;
+  config::Config config;
   config.buffer.head_path = folder.path("");
-  StatusFile status(config.buffer);
-  const StatusReport report{.config = config, .service = {}, .buffer = {}, .collectors = {}};
+  run::StatusFile status(config.buffer);
+  const run::StatusReport report{.config = config, .service = {}, .buffer = {}, .collectors = {}};
   status.write(1, report);
   status.write(2, report);
   CHECK(std::filesystem::is_regular_file(name));

@@ -10,12 +10,12 @@
 namespace msp {
 namespace {
 
-using Ranges = std::vector<Offset::Range>;
+using Ranges = std::vector<queue::Offset::Range>;
 
 }  // namespace
 
 TEST_CASE("acknowledged: a range becomes one with its neighbours, and with the cursor") {
-  Offset done(10);
+  queue::Offset done(10);
   CHECK(done.add(20, 21) == 2);
   CHECK(done.add(24, 24) == 1);
   CHECK(done.add(15, 15) == 1);
@@ -34,7 +34,7 @@ TEST_CASE("acknowledged: a range becomes one with its neighbours, and with the c
 }
 
 TEST_CASE("acknowledged: what is not in it is stepped to from anywhere") {
-  Offset done(3);
+  queue::Offset done(3);
   done.add(5, 6);
   CHECK(done.next(0) == 3);
   CHECK(done.next(3) == 3);
@@ -45,7 +45,7 @@ TEST_CASE("acknowledged: what is not in it is stepped to from anywhere") {
 }
 
 TEST_CASE("acknowledged: all from a place on can be forgotten") {
-  Offset done(3);
+  queue::Offset done(3);
   done.add(5, 9);
   done.add(12, 15);
   done.cut(20);
@@ -53,15 +53,15 @@ TEST_CASE("acknowledged: all from a place on can be forgotten") {
   done.cut(7);
   CHECK(done.ranges() == Ranges{{5, 6}});
   done.cut(5);
-  CHECK(done == Offset(3));
+  CHECK(done == queue::Offset(3));
   done.cut(1);
-  CHECK(done == Offset(1));
+  CHECK(done == queue::Offset(1));
 }
 
 TEST_CASE("acknowledged: its ranges are bounded in number, unless somebody insists") {
-  Offset done(1);
+  queue::Offset done(1);
   std::uint64_t last = 1;
-  while (done.ranges().size() < Offset::kRangesMax) {
+  while (done.ranges().size() < queue::Offset::kRangesMax) {
     last += 3;
     REQUIRE(done.has_room(last));
     done.add(last, last);
@@ -74,17 +74,17 @@ TEST_CASE("acknowledged: its ranges are bounded in number, unless somebody insis
     CHECK(done.has_room(sequence));
     auto more = done;
     more.add(sequence, sequence);
-    CHECK(more.ranges().size() <= Offset::kRangesMax);
+    CHECK(more.ranges().size() <= queue::Offset::kRangesMax);
   }
   done.add(last + 2, last + 2);
   CHECK(done.contains(last + 2));
 }
 
 TEST_CASE("acknowledged: what another has from a place on is taken over") {
-  Offset other(10);
+  queue::Offset other(10);
   other.add(12, 15);
   other.add(20, 20);
-  Offset done(2);
+  queue::Offset done(2);
   SECTION("from within its cursor") {
     done.add_from(other, 6);
     CHECK(done.next() == 2);
@@ -106,7 +106,7 @@ TEST_CASE("acknowledged: it is a set of numbers, whatever is done to it") {
     INFO("MSP_AGENT_SEED=" << seed);
     std::mt19937_64 random(seed);
     const auto below = [&](std::uint64_t limit) { return random() % limit; };
-    Offset done(below(5));
+    queue::Offset done(below(5));
     std::set<std::uint64_t> model;
     for (std::uint64_t i = 0; i < done.next(); ++i) model.insert(i);
     for (int step = 0; step < 40; ++step) {

@@ -23,12 +23,12 @@ using Values = std::map<std::string, double>;
 struct Fixture {
   std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   test::FakeClock clock;
-  Transfers transfers{{.wakeup = wakeup, .clock = clock}};
-  SourceHealth health;
+  http::Transfers transfers{{.wakeup = wakeup, .clock = clock}};
+  sources::SourceHealth health;
 
   /// `hanging` has the request when the time of the probe is over; null: the server answers.
-  Values probe(Probe& source, const ScriptedServer* hanging = nullptr) {
-    const Tick tick{1, 0};
+  Values probe(sources::Probe& source, const ScriptedServer* hanging = nullptr) {
+    const metrics::Tick tick{1, 0};
     source.begin(tick);
     if (hanging != nullptr) {
       while (hanging->requests().empty()) wakeup->wait(kNsPerMs);
@@ -45,12 +45,13 @@ struct Fixture {
     return values;
   }
 
-  Values http(const ScriptedServer& server, HttpProbe::Setup setup = {}, bool hangs = false) {
-    HttpOptions options;
+  Values http(const ScriptedServer& server, sources::HttpProbe::Setup setup = {},
+              bool hangs = false) {
+    http::HttpOptions options;
     options.url = server.url("/");
     options.timeout = 10s;
-    HttpProbe source(SourceOptions{.name = "p", .labels = {}}, options, std::move(setup), transfers,
-                     clock);
+    sources::HttpProbe source(sources::SourceOptions{.name = "p", .labels = {}}, options,
+                              std::move(setup), transfers, clock);
     return probe(source, hangs ? &server : nullptr);
   }
 };
@@ -86,7 +87,7 @@ TEST_CASE("probe: an answer that is as it should be", "[threads]") {
 TEST_CASE("probe: a server that fails it in each way is up", "[threads]") {
   struct Row {
     Answer answer;
-    HttpProbe::Setup setup;
+    sources::HttpProbe::Setup setup;
     double status;
     std::string reason;
     bool hangs = false;
@@ -123,10 +124,11 @@ TEST_CASE("probe: a server that fails it in each way is up", "[threads]") {
 
 TEST_CASE("probe: what the agent lacks is told, and nothing said of the server", "[threads]") {
   Fixture f;
-  HttpOptions options;
+  http::HttpOptions options;
   options.url = "http://127.0.0.1:1/";
   options.bearer_token_file = "/nonexistent/token";
-  HttpProbe source(SourceOptions{.name = "p", .labels = {}}, options, {}, f.transfers, f.clock);
+  sources::HttpProbe source(sources::SourceOptions{.name = "p", .labels = {}}, options, {},
+                            f.transfers, f.clock);
   const auto values = f.probe(source);
   CHECK(values.at("up") == 0);
   CHECK_FALSE(values.contains("probe_success"));
@@ -138,11 +140,11 @@ TEST_CASE("probe: a redirect is followed to any host, and who the agent is stays
   ScriptedServer other({body("there")});
   ScriptedServer server(
       {test::answer("302 Found", cat("Location: ", other.url("/", "localhost"), "\r\n"))});
-  HttpOptions options;
+  http::HttpOptions options;
   options.url = server.url("/");
   options.headers = {{"X-Key", "secret"}};
-  HttpProbe source(SourceOptions{.name = "p", .labels = {}}, options,
-                   {.preferred_ip = IpFamily::ip4}, f.transfers, f.clock);
+  sources::HttpProbe source(sources::SourceOptions{.name = "p", .labels = {}}, options,
+                            {.preferred_ip = http::IpFamily::ip4}, f.transfers, f.clock);
   const auto values = f.probe(source);
   CHECK(values.at("probe_success") == 1);
   CHECK(values.at("probe_http_redirects") == 1);
@@ -154,11 +156,11 @@ TEST_CASE("probe: a port that takes connections, and one that does not", "[threa
   Fixture f;
   ScriptedServer server;
   for (const bool is_open : {true, false}) {
-    HttpOptions options;
+    http::HttpOptions options;
     options.url = is_open ? server.url("") : "http://127.0.0.1:1";
     // The address is no ip6 one: the other family is taken.
-    TcpProbe source(SourceOptions{.name = "p", .labels = {}}, options, IpFamily::ip6, f.transfers,
-                    f.clock);
+    sources::TcpProbe source(sources::SourceOptions{.name = "p", .labels = {}}, options,
+                             http::IpFamily::ip6, f.transfers, f.clock);
     const auto values = f.probe(source);
     CHECK(values.at("up") == 1);
     INFO(f.health.error);

@@ -25,17 +25,17 @@ namespace msp {
 namespace {
 
 using namespace test;
-using QueueEntry = msp::Entry;  // test::Entry is another one
-using Lane = Wanted::Lane;
+using QueueEntry = msp::queue::Entry;  // test::Entry is another one
+using Lane = queue::Wanted::Lane;
 
 constexpr std::size_t kConsumers = 3;
 constexpr std::size_t kSeriesMax = 4;
 constexpr std::uint64_t kTooLittle = 8 * 700;
 constexpr std::int64_t kFirstMs = FakeClock::kWallStartNs / kNsPerMs;
 
-std::shared_ptr<const SeriesSet> set_of(std::size_t series) {
+std::shared_ptr<const metrics::SeriesSet> set_of(std::size_t series) {
   static const auto sets = [] {
-    std::vector<std::shared_ptr<const SeriesSet>> sets;
+    std::vector<std::shared_ptr<const metrics::SeriesSet>> sets;
     std::vector<std::string> names;
     for (std::size_t i = 0; i <= kSeriesMax; ++i) {
       sets.push_back(series_set(names));
@@ -46,12 +46,12 @@ std::shared_ptr<const SeriesSet> set_of(std::size_t series) {
   return sets[series];
 }
 
-StreamPtr stream_of(std::size_t number) {
-  static const std::vector<StreamPtr> streams = {
-      nullptr, std::make_shared<const Stream>(Stream{"host"}),
-      std::make_shared<const Stream>(Stream{"mysqld"}),
-      std::make_shared<const Stream>(Stream{"relay/alpha"}),
-      std::make_shared<const Stream>(Stream{"relay/beta"})};
+metrics::StreamPtr stream_of(std::size_t number) {
+  static const std::vector<metrics::StreamPtr> streams = {
+      nullptr, std::make_shared<const metrics::Stream>(metrics::Stream{"host"}),
+      std::make_shared<const metrics::Stream>(metrics::Stream{"mysqld"}),
+      std::make_shared<const metrics::Stream>(metrics::Stream{"relay/alpha"}),
+      std::make_shared<const metrics::Stream>(metrics::Stream{"relay/beta"})};
   return streams[number];
 }
 
@@ -63,20 +63,20 @@ std::vector<double> values_of(std::int64_t number, std::size_t series) {
   return values;
 }
 
-Scrape scrape_of(std::int64_t number, std::size_t series, std::size_t stream) {
+metrics::Scrape scrape_of(std::int64_t number, std::size_t series, std::size_t stream) {
   auto made = scrape(kFirstMs + number, set_of(series), values_of(number, series));
   made.stream = stream_of(stream);
   return made;
 }
 
 /// Its content is its number, once for each sample.
-Request request_of(std::int64_t number, std::size_t samples, std::size_t stream) {
+queue::Request request_of(std::int64_t number, std::size_t samples, std::size_t stream) {
   std::string content;
   for (std::size_t i = 0; i < samples; ++i) {
     content.append(reinterpret_cast<const char*>(&number), sizeof(number));
   }
-  Request request{stream_of(stream), samples, kFirstMs + number, kFirstMs + number, {}};
-  REQUIRE(compress_frame(content, request.message));
+  queue::Request request{stream_of(stream), samples, kFirstMs + number, kFirstMs + number, {}};
+  REQUIRE(queue::compress_frame(content, request.message));
   return request;
 }
 
@@ -86,7 +86,7 @@ using Numbers = std::map<std::int64_t, std::size_t>;
 /// Of a request, one for each sample.
 std::vector<std::int64_t> content_numbers(const QueueEntry& entry) {
   if (entry.scrape != nullptr) return {entry.scrape->timestamp_ms - kFirstMs};
-  const auto content = content_of(entry.request->message, 1 << 20);
+  const auto content = queue::content_of(entry.request->message, 1 << 20);
   if (!content) return {};
   std::vector<std::int64_t> numbers(content->size() / sizeof(std::int64_t));
   std::memcpy(numbers.data(), content->data(), numbers.size() * sizeof(std::int64_t));
@@ -110,7 +110,7 @@ Numbers numbers_of(const QueueEntry& entry) {
   return numbers;
 }
 
-Numbers numbers_of(const Batch& batch) {
+Numbers numbers_of(const queue::Batch& batch) {
   Numbers all;
   for (const auto& entry : batch.entries()) {
     for (const auto& [number, samples] : numbers_of(entry)) {
@@ -185,7 +185,7 @@ class World {
     for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
       INFO("consumer " << consumer);
       REQUIRE(walk(consumer) == waiting_[consumer]);
-      Batch batch;
+      queue::Batch batch;
       while (fixture_.queue->read(consumer, wanted(Lane::all), batch)) ack(consumer, batch);
       REQUIRE(waiting_[consumer].empty());
       REQUIRE_FALSE(fixture_.queue->has_waiting(consumer));
@@ -200,11 +200,11 @@ class World {
   static inline const std::vector<std::string> kNames = {"a", "b", "c"};
   struct Held {
     std::size_t consumer;
-    Batch batch;
+    queue::Batch batch;
   };
 
   std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
-  Wanted wanted(Lane lane) { return {.lane = lane, .samples_max = 1 + below(40)}; }
+  queue::Wanted wanted(Lane lane) { return {.lane = lane, .samples_max = 1 + below(40)}; }
 
   void append() {
     const auto samples = 1 + below(kSeriesMax);
@@ -240,7 +240,7 @@ class World {
     return number <= at_start_ && !newest_.contains(stream_of_.at(number));
   }
 
-  void check(std::size_t consumer, const Wanted& wanted, const Batch& batch) {
+  void check(std::size_t consumer, const queue::Wanted& wanted, const queue::Batch& batch) {
     auto free = free_of(consumer);
     const auto numbers = numbers_of(batch);
     for (const auto& [number, samples] : numbers) {
@@ -283,7 +283,7 @@ class World {
   }
 
   void read(std::size_t consumer, Lane lane) {
-    Batch batch;
+    queue::Batch batch;
     const auto what = wanted(lane);
     const bool got = fixture_.queue->read(consumer, what, batch);
     REQUIRE(got == !batch.empty());
@@ -302,7 +302,7 @@ class World {
     REQUIRE(held.batch.empty());
   }
 
-  void ack(std::size_t consumer, Batch& batch) {
+  void ack(std::size_t consumer, queue::Batch& batch) {
     for (const auto& [number, samples] : numbers_of(batch)) waiting_[consumer].erase(number);
     fixture_.queue->ack(consumer, batch);
   }
@@ -312,7 +312,7 @@ class World {
     const auto numbers = numbers_of(held.batch);
     fixture_.queue->release(held.consumer, held.batch);
     auto& told = dropped_[held.consumer];
-    const auto now = fixture_.dropped(held.consumer, DropReason::max_size);
+    const auto now = fixture_.dropped(held.consumer, queue::DropReason::max_size);
     for (auto number = numbers.begin(); told < now; ++number) {
       REQUIRE(number != numbers.end());
       told += number->second;
@@ -329,7 +329,7 @@ class World {
   /// All that is handed out, without acknowledging anything.
   Numbers walk(std::size_t consumer) {
     Numbers all;
-    std::vector<Batch> batches(1);
+    std::vector<queue::Batch> batches(1);
     while (fixture_.queue->read(consumer, wanted(Lane::all), batches.back())) {
       const auto numbers = numbers_of(batches.back());
       if (!all.empty()) REQUIRE(numbers.begin()->first > all.rbegin()->first);
@@ -373,7 +373,7 @@ class World {
   /// What is in memory is handed out all the same; the rest is there afterwards.
   void read_with_fault(std::size_t consumer) {
     fixture_.files.fail_reads("/disk", "Input/output error");
-    Batch batch;
+    queue::Batch batch;
     fixture_.queue->read(consumer, wanted(Lane::all), batch);
     const auto free = free_of(consumer);
     for (const auto& [number, samples] : numbers_of(batch)) {
@@ -392,7 +392,7 @@ class World {
     for (std::size_t consumer = 0; consumer < kConsumers; ++consumer) {
       INFO("consumer " << consumer);
       auto& told = dropped_[consumer];
-      const auto now = fixture_.dropped(consumer, DropReason::max_size);
+      const auto now = fixture_.dropped(consumer, queue::DropReason::max_size);
       const auto free = free_of(consumer);
       for (auto number = free.begin(); told < now; ++number) {
         REQUIRE(number != free.end());
@@ -400,11 +400,12 @@ class World {
         waiting_[consumer].erase(number->first);
       }
       REQUIRE(told == now);
-      for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
-        if (static_cast<DropReason>(reason) == DropReason::max_size) continue;
+      for (std::size_t reason = 0; reason < queue::kDropReasons; ++reason) {
+        if (static_cast<queue::DropReason>(reason) == queue::DropReason::max_size) continue;
         // Numbers that a start without the disk gave to nothing may be told as lost.
-        if (late_mounts_ && static_cast<DropReason>(reason) == DropReason::damage) continue;
-        REQUIRE(fixture_.dropped(consumer, static_cast<DropReason>(reason)) == 0);
+        if (late_mounts_ && static_cast<queue::DropReason>(reason) == queue::DropReason::damage)
+          continue;
+        REQUIRE(fixture_.dropped(consumer, static_cast<queue::DropReason>(reason)) == 0);
       }
     }
   }
@@ -515,14 +516,14 @@ TEST_CASE("producers, two consumers and the spiller at once: everything arrives,
   constexpr std::int64_t kEach = 700;
   constexpr std::size_t kStreams = 3;  // two of scrapes, one of requests
   MemoryFileSystem files;
-  auto opened = Queue::open({.folder = "/disk/buffer",
-                             .wal_folder = "/run/buffer",
-                             .limits = {.free_bytes_min = 0},
-                             .timing = {.spill_after_ns = 0, .rest_ns = 0, .retry_ns = 0},
-                             .files = &files});
+  auto opened = queue::Queue::open({.folder = "/disk/buffer",
+                                    .wal_folder = "/run/buffer",
+                                    .limits = {.free_bytes_min = 0},
+                                    .timing = {.spill_after_ns = 0, .rest_ns = 0, .retry_ns = 0},
+                                    .files = &files});
   REQUIRE(opened);
   auto& queue = **opened;
-  Spiller spiller(queue);
+  queue::Spiller spiller(queue);
   StopSource stop;
 
   struct Reader {
@@ -546,8 +547,8 @@ TEST_CASE("producers, two consumers and the spiller at once: everything arrives,
   for (std::size_t consumer = 0; consumer < 2; ++consumer) {
     threads.emplace_back([&, consumer] {
       auto& reader = readers[consumer];
-      Batch live, backlog;
-      const auto take = [&](Batch& batch, const Wanted& wanted) {
+      queue::Batch live, backlog;
+      const auto take = [&](queue::Batch& batch, const queue::Wanted& wanted) {
         if (!queue.read(consumer, wanted, batch)) return false;
         for (const auto& entry : batch.entries()) {
           for (const auto number : content_numbers(entry)) reader.got.insert(number);

@@ -13,7 +13,7 @@ using namespace test;
 using Fixture = QueueFixture;
 
 /// Scrapes of which a handful fill the head.
-Scrape large_scrape(std::int64_t timestamp_ms) {
+metrics::Scrape large_scrape(std::int64_t timestamp_ms) {
   constexpr std::size_t kSeries = 20'000;
   static const auto set = [] {
     std::vector<std::string> names;
@@ -202,9 +202,9 @@ TEST_CASE_METHOD(Fixture,
 TEST_CASE_METHOD(Fixture,
                  "what is read is in no other batch until it is acknowledged or put back") {
   append({10, 20});
-  Batch live, backlog;
-  REQUIRE(queue->read(0, {.lane = Wanted::Lane::live, .samples_max = kMany}, live));
-  REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = kMany}, backlog));
+  queue::Batch live, backlog;
+  REQUIRE(queue->read(0, {.lane = queue::Wanted::Lane::live, .samples_max = kMany}, live));
+  REQUIRE(queue->read(0, {.lane = queue::Wanted::Lane::all, .samples_max = kMany}, backlog));
   CHECK(times_of(live) == Times{20});
   CHECK(times_of(backlog) == Times{10});
   CHECK(peeked().empty());
@@ -221,7 +221,7 @@ TEST_CASE_METHOD(Fixture,
 TEST_CASE_METHOD(Fixture, "live is the newest of each stream, and all since the given time") {
   const auto of = [](std::int64_t t, const char* stream) {
     auto one = scrape(t, kSet, {1, 2});
-    one.stream = std::make_shared<const Stream>(Stream{stream});
+    one.stream = std::make_shared<const metrics::Stream>(metrics::Stream{stream});
     return one;
   };
   queue->append(of(1, "host"));
@@ -233,7 +233,7 @@ TEST_CASE_METHOD(Fixture, "live is the newest of each stream, and all since the 
   CHECK(live_peeked() == Times{3, 4, 5});
   CHECK(backlog_peeked() == Times{1, 2});
   const auto since = clock.monotonic_ns() - 20 * kNsPerSecond;
-  CHECK(read({.lane = Wanted::Lane::live, .samples_max = kMany, .live_since_ns = since}, 0,
+  CHECK(read({.lane = queue::Wanted::Lane::live, .samples_max = kMany, .live_since_ns = since}, 0,
              false) == Times{1, 2, 3, 4, 5});
   SECTION("from memory") {}
   SECTION("from memory after all of it has gone to disk") {
@@ -246,9 +246,10 @@ TEST_CASE_METHOD(Fixture, "live is the newest of each stream, and all since the 
 
 TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are joined on disk") {
   std::string message;
-  REQUIRE(compress_frame("at least a byte for each sample ", message));
+  REQUIRE(queue::compress_frame("at least a byte for each sample ", message));
   const auto request = [&](std::int64_t t) {
-    return Request{std::make_shared<const Stream>(Stream{"relay/alpha"}), 7, t, t, message};
+    return queue::Request{std::make_shared<const metrics::Stream>(metrics::Stream{"relay/alpha"}),
+                          7, t, t, message};
   };
   append({1});
   queue->append(request(2));
@@ -268,14 +269,14 @@ TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are jo
     files.power_cut({.volatile_folder = "/run"});
     reopen();
     CHECK(waiting(0) == 18);
-    Batch batch;
-    REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = kMany}, batch));
+    queue::Batch batch;
+    REQUIRE(queue->read(0, {.lane = queue::Wanted::Lane::all, .samples_max = kMany}, batch));
     REQUIRE(batch.entries().size() == 3);
     const auto& joined = *batch.entries()[1].request;
     CHECK(joined.samples == 14);
     CHECK(joined.first_timestamp_ms == 2);
     CHECK(joined.last_timestamp_ms == 3);
-    CHECK(content_of(joined.message, 100).value() ==
+    CHECK(queue::content_of(joined.message, 100).value() ==
           "at least a byte for each sample at least a byte for each sample ");
     queue->ack(0, batch);
     CHECK(waiting(0) == 0);
@@ -285,29 +286,29 @@ TEST_CASE_METHOD(Fixture, "a relay's requests wait beside the scrapes and are jo
 TEST_CASE_METHOD(Fixture,
                  "what the format cannot keep is told, once an hour, and not kept silently") {
   std::string message;
-  REQUIRE(compress_frame("x", message));
-  const auto stream = std::make_shared<const Stream>(Stream{"relay/alpha"});
-  for (int t = 1; t <= 3; ++t) queue->append(Request{stream, 7, t, t, message});
+  REQUIRE(queue::compress_frame("x", message));
+  const auto stream = std::make_shared<const metrics::Stream>(metrics::Stream{"relay/alpha"});
+  for (int t = 1; t <= 3; ++t) queue->append(queue::Request{stream, 7, t, t, message});
   append({4});
   CHECK(told_count("of the stream 'relay/alpha' has 7 samples") == 1);
   CHECK(told_count("cannot be kept on disk") == 1);
   CHECK(peeked() == Times{1, 2, 3, 4});
   clock.advance(3601 * kNsPerSecond);
-  queue->append(Request{stream, 7, 5, 5, message});
+  queue->append(queue::Request{stream, 7, 5, 5, message});
   CHECK(told_count("cannot be kept on disk") == 2);
   round();
-  CHECK(dropped(0, DropReason::too_large) == 28);
+  CHECK(dropped(0, queue::DropReason::too_large) == 28);
   CHECK(taken() == Times{4});
   CHECK(waiting() == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "requests of which a consumer has some are not joined") {
   std::string message;
-  REQUIRE(compress_frame("at least a byte for each sample", message));
-  const auto stream = std::make_shared<const Stream>(Stream{"relay/alpha"});
+  REQUIRE(queue::compress_frame("at least a byte for each sample", message));
+  const auto stream = std::make_shared<const metrics::Stream>(metrics::Stream{"relay/alpha"});
   reopen({"a", "b"});
   for (int t = 1; t <= 2; ++t) {
-    queue->append(Request{stream, static_cast<std::uint64_t>(t), t, t, message});
+    queue->append(queue::Request{stream, static_cast<std::uint64_t>(t), t, t, message});
   }
   SECTION("acknowledged") {
     CHECK(taken(0, 1) == Times{1});
@@ -316,8 +317,8 @@ TEST_CASE_METHOD(Fixture, "requests of which a consumer has some are not joined"
     CHECK(taken(0) == Times{2});
   }
   SECTION("on its way") {
-    Batch batch;
-    REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = 1}, batch));
+    queue::Batch batch;
+    REQUIRE(queue->read(0, {.lane = queue::Wanted::Lane::all, .samples_max = 1}, batch));
     round();
     CHECK(peeked(0) == Times{2});
     queue->ack(0, batch);
@@ -338,20 +339,20 @@ TEST_CASE("a full memory drops the oldest, counted for each consumer that had no
   QueueFixture f({"a", "b"});
   f.queue->append(large_scrape(1));
   REQUIRE(f.taken(0) == Times{1});
-  Batch in_flight;
-  REQUIRE(f.queue->read(1, {.lane = Wanted::Lane::all, .samples_max = kMany}, in_flight));
+  queue::Batch in_flight;
+  REQUIRE(f.queue->read(1, {.lane = queue::Wanted::Lane::all, .samples_max = kMany}, in_flight));
   for (int t = 2; t <= 100; ++t) f.queue->append(large_scrape(t));
   const auto kept = f.peeked(0, 1 << 30);
   REQUIRE_FALSE(kept.empty());
   CHECK(kept.back() == 100);
-  CHECK(kept.size() == Queue::kMemoryBytesMax / (20'000 * 8 + sizeof(Scrape)));
+  CHECK(kept.size() == queue::Queue::kMemoryBytesMax / (20'000 * 8 + sizeof(metrics::Scrape)));
   CHECK(f.waiting(0) == 20'000 * kept.size());
-  CHECK(f.dropped(0, DropReason::memory) == 20'000 * (99 - kept.size()));
+  CHECK(f.dropped(0, queue::DropReason::memory) == 20'000 * (99 - kept.size()));
 
   // What was in flight when it had to be dropped is not lost when it arrives.
   CHECK(f.waiting(1) == 20'000 * (kept.size() + 1));
   f.queue->ack(1, in_flight);
-  CHECK(f.dropped(1, DropReason::memory) == 20'000 * (99 - kept.size()));
+  CHECK(f.dropped(1, queue::DropReason::memory) == 20'000 * (99 - kept.size()));
   CHECK(f.peeked(1, 1 << 30) == kept);
   CHECK(f.waiting(1) == 20'000 * kept.size());
 }
@@ -443,7 +444,7 @@ TEST_CASE_METHOD(Fixture,
   }
   CHECK(delivered == 500);
   const auto left = peeked();
-  CHECK(left.size() == 1000 - Offset::kRangesMax);
+  CHECK(left.size() == 1000 - queue::Offset::kRangesMax);
   CHECK(waiting(0) == 2 * left.size());
   // The newest too, where no other comes: it is in one of the lanes.
   CHECK(left.back() == 1000);
@@ -512,7 +513,7 @@ TEST_CASE_METHOD(Fixture, "an append wakes each consumer, the end of a consumer 
 }
 
 TEST_CASE_METHOD(Fixture, "a second queue on the same folder is told which process has the first") {
-  const auto second = Queue::open(with);
+  const auto second = queue::Queue::open(with);
   REQUIRE_FALSE(second);
   CHECK(second.error().text == "buffer.path /disk/buffer is in use by process " +
                                    std::to_string(::getpid()) +
@@ -536,7 +537,7 @@ TEST_CASE_METHOD(QueueFixture,
   }
   append({20'000});
   reopen();
-  CHECK(dropped(0, DropReason::damage) == 0);
+  CHECK(dropped(0, queue::DropReason::damage) == 0);
   CHECK(told_count("lost") == 0);
   CHECK(peeked() == Times{20'000});
 }

@@ -47,20 +47,22 @@ std::string post(const std::string& body, std::string_view more = "",
 }
 
 /// Everybody is `client`.
-struct As final : RequestHandler {
-  explicit As(Receiver& receiver) : receiver(receiver) {}
-  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override {
+struct As final : listen::RequestHandler {
+  explicit As(relay::Receiver& receiver) : receiver(receiver) {}
+  std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
+                                          std::size_t& body_bytes_max) override {
     head.client = client;
     if (!peer.empty()) head.peer = peer;
     return receiver.refuse(head, body_bytes_max);
   }
-  void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override {
+  void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
+              listen::Server& server) override {
     receiver.handle(head, body, to, server);
   }
-  void work(Server& server) override { receiver.work(server); }
+  void work(listen::Server& server) override { receiver.work(server); }
   std::int64_t due_ns() const override { return receiver.due_ns(); }
 
-  Receiver& receiver;
+  relay::Receiver& receiver;
   std::size_t client = 0;
   std::string peer;
 };
@@ -111,7 +113,7 @@ struct Relay : test::QueueFixture {
   /// The answer of a whole exchange.
   std::string ask(const std::string& request) {
     const int fd = send(request);
-    clock.advance(Receiver::kCommitNs);
+    clock.advance(relay::Receiver::kCommitNs);
     return take(fd);
   }
   int status(const std::string& request) {
@@ -122,29 +124,30 @@ struct Relay : test::QueueFixture {
   /// What waits, as (stream, samples, content).
   std::vector<std::tuple<std::string, std::uint64_t, std::string>> waiting_entries() {
     std::vector<std::tuple<std::string, std::uint64_t, std::string>> all;
-    Batch batch;
+    queue::Batch batch;
     queue->read(0, {.samples_max = test::kMany}, batch);
     for (const auto& entry : batch.entries()) {
       if (entry.request == nullptr) continue;
-      all.emplace_back(entry.stream_name(), entry.samples(),
-                       content_of(entry.request->message, kRequestContentMax).value());
+      all.emplace_back(
+          entry.stream_name(), entry.samples(),
+          queue::content_of(entry.request->message, queue::kRequestContentMax).value());
     }
     queue->release(0, batch);
     return all;
   }
 
   const std::string path = cat("/tmp/msp-agent-receiver-", ::getpid());
-  const std::shared_ptr<RelayPath> path_of_relay = std::make_shared<RelayPath>();
-  const std::shared_ptr<ReceiverStats> stats = std::make_shared<ReceiverStats>();
-  Receiver receiver{
+  const std::shared_ptr<relay::RelayPath> path_of_relay = std::make_shared<relay::RelayPath>();
+  const std::shared_ptr<relay::ReceiverStats> stats = std::make_shared<relay::ReceiverStats>();
+  relay::Receiver receiver{
       {.queue = *queue,
        .clients = {{"alpha", {{"customer_id", "alpha"}}}, {"beta", {{"customer_id", "beta"}}}},
        .path = path_of_relay,
        .stats = stats,
        .clock = &clock}};
   As handler{receiver};
-  Server server{{.address = {ListenAddress::Family::unix_socket, path, 0}, .clock = &clock},
-                handler};
+  listen::Server server{
+      {.address = {listen::ListenAddress::Family::unix_socket, path, 0}, .clock = &clock}, handler};
 };
 
 }  // namespace
@@ -157,7 +160,7 @@ TEST_CASE_METHOD(Relay,
       send(post(snappied(message("gamma", kNowMs - 1'000)), "", "/api/v1/metrics/write"));
   CHECK(received(first).empty());  // not yet: nothing is kept
   CHECK(waiting_entries().empty());
-  clock.advance(Receiver::kCommitNs);
+  clock.advance(relay::Receiver::kCommitNs);
   CHECK(take(first).starts_with("HTTP/1.1 204 No Content\r\n"));
   CHECK(take(second).starts_with("HTTP/1.1 204 No Content\r\n"));
   const auto entries = waiting_entries();
@@ -175,11 +178,11 @@ TEST_CASE_METHOD(Relay, "receiver: what a client kept during an outage is never 
   CHECK(status(post(snappied(message("x", kNowMs - 3'600'000)))) == 204);
   CHECK(status(post(snappied(message("x", kNowMs)), "", "/api/v1/push")) == 204);
   const auto now_ns = clock.monotonic_ns();
-  CHECK(read({Wanted::Lane::live, test::kMany, now_ns - kNsPerSecond}, 0, false) ==
+  CHECK(read({queue::Wanted::Lane::live, test::kMany, now_ns - kNsPerSecond}, 0, false) ==
         test::Times{kNowMs});
-  CHECK(read({Wanted::Lane::backlog, test::kMany, now_ns - kNsPerSecond}, 0, true) ==
+  CHECK(read({queue::Wanted::Lane::backlog, test::kMany, now_ns - kNsPerSecond}, 0, true) ==
         test::Times{kNowMs - 3'600'000});
-  CHECK(read({Wanted::Lane::live, test::kMany, now_ns - kNsPerSecond}, 0, true) ==
+  CHECK(read({queue::Wanted::Lane::live, test::kMany, now_ns - kNsPerSecond}, 0, true) ==
         test::Times{kNowMs});
   CHECK_FALSE(queue->has_waiting(0));
 }
@@ -198,9 +201,9 @@ TEST_CASE_METHOD(Relay, "receiver: what is asked for, and what is refused") {
         204);
   CHECK(status(post("nonsense")) == 400);
   CHECK(status(post(good, "Content-Encoding: zstd\r\n")) == 400);
-  CHECK(status(post(snappied(std::string(Receiver::kContentBytesMax + 1, 'x')))) == 413);
+  CHECK(status(post(snappied(std::string(relay::Receiver::kContentBytesMax + 1, 'x')))) == 413);
   CHECK(ask(cat("POST /api/v1/write HTTP/1.1\r\nHost: a\r\nContent-Length: ",
-                Receiver::kBodyBytesMax + 1, "\r\n\r\n"))
+                relay::Receiver::kBodyBytesMax + 1, "\r\n\r\n"))
             .starts_with("HTTP/1.1 413 "));
   const auto v2 =
       ask(post(snappied(std::string("\x22\0", 2)),
@@ -213,7 +216,7 @@ TEST_CASE_METHOD(Relay, "receiver: what is asked for, and what is refused") {
 }
 
 TEST_CASE_METHOD(Relay, "receiver: a request that has been here before is refused") {
-  RelayPath other;
+  relay::RelayPath other;
   CHECK(status(post(snappied(message("x", kNowMs)), other.header_line(0) + "\r\n")) == 204);
   CHECK(status(post(snappied(message("x", kNowMs)), path_of_relay->header_line(0) + "\r\n")) ==
         508);
@@ -288,24 +291,25 @@ TEST_CASE_METHOD(
   std::string content;
   std::uint32_t state = 1;
   const auto fill = [&] {
-    Request request{std::make_shared<const Stream>(Stream{"relay"}), 1, kNowMs, kNowMs, {}};
+    queue::Request request{
+        std::make_shared<const metrics::Stream>(metrics::Stream{"relay"}), 1, kNowMs, kNowMs, {}};
     content.clear();
     for (int i = 0; i < 30'000; ++i) {
       state = state * 1664525 + 1013904223;
       content += static_cast<char>(state >> 24);
     }
-    REQUIRE(compress_frame(content, request.message));
+    REQUIRE(queue::compress_frame(content, request.message));
     queue->append(std::move(request));
     round();
   };
   int count = 0;
-  while (queue->room() == Queue::Room::enough && count < 100) fill(), ++count;
-  CHECK(queue->room() == Queue::Room::full);
+  while (queue->room() == queue::Queue::Room::enough && count < 100) fill(), ++count;
+  CHECK(queue->room() == queue::Queue::Room::full);
   CHECK(count > 20);
   CHECK(count < 40);
   while (!read({.samples_max = 1}, 0, true).empty()) {  // one endpoint takes it all
   }
-  CHECK(queue->room() == Queue::Room::enough);
+  CHECK(queue->room() == queue::Queue::Room::enough);
 }
 
 }  // namespace msp

@@ -10,19 +10,19 @@
 namespace msp {
 namespace {
 
-using Action = RelabelAction;
-using LabelList = std::vector<Label>;
+using Action = metrics::RelabelAction;
+using LabelList = std::vector<metrics::Label>;
 
 /// The labels afterwards, by name: "a=1 b=2", or "dropped".
-std::string after(const std::vector<RelabelRule>& rules, LabelList labels) {
+std::string after(const std::vector<metrics::RelabelRule>& rules, LabelList labels) {
   for (const auto& rule : rules) {
-    const auto problem = check_rule(rule);
+    const auto problem = metrics::check_rule(rule);
     INFO((problem ? cat(problem->key, ": ", problem->found) : std::string()));
     CHECK_FALSE(problem.has_value());
   }
-  if (!Relabeler(rules)(labels)) return "dropped";
+  if (!metrics::Relabeler(rules)(labels)) return "dropped";
   std::sort(labels.begin(), labels.end(),
-            [](const Label& a, const Label& b) { return a.name < b.name; });
+            [](const metrics::Label& a, const metrics::Label& b) { return a.name < b.name; });
   std::string text;
   for (const auto& [name, value] : labels) {
     text += cat(text.empty() ? "" : " ", name, "=", value);
@@ -30,12 +30,12 @@ std::string after(const std::vector<RelabelRule>& rules, LabelList labels) {
   return text;
 }
 
-std::string after(const RelabelRule& rule, LabelList labels) {
+std::string after(const metrics::RelabelRule& rule, LabelList labels) {
   return after(std::vector{rule}, std::move(labels));
 }
 
-std::string problem_of(const RelabelRule& rule) {
-  const auto problem = check_rule(rule);
+std::string problem_of(const metrics::RelabelRule& rule) {
+  const auto problem = metrics::check_rule(rule);
   return problem ? cat(problem->key, ": ", problem->found) : std::string();
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("md5: the test suite of RFC 1321") {
 
 TEST_CASE("relabel: replace") {
   struct Row {
-    RelabelRule rule;
+    metrics::RelabelRule rule;
     std::string_view after;
   };
   const Row rows[] = {
@@ -120,7 +120,8 @@ TEST_CASE("relabel: replace") {
 
 TEST_CASE("relabel: keep and drop, of which the first that drops ends") {
   const auto rule = [](Action action, std::string regex) {
-    return RelabelRule{.action = action, .source_labels = {"a", "b"}, .regex = std::move(regex)};
+    return metrics::RelabelRule{
+        .action = action, .source_labels = {"a", "b"}, .regex = std::move(regex)};
   };
   CHECK(after(rule(Action::keep, "1;x.*"), kAB) != "dropped");
   CHECK(after(rule(Action::keep, "1"), kAB) == "dropped");
@@ -129,16 +130,18 @@ TEST_CASE("relabel: keep and drop, of which the first that drops ends") {
   CHECK(after({.action = Action::keep, .source_labels = {"none"}}, kAB) != "dropped");
   CHECK(after({.action = Action::drop, .source_labels = {"none"}}, kAB) == "dropped");
   CHECK(after({.action = Action::drop}, kAB) == "dropped");
-  CHECK(
-      after(std::vector<RelabelRule>{{.target_label = "a", .replacement = "2"},
-                                     {.action = Action::keep, .source_labels = {"a"}, .regex = "1"},
-                                     {.target_label = "c", .replacement = "3"}},
+  CHECK(after(
+            std::vector<metrics::RelabelRule>{
+                {.target_label = "a", .replacement = "2"},
+                {.action = Action::keep, .source_labels = {"a"}, .regex = "1"},
+                {.target_label = "c", .replacement = "3"}},
             kAB) == "dropped");
 }
 
 TEST_CASE("relabel: keepequal and dropequal") {
   const auto rule = [](Action action, std::vector<std::string> sources) {
-    return RelabelRule{.action = action, .source_labels = std::move(sources), .target_label = "a"};
+    return metrics::RelabelRule{
+        .action = action, .source_labels = std::move(sources), .target_label = "a"};
   };
   const LabelList same = {{"a", "1;1"}, {"b", "1"}, {"c", "1"}};
   CHECK(after(rule(Action::keepequal, {"b", "c"}), same) != "dropped");
@@ -150,10 +153,10 @@ TEST_CASE("relabel: keepequal and dropequal") {
 
 TEST_CASE("relabel: hashmod is the end of the MD5, as Prometheus takes it") {
   const auto rule = [](std::uint64_t modulus) {
-    return RelabelRule{.action = Action::hashmod,
-                       .source_labels = {"a", "b"},
-                       .target_label = "c",
-                       .modulus = modulus};
+    return metrics::RelabelRule{.action = Action::hashmod,
+                                .source_labels = {"a", "b"},
+                                .target_label = "c",
+                                .modulus = modulus};
   };
   CHECK(after(rule(1000), {{"a", "foo"}, {"b", "bar"}}) == "a=foo b=bar c=750");
   // Two rows of its own test, model/relabel/relabel_test.go.
@@ -195,7 +198,7 @@ TEST_CASE("relabel: lowercase and uppercase") {
 
 TEST_CASE("relabel: labels for the time of the rules are gone afterwards") {
   CHECK(after(
-            std::vector<RelabelRule>{
+            std::vector<metrics::RelabelRule>{
                 {.source_labels = {"a"}, .target_label = "__tmp", .replacement = "<$1>"},
                 {.source_labels = {"__tmp"}, .target_label = "c"}},
             kAB) == "__name__=m a=1 b=x:9100 c=<1>");
@@ -203,8 +206,8 @@ TEST_CASE("relabel: labels for the time of the rules are gone afterwards") {
 
 TEST_CASE("relabel: no rules change nothing") {
   auto labels = kAB;
-  CHECK(Relabeler().empty());
-  CHECK(Relabeler()(labels));
+  CHECK(metrics::Relabeler().empty());
+  CHECK(metrics::Relabeler()(labels));
   CHECK(labels == kAB);
 }
 

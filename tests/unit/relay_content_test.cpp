@@ -43,39 +43,42 @@ std::string zstd_stream(const std::string& content, int window_log = 0) {
 
 TEST_CASE("relay: bodies in snappy and in zstd, of one frame or more, with a size or without") {
   const std::string content = "a content that is not long, not long";
-  CHECK(decompress(snappied(content), ContentEncoding::snappy, kMax).value() == content);
-  CHECK(decompress(zstd(content), ContentEncoding::zstd, kMax).value() == content);
-  CHECK(decompress(zstd_stream(content), ContentEncoding::zstd, kMax).value() == content);
-  CHECK(decompress(zstd(content) + zstd_stream(content), ContentEncoding::zstd, kMax).value() ==
-        content + content);
-  for (const auto encoding : {ContentEncoding::snappy, ContentEncoding::zstd}) {
-    CHECK(decompress("", encoding, kMax).value().empty());
+  CHECK(relay::decompress(snappied(content), relay::ContentEncoding::snappy, kMax).value() ==
+        content);
+  CHECK(relay::decompress(zstd(content), relay::ContentEncoding::zstd, kMax).value() == content);
+  CHECK(relay::decompress(zstd_stream(content), relay::ContentEncoding::zstd, kMax).value() ==
+        content);
+  CHECK(relay::decompress(zstd(content) + zstd_stream(content), relay::ContentEncoding::zstd, kMax)
+            .value() == content + content);
+  for (const auto encoding : {relay::ContentEncoding::snappy, relay::ContentEncoding::zstd}) {
+    CHECK(relay::decompress("", encoding, kMax).value().empty());
   }
 }
 
 TEST_CASE("relay: bombs, torn bodies and the other encoding are refused") {
   const std::string bomb(10 * kMax, 'x');
-  const auto is_too_large = [](const std::string& body, ContentEncoding encoding) {
-    const auto content = decompress(body, encoding, kMax);
+  const auto is_too_large = [](const std::string& body, relay::ContentEncoding encoding) {
+    const auto content = relay::decompress(body, encoding, kMax);
     return !content && content.error().is_too_large;
   };
-  CHECK(is_too_large(snappied(bomb), ContentEncoding::snappy));
-  CHECK(is_too_large(zstd(bomb), ContentEncoding::zstd));
-  CHECK(is_too_large(zstd_stream(bomb), ContentEncoding::zstd));
-  CHECK(is_too_large(zstd(bomb.substr(0, kMax)) + zstd("y"), ContentEncoding::zstd));
-  CHECK_FALSE(is_too_large(zstd(bomb.substr(0, kMax)), ContentEncoding::zstd));
-  const auto is_damaged = [](const std::string& body, ContentEncoding encoding) {
-    const auto content = decompress(body, encoding, kMax);
+  CHECK(is_too_large(snappied(bomb), relay::ContentEncoding::snappy));
+  CHECK(is_too_large(zstd(bomb), relay::ContentEncoding::zstd));
+  CHECK(is_too_large(zstd_stream(bomb), relay::ContentEncoding::zstd));
+  CHECK(is_too_large(zstd(bomb.substr(0, kMax)) + zstd("y"), relay::ContentEncoding::zstd));
+  CHECK_FALSE(is_too_large(zstd(bomb.substr(0, kMax)), relay::ContentEncoding::zstd));
+  const auto is_damaged = [](const std::string& body, relay::ContentEncoding encoding) {
+    const auto content = relay::decompress(body, encoding, kMax);
     return !content && !content.error().is_too_large;
   };
   const std::string content = "a content that is not long, not long";
-  CHECK(is_damaged(zstd(content), ContentEncoding::snappy));
-  CHECK(is_damaged(snappied(content), ContentEncoding::zstd));
-  CHECK(is_damaged("\x80\x80\x04\x01", ContentEncoding::snappy));  // 64 KiB, it says
-  CHECK(is_damaged(zstd_stream(content, 27), ContentEncoding::zstd));
-  for (const auto& [body, encoding] : {std::pair(snappied(content), ContentEncoding::snappy),
-                                       std::pair(zstd(content), ContentEncoding::zstd),
-                                       std::pair(zstd_stream(content), ContentEncoding::zstd)}) {
+  CHECK(is_damaged(zstd(content), relay::ContentEncoding::snappy));
+  CHECK(is_damaged(snappied(content), relay::ContentEncoding::zstd));
+  CHECK(is_damaged("\x80\x80\x04\x01", relay::ContentEncoding::snappy));  // 64 KiB, it says
+  CHECK(is_damaged(zstd_stream(content, 27), relay::ContentEncoding::zstd));
+  for (const auto& [body, encoding] :
+       {std::pair(snappied(content), relay::ContentEncoding::snappy),
+        std::pair(zstd(content), relay::ContentEncoding::zstd),
+        std::pair(zstd_stream(content), relay::ContentEncoding::zstd)}) {
     for (std::size_t size = 1; size < body.size(); ++size) {
       CHECK(is_damaged(body.substr(0, size), encoding));
     }
@@ -84,8 +87,8 @@ TEST_CASE("relay: bombs, torn bodies and the other encoding are refused") {
 }
 
 TEST_CASE("relay: one that is sent to by way of itself notices it") {
-  RelayPath a("aaaaaaaaaaaaaaaa"), b("bbbbbbbbbbbbbbbb"), c;
-  const auto header = [](const RelayPath& path, std::int64_t now_ns) {
+  relay::RelayPath a("aaaaaaaaaaaaaaaa"), b("bbbbbbbbbbbbbbbb"), c;
+  const auto header = [](const relay::RelayPath& path, std::int64_t now_ns) {
     return path.header_line(now_ns).substr(std::string_view("X-Msp-Agent-Via: ").size());
   };
   CHECK(header(a, 0) == "aaaaaaaaaaaaaaaa");
@@ -96,12 +99,12 @@ TEST_CASE("relay: one that is sent to by way of itself notices it") {
   CHECK_FALSE(a.note(header(a, 0), 0));
   CHECK(a.note("nonsense, aaaa, AAAAAAAAAAAAAAAA,,", 0));
   // What was long ago is forgotten: b may be put behind a by then.
-  const auto later = RelayPath::kRememberedNs + 1;
+  const auto later = relay::RelayPath::kRememberedNs + 1;
   CHECK(a.note(header(b, later), later));
   std::string many;
-  for (int i = 0; i < 1'000; ++i) many += RelayPath::random_id() + ",";
+  for (int i = 0; i < 1'000; ++i) many += relay::RelayPath::random_id() + ",";
   CHECK(a.note(many, later));
-  CHECK(header(a, later).size() < 17 * (RelayPath::kIdsMax + 1));
+  CHECK(header(a, later).size() < 17 * (relay::RelayPath::kIdsMax + 1));
 }
 
 }  // namespace msp

@@ -7,10 +7,10 @@
 namespace msp {
 namespace {
 
-using State = RequestParser::State;
+using State = listen::RequestParser::State;
 
 /// The whole of `bytes`, given in pieces of `piece` bytes.
-State feed(RequestParser& parser, std::string_view bytes, std::size_t piece = 1 << 20,
+State feed(listen::RequestParser& parser, std::string_view bytes, std::size_t piece = 1 << 20,
            std::size_t body_bytes_max = 1000) {
   std::string input;
   for (std::size_t i = 0; i < bytes.size(); i += piece) {
@@ -31,11 +31,11 @@ std::string post(std::string_view fields, std::string_view body) {
 
 /// The status that a request is refused with.
 int refused(std::string_view bytes) {
-  RequestParser parser;
+  listen::RequestParser parser;
   INFO(bytes.substr(0, 200));
   CHECK(feed(parser, bytes) == State::bad);
   CHECK_FALSE(parser.problem().empty());
-  RequestParser slow;
+  listen::RequestParser slow;
   CHECK(feed(slow, bytes, 1) == State::bad);
   CHECK(slow.status() == parser.status());
   return parser.status();
@@ -47,7 +47,7 @@ TEST_CASE("request: head and body are the same however the bytes come") {
   const auto bytes =
       post("Content-Length: 5\r\nX-Empty:\r\nAUTHORIZATION:  Bearer  x \r\n", "ab\r\nc");
   for (const std::size_t piece : {1, 2, 3, 7, 1000}) {
-    RequestParser parser;
+    listen::RequestParser parser;
     REQUIRE(feed(parser, bytes, piece) == State::done);
     CHECK(parser.head().method == "POST");
     CHECK(parser.head().path == "/api/v1/write");
@@ -65,7 +65,7 @@ TEST_CASE(
   const auto bytes = post("Transfer-Encoding: chunked\r\n",
                           "3;name=value\r\nabc\r\n0A\r\n0123456789\r\n0\r\nX-Behind: 1\r\n\r\n");
   for (const std::size_t piece : {1, 4, 1000}) {
-    RequestParser parser;
+    listen::RequestParser parser;
     REQUIRE(feed(parser, bytes, piece) == State::done);
     CHECK(parser.head().is_chunked);
     CHECK(parser.body() == "abc0123456789");
@@ -75,11 +75,11 @@ TEST_CASE(
 
 TEST_CASE("request: what follows one request is left for the next one") {
   std::string input = cat(post("Content-Length: 1\r\n", "x"), "\r\nGET / HTTP/1.0\r\n\r\n");
-  RequestParser first;
+  listen::RequestParser first;
   REQUIRE(first.put(input) == State::body);
   first.limit_body(1);
   REQUIRE(first.put(input) == State::done);
-  RequestParser second;
+  listen::RequestParser second;
   REQUIRE(second.put(input) == State::body);
   REQUIRE(second.put(input) == State::done);
   CHECK(second.head().path == "/");
@@ -118,14 +118,14 @@ TEST_CASE("request: odd chunk headers are refused") {
     CHECK(refused(post("Transfer-Encoding: chunked\r\n", chunks)) == 400);
   }
   // A line feed alone ends none.
-  RequestParser bare;
+  listen::RequestParser bare;
   CHECK(feed(bare, post("Transfer-Encoding: chunked\r\n", "3\nabc\n0\n\n")) != State::done);
 }
 
 TEST_CASE("request: what is not the body of chunks is not kept without end") {
   for (const auto& chunks :
        {cat("3;", std::string(5000, 'x')), cat("0\r\nX: ", std::string(5000, 'x'))}) {
-    RequestParser parser;
+    listen::RequestParser parser;
     CHECK(feed(parser, post("Transfer-Encoding: chunked\r\n", chunks), 100) == State::bad);
     CHECK(parser.status() == 400);
   }
@@ -168,7 +168,7 @@ TEST_CASE("request: a head has an end, and so has a body") {
   CHECK(refused(post(many, "")) == 431);
   CHECK(refused(post("Transfer-Encoding: chunked\r\n",
                      cat("3E9\r\n", std::string(1001, 'x'), "\r\n0\r\n\r\n"))) == 413);
-  RequestParser parser;
+  listen::RequestParser parser;
   CHECK(feed(parser, post("Content-Length: 1000\r\n", std::string(1000, 'x'))) == State::done);
 }
 

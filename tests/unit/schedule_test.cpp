@@ -12,7 +12,7 @@ constexpr std::int64_t kWall = 1'700'000'003 * kSecond;
 constexpr std::int64_t kSteady = 5'000 * kSecond;
 
 std::int64_t second_tick(std::string_view identity, std::int64_t wall_ns) {
-  Schedule schedule(15s, identity, wall_ns, kSteady);
+  sources::Schedule schedule(15s, identity, wall_ns, kSteady);
   schedule.tick(kSteady);
   return wall_ns + schedule.due_ns() - kSteady;
 }
@@ -20,7 +20,7 @@ std::int64_t second_tick(std::string_view identity, std::int64_t wall_ns) {
 }  // namespace
 
 TEST_CASE("the first tick is at once, the next ones a whole interval apart") {
-  Schedule schedule(15s, "alpha/web-01", kWall, kSteady);
+  sources::Schedule schedule(15s, "alpha/web-01", kWall, kSteady);
   CHECK(schedule.due_ns() == kSteady);
   CHECK(schedule.tick(kSteady) == 0);
   const auto second = schedule.due_ns();
@@ -46,7 +46,7 @@ TEST_CASE("a fleet spreads over the interval") {
 }
 
 TEST_CASE("missed ticks are counted and not made up for") {
-  Schedule schedule(15s, "a", kWall, kSteady);
+  sources::Schedule schedule(15s, "a", kWall, kSteady);
   schedule.tick(kSteady);
   const auto due = schedule.due_ns();
   CHECK(schedule.tick(due + 47 * kSecond) == 3);
@@ -54,7 +54,7 @@ TEST_CASE("missed ticks are counted and not made up for") {
 }
 
 TEST_CASE("a tick that is late by less than an interval is not a missed one") {
-  Schedule schedule(15s, "a", kWall, kSteady);
+  sources::Schedule schedule(15s, "a", kWall, kSteady);
   schedule.tick(kSteady);
   const auto due = schedule.due_ns();
   CHECK(schedule.tick(due + 14 * kSecond) == 0);

@@ -18,30 +18,31 @@ namespace {
 
 using namespace std::chrono_literals;
 
-SourceOptions options(std::string name, std::chrono::nanoseconds interval = 15s) {
-  SourceOptions options;
+sources::SourceOptions options(std::string name, std::chrono::nanoseconds interval = 15s) {
+  sources::SourceOptions options;
   options.name = std::move(name);
   options.interval = interval;
   options.labels.defaults = {{"job", options.name}};
   return options;
 }
 
-Result<void> add(SeriesWriter& out, const std::string& name, double value) {
-  return out.add_outside(name, value, [&]() -> Result<NewSeries> {
-    return NewSeries{{{"__name__", name}}, nullptr};
+Result<void> add(metrics::SeriesWriter& out, const std::string& name, double value) {
+  return out.add_outside(name, value, [&]() -> Result<metrics::NewSeries> {
+    return metrics::NewSeries{{{"__name__", name}}, nullptr};
   });
 }
 
 /// Answers at once: with the time at which it was read, in milliseconds.
-class Quick : public Target {
+class Quick : public sources::Target {
  public:
-  Quick(SourceOptions options, Clock& clock) : Target(std::move(options), clock), clock_(clock) {}
+  Quick(sources::SourceOptions options, Clock& clock)
+      : sources::Target(std::move(options), clock), clock_(clock) {}
 
   std::vector<std::string> names = {"read_at"};
   bool is_down = false;
 
  private:
-  Result<void> collect(const Tick&, SeriesWriter& out) override {
+  Result<void> collect(const metrics::Tick&, metrics::SeriesWriter& out) override {
     if (is_down) return failed("connection refused");
     for (const auto& name : names) {
       if (auto added = add(out, name, static_cast<double>(clock_.wall_ns() / kNsPerMs)); !added) {
@@ -55,12 +56,12 @@ class Quick : public Target {
 };
 
 /// Of its 20 series one comes and one goes at each tick.
-class Churning : public Target {
+class Churning : public sources::Target {
  public:
-  using Target::Target;
+  using sources::Target::Target;
 
  private:
-  Result<void> collect(const Tick& tick, SeriesWriter& out) override {
+  Result<void> collect(const metrics::Tick& tick, metrics::SeriesWriter& out) override {
     for (std::uint64_t i = 0; i < 20; ++i) {
       const auto process = cat("process_", tick.number + i);
       if (auto added = add(out, process, static_cast<double>(i)); !added) return added;
@@ -88,11 +89,11 @@ struct Server {
   }
 };
 
-class Hanging : public Target {
+class Hanging : public sources::Target {
  public:
-  Hanging(SourceOptions options, Clock& clock, std::shared_ptr<Server> server,
+  Hanging(sources::SourceOptions options, Clock& clock, std::shared_ptr<Server> server,
           std::shared_ptr<const Wakeup> wakeup)
-      : Target(std::move(options), clock),
+      : sources::Target(std::move(options), clock),
         server_(std::move(server)),
         call_(std::move(wakeup), kSmallStackBytes) {}
 
@@ -100,10 +101,10 @@ class Hanging : public Target {
   std::int64_t wait_ns() override { return call_.is_running() && started_ ? kNsPerSecond : 0; }
 
  private:
-  void start(const Tick&) override {
+  void start(const metrics::Tick&) override {
     started_ = call_.start([server = server_] { return server->answer(); });
   }
-  Result<void> collect(const Tick&, SeriesWriter& out) override {
+  Result<void> collect(const metrics::Tick&, metrics::SeriesWriter& out) override {
     if (!started_) return started_;
     const auto answer = call_.take();
     if (!answer) return failed("no answer within its deadline");
@@ -111,28 +112,28 @@ class Hanging : public Target {
   }
 
   const std::shared_ptr<Server> server_;
-  Background<double> call_;
+  sources::Background<double> call_;
   Result<void> started_;
 };
 
 struct World {
   test::FakeClock clock;
-  std::map<std::string, std::vector<Scrape>> scrapes;  // by stream
+  std::map<std::string, std::vector<metrics::Scrape>> scrapes;  // by stream
   std::map<std::string, std::uint64_t> missed;
   std::vector<std::int64_t> wakeups;  // boottime
-  Scheduler scheduler{
+  sources::Scheduler scheduler{
       {.clock = clock,
        .identity = "alpha/web-01",
        .on_scrape =
-           [this](const Source& source, Scrape scrape) {
+           [this](const sources::Source& source, metrics::Scrape scrape) {
              CHECK(scrape.stream->name == source.name());
              scrapes[source.name()].push_back(std::move(scrape));
            },
-       .on_missed = [this](const Source& source,
+       .on_missed = [this](const sources::Source& source,
                            std::uint64_t ticks) { missed[source.name()] += ticks; }}};
 
   template <typename S, typename... More>
-  S& add(SourceOptions options, More... more) {
+  S& add(sources::SourceOptions options, More... more) {
     auto source = std::make_unique<S>(std::move(options), clock, std::move(more)...);
     auto& added = *source;
     scheduler.add(std::move(source));
@@ -151,19 +152,19 @@ struct World {
 };
 
 /// The value of a series in a scrape; nothing where it is not there.
-std::optional<double> value(const Scrape& scrape, std::string_view name) {
+std::optional<double> value(const metrics::Scrape& scrape, std::string_view name) {
   for (std::size_t i = 0; i < scrape.values.size(); ++i) {
-    if ((*scrape.series)[i]->labels.get(kMetricName) == name) return scrape.values[i];
+    if ((*scrape.series)[i]->labels.get(metrics::kMetricName) == name) return scrape.values[i];
   }
   return std::nullopt;
 }
 
-std::size_t stale_markers(const Scrape& scrape) {
+std::size_t stale_markers(const metrics::Scrape& scrape) {
   return static_cast<std::size_t>(
-      std::count_if(scrape.values.begin(), scrape.values.end(), is_stale_marker));
+      std::count_if(scrape.values.begin(), scrape.values.end(), metrics::is_stale_marker));
 }
 
-void check_stamps_are_unique(const std::vector<Scrape>& scrapes) {
+void check_stamps_are_unique(const std::vector<metrics::Scrape>& scrapes) {
   std::set<std::int64_t> seen;
   for (const auto& scrape : scrapes) {
     INFO(scrape.timestamp_ms);
@@ -251,7 +252,7 @@ TEST_CASE("a source that churns ends each series once", "[threads]") {
   REQUIRE(scrapes.size() == 9);
   for (std::size_t i = 1; i < scrapes.size(); ++i) {
     CHECK(stale_markers(scrapes[i]) == 1);
-    CHECK(is_stale_marker(*value(scrapes[i], cat("process_", i))));
+    CHECK(metrics::is_stale_marker(*value(scrapes[i], cat("process_", i))));
     CHECK(value(scrapes[i], cat("process_", i + 20)) == 19);
     CHECK(value(scrapes[i], "scrape_series_added") == 1);
   }
@@ -292,7 +293,7 @@ TEST_CASE("a target over its limit on series is refused as a whole, until it is 
   world.run_for(15s);
   auto& scrapes = world.scrapes["target"];
   CHECK(value(scrapes.back(), "up") == 0);
-  CHECK(is_stale_marker(*value(scrapes.back(), "read_at")));
+  CHECK(metrics::is_stale_marker(*value(scrapes.back(), "read_at")));
   CHECK_FALSE(value(scrapes.back(), "more_0").has_value());
   CHECK(target.health().error == "over the limit of 10 series (series_max)");
 
@@ -305,7 +306,7 @@ TEST_CASE("a target over its limit on series is refused as a whole, until it is 
 TEST_CASE("a target for which memory has no room is refused, and takes none from the host",
           "[threads]") {
   World world;
-  const auto room = std::make_shared<SeriesRoom>(SeriesRoom{.max = 12});
+  const auto room = std::make_shared<metrics::SeriesRoom>(metrics::SeriesRoom{.max = 12});
   const auto with_room = [&](const char* name, bool keeps_to_room) {
     auto made = options(name);
     made.room = room;
@@ -342,10 +343,12 @@ TEST_CASE("what is ready together is delivered together, and that of the first s
           "[threads]") {
   test::FakeClock clock;
   std::vector<std::string> order;
-  Scheduler scheduler(
+  sources::Scheduler scheduler(
       {.clock = clock,
        .identity = "alpha/web-01",
-       .on_scrape = [&](const Source& source, const Scrape&) { order.push_back(source.name()); }});
+       .on_scrape = [&](const sources::Source& source, const metrics::Scrape&) {
+         order.push_back(source.name());
+       }});
   for (const auto* const name : {"host", "host_costly"}) {
     scheduler.add(std::make_unique<Quick>(options(name), clock));
   }
@@ -426,7 +429,7 @@ TEST_CASE("a source that takes another one's place ends what it does not report"
   world.run_for(15s);
   const auto& scrapes = world.scrapes["a"];
   CHECK(stale_markers(scrapes.back()) == 1);
-  CHECK(is_stale_marker(*value(scrapes.back(), "x")));
+  CHECK(metrics::is_stale_marker(*value(scrapes.back(), "x")));
   CHECK(scrapes.back().timestamp_ms - scrapes[scrapes.size() - 2].timestamp_ms == 15'000);
   world.run_for(15s);
   CHECK(stale_markers(scrapes.back()) == 0);

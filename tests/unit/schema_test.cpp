@@ -42,13 +42,13 @@ struct Values {
   int checked = 0;
 };
 
-void read_pairs(Section& section, std::map<std::string, std::string>& labels) {
+void read_pairs(config::Section& section, std::map<std::string, std::string>& labels) {
   for (auto& [name, at, value] : section.pairs("a single value")) {
     if (value) labels.emplace(name, value->text);
   }
 }
 
-void check_item(Section& section, Item& item, Values& values) {
+void check_item(config::Section& section, Item& item, Values& values) {
   ++values.checked;
   if (item.flag && item.name == "bad") section.reject("name", "bad", "good");
 }
@@ -87,10 +87,10 @@ struct Outcome {
 
 Outcome read(const std::string& yaml) {
   Outcome outcome;
-  const auto document = parse_document(yaml);
+  const auto document = config::parse_document(yaml);
   REQUIRE(document.root != nullptr);
-  Diagnostics findings("f");
-  Section top(document.root.get(), "", findings);
+  config::Diagnostics findings("f");
+  config::Section top(document.root.get(), "", findings);
   top.read(kKeys, &outcome.values);
   for (const auto& error : findings.take()) outcome.errors.push_back(error.text);
   return outcome;
@@ -214,30 +214,32 @@ TEST_CASE("table: a key that is not in it is named, with the nearest one") {
 }
 
 TEST_CASE("schema: the defaults are in the ranges of their keys, and the paths lead to the keys") {
-  auto config = default_config();
+  auto config = config::default_config();
   config.endpoints.emplace_back();
   config.scrape.emplace_back();
   std::set<std::string> paths;
-  visit_values(config, [&](const ConfigKey& key, const std::string& path, const void* field) {
-    INFO(path);
-    CHECK(paths.insert(path).second);
-    CHECK(&find_key(path) == &key);
-    if (path == "remote_write.send_every" || path == "scrape.interval") return;  // 0: the interval
-    if (std::holds_alternative<key_type::Group>(key.type)) return;
-    const auto value = value_of(key, field);
-    if (value.empty()) return;
-    CHECK(test::errors_of(with_value(path, cat("'", value, "'"))).empty());
-  });
+  config::visit_values(config,
+                       [&](const ConfigKey& key, const std::string& path, const void* field) {
+                         INFO(path);
+                         CHECK(paths.insert(path).second);
+                         CHECK(&config::find_key(path) == &key);
+                         if (path == "remote_write.send_every" || path == "scrape.interval")
+                           return;  // 0: the interval
+                         if (std::holds_alternative<key_type::Group>(key.type)) return;
+                         const auto value = config::value_of(key, field);
+                         if (value.empty()) return;
+                         CHECK(test::errors_of(with_value(path, cat("'", value, "'"))).empty());
+                       });
   CHECK(paths.contains("collectors.netdev.device_include"));
   CHECK(paths.contains("remote_write.tls.ca_file"));
-  visit_keys([&](const ConfigKey&, const std::string& path) { paths.erase(path); });
+  config::visit_keys([&](const ConfigKey&, const std::string& path) { paths.erase(path); });
   CHECK(paths.empty());
 }
 
 TEST_CASE("schema: the value of a secret is in no text that a person reads") {
   const std::string secret = "hunter2-of-the-table";
   int found = 0;
-  visit_keys([&](const ConfigKey& key, const std::string& path) {
+  config::visit_keys([&](const ConfigKey& key, const std::string& path) {
     if (key.privacy != Privacy::secret) return;
     INFO(path);
     ++found;
@@ -248,13 +250,13 @@ TEST_CASE("schema: the value of a secret is in no text that a person reads") {
                        : is_list                                 ? cat("['", text, "']")
                                                                  : text;
     // In the logs, and wherever a server repeats it:
-    const auto outcome = parse_config(with_value(path, value) + "remote_write2: x\n", "f");
+    const auto outcome = config::parse_config(with_value(path, value) + "remote_write2: x\n", "f");
     auto said = cat("a server says: ", secret);
-    secrets_of(outcome.config).hide(said);
+    config::secrets_of(outcome.config).hide(said);
     CHECK(said == "a server says: ***");
     // In an error about it, or in its line:
     for (const auto& wrong : {cat("[", value, "]"), cat("\"", text, "\\n\""), cat(text, " ${")}) {
-      for (const auto& error : parse_config(with_value(path, wrong), "f").errors) {
+      for (const auto& error : config::parse_config(with_value(path, wrong), "f").errors) {
         CHECK(cat(error.text, error.excerpt).find(secret) == std::string::npos);
       }
     }
@@ -263,11 +265,11 @@ TEST_CASE("schema: the value of a secret is in no text that a person reads") {
 }
 
 TEST_CASE("schema: the values of hidden keys are in no error") {
-  visit_keys([&](const ConfigKey& key, const std::string& path) {
+  config::visit_keys([&](const ConfigKey& key, const std::string& path) {
     if (key.privacy == Privacy::open || std::holds_alternative<Texts>(key.type)) return;
     INFO(path);
     for (const std::string wrong : {"a:hunter2", "[hunter2]", "{a: hunter2}"}) {
-      for (const auto& error : parse_config(with_value(path, wrong), "f").errors) {
+      for (const auto& error : config::parse_config(with_value(path, wrong), "f").errors) {
         // The address of an endpoint is shown, without its login and query.
         if (path == "remote_write.url") continue;
         CHECK(cat(error.text, error.excerpt).find("hunter2") == std::string::npos);

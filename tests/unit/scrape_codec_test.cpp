@@ -26,8 +26,8 @@ TEST_CASE("codec: any scrapes of any streams come back bit for bit, whatever is 
     CAPTURE(seed);
     test::RandomEntries entries(seed, 1 + seed % 5, {0.1, 0.1, 0.05, 60});
     auto& random = entries.random();
-    ScrapeEncoder encoder;
-    ScrapeDecoder decoder;
+    queue::ScrapeEncoder encoder;
+    queue::ScrapeDecoder decoder;
     std::uint64_t sequence = random.random()() >> 1;
     for (int i = 0; i < 150; ++i) {
       const auto original = entries.next();
@@ -40,7 +40,7 @@ TEST_CASE("codec: any scrapes of any streams come back bit for bit, whatever is 
       REQUIRE((original.scrape ? encoder.encode(sequence, *original.scrape, bytes)
                                : encoder.encode(first, sequence, *original.request, bytes)));
       const bool wanted = random.chance(0.9);
-      ScrapeDecoder::Decoded decoded;
+      queue::ScrapeDecoder::Decoded decoded;
       REQUIRE(feed(decoder, bytes, wanted ? &decoded : nullptr) ==
               (original.scrape ? Outcome::scrape : Outcome::request));
       if (!wanted) continue;
@@ -55,19 +55,19 @@ TEST_CASE("codec: after a restart nothing from before is needed, whatever the st
   for (const auto seed : test::seeds(50)) {
     CAPTURE(seed);
     test::RandomEntries entries(seed, 3, {0.1, 0.1, 0.05, 60});
-    ScrapeEncoder encoder;
-    ScrapeDecoder fresh;
+    queue::ScrapeEncoder encoder;
+    queue::ScrapeDecoder fresh;
     bool anew = false;
     for (std::uint64_t sequence = 1; sequence <= 120; ++sequence) {
       const auto original = entries.next();
       if (original.request) continue;
       if (entries.random().chance(0.1)) {
         encoder.restart();
-        fresh = ScrapeDecoder();
+        fresh = queue::ScrapeDecoder();
         anew = true;
       }
       const auto bytes = encoded(encoder, sequence, *original.scrape);
-      ScrapeDecoder::Decoded decoded;
+      queue::ScrapeDecoder::Decoded decoded;
       if (!anew) continue;
       REQUIRE(feed(fresh, bytes, &decoded) == Outcome::scrape);
       REQUIRE(test::is_same(decoded, original));
@@ -79,8 +79,8 @@ TEST_CASE("codec: after a restart nothing from before is needed, whatever the st
 TEST_CASE("codec: each value alone, as first value, as change, and back") {
   test::RandomScrapes source(1, {0, 0, 1, 0});
   const auto one = series_set({"a"});
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
+  queue::ScrapeEncoder encoder;
+  queue::ScrapeDecoder decoder;
   std::uint64_t sequence = 0;
   double value = 0;
   for (int i = 0; i < 20'000; ++i) {
@@ -89,16 +89,16 @@ TEST_CASE("codec: each value alone, as first value, as change, and back") {
                                     static_cast<int>(source.below(80)) - 30) /
                              std::pow(10.0, static_cast<double>(source.below(12)));
     const auto original = scrape(i, one, {source.chance(0.5) ? value : -value});
-    ScrapeDecoder::Decoded decoded;
+    queue::ScrapeDecoder::Decoded decoded;
     REQUIRE(feed(decoder, encoded(encoder, ++sequence, original), &decoded) == Outcome::scrape);
     REQUIRE(is_same(*decoded.scrape, original));
   }
 }
 
 TEST_CASE("codec: a keyframe every 20 scrapes and when the clock goes back, not after a gap") {
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   CHECK(types(encoded(encoder, 1, scrape(1000, kSet, {1, 2, 3}))) == kFull);
-  for (std::uint64_t i = 2; i <= kKeyframeEvery; ++i) {
+  for (std::uint64_t i = 2; i <= queue::kKeyframeEvery; ++i) {
     CHECK(types(encoded(encoder, i,
                         scrape(static_cast<std::int64_t>(i) * 1000, kSet, {1, 2, 3}))) == kDelta);
   }
@@ -113,7 +113,7 @@ TEST_CASE("codec: a keyframe every 20 scrapes and when the clock goes back, not 
 }
 
 TEST_CASE("codec: the same labels in another object are the same dictionary") {
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   encoded(encoder, 1, scrape(1, kSet, {1, 2, 3}));
   CHECK(types(encoded(encoder, 2, scrape(2, series_set({"a", "b", "c"}), {1, 2, 3}))) == kDelta);
 }
@@ -121,22 +121,23 @@ TEST_CASE("codec: the same labels in another object are the same dictionary") {
 TEST_CASE("codec: a device that comes, goes or moves costs tens of bytes, and no keyframe") {
   const auto without = many_series(500);
   const auto device = series_set({"node_metric_totalveth"});
-  auto with = std::make_shared<SeriesSet>(*without);
+  auto with = std::make_shared<metrics::SeriesSet>(*without);
   with->insert(with->begin() + 250, device->front());
-  auto moved = std::make_shared<SeriesSet>(*without);
+  auto moved = std::make_shared<metrics::SeriesSet>(*without);
   moved->push_back(device->front());
 
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
+  queue::ScrapeEncoder encoder;
+  queue::ScrapeDecoder decoder;
   std::int64_t at = 0;
   std::vector<double> values;
-  const auto bytes_of = [&](const std::shared_ptr<const SeriesSet>& set, const Types& expected) {
+  const auto bytes_of = [&](const std::shared_ptr<const metrics::SeriesSet>& set,
+                            const Types& expected) {
     ++at;
     values.resize(set->size());
     const auto original = scrape(at * 1000, set, values);
     const auto bytes = encoded(encoder, static_cast<std::uint64_t>(at), original);
     CHECK(types(bytes) == expected);
-    ScrapeDecoder::Decoded decoded;
+    queue::ScrapeDecoder::Decoded decoded;
     REQUIRE(feed(decoder, bytes, &decoded) == Outcome::scrape);
     CHECK(is_same(*decoded.scrape, original));
     return bytes.size();
@@ -155,45 +156,47 @@ TEST_CASE("codec: a device that comes, goes or moves costs tens of bytes, and no
 
 TEST_CASE("codec: what stays in a changed dictionary is shared with the one before") {
   const auto base = many_series(10);
-  auto with = std::make_shared<SeriesSet>(*base);
+  auto with = std::make_shared<metrics::SeriesSet>(*base);
   with->insert(with->begin() + 5, kSet->front());
-  const auto layout = layout_of(*with, *base);
-  CHECK(layout == Layout{{false, 0, 5}, {true, 0, 1}, {false, 5, 5}});
+  const auto layout = queue::layout_of(*with, *base);
+  CHECK(layout == queue::Layout{{false, 0, 5}, {true, 0, 1}, {false, 5, 5}});
   std::string change;
-  REQUIRE(append_dictionary_change(1, 2, *with, dictionary_hash("s", *with), layout, compress_block,
-                                   change) == Appended::done);
-  const auto head = dictionary_head(*record_at(change));
+  REQUIRE(queue::append_dictionary_change(1, 2, *with, queue::dictionary_hash("s", *with), layout,
+                                          queue::compress_block, change) == queue::Appended::done);
+  const auto head = queue::dictionary_head(*queue::record_at(change));
   REQUIRE(head.has_value());
-  Layout read;
-  const auto came = read_dictionary_change(*head, "s", *base, read);
+  queue::Layout read;
+  const auto came = queue::read_dictionary_change(*head, "s", *base, read);
   REQUIRE(came != nullptr);
   CHECK(read == layout);
   CHECK((*came)[5]->labels == kSet->front()->labels);
   CHECK((*came)[6] == (*base)[5]);
   // Of another stream, or upon other series than the writer had, it is refused.
-  CHECK(read_dictionary_change(*head, "t", *base, read) == nullptr);
-  CHECK(read_dictionary_change(*head, "s", *many_series(9), read) == nullptr);
-  auto other = std::make_shared<SeriesSet>(*base);
+  CHECK(queue::read_dictionary_change(*head, "t", *base, read) == nullptr);
+  CHECK(queue::read_dictionary_change(*head, "s", *many_series(9), read) == nullptr);
+  auto other = std::make_shared<metrics::SeriesSet>(*base);
   (*other)[2] = kSet->back();
-  CHECK(read_dictionary_change(*head, "s", *other, read) == nullptr);
-  ScrapeDecoder decoder;
+  CHECK(queue::read_dictionary_change(*head, "s", *other, read) == nullptr);
+  queue::ScrapeDecoder decoder;
   CHECK(feed(decoder, change, nullptr) == Outcome::no_dictionary);
 }
 
 TEST_CASE("codec: a series keeps its type, and its help is not stored") {
-  static constexpr MetricDesc kFamily{"a", "Help.", "", MetricType::histogram};
-  const auto series = [](const MetricDesc* family) -> SeriesPtr {
-    return std::make_shared<const Series>(
-        Series{Labels(std::vector<Label>{{"__name__", "a"}}), family});
+  static constexpr metrics::MetricDesc kFamily{"a", "Help.", "", metrics::MetricType::histogram};
+  const auto series = [](const metrics::MetricDesc* family) -> metrics::SeriesPtr {
+    return std::make_shared<const metrics::Series>(
+        metrics::Series{metrics::Labels(std::vector<metrics::Label>{{"__name__", "a"}}), family});
   };
-  const auto typed = std::make_shared<const SeriesSet>(SeriesSet{series(&kFamily)});
-  const auto untyped = std::make_shared<const SeriesSet>(SeriesSet{series(nullptr)});
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
-  ScrapeDecoder::Decoded decoded;
+  const auto typed =
+      std::make_shared<const metrics::SeriesSet>(metrics::SeriesSet{series(&kFamily)});
+  const auto untyped =
+      std::make_shared<const metrics::SeriesSet>(metrics::SeriesSet{series(nullptr)});
+  queue::ScrapeEncoder encoder;
+  queue::ScrapeDecoder decoder;
+  queue::ScrapeDecoder::Decoded decoded;
   feed(decoder, encoded(encoder, 1, scrape(1, typed, {1})), &decoded);
   REQUIRE(decoded.scrape->series->front()->desc != nullptr);
-  CHECK(decoded.scrape->series->front()->desc->type == MetricType::histogram);
+  CHECK(decoded.scrape->series->front()->desc->type == metrics::MetricType::histogram);
   CHECK(decoded.scrape->series->front()->desc->help.empty());
   // Another type is another dictionary.
   feed(decoder, encoded(encoder, 2, scrape(2, untyped, {1})), &decoded);
@@ -201,7 +204,8 @@ TEST_CASE("codec: a series keeps its type, and its help is not stored") {
 }
 
 TEST_CASE("codec: want of memory is not taken for a limit of the format") {
-  ScrapeEncoder encoder([](std::string_view, std::string_view, std::string&) { return false; });
+  queue::ScrapeEncoder encoder(
+      [](std::string_view, std::string_view, std::string&) { return false; });
   std::string out = "before";
   const auto done = encoder.encode(7, scrape(1, many_series(100), std::vector<double>(100)), out);
   REQUIRE_FALSE(done);
@@ -215,10 +219,10 @@ TEST_CASE("codec: want of memory is not taken for a limit of the format") {
 }
 
 TEST_CASE("codec: scrapes of one dictionary share its series, across segments too") {
-  ScrapeEncoder encoder;
-  ScrapeDecoder decoder;
-  ScrapeDecoder::Decoded first;
-  ScrapeDecoder::Decoded second;
+  queue::ScrapeEncoder encoder;
+  queue::ScrapeDecoder decoder;
+  queue::ScrapeDecoder::Decoded first;
+  queue::ScrapeDecoder::Decoded second;
   feed(decoder, encoded(encoder, 1, scrape(1, kSet, {1, 2, 3})), &first);
   encoder.restart();
   feed(decoder, encoded(encoder, 2, scrape(2, kSet, {1, 2, 3})), &second);
@@ -229,7 +233,7 @@ TEST_CASE("codec: scrapes of one dictionary share its series, across segments to
 
 TEST_CASE("codec: the full dictionary comes again, so that damage to it is bounded") {
   const auto set = many_series(300);
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   test::RandomScrapes source(3);
   std::size_t since = 0;
   std::size_t longest = 0;
@@ -240,7 +244,7 @@ TEST_CASE("codec: the full dictionary comes again, so that damage to it is bound
       values.push_back(static_cast<double>(source.below(1000)));
     const auto bytes =
         encoded(encoder, sequence, scrape(static_cast<std::int64_t>(sequence), set, values));
-    if (types(bytes).front() == RecordType::dictionary) {
+    if (types(bytes).front() == queue::RecordType::dictionary) {
       ++dictionaries;
       longest = std::max(longest, since);
       since = 0;
@@ -248,20 +252,20 @@ TEST_CASE("codec: the full dictionary comes again, so that damage to it is bound
     since += bytes.size();
   }
   CHECK(dictionaries > 3);
-  CHECK(longest >= kDictionaryEveryBytes);
-  CHECK(longest < kDictionaryEveryBytes + kKeyframeEvery * set->size() * 3);
+  CHECK(longest >= queue::kDictionaryEveryBytes);
+  CHECK(longest < queue::kDictionaryEveryBytes + queue::kKeyframeEvery * set->size() * 3);
 }
 
 TEST_CASE("codec: a delta is refused unless its predecessor is the very record that came before") {
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   const auto one = encoded(encoder, 1, scrape(10, kSet, {1, 2, 3}));
   const auto two = encoded(encoder, 2, scrape(20, kSet, {2, 3, 4}));
   const auto three = encoded(encoder, 3, scrape(30, kSet, {3, 4, 5}));
-  ScrapeEncoder other;
+  queue::ScrapeEncoder other;
   const auto stranger = encoded(other, 1, scrape(10, kSet, {7, 8, 9}));
 
-  ScrapeDecoder decoder;
-  ScrapeDecoder::Decoded decoded;
+  queue::ScrapeDecoder decoder;
+  queue::ScrapeDecoder::Decoded decoded;
   CHECK(feed(decoder, two, &decoded) == Outcome::broken_chain);
   CHECK(feed(decoder, stranger, &decoded) == Outcome::scrape);
   CHECK(feed(decoder, two, &decoded) == Outcome::broken_chain);
@@ -275,9 +279,9 @@ TEST_CASE("codec: a delta is refused unless its predecessor is the very record t
 
 TEST_CASE(
     "codec: what is over a limit of the format is an error, and the next scrape stands alone") {
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   std::string out = "before";
-  const auto huge = std::make_shared<SeriesSet>(kSeriesMax + 1, kSet->front());
+  const auto huge = std::make_shared<metrics::SeriesSet>(queue::kSeriesMax + 1, kSet->front());
   const auto done = encoder.encode(1, scrape(1, huge, std::vector<double>(huge->size())), out);
   REQUIRE_FALSE(done);
   CHECK_THAT(done.error().text, Catch::Contains("262144"));
@@ -287,17 +291,17 @@ TEST_CASE(
 }
 
 TEST_CASE("codec: nothing is built upon a record that turned out malformed halfway") {
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   const auto one = encoded(encoder, 1, scrape(10, kSet, {1, 2, 3}));
   const auto two = encoded(encoder, 2, scrape(20, kSet, {200, 300, 400}));
-  const auto payload = record_at(two)->payload;
+  const auto payload = queue::record_at(two)->payload;
   std::string cut;
-  const auto begin = begin_record(cut);
+  const auto begin = queue::begin_record(cut);
   cut += payload.substr(0, payload.size() - 1);
-  end_record(cut, begin, RecordType::delta);
+  queue::end_record(cut, begin, queue::RecordType::delta);
 
-  ScrapeDecoder decoder;
-  ScrapeDecoder::Decoded decoded;
+  queue::ScrapeDecoder decoder;
+  queue::ScrapeDecoder::Decoded decoded;
   CHECK(feed(decoder, one, &decoded) == Outcome::scrape);
   CHECK(feed(decoder, cut, &decoded) == Outcome::malformed);
   CHECK(feed(decoder, two, &decoded) == Outcome::broken_chain);
@@ -306,39 +310,40 @@ TEST_CASE("codec: nothing is built upon a record that turned out malformed halfw
 }
 
 TEST_CASE("codec: a record that lies about its counts is refused before memory is taken for them") {
-  const auto record_of = [](RecordType type, const std::string& payload) {
+  const auto record_of = [](queue::RecordType type, const std::string& payload) {
     std::string bytes;
-    const auto begin = begin_record(bytes);
+    const auto begin = queue::begin_record(bytes);
     bytes += payload;
-    end_record(bytes, begin, type);
+    queue::end_record(bytes, begin, type);
     return bytes;
   };
   std::string dictionary("\x01\0", 2);
   dictionary.append(8, 'h');
-  append_varint(dictionary, kContentBytesMax);
-  ScrapeDecoder decoder;
-  CHECK(feed(decoder, record_of(RecordType::dictionary, dictionary + "zz"), nullptr) ==
+  queue::append_varint(dictionary, queue::kContentBytesMax);
+  queue::ScrapeDecoder decoder;
+  CHECK(feed(decoder, record_of(queue::RecordType::dictionary, dictionary + "zz"), nullptr) ==
         Outcome::malformed);
 
-  ScrapeEncoder encoder;
+  queue::ScrapeEncoder encoder;
   feed(decoder, encoded(encoder, 1, scrape(1, kSet, {1, 2, 3})), nullptr);
   std::string keyframe;
-  append_varint(keyframe, 2);
-  append_varint(keyframe, 1);
-  append_varint(keyframe, ~0ull);
-  append_varint(keyframe, 2);
-  append_fixed(keyframe, dictionary_hash("", *kSet));
-  CHECK(feed(decoder, record_of(RecordType::keyframe, keyframe), nullptr) == Outcome::malformed);
+  queue::append_varint(keyframe, 2);
+  queue::append_varint(keyframe, 1);
+  queue::append_varint(keyframe, ~0ull);
+  queue::append_varint(keyframe, 2);
+  queue::append_fixed(keyframe, queue::dictionary_hash("", *kSet));
+  CHECK(feed(decoder, record_of(queue::RecordType::keyframe, keyframe), nullptr) ==
+        Outcome::malformed);
 
   std::string change("\x01");
   change.append(8, 'h');
-  append_fixed(change, static_cast<std::uint32_t>(dictionary_hash("", *kSet)));
-  append_varint(change, 1u << 20);
+  queue::append_fixed(change, static_cast<std::uint32_t>(queue::dictionary_hash("", *kSet)));
+  queue::append_varint(change, 1u << 20);
   for (int i = 0; i < 1 << 20; ++i) change += std::string("\x06\x05", 2);  // all of base, again
-  append_varint(change, 0);
-  CHECK(feed(decoder, record_of(RecordType::dictionary_change, change), nullptr) ==
+  queue::append_varint(change, 0);
+  CHECK(feed(decoder, record_of(queue::RecordType::dictionary_change, change), nullptr) ==
         Outcome::malformed);
-  CHECK(feed(decoder, record_of(static_cast<RecordType>(99), "?"), nullptr) ==
+  CHECK(feed(decoder, record_of(static_cast<queue::RecordType>(99), "?"), nullptr) ==
         Outcome::unknown_type);
 }
 

@@ -16,7 +16,7 @@ std::string job(const std::string& rest) {
 }  // namespace
 
 TEST_CASE("scrape: what is refused") {
-  const std::string targets = cat("; accepted: ", kTargetAccepted);
+  const std::string targets = cat("; accepted: ", config::kTargetAccepted);
   check({
       {with("scrape: {targets: [h:1]}\n"),
        {"f:3:9: scrape.job: found nothing; accepted: 1 to 255 bytes of text"}},
@@ -106,7 +106,7 @@ TEST_CASE("relabel: what is refused, at its place") {
 }
 
 TEST_CASE("relabel: a rule's texts are taken as they are written") {
-  const auto outcome = parse_config(
+  const auto outcome = config::parse_config(
       with("relabel:\n"
            "  - {source_labels: [a, b], separator: '', regex: '(.*)\\$(.*)', target_label: 'x_$1', "
            "replacement: '${1}$$${2}'}\n"
@@ -127,15 +127,16 @@ TEST_CASE("relabel: a rule's texts are taken as they are written") {
 
 TEST_CASE("metrics: what is kept and dropped, behind the rules") {
   const auto config =
-      parse_config(with("relabel: {target_label: __name__, source_labels: [__name__], regex: "
-                        "'old_(.*)', replacement: 'new_$1'}\n"
-                        "metrics: {keep: ['new_.*', up], drop: ['.*_b', '.*_c']}\n"),
-                   "f")
+      config::parse_config(
+          with("relabel: {target_label: __name__, source_labels: [__name__], regex: "
+               "'old_(.*)', replacement: 'new_$1'}\n"
+               "metrics: {keep: ['new_.*', up], drop: ['.*_b', '.*_c']}\n"),
+          "f")
           .config;
   const auto relabel = config.relabel_of();
   REQUIRE(relabel);
   const auto is_sent = [&](std::string name) {
-    std::vector<Label> labels = {{"__name__", std::move(name)}};
+    std::vector<metrics::Label> labels = {{"__name__", std::move(name)}};
     return relabel(labels);
   };
   CHECK(is_sent("old_a"));
@@ -144,18 +145,19 @@ TEST_CASE("metrics: what is kept and dropped, behind the rules") {
   CHECK_FALSE(is_sent("old_b"));
   CHECK_FALSE(is_sent("new_c"));
   CHECK_FALSE(is_sent("upper"));
-  CHECK_FALSE(Config().relabel_of());
-  CHECK_FALSE(Config().relabel_about());
+  CHECK_FALSE(config::Config().relabel_of());
+  CHECK_FALSE(config::Config().relabel_about());
   // What the agent says of a source is sent whatever is kept.
-  std::vector<Label> labels = {{"__name__", "scrape_duration_seconds"}};
+  std::vector<metrics::Label> labels = {{"__name__", "scrape_duration_seconds"}};
   CHECK(config.relabel_about()(labels));
 }
 
 TEST_CASE("scrape: the timeout follows a short interval") {
   const auto config =
-      parse_config(with("interval: 5s\nscrape: [{job: a, targets: [h:1]}, {job: b, targets: [h:1], "
-                        "interval: 60s}]\n"),
-                   "f")
+      config::parse_config(
+          with("interval: 5s\nscrape: [{job: a, targets: [h:1]}, {job: b, targets: [h:1], "
+               "interval: 60s}]\n"),
+          "f")
           .config;
   CHECK(config.scrape.at(0).timeout == std::chrono::seconds(5));
   CHECK(config.scrape.at(1).timeout == std::chrono::seconds(10));

@@ -19,23 +19,23 @@ const auto kSet = test::series_set({"a", "b"});
 struct Fixture {
   Fixture() {
     for (std::uint64_t first : {1, 11, 21}) {
-      Segments part(1 << 20);
+      queue::Segments part(1 << 20);
       REQUIRE(take_over(part));
       for (auto sequence = first; sequence < first + 10; ++sequence) append(part, sequence);
       REQUIRE(part.sync());
     }
   }
 
-  Result<Segments::TakenOver> take_over(Segments& segments) {
+  Result<queue::Segments::TakenOver> take_over(queue::Segments& segments) {
     return segments.take_over(
         folder, [](auto, auto) { return true; }, 1);
   }
-  static void append(Segments& segments, std::uint64_t sequence) {
+  static void append(queue::Segments& segments, std::uint64_t sequence) {
     const auto time = static_cast<std::int64_t>(sequence);
-    REQUIRE(
-        segments.append({sequence, sequence,
-                         std::make_shared<const Scrape>(test::scrape(time, kSet, {1, 2})), nullptr},
-                        1));
+    REQUIRE(segments.append(
+        {sequence, sequence,
+         std::make_shared<const metrics::Scrape>(test::scrape(time, kSet, {1, 2})), nullptr},
+        1));
   }
 
   static std::string name(const char* digits) {
@@ -44,7 +44,7 @@ struct Fixture {
   static std::string path(const char* digits) { return "/f/" + name(digits); }
 
   /// All that a reader gets from the start.
-  static Sequences read(const Segments& segments, SegmentReader& reader) {
+  static Sequences read(const queue::Segments& segments, queue::SegmentReader& reader) {
     Sequences sequences;
     std::uint64_t next = 1;
     while (const auto segment = segments.find(next)) {
@@ -71,13 +71,13 @@ struct Fixture {
   }
 
   void check(const Sequences& expected, std::uint64_t damaged = 0) {
-    Segments segments(1 << 20);
+    queue::Segments segments(1 << 20);
     const auto taken = take_over(segments);
     REQUIRE(taken);
-    CHECK(segments.count_samples(Offset(1)) == 2 * expected.size());
+    CHECK(segments.count_samples(queue::Offset(1)) == 2 * expected.size());
     CHECK(taken->samples == 2 * expected.size());
     CHECK(taken->damaged_regions == damaged);
-    SegmentReader reader;
+    queue::SegmentReader reader;
     CHECK(read(segments, reader) == expected);
     CHECK(reader.take_lost().empty());
     // It goes on behind what there is.
@@ -86,7 +86,7 @@ struct Fixture {
   }
 
   test::MemoryFileSystem files;
-  std::shared_ptr<Folder> folder = *files.open_folder("/f");
+  std::shared_ptr<queue::Folder> folder = *files.open_folder("/f");
 };
 
 }  // namespace
@@ -100,9 +100,9 @@ TEST_CASE_METHOD(Fixture,
   const auto first = files.content(path("01"));
   files.set_content(path("01"), files.content(path("15")));
   files.set_content(path("15"), first);
-  Segments segments(1 << 20);
+  queue::Segments segments(1 << 20);
   REQUIRE(take_over(segments));
-  SegmentReader reader;
+  queue::SegmentReader reader;
   const auto got = read(segments, reader);
   CHECK(std::is_sorted(got.begin(), got.end()));
   CHECK(got.size() >= 20);  // where both names are taken one is set aside, not written over
@@ -129,17 +129,17 @@ TEST_CASE_METHOD(Fixture, "a segment that is there twice is handed out once") {
 TEST_CASE_METHOD(Fixture,
                  "segments that overlap, as after a truncate that failed, give each scrape once") {
   Fixture other;
-  Segments overlapping(1 << 20);
+  queue::Segments overlapping(1 << 20);
   const auto elsewhere = *other.files.open_folder("/g");
   REQUIRE(overlapping.take_over(
       elsewhere, [](auto, auto) { return true; }, 1));
   for (std::uint64_t sequence = 26; sequence <= 35; ++sequence) append(overlapping, sequence);
   REQUIRE(overlapping.sync());
   files.set_content(path("1a"), other.files.content("/g/" + name("1a")));
-  Segments both(1 << 20);
+  queue::Segments both(1 << 20);
   const auto taken = take_over(both);
   REQUIRE(taken);
-  SegmentReader reader;
+  queue::SegmentReader reader;
   CHECK(read(both, reader) == range({{1, 35}}));
   CHECK(taken->damaged_regions == 0);
 }
@@ -154,14 +154,14 @@ TEST_CASE_METHOD(Fixture, "files of others are left alone") {
 TEST_CASE_METHOD(Fixture, "a segment of a newer version is set aside, whole") {
   auto newer = files.content(path("01"));
   newer = [&] {
-    auto header = newer.substr(0, kSegmentHeaderSize);
+    auto header = newer.substr(0, queue::kSegmentHeaderSize);
     header[8] = 3;
     std::string record_bytes = header.substr(0, 20);
-    ContentHash hash;
+    queue::ContentHash hash;
     hash.add(record_bytes);
     const auto checksum = static_cast<std::uint32_t>(hash.value());
     record_bytes.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
-    return record_bytes + newer.substr(kSegmentHeaderSize);
+    return record_bytes + newer.substr(queue::kSegmentHeaderSize);
   }();
   files.set_content(path("01"), newer);
   check(range({{11, 30}}), 1);
@@ -175,9 +175,9 @@ TEST_CASE_METHOD(Fixture, "what cannot be read is set aside, and only the newest
   }
   files.set_content("/f/0000000000000400.seg", "");
   check(range({{1, 30}}), 10);
-  Segments again(1 << 20);
+  queue::Segments again(1 << 20);
   REQUIRE(take_over(again));
-  CHECK(files.names("/f", ".bad").size() == Segments::kBadFilesMax);
+  CHECK(files.names("/f", ".bad").size() == queue::Segments::kBadFilesMax);
   CHECK(files.names("/f", ".bad").back() == "0000000000000309.seg.bad");
   CHECK(files.content("/f/0000000000000400.seg").empty());
 }
@@ -195,10 +195,10 @@ TEST_CASE_METHOD(Fixture, "a torn tail of the newest segment costs the scrape it
 }
 
 TEST_CASE_METHOD(Fixture, "a segment that vanishes while it is needed is counted, in samples") {
-  Segments segments(1 << 20);
+  queue::Segments segments(1 << 20);
   REQUIRE(take_over(segments));
   REQUIRE(folder->remove(name("0b")));
-  SegmentReader reader;
+  queue::SegmentReader reader;
   CHECK(read(segments, reader) == range({{1, 10}, {21, 30}}));
   const auto lost = reader.take_lost();
   REQUIRE(lost.size() == 1);
@@ -209,7 +209,7 @@ TEST_CASE_METHOD(Fixture, "a segment that vanishes while it is needed is counted
 
 TEST_CASE_METHOD(Fixture, "a segment that cannot be opened keeps its place and its numbers") {
   files.fail_reads(path("15"), "Too many open files");
-  Segments segments(1 << 20);
+  queue::Segments segments(1 << 20);
   const auto taken = take_over(segments);
   REQUIRE(taken);
   REQUIRE(taken->told.size() == 1);
@@ -218,10 +218,10 @@ TEST_CASE_METHOD(Fixture, "a segment that cannot be opened keeps its place and i
   CHECK(segments.find(25)->name == name("15"));
   CHECK(segments.find(25)->retry_ns == 1);
   files.fail_reads("", "");
-  Segments::TakenOver later;
+  queue::Segments::TakenOver later;
   CHECK(segments.try_unread(1, 2, later));
   CHECK(segments.find(25)->summary.last_sequence == 30);
-  CHECK(segments.count_samples(Offset(1)) == 60);
+  CHECK(segments.count_samples(queue::Offset(1)) == 60);
 }
 
 }  // namespace msp

@@ -10,7 +10,7 @@ using namespace test;
 using namespace std::chrono_literals;
 
 TEST_CASE_METHOD(SenderFixture, "oldest_first: whatever happens, a series goes in its order") {
-  config.order = Order::oldest_first;
+  config.order = config::Order::oldest_first;
   leave_backlog(500);
   start();
   produce("host", 3 * kSecond, 15 * kSecond, 120);
@@ -33,7 +33,7 @@ TEST_CASE_METHOD(SenderFixture, "oldest_first: whatever happens, a series goes i
 }
 
 TEST_CASE_METHOD(SenderFixture, "auto: an endpoint without zstd is asked for the order it takes") {
-  config.protocol = Protocol::automatic;
+  config.protocol = config::Protocol::automatic;
   int probes = 0;
   std::vector<int> to_probes;  // the answers, the last one again and again
   judge = [&](const Received& request) {

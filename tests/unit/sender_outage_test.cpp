@@ -7,17 +7,17 @@ using namespace test;
 using namespace std::chrono_literals;
 
 TEST_CASE("the back-off doubles from a second to a minute, with full jitter") {
-  CHECK(backoff(1, 0.0) == 0s);
-  CHECK(backoff(1, 0.5) == 500ms);
-  CHECK(backoff(2, 0.5) == 1s);
-  CHECK(backoff(6, 0.5) == 16s);
-  CHECK(backoff(7, 0.5) == 30s);
-  CHECK(backoff(1'000'000, 0.5) == 30s);
+  CHECK(delivery::backoff(1, 0.0) == 0s);
+  CHECK(delivery::backoff(1, 0.5) == 500ms);
+  CHECK(delivery::backoff(2, 0.5) == 1s);
+  CHECK(delivery::backoff(6, 0.5) == 16s);
+  CHECK(delivery::backoff(7, 0.5) == 30s);
+  CHECK(delivery::backoff(1'000'000, 0.5) == 30s);
 }
 
 TEST_CASE("what only an operator can fix is tried about once a minute") {
-  CHECK(hold_time(0.0) == 45s);
-  CHECK(hold_time(0.5) == 60s);
+  CHECK(delivery::hold_time(0.0) == 45s);
+  CHECK(delivery::hold_time(0.5) == 60s);
 }
 
 TEST_CASE_METHOD(SenderFixture,
@@ -33,7 +33,7 @@ TEST_CASE_METHOD(SenderFixture,
     CHECK(requests[i].at_ns - requests[i - 1].at_ns <= kMinute);
     CHECK(wall_ms_of(requests[i].at_ns) - requests[i].samples[0].timestamp_ms <= 15'000);
   }
-  CHECK(stats.state == EndpointState::retrying);
+  CHECK(stats.state == delivery::EndpointState::retrying);
   CHECK(stats.retries == requests.size());
   CHECK(waiting() == 240);
   CHECK(stats.last_error() == "HTTP 503");
@@ -44,7 +44,7 @@ TEST_CASE_METHOD(SenderFixture, "sender: a refused login is held, and nothing is
   start();
   produce("host", kSecond, 15 * kSecond, 40);
   run_for(10 * kMinute);
-  CHECK(stats.state == EndpointState::misconfigured);
+  CHECK(stats.state == delivery::EndpointState::misconfigured);
   REQUIRE(requests.size() >= 8);
   for (std::size_t i = 1; i < requests.size(); ++i) {
     CHECK(requests[i].at_ns - requests[i - 1].at_ns >= 45 * kSecond);
@@ -53,7 +53,7 @@ TEST_CASE_METHOD(SenderFixture, "sender: a refused login is held, and nothing is
   judge = [](const Received&) { return status(204); };
   run_for(5 * kMinute);
   CHECK(stored_once().size() == 80);
-  CHECK(stats.state == EndpointState::delivering);
+  CHECK(stats.state == delivery::EndpointState::delivering);
 }
 
 TEST_CASE_METHOD(SenderFixture, "sender: Retry-After is kept to, and a tenth more at most") {
@@ -89,8 +89,8 @@ TEST_CASE_METHOD(
   run_for(kHour);
   CHECK(waiting() == 0);
   CHECK(stored_once().size() == static_cast<std::size_t>(2 * appended));
-  for (auto reason = 0u; reason < kDropReasons; ++reason) {
-    CHECK(dropped(0, static_cast<DropReason>(reason)) == 0);
+  for (auto reason = 0u; reason < queue::kDropReasons; ++reason) {
+    CHECK(dropped(0, static_cast<queue::DropReason>(reason)) == 0);
   }
   REQUIRE(requests.size() > tries);
   const auto first_ns = requests[tries].at_ns;

@@ -18,7 +18,7 @@ TEST_CASE_METHOD(SenderFixture, "sender: a good day is one request for each scra
   CHECK(stored_once().size() == 40);
   CHECK(stored_at_once() == 40);
   CHECK(waiting() == 0);
-  CHECK(stats.state == EndpointState::delivering);
+  CHECK(stats.state == delivery::EndpointState::delivering);
   CHECK(sender->step().is_idle);
 }
 
@@ -45,7 +45,8 @@ TEST_CASE_METHOD(SenderFixture, "fresh_first: live is on time while a backlog dr
   }
   CHECK(std::is_sorted(old_times.begin(), old_times.end()));
   // 6'000 samples at 100 a second; the last request is not waited for.
-  const auto last_ns = (6'000 - static_cast<std::int64_t>(FlowControl::kSamplesMax)) / 100;
+  const auto last_ns =
+      (6'000 - static_cast<std::int64_t>(delivery::FlowControl::kSamplesMax)) / 100;
   CHECK(last_old_ns - began_ns >= last_ns * kSecond);
   CHECK(last_old_ns - began_ns < 4 * kMinute);
 }
@@ -141,7 +142,7 @@ TEST_CASE_METHOD(SenderFixture, "sender: a stop delivers what waits, due or not"
     judge = [](const Received&) { return status(0); };
     answer_takes_ns = 11 * kSecond;
     CHECK_FALSE(sender->step().made_progress);
-    CHECK(stats.state == EndpointState::delivering);
+    CHECK(stats.state == delivery::EndpointState::delivering);
     CHECK(stats.retries == 0);
     CHECK(waiting() == 4);
   }
@@ -149,7 +150,7 @@ TEST_CASE_METHOD(SenderFixture, "sender: a stop delivers what waits, due or not"
 
 TEST_CASE_METHOD(SenderFixture,
                  "oldest_first: what does not fit into a request does not wait for send_every") {
-  config.protocol = Protocol::prometheus_1_0;
+  config.protocol = config::Protocol::prometheus_1_0;
   config.send_every = 240s;
   // All but the probe is refused, so that requests become small.
   judge = [](const Received& request) { return status(request.is_probe() ? 204 : 400); };
@@ -188,7 +189,7 @@ TEST_CASE_METHOD(SenderFixture,
                  "sender: what a relay received goes together after a moment, as 1.0") {
   SECTION("to VictoriaMetrics") {}
   SECTION("where the protocol is 2.0") {
-    config.protocol = Protocol::prometheus_2_0;
+    config.protocol = config::Protocol::prometheus_2_0;
   }
   start();
   const auto began_ns = clock.monotonic_ns();
@@ -208,7 +209,8 @@ TEST_CASE_METHOD(SenderFixture,
   append_now("host");
   run_for(kSecond);
   REQUIRE(requests.size() == 2);
-  CHECK((requests[1].encoding == "snappy 2") == (config.protocol == Protocol::prometheus_2_0));
+  CHECK((requests[1].encoding == "snappy 2") ==
+        (config.protocol == config::Protocol::prometheus_2_0));
   // Beside them, in a batch with them, too.
   clock.advance(kSecond);
   queue->append(relayed("r3", now_ms));
@@ -216,7 +218,7 @@ TEST_CASE_METHOD(SenderFixture,
   run_for(kSecond);
   CHECK(stored_once().size() == 3 + 2 + 3);
   CHECK(waiting() == 0);
-  CHECK(requests.size() == (config.protocol == Protocol::prometheus_2_0 ? 4 : 3));
+  CHECK(requests.size() == (config.protocol == config::Protocol::prometheus_2_0 ? 4 : 3));
 }
 
 TEST_CASE_METHOD(SenderFixture,

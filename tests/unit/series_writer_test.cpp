@@ -7,15 +7,16 @@
 namespace msp {
 namespace {
 
-constexpr MetricDesc kBytes{"bytes_total", "Bytes.", "", MetricType::counter, "device"};
-constexpr MetricDesc kLoad{"load", "Load.", ""};
+constexpr metrics::MetricDesc kBytes{"bytes_total", "Bytes.", "", metrics::MetricType::counter,
+                                     "device"};
+constexpr metrics::MetricDesc kLoad{"load", "Load.", ""};
 
 struct Fixture {
-  ScrapeBuilder builder{
-      TargetLabels{{{"customer_id", "alpha"}}, {{"device", "default"}, {"region", "r1"}}}};
-  SeriesWriter& writer = builder.add_writer();
+  metrics::ScrapeBuilder builder{
+      metrics::TargetLabels{{{"customer_id", "alpha"}}, {{"device", "default"}, {"region", "r1"}}}};
+  metrics::SeriesWriter& writer = builder.add_writer();
 
-  Scrape tick(std::initializer_list<std::string_view> devices) {
+  metrics::Scrape tick(std::initializer_list<std::string_view> devices) {
     builder.begin(writer);
     double value = 0;
     for (const auto device : devices) writer.add(kBytes, {device}, ++value);
@@ -25,7 +26,7 @@ struct Fixture {
   }
 };
 
-std::string device(const Scrape& scrape, std::size_t i) {
+std::string device(const metrics::Scrape& scrape, std::size_t i) {
   return std::string((*scrape.series)[i]->labels.get("device"));
 }
 
@@ -34,7 +35,8 @@ std::string device(const Scrape& scrape, std::size_t i) {
 TEST_CASE("labels: the target's forced ones win, its defaults give way") {
   Fixture f;
   f.builder.begin(f.writer);
-  constexpr MetricDesc kFamily{"m", "", "", MetricType::gauge, "customer_id,device"};
+  constexpr metrics::MetricDesc kFamily{"m", "", "", metrics::MetricType::gauge,
+                                        "customer_id,device"};
   f.writer.add(kFamily, {"evil", "sda"}, 1);
   REQUIRE(f.builder.commit(f.writer).has_value());
   const auto scrape = f.builder.finish(0);
@@ -60,7 +62,7 @@ TEST_CASE("a series that is gone ends with one stale marker") {
   REQUIRE(ended.values.size() == 3);
   CHECK(device(ended, 0) == "sdb");
   CHECK(device(ended, 2) == "sda");
-  CHECK(is_stale_marker(ended.values[2]));
+  CHECK(metrics::is_stale_marker(ended.values[2]));
   const auto after = f.tick({"sdb"});
   CHECK(after.values == std::vector<double>{1, 0.5});
 }
@@ -85,7 +87,7 @@ TEST_CASE("a failed tick neither ends series nor forgets them") {
   const auto after = f.tick({"sda"});
   REQUIRE(after.values.size() == 3);
   CHECK(device(after, 2) == "sdb");
-  CHECK(is_stale_marker(after.values[2]));
+  CHECK(metrics::is_stale_marker(after.values[2]));
 }
 
 TEST_CASE("a series reported twice fails the tick and names it") {
@@ -101,7 +103,7 @@ TEST_CASE("a series reported twice fails the tick and names it") {
 
 TEST_CASE("as many series as a segment holds, all new, then all moved by one") {
   // Done in a second or two; with a search among all for each it would not end.
-  ScrapeBuilder builder(SeriesRules{.series_max = SIZE_MAX});
+  metrics::ScrapeBuilder builder(metrics::SeriesRules{.series_max = SIZE_MAX});
   auto& writer = builder.add_writer();
   constexpr int kSeries = 1 << 18;
   for (const int first : {0, 1}) {
@@ -114,16 +116,16 @@ TEST_CASE("as many series as a segment holds, all new, then all moved by one") {
 
 namespace {
 
-NewSeries series_of(const std::string& name, std::vector<Label> labels = {}) {
+metrics::NewSeries series_of(const std::string& name, std::vector<metrics::Label> labels = {}) {
   labels.push_back({"__name__", name});
-  return {std::move(labels), make_desc(name, "Help.", MetricType::untyped)};
+  return {std::move(labels), metrics::make_desc(name, "Help.", metrics::MetricType::untyped)};
 }
 
 struct Outside {
-  explicit Outside(SeriesRules rules = {}) : builder(std::move(rules)) {}
+  explicit Outside(metrics::SeriesRules rules = {}) : builder(std::move(rules)) {}
 
   void add(const std::string& name, double value) {
-    const auto make = [&]() -> Result<NewSeries> {
+    const auto make = [&]() -> Result<metrics::NewSeries> {
       ++made;
       return series_of(name);
     };
@@ -139,14 +141,14 @@ struct Outside {
     std::string text;
     const auto scrape = builder.finish(0);
     for (std::size_t i = 0; i < scrape.values.size(); ++i) {
-      text += series_text(*(*scrape.series)[i]);
-      text += is_stale_marker(scrape.values[i]) ? "- " : " ";
+      text += metrics::series_text(*(*scrape.series)[i]);
+      text += metrics::is_stale_marker(scrape.values[i]) ? "- " : " ";
     }
     return text;
   }
 
-  ScrapeBuilder builder;
-  SeriesWriter& writer = builder.add_writer();
+  metrics::ScrapeBuilder builder;
+  metrics::SeriesWriter& writer = builder.add_writer();
   int made = 0;
 };
 
@@ -169,8 +171,8 @@ TEST_CASE("what cannot be made into a series is passed on, and the tick can be t
   Outside f;
   f.text({"a"});
   f.builder.begin(f.writer);
-  const auto outcome =
-      f.writer.add_outside("{", 1, []() -> Result<NewSeries> { return failed("line 7: no name"); });
+  const auto outcome = f.writer.add_outside(
+      "{", 1, []() -> Result<metrics::NewSeries> { return failed("line 7: no name"); });
   REQUIRE_FALSE(outcome.has_value());
   CHECK(outcome.error().text == "line 7: no name");
   f.builder.rollback(f.writer);
@@ -180,7 +182,7 @@ TEST_CASE("what cannot be made into a series is passed on, and the tick can be t
 TEST_CASE("relabelling happens once, at first sight, and what is forced stays forced") {
   int calls = 0;
   Outside f({.labels = {{{"customer_id", "alpha"}}, {{"env", "test"}}},
-             .relabel = [&](std::vector<Label>& labels) {
+             .relabel = [&](std::vector<metrics::Label>& labels) {
                ++calls;
                for (auto& label : labels) {
                  if (label.name == "__name__" && label.value == "drop") return false;
@@ -218,7 +220,7 @@ TEST_CASE("of two samples of one series from outside the second is left out and 
 }
 
 TEST_CASE("series that come to be equal, within a part or across parts, are sent once") {
-  ScrapeBuilder builder{TargetLabels{}};
+  metrics::ScrapeBuilder builder{metrics::TargetLabels{}};
   auto& first = builder.add_writer();
   auto& second = builder.add_writer();
   const auto tick = [&](std::initializer_list<std::string_view> firsts,
@@ -248,7 +250,7 @@ TEST_CASE("series that come to be equal, within a part or across parts, are sent
 }
 
 TEST_CASE("a part that would go over the limit on series is refused, and the others stay") {
-  ScrapeBuilder builder({.series_max = 100});
+  metrics::ScrapeBuilder builder({.series_max = 100});
   auto& small = builder.add_writer();
   auto& large = builder.add_writer();
   auto& about = builder.add_exempt_writer();
@@ -274,7 +276,7 @@ TEST_CASE("a part that would go over the limit on series is refused, and the oth
 }
 
 TEST_CASE("help and name of a series from outside live as long as the series") {
-  SeriesPtr series;
+  metrics::SeriesPtr series;
   {
     Outside f;
     REQUIRE(f.take({"a_metric_with_a_long_name_that_is_on_the_heap"}).has_value());
@@ -282,7 +284,7 @@ TEST_CASE("help and name of a series from outside live as long as the series") {
   }
   CHECK(series->desc->name == "a_metric_with_a_long_name_that_is_on_the_heap");
   CHECK(series->desc->help == "Help.");
-  CHECK(series->desc->type == MetricType::untyped);
+  CHECK(series->desc->type == metrics::MetricType::untyped);
 }
 
 }  // namespace msp

@@ -18,14 +18,16 @@ namespace msp {
 namespace {
 
 /// Answers with what it was sent, and remembers whether it was asked.
-struct Echo final : RequestHandler {
-  std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) override {
+struct Echo final : listen::RequestHandler {
+  std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
+                                          std::size_t& body_bytes_max) override {
     ++looked;
     body_bytes_max = 100'000;
-    if (head.path == "/no") return text_reply(403, "no");
+    if (head.path == "/no") return listen::text_reply(403, "no");
     return std::nullopt;
   }
-  void handle(const HttpRequestHead& head, std::string& body, ReplyTo to, Server& server) override {
+  void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
+              listen::Server& server) override {
     last = to;
     ++handled;
     if (head.path == "/later") return;
@@ -34,15 +36,16 @@ struct Echo final : RequestHandler {
 
   int looked = 0;
   int handled = 0;
-  ReplyTo last;
+  listen::ReplyTo last;
 };
 
 class Client {
  public:
-  explicit Client(const ListenAddress& address)
-      : fd_(::socket(address.family == ListenAddress::Family::unix_socket ? AF_UNIX : AF_INET,
-                     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-    if (address.family == ListenAddress::Family::unix_socket) {
+  explicit Client(const listen::ListenAddress& address)
+      : fd_(::socket(
+            address.family == listen::ListenAddress::Family::unix_socket ? AF_UNIX : AF_INET,
+            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    if (address.family == listen::ListenAddress::Family::unix_socket) {
       sockaddr_un un{};
       un.sun_family = AF_UNIX;
       std::memcpy(un.sun_path, address.host.data(), address.host.size());
@@ -88,14 +91,15 @@ class Client {
 };
 
 struct World {
-  explicit World(ListenAddress at)
+  explicit World(listen::ListenAddress at)
       : address(std::move(at)), server({.address = address, .clock = &clock}, echo) {
     const auto listening = server.listen();
     INFO((listening ? "" : listening.error().text));
     REQUIRE(listening);
   }
   World()
-      : World({ListenAddress::Family::unix_socket, cat("/tmp/msp-agent-server-", ::getpid()), 0}) {}
+      : World({listen::ListenAddress::Family::unix_socket,
+               cat("/tmp/msp-agent-server-", ::getpid()), 0}) {}
 
   /// Until nothing moves any more.
   void settle(int steps = 8) {
@@ -114,9 +118,9 @@ struct World {
   }
 
   test::FakeClock clock;
-  ListenAddress address;
+  listen::ListenAddress address;
   Echo echo;
-  Server server;
+  listen::Server server;
 };
 
 std::string get(std::string_view path) {
@@ -124,7 +128,7 @@ std::string get(std::string_view path) {
 }
 
 /// Of an address that is this process's alone.
-ListenAddress free_tcp_port() {
+listen::ListenAddress free_tcp_port() {
   const auto pid = ::getpid();
   const auto host = cat("127.", pid >> 16 & 255, ".", pid >> 8 & 255, ".", (pid & 255) | 2);
   const Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -134,31 +138,33 @@ ListenAddress free_tcp_port() {
   REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr*>(&in), sizeof in) == 0);
   socklen_t size = sizeof in;
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&in), &size);
-  return {ListenAddress::Family::ip4, host, ntohs(in.sin_port)};
+  return {listen::ListenAddress::Family::ip4, host, ntohs(in.sin_port)};
 }
 
 }  // namespace
 
 TEST_CASE("listen.address: an IP address with a port, all addresses, or a socket") {
-  using Family = ListenAddress::Family;
-  CHECK(parse_listen_address("127.0.0.1:9100") == ListenAddress{Family::ip4, "127.0.0.1", 9100});
-  CHECK(parse_listen_address("[::1]:9100") == ListenAddress{Family::ip6, "::1", 9100});
-  CHECK(parse_listen_address(":9100") == ListenAddress{Family::any, "", 9100});
-  CHECK(parse_listen_address("unix:/run/a.sock") ==
-        ListenAddress{Family::unix_socket, "/run/a.sock", 0});
+  using Family = listen::ListenAddress::Family;
+  CHECK(listen::parse_listen_address("127.0.0.1:9100") ==
+        listen::ListenAddress{Family::ip4, "127.0.0.1", 9100});
+  CHECK(listen::parse_listen_address("[::1]:9100") ==
+        listen::ListenAddress{Family::ip6, "::1", 9100});
+  CHECK(listen::parse_listen_address(":9100") == listen::ListenAddress{Family::any, "", 9100});
+  CHECK(listen::parse_listen_address("unix:/run/a.sock") ==
+        listen::ListenAddress{Family::unix_socket, "/run/a.sock", 0});
   for (const auto* wrong :
        {"", "9100", "localhost:9100", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:9100",
         "[127.0.0.1]:9100", "127.0.0.1:9100 ", "unix:", "unix:a.sock", "http://127.0.0.1:9100",
         "*:9100", "127.1:9100"}) {
     INFO(wrong);
-    CHECK_FALSE(is_listen_address(wrong));
+    CHECK_FALSE(listen::is_listen_address(wrong));
   }
-  CHECK_FALSE(is_listen_address(cat("unix:/", std::string(200, 'x'))));
-  CHECK(parse_listen_address("127.0.0.2:1")->is_local());
-  CHECK(parse_listen_address("[::1]:1")->is_local());
-  CHECK(parse_listen_address("unix:/a")->is_local());
-  CHECK_FALSE(parse_listen_address(":1")->is_local());
-  CHECK_FALSE(parse_listen_address("0.0.0.0:1")->is_local());
+  CHECK_FALSE(listen::is_listen_address(cat("unix:/", std::string(200, 'x'))));
+  CHECK(listen::parse_listen_address("127.0.0.2:1")->is_local());
+  CHECK(listen::parse_listen_address("[::1]:1")->is_local());
+  CHECK(listen::parse_listen_address("unix:/a")->is_local());
+  CHECK_FALSE(listen::parse_listen_address(":1")->is_local());
+  CHECK_FALSE(listen::parse_listen_address("0.0.0.0:1")->is_local());
 }
 
 TEST_CASE("server: answers one request after the other, on one connection") {
@@ -197,12 +203,12 @@ TEST_CASE("server: TCP as well, and a socket's file that is left is replaced, on
   struct stat status {};
   REQUIRE(::stat(first.address.host.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0660);
-  const auto second = listen_at(first.address);
+  const auto second = listen::listen_at(first.address);
   REQUIRE_FALSE(second);
   CHECK(second.error().text.find("another program listens there") != std::string::npos);
   const auto left = cat(first.address.host, "-left");
-  { const auto gone = listen_at({ListenAddress::Family::unix_socket, left, 0}); }
-  CHECK(listen_at({ListenAddress::Family::unix_socket, left, 0}));
+  { const auto gone = listen::listen_at({listen::ListenAddress::Family::unix_socket, left, 0}); }
+  CHECK(listen::listen_at({listen::ListenAddress::Family::unix_socket, left, 0}));
   ::unlink(left.c_str());
 }
 
@@ -320,11 +326,11 @@ TEST_CASE("server: an answer may take its time, one that is not waited for is dr
   world.settle();
   CHECK_FALSE(client.ended());
   const auto to = world.echo.last;
-  world.server.reply(to, text_reply(200, "now"));
+  world.server.reply(to, listen::text_reply(200, "now"));
   world.settle();
   CHECK(client.received().ends_with("now\n"));
-  world.server.reply(to, text_reply(200, "twice"));
-  world.server.reply({to.connection + 1, 0}, text_reply(200, "nobody's"));
+  world.server.reply(to, listen::text_reply(200, "twice"));
+  world.server.reply({to.connection + 1, 0}, listen::text_reply(200, "nobody's"));
   world.settle();
   CHECK(client.received().empty());
 
@@ -332,24 +338,26 @@ TEST_CASE("server: an answer may take its time, one that is not waited for is dr
   client.close();
   world.settle();
   CHECK(world.server.connections() == 0);
-  world.server.reply(world.echo.last, text_reply(200, "gone"));
+  world.server.reply(world.echo.last, listen::text_reply(200, "gone"));
   world.settle();
 }
 
 TEST_CASE("server: one address has so many connections and no more") {
   World world(free_tcp_port());
   std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < Server::kPerAddressMax; ++i) {
+  for (std::size_t i = 0; i < listen::Server::kPerAddressMax; ++i) {
     clients.push_back(std::make_unique<Client>(world.address));
     REQUIRE(world.until([&] { return world.server.connections() == i + 1; }));
   }
   Client more(world.address);
   CHECK(world.until([&] { return more.ended(); }));
-  CHECK(world.server.connections() == Server::kPerAddressMax);
+  CHECK(world.server.connections() == listen::Server::kPerAddressMax);
   clients.pop_back();
-  CHECK(world.until([&] { return world.server.connections() == Server::kPerAddressMax - 1; }));
+  CHECK(world.until(
+      [&] { return world.server.connections() == listen::Server::kPerAddressMax - 1; }));
   Client again(world.address);
-  REQUIRE(world.until([&] { return world.server.connections() == Server::kPerAddressMax; }));
+  REQUIRE(
+      world.until([&] { return world.server.connections() == listen::Server::kPerAddressMax; }));
   again.send(get("/a"));
   std::string said;
   CHECK(world.until([&] { return (said += again.received()).ends_with("/a|"); }));
@@ -358,29 +366,29 @@ TEST_CASE("server: one address has so many connections and no more") {
 TEST_CASE("server: all together have so many; idle ones give way, and the others wait") {
   World world;
   std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < Server::kConnectionsMax; ++i) {
+  for (std::size_t i = 0; i < listen::Server::kConnectionsMax; ++i) {
     clients.push_back(std::make_unique<Client>(world.address));
     world.settle(1);
   }
   world.settle();
-  REQUIRE(world.server.connections() == Server::kConnectionsMax);
+  REQUIRE(world.server.connections() == listen::Server::kConnectionsMax);
   Client waits(world.address);
   CHECK(world.ask(waits, get("/a")).empty());
   CHECK_FALSE(waits.ended());
-  CHECK(world.server.connections() == Server::kConnectionsMax);
+  CHECK(world.server.connections() == listen::Server::kConnectionsMax);
 
   CHECK(world.ask(*clients[7], get("/b")).ends_with("/b|"));  // and is idle now
   world.settle();
   CHECK(waits.received().ends_with("/a|"));
   CHECK(clients[7]->ended());
-  CHECK(world.server.connections() == Server::kConnectionsMax);
+  CHECK(world.server.connections() == listen::Server::kConnectionsMax);
 }
 
 TEST_CASE("server: an address that is in use is tried again") {
   World first;
   Echo echo;
   test::FakeClock clock;
-  Server second({.address = first.address, .clock = &clock}, echo);
+  listen::Server second({.address = first.address, .clock = &clock}, echo);
   CHECK_FALSE(second.listen());
   second.step(clock.monotonic_ns());
   CHECK_FALSE(second.is_listening());

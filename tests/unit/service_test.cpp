@@ -19,10 +19,10 @@ constexpr std::int64_t kNow = 1000 * kSecond;  // on a clock that does not jump
 constexpr std::int64_t kNowMs = 1'700'000'000'000;
 const std::string kUrl = "https://monitor.example.com/api/v1/write";
 
-EndpointReport endpoint(std::size_t waiting) {
+run::EndpointReport endpoint(std::size_t waiting) {
   return {.name = kUrl,
           .waiting = waiting,
-          .state = EndpointState::delivering,
+          .state = delivery::EndpointState::delivering,
           .timeout_ns = 10 * kSecond};
 }
 
@@ -37,7 +37,7 @@ class Fixture {
     std::memcpy(at.sun_path + 1, address_.data() + 1, address_.size() - 1);
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
     REQUIRE(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&at), size) == 0);
-    service.emplace(Notify(address_, watchdog_ns));
+    service.emplace(run::Notify(address_, watchdog_ns));
   }
 
   std::string told() {
@@ -46,7 +46,7 @@ class Fixture {
     return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "";
   }
 
-  std::optional<Service> service;
+  std::optional<run::Service> service;
 
  private:
   Fd socket_;
@@ -56,7 +56,7 @@ class Fixture {
 }  // namespace
 
 TEST_CASE("a status says what is delivered where, and why not") {
-  ServiceReport report;
+  run::ServiceReport report;
   report.endpoints = {endpoint(0)};
   CHECK(report.status(kNowMs) == "delivering to " + kUrl + ", 0 behind");
 
@@ -64,7 +64,7 @@ TEST_CASE("a status says what is delivered where, and why not") {
   CHECK(report.status(kNowMs) == "connecting to " + kUrl + ", 900 behind");
 
   report.endpoints = {endpoint(3420)};
-  report.endpoints[0].state = EndpointState::retrying;
+  report.endpoints[0].state = delivery::EndpointState::retrying;
   report.endpoints[0].error = "Connection refused";
   CHECK(report.status(kNowMs) ==
         "cannot reach " + kUrl + ": Connection refused; 3,420 samples kept");
@@ -72,19 +72,19 @@ TEST_CASE("a status says what is delivered where, and why not") {
   CHECK(report.status(kNowMs) ==
         "cannot reach " + kUrl + " for 12 m 0 s: Connection refused; 3,420 samples kept");
   report.endpoints[0].error = "HTTP 401: who are you?";
-  report.endpoints[0].state = EndpointState::misconfigured;
+  report.endpoints[0].state = delivery::EndpointState::misconfigured;
   CHECK(report.status(kNowMs).starts_with("cannot deliver to " + kUrl + " for 12 m 0 s: HTTP 401"));
   report.endpoints[0].last_success_ms = kNowMs + 1;  // the clock was set back
   CHECK(report.status(kNowMs).starts_with("cannot deliver to " + kUrl + ": HTTP 401"));
 
-  report.endpoints[0].state = EndpointState::refusing;
+  report.endpoints[0].state = delivery::EndpointState::refusing;
   report.endpoints[0].error = "HTTP 409: conflict";
   CHECK(report.status(kNowMs) ==
         kUrl + " refuses what it gets: HTTP 409: conflict; it is dropped, 3,420 behind");
-  report.endpoints[0].state = EndpointState::misconfigured;
+  report.endpoints[0].state = delivery::EndpointState::misconfigured;
 
   report.endpoints.push_back(
-      {.name = "http://second", .waiting = 7, .state = EndpointState::delivering});
+      {.name = "http://second", .waiting = 7, .state = delivery::EndpointState::delivering});
   report.memory_only = true;
   CHECK(report.status(kNowMs).ends_with(
       "kept | delivering to http://second, 7 behind | the buffer's disk cannot be used: samples "
@@ -92,7 +92,7 @@ TEST_CASE("a status says what is delivered where, and why not") {
 }
 
 TEST_CASE("only a request that outlasts its time-out by far is stuck") {
-  ServiceReport report;
+  run::ServiceReport report;
   report.endpoints = {endpoint(5)};
   CHECK(report.stuck(kNow).empty());
   report.endpoints[0].request_since_ns = kNow - 69 * kSecond;
@@ -102,7 +102,7 @@ TEST_CASE("only a request that outlasts its time-out by far is stuck") {
         "a request to " + kUrl + " has not ended for 1 m 11 s; its timeout is 10 s");
   // An endpoint that is away, and a disk that hangs, are nothing that a restart fixes.
   report.endpoints = {endpoint(5'000'000)};
-  report.endpoints[0].state = EndpointState::retrying;
+  report.endpoints[0].state = delivery::EndpointState::retrying;
   report.memory_only = true;
   CHECK(report.stuck(kNow).empty());
 }
@@ -113,14 +113,15 @@ TEST_CASE("the manager hears of the start at the first tick, and then of news") 
   CHECK(service.due_ns() == INT64_MAX);
   service.ticked(kNow);
   CHECK(service.due_ns() == kNow);
-  ServiceReport report;
+  run::ServiceReport report;
   report.endpoints = {{.name = "http://x", .waiting = 9}};
   service.report(kNow, report);
   CHECK(manager.told() == "READY=1\nWATCHDOG=1\nSTATUS=connecting to http://x, 9 behind\n");
   CHECK(service.due_ns() == kNow + 30 * kSecond);
   service.changed(kNow + kSecond);
   CHECK(service.due_ns() == kNow + kSecond);
-  report.endpoints = {{.name = "http://x", .waiting = 0, .state = EndpointState::delivering}};
+  report.endpoints = {
+      {.name = "http://x", .waiting = 0, .state = delivery::EndpointState::delivering}};
   service.report(kNow + kSecond, report);
   CHECK(manager.told() == "WATCHDOG=1\nSTATUS=delivering to http://x, 0 behind\n");
   // Nothing new: only a sign of life, whatever ticks there are.
@@ -142,7 +143,7 @@ TEST_CASE("a request that is stuck is no sign of life") {
   Fixture manager(120 * kSecond);
   auto& service = *manager.service;
   service.ticked(kNow);
-  ServiceReport report;
+  run::ServiceReport report;
   report.endpoints = {endpoint(1)};
   service.report(kNow, report);
   manager.told();
@@ -158,7 +159,7 @@ TEST_CASE("a reload begins with its time and ends ready, with the status of befo
   Fixture manager(0);
   auto& service = *manager.service;
   service.ticked(kNow);
-  ServiceReport report;
+  run::ServiceReport report;
   report.endpoints = {endpoint(0)};
   service.report(kNow, report);
   manager.told();
@@ -174,7 +175,7 @@ TEST_CASE("a reload begins with its time and ends ready, with the status of befo
 }
 
 TEST_CASE("without a service manager the main thread is never woken for it") {
-  Service service(Notify("", 0));
+  run::Service service(run::Notify("", 0));
   service.ticked(kNow);
   CHECK(service.due_ns() == INT64_MAX);
 }

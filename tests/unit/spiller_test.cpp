@@ -35,9 +35,9 @@ TEST_CASE_METHOD(Fixture, "max_size drops the oldest segments, counted") {
     CHECK(kept == Times(all.end() - static_cast<std::ptrdiff_t>(kept.size()), all.end()));
     CHECK(waiting(endpoint) == 2 * kept.size());
   }
-  const auto lost = dropped(0, DropReason::max_size);
+  const auto lost = dropped(0, queue::DropReason::max_size);
   CHECK(lost + waiting(0) == 800);
-  CHECK(dropped(1, DropReason::max_size) < lost);
+  CHECK(dropped(1, queue::DropReason::max_size) < lost);
 }
 
 TEST_CASE_METHOD(Fixture, "a limit counts what an endpoint had not got, to the sample") {
@@ -61,15 +61,15 @@ TEST_CASE_METHOD(Fixture, "a limit counts what an endpoint had not got, to the s
   for (const std::size_t endpoint : {0, 1, 2}) {
     INFO("endpoint " << endpoint);
     const auto waits = waiting(endpoint);
-    Batch batch;
+    queue::Batch batch;
     std::size_t handed = 0;
-    while (queue->read(endpoint, {.lane = Wanted::Lane::all, .samples_max = 10}, batch)) {
+    while (queue->read(endpoint, {.lane = queue::Wanted::Lane::all, .samples_max = 10}, batch)) {
       handed += batch.samples();
       queue->ack(endpoint, batch);
     }
     CHECK(handed == waits);
     CHECK(handed > 0);
-    const auto lost = dropped(endpoint, DropReason::max_size);
+    const auto lost = dropped(endpoint, queue::DropReason::max_size);
     CHECK(lost > 0);
     if (endpoint == 0) CHECK(lost + waits == all);
     if (endpoint == 1) CHECK(lost + waits + fresh == all);
@@ -82,23 +82,23 @@ TEST_CASE_METHOD(Fixture,
   reopen({"a", "b"});
   append({1, 2, 3});
   round();
-  Batch arrives;
-  Batch fails;
-  REQUIRE(queue->read(0, {.lane = Wanted::Lane::all, .samples_max = 100}, arrives));
-  REQUIRE(queue->read(1, {.lane = Wanted::Lane::all, .samples_max = 100}, fails));
-  for (int t = 4; dropped(0, DropReason::max_size) == 0; ++t) {
+  queue::Batch arrives;
+  queue::Batch fails;
+  REQUIRE(queue->read(0, {.lane = queue::Wanted::Lane::all, .samples_max = 100}, arrives));
+  REQUIRE(queue->read(1, {.lane = queue::Wanted::Lane::all, .samples_max = 100}, fails));
+  for (int t = 4; dropped(0, queue::DropReason::max_size) == 0; ++t) {
     REQUIRE(t < 1000);
     append({t});
     if (t % 10 == 0) round();
   }
-  const auto others = dropped(0, DropReason::max_size);
-  CHECK(dropped(1, DropReason::max_size) == others);
+  const auto others = dropped(0, queue::DropReason::max_size);
+  CHECK(dropped(1, queue::DropReason::max_size) == others);
   // What may arrive is not told as lost.
   CHECK(told_count(cat("buffer: ", others, " samples dropped")) == 1);
   queue->ack(0, arrives);
   queue->release(1, fails);
-  CHECK(dropped(0, DropReason::max_size) == others);
-  CHECK(dropped(1, DropReason::max_size) == others + 6);
+  CHECK(dropped(0, queue::DropReason::max_size) == others);
+  CHECK(dropped(1, queue::DropReason::max_size) == others + 6);
 }
 
 TEST_CASE_METHOD(Fixture, "where the file system is nearly full the store gives way, then waits") {
@@ -109,7 +109,7 @@ TEST_CASE_METHOD(Fixture, "where the file system is nearly full the store gives 
   round();
   CHECK(queue->state().free_space_guard);
   CHECK(queue->state().segments == 0);
-  CHECK(dropped(0, DropReason::free_space) == 2);
+  CHECK(dropped(0, queue::DropReason::free_space) == 2);
   CHECK(peeked() == Times{2});
   files.set_space({.total_bytes = 100 << 20, .free_bytes = 6 << 20});
   round();
@@ -175,15 +175,15 @@ TEST_CASE_METHOD(Fixture,
 TEST_CASE_METHOD(Fixture, "a scrape that no segment can hold does not hold up the others") {
   reopen({"a", "b"});
   std::vector<std::string> names;
-  for (std::size_t i = 0; i <= kSeriesMax; ++i) names.push_back(std::to_string(i));
+  for (std::size_t i = 0; i <= queue::kSeriesMax; ++i) names.push_back(std::to_string(i));
   append({1});
   queue->append(scrape(2, series_set(names), std::vector<double>(names.size(), 1)));
   CHECK(live_taken(0) == Times{2});  // whoever takes it from memory gets it
   append({3});
   round();
   CHECK_FALSE(queue->state().memory_only);
-  CHECK(dropped(0, DropReason::too_large) == 0);
-  CHECK(dropped(1, DropReason::too_large) == names.size());
+  CHECK(dropped(0, queue::DropReason::too_large) == 0);
+  CHECK(dropped(1, queue::DropReason::too_large) == names.size());
   CHECK(waiting(1) == 4);
   reopen({"a", "b"});
   CHECK(taken(0) == Times{1, 3});
@@ -210,7 +210,7 @@ TEST_CASE_METHOD(Fixture, "max_age drops segments whose newest entry is older, c
   }
   const auto kept = peeked();
   CHECK(kept.front() >= all.back());  // whose segment has newer ones
-  CHECK(dropped(0, DropReason::max_age) >= 78);
+  CHECK(dropped(0, queue::DropReason::max_age) >= 78);
   CHECK(told_count("reason max_age") == 1);
 }
 
@@ -233,7 +233,7 @@ TEST_CASE_METHOD(Fixture, "a clock that is wrong for a while is no age") {
   append({clock.wall_ns() / kNsPerMs});
   round();
   CHECK(waiting(0) == 8);
-  CHECK(dropped(0, DropReason::max_age) == 0);
+  CHECK(dropped(0, queue::DropReason::max_age) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "the spiller's thread spills what waits, and ends with all of it on disk",
@@ -275,7 +275,7 @@ TEST_CASE(
   CHECK(f.waiting(0) == 8);
   CHECK(f.taken() == Times{1, 2, 3, 5});
   CHECK(f.waiting(0) == 0);
-  CHECK(f.dropped(0, DropReason::damage) == 0);
+  CHECK(f.dropped(0, queue::DropReason::damage) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "a folder that is taken away is made again; what was in it is counted") {
@@ -317,7 +317,7 @@ TEST_CASE_METHOD(Fixture,
   }
   CHECK(taken() == Times{1, 2, 3, 4, 5, 6});
   CHECK(waiting(0) == 0);
-  CHECK(dropped(0, DropReason::damage) == 0);
+  CHECK(dropped(0, queue::DropReason::damage) == 0);
 }
 
 TEST_CASE_METHOD(Fixture,
@@ -341,7 +341,7 @@ TEST_CASE_METHOD(Fixture,
   files.mount("/disk/buffer", "sdb1");
   round();
   append({104});
-  CHECK_FALSE(Queue::open(with));
+  CHECK_FALSE(queue::Queue::open(with));
   Times all;
   for (auto some = taken(); !some.empty(); some = taken()) {
     all.insert(all.end(), some.begin(), some.end());
@@ -349,7 +349,7 @@ TEST_CASE_METHOD(Fixture,
   std::sort(all.begin(), all.end());
   CHECK(all == Times{1, 2, 3, 101, 102, 103, 104});
   CHECK(waiting(0) == 0);
-  CHECK(dropped(0, DropReason::damage) == 0);
+  CHECK(dropped(0, queue::DropReason::damage) == 0);
 }
 
 // H1: an error that is not the content of the file.
@@ -397,7 +397,7 @@ TEST_CASE_METHOD(Fixture, "a segment that cannot be read for a while is tried ag
   CHECK(told_count("can be read again") == 1);
   CHECK(waiting(0) == 6);
   CHECK(taken() == Times{1, 2, 3});
-  CHECK(dropped(0, DropReason::damage) == 0);
+  CHECK(dropped(0, queue::DropReason::damage) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "a read-only disk is locked, and written to once it can be") {
@@ -408,12 +408,12 @@ TEST_CASE_METHOD(Fixture, "a read-only disk is locked, and written to once it ca
   append({1});
   round();
   CHECK(queue->state().memory_only);
-  CHECK_FALSE(Queue::open(with));
+  CHECK_FALSE(queue::Queue::open(with));
   files.fail("", "");
   round();
   CHECK_FALSE(queue->state().memory_only);
   CHECK(queue->state().segments == 1);
-  CHECK_FALSE(Queue::open(with));
+  CHECK_FALSE(queue::Queue::open(with));
 }
 
 TEST_CASE_METHOD(Fixture, "one round without descriptors does not lose the lock") {
@@ -424,7 +424,7 @@ TEST_CASE_METHOD(Fixture, "one round without descriptors does not lose the lock"
   round();
   files.fail_reads("", "");
   round();
-  CHECK_FALSE(Queue::open(with));
+  CHECK_FALSE(queue::Queue::open(with));
   CHECK(taken() == Times{1, 2});
 }
 
@@ -438,7 +438,7 @@ TEST_CASE_METHOD(Fixture, "damage is told and counted in samples") {
     files.set_content(path, content);
     const auto got = taken().size();
     CHECK(got < 3);
-    CHECK(dropped(0, DropReason::damage) == 2 * (3 - got));
+    CHECK(dropped(0, queue::DropReason::damage) == 2 * (3 - got));
     CHECK(told_count("reason damage") == 1);
   }
   SECTION("of a segment that is gone at a start") {
@@ -448,7 +448,7 @@ TEST_CASE_METHOD(Fixture, "damage is told and counted in samples") {
     REQUIRE((*folder)->remove(path.substr(path.rfind('/') + 1)));
     folder = {};
     reopen();
-    CHECK(dropped(0, DropReason::damage) == 6);
+    CHECK(dropped(0, queue::DropReason::damage) == 6);
     CHECK(told_count("are lost") == 1);
     CHECK(taken() == Times{4});
   }
@@ -457,7 +457,7 @@ TEST_CASE_METHOD(Fixture, "damage is told and counted in samples") {
 
 TEST_CASE_METHOD(Fixture, "a segment of a development build is set aside and said so") {
   close();
-  std::string old = make_segment_header(1) + "anything";
+  std::string old = queue::make_segment_header(1) + "anything";
   old[8] = 1;
   files.set_content("/disk/buffer/0000000000000001.seg", old);
   reopen();

@@ -15,22 +15,22 @@ using Sample = std::pair<std::string, std::int64_t>;
 using Samples = std::set<Sample>;
 
 /// `names` series in `times` scrapes.
-void fill(Batch& batch, std::size_t names, std::int64_t times) {
+void fill(queue::Batch& batch, std::size_t names, std::int64_t times) {
   std::vector<std::string> all;
   for (std::size_t i = 0; i < names; ++i) all.push_back(cat("m", i));
   const auto set = test::series_set(all);
   for (std::int64_t t = 1; t <= times; ++t) {
-    batch.add(static_cast<std::uint64_t>(t),
-              std::make_shared<const Scrape>(test::scrape(t, set, std::vector<double>(names, 1))));
+    batch.add(static_cast<std::uint64_t>(t), std::make_shared<const metrics::Scrape>(test::scrape(
+                                                 t, set, std::vector<double>(names, 1))));
   }
 }
 
-std::vector<Sample> samples_of(const Splitter::Front& front) {
+std::vector<Sample> samples_of(const delivery::Splitter::Front& front) {
   std::vector<Sample> samples;
   for (auto row = front.rows_begin; row < front.rows_end; ++row) {
     const auto& series = front.batch.rows()[row];
     for (const auto& point : front.batch.points(series)) {
-      samples.emplace_back(series.series->labels.get(kMetricName), point.timestamp_ms);
+      samples.emplace_back(series.series->labels.get(metrics::kMetricName), point.timestamp_ms);
     }
   }
   return samples;
@@ -44,7 +44,7 @@ struct Server {
   int requests = 0;
   int probes = 0;
 
-  void take(Splitter& shipment) {
+  void take(delivery::Splitter& shipment) {
     if (shipment.wants_probe()) {
       ++probes;
       refuses_everything ? shipment.probe_refused() : shipment.probe_accepted();
@@ -66,7 +66,7 @@ struct Server {
 }  // namespace
 
 TEST_CASE("a shipment that is accepted takes one request") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   CHECK(shipment.done());
   fill(shipment.batch(), 5, 3);
   shipment.start();
@@ -78,7 +78,7 @@ TEST_CASE("a shipment that is accepted takes one request") {
 }
 
 TEST_CASE("a series that is refused at every tick costs a few requests, until it is taken") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   Server server;
   const auto requests_of_a_tick = [&] {
     shipment.release();
@@ -102,7 +102,7 @@ TEST_CASE("a series that is refused at every tick costs a few requests, until it
 }
 
 TEST_CASE("a conflict is believed as soon as the server takes something, before or after it") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 4, 1);
   shipment.start();
   SECTION("after it") {
@@ -139,7 +139,7 @@ TEST_CASE("a conflict is believed as soon as the server takes something, before 
 }
 
 TEST_CASE("a shipment may go in several requests") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 5, 1);
   shipment.start();
   shipment.accepted(2);
@@ -154,7 +154,7 @@ TEST_CASE("only the bad samples of a shipment are refused, everything else arriv
   const std::set<std::string> bad_names =
       GENERATE(std::set<std::string>{"m0"}, std::set<std::string>{"m99"},
                std::set<std::string>{"m3", "m4", "m50"});
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 100, times);
   shipment.start();
   Server server{.is_bad = [&](const Sample& s) { return bad_names.contains(s.first); }};
@@ -168,7 +168,7 @@ TEST_CASE("only the bad samples of a shipment are refused, everything else arriv
 }
 
 TEST_CASE("of a row with one bad sample the others arrive, in time order") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 3, 10);
   shipment.start();
   Server server{.is_bad = [](const Sample& s) { return s == Sample{"m1", 4}; }};
@@ -182,7 +182,7 @@ TEST_CASE("of a row with one bad sample the others arrive, in time order") {
 }
 
 TEST_CASE("where the probe is refused too nothing is given up, and all is sent again") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 50, 2);
   shipment.start();
   Server server{.refuses_everything = true};
@@ -201,7 +201,7 @@ TEST_CASE("where the probe is refused too nothing is given up, and all is sent a
 TEST_CASE("a server that begins to refuse everything half-way costs no good sample") {
   for (int turns = 1; turns < 40; ++turns) {
     INFO(turns);
-    Splitter shipment;
+    delivery::Splitter shipment;
     fill(shipment.batch(), 20, 2);
     shipment.start();
     Server server{.is_bad = [](const Sample& s) { return s.first == "m7"; }};
@@ -218,7 +218,7 @@ TEST_CASE("a server that begins to refuse everything half-way costs no good samp
 }
 
 TEST_CASE("a conflict is dropped at once") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 5, 2);
   shipment.start();
   shipment.accepted(2);
@@ -228,7 +228,7 @@ TEST_CASE("a conflict is dropped at once") {
 }
 
 TEST_CASE("a shipment that is refused as a whole counts its fruitless tries") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 16, 1);
   shipment.start();
   Server server{.is_bad = [](const Sample&) { return true; }};
@@ -243,11 +243,11 @@ TEST_CASE("a shipment that is refused as a whole counts its fruitless tries") {
 }
 
 TEST_CASE("a relay's request that is refused goes as a whole, and what is beside it arrives") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 5, 1);
   for (std::uint64_t sequence = 2; sequence < 6; ++sequence) {
-    const auto request =
-        std::make_shared<const Request>(Request{nullptr, 10 + sequence, 1, 1, "never looked into"});
+    const auto request = std::make_shared<const queue::Request>(
+        queue::Request{nullptr, 10 + sequence, 1, 1, "never looked into"});
     shipment.batch().add({sequence, sequence, nullptr, request});
   }
   shipment.start();
@@ -276,12 +276,12 @@ TEST_CASE("a relay's request that is refused goes as a whole, and what is beside
 TEST_CASE("requests of a relay are taken in their order, whichever of them is refused") {
   for (std::size_t bad = 0; bad < 16; ++bad) {
     INFO("bad " << bad);
-    Splitter shipment;
+    delivery::Splitter shipment;
     fill(shipment.batch(), 3, 1);
     for (std::uint64_t sequence = 2; sequence < 15; ++sequence) {
       const auto at_ms = static_cast<std::int64_t>(sequence);
-      const auto request =
-          std::make_shared<const Request>(Request{nullptr, 1, at_ms, at_ms, "never looked into"});
+      const auto request = std::make_shared<const queue::Request>(
+          queue::Request{nullptr, 1, at_ms, at_ms, "never looked into"});
       shipment.batch().add({sequence, sequence, nullptr, request});
     }
     shipment.start();
@@ -307,7 +307,7 @@ TEST_CASE("requests of a relay are taken in their order, whichever of them is re
 }
 
 TEST_CASE("a released shipment can be filled again") {
-  Splitter shipment;
+  delivery::Splitter shipment;
   fill(shipment.batch(), 5, 2);
   shipment.start();
   shipment.refused(5);

@@ -41,13 +41,13 @@ TEST_CASE("what the JSON writer writes, the YAML reader reads back") {
     writer.add("number", 1.5);
     const auto json = writer.finish();
     CAPTURE(json);
-    const auto document = parse_document(json);
+    const auto document = config::parse_document(json);
     REQUIRE(document.error.empty());
-    const auto items = items_of(document.root.get(), "items");
+    const auto items = cli::items_of(document.root.get(), "items");
     REQUIRE(items.size() == 1);
     make_utf8(wanted);
-    REQUIRE(find_value(items[0], "text")->text == wanted);
-    REQUIRE(number_of(document.root.get(), "number") == 1.5);
+    REQUIRE(cli::find_value(items[0], "text")->text == wanted);
+    REQUIRE(cli::number_of(document.root.get(), "number") == 1.5);
   }
 }
 
@@ -79,8 +79,8 @@ TEST_CASE("JSON has no NaN, and an empty list is one") {
 }
 
 TEST_CASE("what is shown to a person holds no command to a terminal") {
-  const auto document = parse_document(R"({"a": "x\u001b[2Jy\u009bz"})");
-  CHECK(text_of(document.root.get(), "a") == "x\\x1b[2Jy\\u009bz");
+  const auto document = config::parse_document(R"({"a": "x\u001b[2Jy\u009bz"})");
+  CHECK(cli::text_of(document.root.get(), "a") == "x\\x1b[2Jy\\u009bz");
 }
 
 }  // namespace

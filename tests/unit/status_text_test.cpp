@@ -19,10 +19,10 @@ std::string endpoint(std::string_view state, std::string_view more) {
              R"( "retries": 1, "protocol": "prometheus-1.0", "last_error": "")", more, "}");
 }
 
-StatusText text_for(std::string_view endpoints, std::string_view buffer = "",
-                    std::string_view collectors = "",
-                    SeenStatus::Life life = SeenStatus::Life::running) {
-  auto seen = read_status(
+cli::StatusText text_for(std::string_view endpoints, std::string_view buffer = "",
+                         std::string_view collectors = "",
+                         cli::SeenStatus::Life life = cli::SeenStatus::Life::running) {
+  auto seen = cli::read_status(
       cat(R"({"pid": 12, "started": 1700000000, "updated": 1700000099, "interval_seconds": 15,)",
           R"("update_seconds": 15, "endpoints": [)", endpoints,
           R"(], "buffer": {"path": "/b", "holds_outage_seconds": 7200)", buffer,
@@ -30,7 +30,7 @@ StatusText text_for(std::string_view endpoints, std::string_view buffer = "",
       "/run/status.json");
   REQUIRE(seen.root);
   seen.life = life;
-  return status_text(seen, kNow, "");
+  return cli::status_text(seen, kNow, "");
 }
 
 TEST_CASE("a clock that is off is told") {
@@ -107,7 +107,7 @@ TEST_CASE("an endpoint that has not answered yet is a start, and after a minute 
 }
 
 TEST_CASE("of an agent that is gone the tables are shown as they were") {
-  const auto text = text_for(endpoint("delivering", ""), "", "", SeenStatus::Life::gone);
+  const auto text = text_for(endpoint("delivering", ""), "", "", cli::SeenStatus::Life::gone);
   CHECK_FALSE(text.is_well);
   CHECK(text.headline.starts_with(
       "msp-agent is not running: process 12 is gone; its last status is of "));
@@ -121,7 +121,7 @@ TEST_CASE("a file of another version is no reason to fail") {
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 TEST_CASE("when a backlog will be drained is known from how it got less") {
-  Trend trend;
+  run::Trend trend;
   trend.add(0, 1000, 0);
   CHECK_FALSE(trend.seconds_to_drain());
   trend.add(10 * kSecond, 2000, 0);
@@ -135,7 +135,7 @@ TEST_CASE("when a backlog will be drained is known from how it got less") {
 }
 
 TEST_CASE("losses count for about a minute") {
-  Trend trend;
+  run::Trend trend;
   trend.add(0, 0, 0);
   trend.add(15 * kSecond, 0, 5);
   CHECK(trend.lost_lately() == 5);

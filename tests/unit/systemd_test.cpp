@@ -59,7 +59,7 @@ TEST_CASE("a message is one datagram of assignments") {
   const Folder folder;
   const auto address = cat(folder.path, "/notify");
   Manager manager(address);
-  Notify notify(address, 0);
+  run::Notify notify(address, 0);
   CHECK(notify.listened_to());
   CHECK(notify.send({.ready = true, .alive = true, .status = "delivering"}));
   CHECK(manager.read() == "READY=1\nWATCHDOG=1\nSTATUS=delivering\n");
@@ -70,7 +70,7 @@ TEST_CASE("a message is one datagram of assignments") {
 TEST_CASE("an abstract name is one without a file") {
   const auto address = cat("@msp-agent-test-", ::getpid());
   Manager manager(address);
-  CHECK(Notify(address, 0).send({.ready = true}));
+  CHECK(run::Notify(address, 0).send({.ready = true}));
   CHECK(manager.read() == "READY=1\n");
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("a reload carries the monotonic time, in microseconds") {
   const auto address = cat(folder.path, "/notify");
   Manager manager(address);
   const auto before_us = monotonic_ns() / 1000;
-  CHECK(Notify(address, 0).send({.reloading = true}));
+  CHECK(run::Notify(address, 0).send({.reloading = true}));
   const auto message = manager.read();
   const std::string begins = "RELOADING=1\nMONOTONIC_USEC=";
   REQUIRE(message.starts_with(begins));
@@ -94,7 +94,7 @@ TEST_CASE("a server's words cannot become assignments, nor a status too long to 
   const Folder folder;
   const auto address = cat(folder.path, "/notify");
   Manager manager(address);
-  Notify notify(address, 0);
+  run::Notify notify(address, 0);
   CHECK(notify.send({.status = "HTTP 503: sorry\r\nMAINPID=1\n\xff"}));
   CHECK(manager.read() == "STATUS=HTTP 503: sorry  MAINPID=1 \xEF\xBF\xBD\n");
   CHECK(notify.send({.status = std::string(9999, 'x')}));
@@ -105,7 +105,7 @@ TEST_CASE("a manager that does not read is not waited for") {
   const Folder folder;
   const auto address = cat(folder.path, "/notify");
   Manager manager(address);
-  Notify notify(address, 0);
+  run::Notify notify(address, 0);
   int sent = 0;
   while (sent < 100'000 && notify.send({.alive = true})) ++sent;
   CHECK(sent < 100'000);
@@ -115,37 +115,37 @@ TEST_CASE("a manager that does not read is not waited for") {
 
 TEST_CASE("without a manager nothing is sent and nothing is wrong") {
   for (const auto* address : {"", "relative/path", "@", "vsock:2:1234"}) {
-    Notify notify(address, 0);
+    run::Notify notify(address, 0);
     CHECK_FALSE(notify.listened_to());
     CHECK(notify.send({.ready = true}));
   }
-  CHECK_FALSE(Notify(std::string("/") + std::string(200, 'x'), 0).listened_to());
+  CHECK_FALSE(run::Notify(std::string("/") + std::string(200, 'x'), 0).listened_to());
 }
 
 TEST_CASE("a manager that is gone is told of as a failure") {
   const Folder folder;
-  Notify notify(cat(folder.path, "/nobody"), 0);
+  run::Notify notify(cat(folder.path, "/nobody"), 0);
   CHECK_FALSE(notify.send({.ready = true}));
 }
 
 TEST_CASE("the environment says where the manager listens and how long it waits") {
   const Folder folder;
   const Variable socket("NOTIFY_SOCKET", cat(folder.path, "/notify"));
-  CHECK(Notify::from_environment().listened_to());
-  CHECK(Notify::from_environment().watchdog_ns() == 0);
+  CHECK(run::Notify::from_environment().listened_to());
+  CHECK(run::Notify::from_environment().watchdog_ns() == 0);
   const Variable watchdog("WATCHDOG_USEC", "120000000");
-  CHECK(Notify::from_environment().watchdog_ns() == 120 * kNsPerSecond);
+  CHECK(run::Notify::from_environment().watchdog_ns() == 120 * kNsPerSecond);
   {
     const Variable pid("WATCHDOG_PID", cat(::getpid()));
-    CHECK(Notify::from_environment().watchdog_ns() == 120 * kNsPerSecond);
+    CHECK(run::Notify::from_environment().watchdog_ns() == 120 * kNsPerSecond);
   }
   {
     const Variable pid("WATCHDOG_PID", "1");
-    CHECK(Notify::from_environment().watchdog_ns() == 0);
+    CHECK(run::Notify::from_environment().watchdog_ns() == 0);
   }
   for (const auto* nonsense : {"", "0", "-1", "99999999999999999999", "2min"}) {
     const Variable odd("WATCHDOG_USEC", nonsense);
-    CHECK(Notify::from_environment().watchdog_ns() == 0);
+    CHECK(run::Notify::from_environment().watchdog_ns() == 0);
   }
 }
 

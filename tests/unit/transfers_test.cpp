@@ -25,17 +25,17 @@ Answer body(const std::string& text, const std::string& headers = {}) {
 struct Fixture {
   std::shared_ptr<const Wakeup> wakeup = std::make_shared<const Wakeup>();
   test::FakeClock clock;
-  Transfers transfers{{.wakeup = wakeup, .bodies_bytes_max = 1 << 20, .clock = clock}};
+  http::Transfers transfers{{.wakeup = wakeup, .bodies_bytes_max = 1 << 20, .clock = clock}};
 
-  std::unique_ptr<Transfers::Peer> peer(const std::string& url) {
-    HttpOptions options;
+  std::unique_ptr<http::Transfers::Peer> peer(const std::string& url) {
+    http::HttpOptions options;
     options.url = url;
     options.timeout = 10s;
     return transfers.peer(options);
   }
 
-  static HttpRequest request() {
-    HttpRequest request;
+  static http::HttpRequest request() {
+    http::HttpRequest request;
     request.content_max = 1 << 20;
     return request;
   }
@@ -45,14 +45,14 @@ struct Fixture {
     transfers.peer({});  // that it goes wakes the thread
   }
 
-  Transfers::Outcome wait(Transfers::Peer& peer) {
+  http::Transfers::Outcome wait(http::Transfers::Peer& peer) {
     for (;;) {
       if (auto outcome = peer.take()) return std::move(*outcome);
       wakeup->wait(10 * kNsPerSecond);
     }
   }
 
-  Transfers::Outcome get(Transfers::Peer& peer) {
+  http::Transfers::Outcome get(http::Transfers::Peer& peer) {
     REQUIRE(peer.start(request()).has_value());
     return wait(peer);
   }
@@ -121,7 +121,7 @@ TEST_CASE("transfers: one answer too many for all of them fails, and no other", 
   const auto other = f.peer(second.url());
   REQUIRE(holding->start(Fixture::request()).has_value());
   while (first.requests().empty()) f.wakeup->wait(kNsPerMs);
-  Transfers::Outcome outcome;
+  http::Transfers::Outcome outcome;
   // What the first one has sent arrives at some time.
   const auto give_up_ns = monotonic_ns() + 120 * kNsPerSecond;
   do {
@@ -141,7 +141,7 @@ TEST_CASE("transfers: redirects stay on the host, and take no credentials to ano
       body("a 1\n"),
       test::answer("302 Found", cat("Location: ", other.url("/w", "localhost"), "\r\n")),
   });
-  HttpOptions options;
+  http::HttpOptions options;
   options.url = server.url("/here");
   options.bearer_token = "s3cret-token";
   const auto peer = f.transfers.peer(options);
@@ -156,7 +156,7 @@ TEST_CASE("transfers: unix sockets", "[threads]") {
   Fixture f;
   const auto path = cat("/tmp/msp-agent-transfers-", getpid(), ".sock");
   ScriptedServer server({body("a 1\n")}, path);
-  HttpOptions options;
+  http::HttpOptions options;
   options.url = "http://localhost/metrics";
   options.unix_socket = path;
   const auto peer = f.transfers.peer(options);
@@ -181,7 +181,7 @@ TEST_CASE("transfers: a peer that goes, and a second request, give up the first"
 }
 
 TEST_CASE("transfers: what ends before its peers answers nothing any more", "[threads]") {
-  std::unique_ptr<Transfers::Peer> peer;
+  std::unique_ptr<http::Transfers::Peer> peer;
   ScriptedServer slow({{.text = "", .repeated = "x", .pause = 60s}});
   {
     Fixture f;
@@ -195,7 +195,7 @@ TEST_CASE("transfers: what ends before its peers answers nothing any more", "[th
 TEST_CASE("transfers: a secret that cannot be read is told, and nothing is sent", "[threads]") {
   Fixture f;
   ScriptedServer server({body("a 1\n")});
-  HttpOptions options;
+  http::HttpOptions options;
   options.url = server.url();
   options.bearer_token_file = "/nonexistent/token";
   const auto peer = f.transfers.peer(options);

@@ -36,15 +36,15 @@ TEST_CASE("url: what the configuration accepts the client understands") {
     for (const std::string rest :
          {"", "/", "/api/v1/write", "/%zz", "/a?b=c&d", "?x", "#f", "//"}) {
       const auto url = "https://" + host + rest;
-      if (!check_url(url, UrlUser::refused)) continue;
+      if (!config::check_url(url, config::UrlUser::refused)) continue;
       INFO(url);
       ++accepted;
-      CHECK(parse_url(url).usable);
+      CHECK(http::parse_url(url).usable);
     }
   }
   CHECK(accepted > 80);
-  CHECK(check_url("http://me:secret@proxy:3128", UrlUser::accepted));
-  CHECK_FALSE(check_url("https://[1:2]/w", UrlUser::refused));
+  CHECK(config::check_url("http://me:secret@proxy:3128", config::UrlUser::accepted));
+  CHECK_FALSE(config::check_url("https://[1:2]/w", config::UrlUser::refused));
 }
 
 }  // namespace msp

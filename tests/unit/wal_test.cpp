@@ -14,17 +14,19 @@ const auto kSet = test::series_set({"a", "b"});
 struct Fixture {
   Fixture() { REQUIRE(wal.open(folder)); }
 
-  static Entry entry(std::uint64_t sequence, std::shared_ptr<const SeriesSet> set = kSet) {
+  static queue::Entry entry(std::uint64_t sequence,
+                            std::shared_ptr<const metrics::SeriesSet> set = kSet) {
     const auto timestamp_ms = static_cast<std::int64_t>(sequence);
-    return {sequence, sequence,
-            std::make_shared<const Scrape>(test::scrape(timestamp_ms, std::move(set), {1, 2})),
-            nullptr};
+    return {
+        sequence, sequence,
+        std::make_shared<const metrics::Scrape>(test::scrape(timestamp_ms, std::move(set), {1, 2})),
+        nullptr};
   }
   void append(std::uint64_t sequence) { REQUIRE(wal.append(entry(sequence))); }
 
   /// As the next process finds it.
-  Wal::Content content() {
-    Wal next;
+  queue::Wal::Content content() {
+    queue::Wal next;
     REQUIRE(next.open(folder));
     auto read = next.read();
     REQUIRE(read);
@@ -40,8 +42,8 @@ struct Fixture {
   }
 
   test::MemoryFileSystem files;
-  std::shared_ptr<Folder> folder = *files.open_folder("/f");
-  Wal wal;
+  std::shared_ptr<queue::Folder> folder = *files.open_folder("/f");
+  queue::Wal wal;
 };
 
 }  // namespace
@@ -77,7 +79,7 @@ TEST_CASE_METHOD(Fixture, "a rewrite replaces all or, where it fails, nothing") 
   append(1);
   append(2);
   SECTION("all") {
-    REQUIRE(wal.rewrite({entry(2)}, {{"a", Offset(2)}}));
+    REQUIRE(wal.rewrite({entry(2)}, {{"a", queue::Offset(2)}}));
     append(3);
     CHECK(kept() == Sequences{2, 3});
     CHECK(content().done.at("a").next() == 2);
@@ -107,7 +109,7 @@ TEST_CASE_METHOD(Fixture, "a tail torn anywhere costs the last entry, and what f
     INFO(size << " bytes");
     files.set_content("/f/wal", whole.substr(0, size));
     CHECK(kept() == Sequences{1});
-    Wal next;
+    queue::Wal next;
     REQUIRE(next.open(folder));
     REQUIRE(next.append(entry(3)));
     CHECK(kept() == Sequences{1, 3});
@@ -117,7 +119,7 @@ TEST_CASE_METHOD(Fixture, "a tail torn anywhere costs the last entry, and what f
 TEST_CASE_METHOD(Fixture, "a file of something else holds nothing, and is written over in time") {
   files.set_content("/f/wal", std::string(10'000, 'x'));
   CHECK(kept().empty());
-  Wal next;
+  queue::Wal next;
   REQUIRE(next.open(folder));
   REQUIRE(next.append(entry(1)));
   CHECK(kept() == Sequences{1});

@@ -16,19 +16,20 @@ using LabelList = std::vector<std::pair<std::string, std::string>>;
 /// What a receiver of the result gets.
 struct Got {
   std::vector<std::pair<LabelList, std::vector<std::int64_t>>> series;  // labels in order, times
-  WriteOutcome outcome;
+  relay::WriteOutcome outcome;
 };
 
 struct Bench {
-  std::expected<WriteOutcome, ContentError> read(const std::string& message, WriteVersion version,
-                                                 const std::vector<Label>& enforced = {}) {
+  std::expected<relay::WriteOutcome, relay::ContentError> read(
+      const std::string& message, relay::WriteVersion version,
+      const std::vector<metrics::Label>& enforced = {}) {
     out.clear();
     return reader.read(message, version, enforced,
-                       [&](std::string_view field, const SampleCounts&) { out += field; });
+                       [&](std::string_view field, const relay::SampleCounts&) { out += field; });
   }
 
-  Got good(const std::string& message, WriteVersion version,
-           const std::vector<Label>& enforced = {}) {
+  Got good(const std::string& message, relay::WriteVersion version,
+           const std::vector<metrics::Label>& enforced = {}) {
     const auto outcome = read(message, version, enforced);
     REQUIRE(outcome);
     prometheus::WriteRequest request;
@@ -44,7 +45,7 @@ struct Bench {
     return got;
   }
 
-  WriteMessageReader reader;
+  relay::WriteMessageReader reader;
   std::string out;
 };
 
@@ -90,7 +91,7 @@ std::string field(int number, const std::string& bytes) {
   return out + bytes;
 }
 
-const std::vector<Label> kAlpha = {{"customer_id", "alpha"}, {"role", ""}};
+const std::vector<metrics::Label> kAlpha = {{"customer_id", "alpha"}, {"role", ""}};
 
 }  // namespace
 
@@ -103,9 +104,9 @@ TEST_CASE("relay: nobody writes as somebody else, whatever the labels say") {
       {{"customer_id", "alpha"}, {"customer_id", "beta"}, {"job", "node"}, {"__name__", "up"}},
       {{"customer_id", "beta"}, {"__name__", "up"}, {"job", "node"}, {"customer_id", "gamma"}},
       {{"__name__", "up"}, {"customer_id", ""}, {"job", "node"}, {"role", "relay"}}};
-  for (const auto version : {WriteVersion::v1, WriteVersion::v2}) {
+  for (const auto version : {relay::WriteVersion::v1, relay::WriteVersion::v2}) {
     const auto got =
-        bench.good(version == WriteVersion::v1 ? v1(forged) : v2(forged), version, kAlpha);
+        bench.good(version == relay::WriteVersion::v1 ? v1(forged) : v2(forged), version, kAlpha);
     REQUIRE(got.series.size() == forged.size());
     for (const auto& [labels, times] : got.series) {
       CHECK(labels == expected);
@@ -119,9 +120,9 @@ TEST_CASE("relay: nobody writes as somebody else, whatever the labels say") {
 TEST_CASE("relay: a name in other letters or bytes is another label or none") {
   Bench bench;
   const LabelList other = {{"Customer_ID", "beta"}, {"__name__", "up"}};
-  for (const auto version : {WriteVersion::v1, WriteVersion::v2}) {
+  for (const auto version : {relay::WriteVersion::v1, relay::WriteVersion::v2}) {
     const auto message = [&](const LabelList& labels) {
-      return version == WriteVersion::v1 ? v1({labels}) : v2({labels});
+      return version == relay::WriteVersion::v1 ? v1({labels}) : v2({labels});
     };
     const auto got = bench.good(message(other), version, kAlpha);
     REQUIRE(got.series.size() == 1);
@@ -142,7 +143,7 @@ TEST_CASE("relay: a name in other letters or bytes is another label or none") {
   const auto label = field(1, "x") + field(1, "customer_id") + field(2, "alpha") + field(2, "beta");
   const auto sample = std::string("\x12\x02\x10\x05", 4);
   const auto series = field(1, field(1, "__name__") + field(2, "up")) + field(1, label) + sample;
-  const auto got = bench.good(field(1, series), WriteVersion::v1, kAlpha);
+  const auto got = bench.good(field(1, series), relay::WriteVersion::v1, kAlpha);
   REQUIRE(got.series.size() == 1);
   CHECK(got.series[0].first == LabelList{{"__name__", "up"}, {"customer_id", "alpha"}});
   CHECK(got.series[0].second == std::vector<std::int64_t>{5});
@@ -161,7 +162,7 @@ TEST_CASE(
       {{{"__name__", "up"}, {"a", std::string(70'000, 'x')}}, "labels that are too long"}};
   for (const auto& [labels, why] : bad) {
     INFO(why);
-    const auto got = bench.good(v1({good, labels, good}), WriteVersion::v1);
+    const auto got = bench.good(v1({good, labels, good}), relay::WriteVersion::v1);
     CHECK(got.series.size() == 2);
     CHECK(got.outcome.skipped_series == 1);
     CHECK(got.outcome.first_skipped.starts_with(why));
@@ -169,20 +170,20 @@ TEST_CASE(
   const auto no_utf8 = field(1, field(1, field(1, "__name__") + field(2, "up")) +
                                     field(1, field(1, "customer_id") + field(2, "\xff")) +
                                     field(1, field(1, "a") + field(2, "\xff")) + field(2, ""));
-  CHECK(bench.good(no_utf8, WriteVersion::v1, kAlpha)
+  CHECK(bench.good(no_utf8, relay::WriteVersion::v1, kAlpha)
             .outcome.first_skipped.starts_with("a value that is not UTF-8"));
   LabelList many = {{"__name__", "up"}};
-  for (std::size_t i = 0; i < WriteMessageReader::kLabelsMax; ++i)
+  for (std::size_t i = 0; i < relay::WriteMessageReader::kLabelsMax; ++i)
     many.emplace_back(cat("l", i), "x");
-  CHECK(
-      bench.good(v1({many, good}), WriteVersion::v1).outcome.first_skipped.starts_with("too many"));
-  CHECK(bench.good(v2({many, good}), WriteVersion::v2).outcome.skipped_series == 1);
+  CHECK(bench.good(v1({many, good}), relay::WriteVersion::v1)
+            .outcome.first_skipped.starts_with("too many"));
+  CHECK(bench.good(v2({many, good}), relay::WriteVersion::v2).outcome.skipped_series == 1);
   // References to nowhere, and an odd number of them.
   io::prometheus::write::v2::Request request;
   request.ParseFromString(v2({good, good, good}));
   request.mutable_timeseries(0)->set_labels_refs(1, 1'000);
   request.mutable_timeseries(1)->add_labels_refs(1);
-  const auto got = bench.good(request.SerializeAsString(), WriteVersion::v2);
+  const auto got = bench.good(request.SerializeAsString(), relay::WriteVersion::v2);
   CHECK(got.series.size() == 1);
   CHECK(got.outcome.skipped_series == 2);
 }
@@ -193,9 +194,9 @@ TEST_CASE("relay: labels are sent on in the protocol's order, values and times a
   request.ParseFromString(v1({{{"z", "1"}, {"__name__", "up"}, {"b", ""}, {"a", "2"}}}, -5));
   auto* const series = request.mutable_timeseries(0);
   auto* const sample = series->add_samples();
-  sample->set_value(stale_marker());
+  sample->set_value(metrics::stale_marker());
   sample->set_timestamp(INT64_MAX);
-  const auto outcome = bench.read(request.SerializeAsString(), WriteVersion::v1);
+  const auto outcome = bench.read(request.SerializeAsString(), relay::WriteVersion::v1);
   REQUIRE(outcome);
   CHECK(outcome->taken.first_timestamp_ms == -5);
   CHECK(outcome->taken.last_timestamp_ms == INT64_MAX);
@@ -205,14 +206,15 @@ TEST_CASE("relay: labels are sent on in the protocol's order, values and times a
   CHECK(sent.timeseries(0).labels(2).name() == "z");
   CHECK(sent.timeseries(0).labels_size() == 3);
   CHECK(sent.timeseries(0).samples(0).timestamp() == -5);
-  CHECK(std::bit_cast<std::uint64_t>(sent.timeseries(0).samples(1).value()) == kStaleNanBits);
+  CHECK(std::bit_cast<std::uint64_t>(sent.timeseries(0).samples(1).value()) ==
+        metrics::kStaleNanBits);
 }
 
 TEST_CASE("relay: what is torn, or of the other version, is refused as a whole") {
   Bench bench;
   const LabelList labels = {{"__name__", "up"}, {"a", "b"}};
-  for (const auto version : {WriteVersion::v1, WriteVersion::v2}) {
-    const auto is_v1 = version == WriteVersion::v1;
+  for (const auto version : {relay::WriteVersion::v1, relay::WriteVersion::v2}) {
+    const auto is_v1 = version == relay::WriteVersion::v1;
     const auto whole = is_v1 ? v1({labels, labels}) : v2({labels, labels});
     std::size_t torn = 0;
     for (std::size_t size = 1; size < whole.size(); ++size) {
@@ -229,7 +231,7 @@ TEST_CASE("relay: what is torn, or of the other version, is refused as a whole")
     CHECK(bench.good("", version).series.empty());
   }
   for (const auto* group : {"\x0b", "\x0c", "\x08\x01", "\x0d\x01\x01\x01\x01", "\x02"}) {
-    CHECK_FALSE(bench.read(group, WriteVersion::v1));
+    CHECK_FALSE(bench.read(group, relay::WriteVersion::v1));
   }
 }
 
@@ -240,14 +242,14 @@ TEST_CASE("relay: native histograms go on as they are, one that no receiver can 
   const auto histogram = std::string("\x08\x03\x19\0\0\0\0\0\0\x04\x40\x20\x02", 13) +
                          field(11, std::string("\x08\x02\x10\x01", 4)) + field(12, "\x02") +
                          "\x78\x07";
-  const auto good = bench.read(field(1, name + field(4, histogram)), WriteVersion::v1);
+  const auto good = bench.read(field(1, name + field(4, histogram)), relay::WriteVersion::v1);
   REQUIRE(good);
   CHECK(good->taken.histograms == 1);
   CHECK(good->taken.last_timestamp_ms == 7);
   CHECK(bench.out == field(1, name + field(4, histogram)));
   for (const auto& bad : {field(1, "x"), std::string("\x10\x01"), field(8, "\x08"),
                           field(12, "\xff"), field(13, "1234567"), std::string("\x79\x07")}) {
-    CHECK_FALSE(bench.read(field(1, name + field(4, bad)), WriteVersion::v1));
+    CHECK_FALSE(bench.read(field(1, name + field(4, bad)), relay::WriteVersion::v1));
   }
 }
 
@@ -264,15 +266,15 @@ TEST_CASE("relay: a few bytes that would become many are refused") {
     for (const auto ref : {1, 2, 3, 4}) series->add_labels_refs(static_cast<std::uint32_t>(ref));
     series->add_samples()->set_timestamp(1);
   }
-  const auto outcome = bench.read(request.SerializeAsString(), WriteVersion::v2);
+  const auto outcome = bench.read(request.SerializeAsString(), relay::WriteVersion::v2);
   REQUIRE_FALSE(outcome);
   CHECK(outcome.error().is_too_large);
   CHECK(bench.out.empty());
   std::string symbols;
-  for (std::size_t i = 0; i <= WriteMessageReader::kSymbolsMax; ++i)
+  for (std::size_t i = 0; i <= relay::WriteMessageReader::kSymbolsMax; ++i)
     symbols += std::string("\x22\0", 2);
-  REQUIRE_FALSE(bench.read(symbols, WriteVersion::v2));
-  CHECK(bench.read(symbols, WriteVersion::v2).error().is_too_large);
+  REQUIRE_FALSE(bench.read(symbols, relay::WriteVersion::v2));
+  CHECK(bench.read(symbols, relay::WriteVersion::v2).error().is_too_large);
 }
 
 }  // namespace msp

@@ -7,7 +7,7 @@
 #include <new>
 #include <utility>
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 constexpr auto kUserAgent = "User-Agent: msp-agent/" MSP_AGENT_VERSION;
@@ -76,8 +76,8 @@ const std::vector<std::string>& wire_headers(Wire wire) {
   return kPrometheus1;
 }
 
-Encoder::Part Encoder::encode(Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire,
-                              std::size_t raw_max) {
+Encoder::Part Encoder::encode(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+                              Wire wire, std::size_t raw_max) {
   raw_max = std::min(raw_max, kRawBytesMax);
   for (;;) {
     const auto extent = wire == Wire::prometheus_2_0
@@ -118,4 +118,4 @@ void Encoder::release() {
   *this = Encoder();
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

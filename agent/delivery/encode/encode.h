@@ -15,7 +15,7 @@
 #include "agent/delivery/encode/write_request.h"
 #include "agent/queue/batch.h"
 
-namespace msp {
+namespace msp::delivery {
 
 /// What goes on the wire.
 enum class Wire {
@@ -45,7 +45,7 @@ class Encoder {
   /// Encodes rows from `rows_begin` on, before `rows_end`: as many as fit into `raw_max` bytes
   /// before compression, but at least one; never more than kBodyBytesMax compressed or kRawBytesMax
   /// raw unless one row alone is larger. The batch has a row `rows_begin`.
-  Part encode(Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire,
+  Part encode(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end, Wire wire,
               std::size_t raw_max);
 
   /// Gives back what a large batch needed.
@@ -69,4 +69,4 @@ class Encoder {
   Body body_;
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace msp::protobuf {
+namespace msp::delivery::protobuf {
 
 using google::protobuf::io::CodedOutputStream;
 
@@ -77,4 +77,4 @@ inline std::uint8_t* write_number(std::uint8_t tag, std::int64_t value, std::uin
   return write_varint(static_cast<std::uint64_t>(value), at);
 }
 
-}  // namespace msp::protobuf
+}  // namespace msp::delivery::protobuf

@@ -7,7 +7,7 @@
 
 #include "agent/delivery/encode/protobuf.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 using namespace protobuf;
@@ -25,7 +25,7 @@ constexpr auto kMetadataHelpRef = varint_tag(3);
 constexpr auto kMetadataUnitRef = varint_tag(4);
 
 /// As request_v2.proto has it.
-std::int64_t type_number(MetricType type) {
+std::int64_t type_number(metrics::MetricType type) {
   constexpr std::int64_t kNumbers[] = {1, 2, 3, 5, 0};
   return kNumbers[static_cast<std::size_t>(type)];
 }
@@ -38,7 +38,7 @@ constexpr std::array<std::string_view, 5> kSinceBoot = {
     "node_context_switches_total", "node_cpu_guest_seconds_total", "node_cpu_seconds_total",
     "node_forks_total", "node_intr_total"};
 
-std::size_t sample_size(const Point& point, std::int64_t start_ms) {
+std::size_t sample_size(const queue::Point& point, std::int64_t start_ms) {
   return double_size(point.value) + number_size(point.timestamp_ms) + number_size(start_ms);
 }
 
@@ -57,7 +57,7 @@ std::string_view unit_of(std::string_view metric) {
   return {};
 }
 
-Extent RequestV2::write(Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+Extent RequestV2::write(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end,
                         std::size_t bytes_max, std::string& message) {
   find_boot_times(batch);
   symbols_.clear();
@@ -99,7 +99,7 @@ Extent RequestV2::write(Batch& batch, std::size_t rows_begin, std::size_t rows_e
   return extent;
 }
 
-RequestV2::RowLayout RequestV2::lay_out(const Batch& batch, const Batch::Row& row) {
+RequestV2::RowLayout RequestV2::lay_out(const queue::Batch& batch, const queue::Batch::Row& row) {
   RowLayout layout;
   for (const auto label : row.series->labels) {
     for (const auto text : {label.name, label.value}) {
@@ -109,7 +109,7 @@ RequestV2::RowLayout RequestV2::lay_out(const Batch& batch, const Batch::Row& ro
   }
   layout.refs_end = refs_.size();
 
-  const auto name = row.series->labels.get(kMetricName);
+  const auto name = row.series->labels.get(metrics::kMetricName);
   if (const auto* desc = row.series->desc.get()) {
     layout.type = type_number(desc->type);
     layout.help_ref = symbols_.number_of(desc->help);
@@ -131,7 +131,7 @@ std::size_t RequestV2::RowLayout::metadata_size() const {
   return number_size(type) + number_size(help_ref) + number_size(unit_ref);
 }
 
-std::uint8_t* RequestV2::write_row(const Batch& batch, const Batch::Row& row,
+std::uint8_t* RequestV2::write_row(const queue::Batch& batch, const queue::Batch::Row& row,
                                    const RowLayout& layout, std::size_t refs_begin,
                                    std::uint8_t* at) const {
   at = write_length(kSeriesLabelsRefs, layout.refs_size, at);
@@ -153,16 +153,16 @@ std::uint8_t* RequestV2::write_row(const Batch& batch, const Batch::Row& row,
   return at;
 }
 
-bool RequestV2::BootTime::is_of(const Series& series) const {
+bool RequestV2::BootTime::is_of(const metrics::Series& series) const {
   return instance == series.labels.get(kInstance) && job == series.labels.get(kJob);
 }
 
-void RequestV2::find_boot_times(Batch& batch) {
+void RequestV2::find_boot_times(queue::Batch& batch) {
   boot_times_.clear();
   for (const auto& row : batch.rows()) {
     if (row.series == nullptr) continue;
     const auto& labels = row.series->labels;
-    if (labels.get(kMetricName) != kBootTime) continue;
+    if (labels.get(metrics::kMetricName) != kBootTime) continue;
     for (const auto& point : batch.points(row)) {
       boot_times_.push_back({labels.get(kInstance), labels.get(kJob), point});
     }
@@ -176,9 +176,9 @@ void RequestV2::find_boot_times(Batch& batch) {
 
 /// 0 where the point's scrape does not say, or the clock was set back since. `at` is where to go on
 /// looking for the next point of a row: 0 for the first.
-std::int64_t RequestV2::boot_time_ms(const Series& series, const Point& point,
+std::int64_t RequestV2::boot_time_ms(const metrics::Series& series, const queue::Point& point,
                                      std::size_t& at) const {
-  if (is_stale_marker(point.value)) return 0;
+  if (metrics::is_stale_marker(point.value)) return 0;
   while (at < boot_times_.size() && (!boot_times_[at].is_of(series) ||
                                      boot_times_[at].point.timestamp_ms < point.timestamp_ms)) {
     ++at;
@@ -191,4 +191,4 @@ std::int64_t RequestV2::boot_time_ms(const Series& series, const Point& point,
   return is_sane ? static_cast<std::int64_t>(boot_ms) : 0;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -16,15 +16,15 @@
 #include "agent/delivery/encode/write_request.h"
 #include "agent/queue/batch.h"
 
-namespace msp {
+namespace msp::delivery {
 
 /// Reused from request to request. One thread at a time.
 class RequestV2 {
  public:
   /// As WriteRequest::write(), up to the first row that is a relay's request: the row `rows_begin`
   /// is none.
-  Extent write(Batch& batch, std::size_t rows_begin, std::size_t rows_end, std::size_t bytes_max,
-               std::string& message);
+  Extent write(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+               std::size_t bytes_max, std::string& message);
 
  private:
   struct RowLayout {
@@ -38,20 +38,21 @@ class RequestV2 {
     std::size_t metadata_size() const;
   };
 
-  RowLayout lay_out(const Batch& batch, const Batch::Row& row);
-  std::uint8_t* write_row(const Batch& batch, const Batch::Row& row, const RowLayout& layout,
-                          std::size_t refs_begin, std::uint8_t* at) const;
+  RowLayout lay_out(const queue::Batch& batch, const queue::Batch::Row& row);
+  std::uint8_t* write_row(const queue::Batch& batch, const queue::Batch::Row& row,
+                          const RowLayout& layout, std::size_t refs_begin, std::uint8_t* at) const;
   /// node_boot_time_seconds of one target, as its labels tell it from others: the batch may hold what
   /// an exporter has said of another host.
   struct BootTime {
     std::string_view instance, job;
-    Point point;
+    queue::Point point;
 
-    bool is_of(const Series& series) const;
+    bool is_of(const metrics::Series& series) const;
   };
 
-  void find_boot_times(Batch& batch);
-  std::int64_t boot_time_ms(const Series& series, const Point& point, std::size_t& at) const;
+  void find_boot_times(queue::Batch& batch);
+  std::int64_t boot_time_ms(const metrics::Series& series, const queue::Point& point,
+                            std::size_t& at) const;
 
   StringTable symbols_;
   std::vector<std::uint32_t> refs_;  // of all rows, one after the other
@@ -63,4 +64,4 @@ class RequestV2 {
 /// where there is none.
 std::string_view unit_of(std::string_view metric);
 
-}  // namespace msp
+}  // namespace msp::delivery

@@ -6,7 +6,7 @@
 
 #include "agent/delivery/encode/protobuf.h"
 
-namespace msp {
+namespace msp::delivery {
 namespace {
 
 using namespace protobuf;
@@ -19,22 +19,23 @@ constexpr auto kLabelValue = bytes_tag(2);
 constexpr auto kSampleValue = fixed64_tag(1);
 constexpr auto kSampleTimestamp = varint_tag(2);
 
-std::size_t label_size(Labels::View label) {
+std::size_t label_size(metrics::Labels::View label) {
   return bytes_size(label.name.size()) + bytes_size(label.value.size());
 }
 
-std::size_t sample_size(const Point& point) {
+std::size_t sample_size(const queue::Point& point) {
   return double_size(point.value) + number_size(point.timestamp_ms);
 }
 
-std::size_t series_size(const Series& series, std::span<const Point> points) {
+std::size_t series_size(const metrics::Series& series, std::span<const queue::Point> points) {
   std::size_t size = 0;
   for (const auto label : series.labels) size += bytes_size(label_size(label));
   for (const auto& point : points) size += bytes_size(sample_size(point));
   return size;
 }
 
-std::uint8_t* write_series(const Series& series, std::span<const Point> points, std::uint8_t* at) {
+std::uint8_t* write_series(const metrics::Series& series, std::span<const queue::Point> points,
+                           std::uint8_t* at) {
   for (const auto label : series.labels) {
     at = write_length(kSeriesLabel, label_size(label), at);
     at = write_bytes(kLabelName, label.name, at);
@@ -50,7 +51,7 @@ std::uint8_t* write_series(const Series& series, std::span<const Point> points, 
 
 }  // namespace
 
-Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+Extent WriteRequest::write(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end,
                            std::size_t bytes_max, std::string& message) {
   const auto rows = batch.rows().subspan(rows_begin, rows_end - rows_begin);
   Extent extent{rows_begin, 0};
@@ -62,7 +63,7 @@ Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t row
     std::size_t whole_size = 0;
     bool is_readable = true;
     if (row.request != nullptr) {
-      auto content = content_of(row.request->message, kRequestContentMax);
+      auto content = queue::content_of(row.request->message, queue::kRequestContentMax);
       is_readable = content.has_value();
       row_size = whole_size = is_readable ? content->size() : 0;
       if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
@@ -93,4 +94,4 @@ Extent WriteRequest::write(Batch& batch, std::size_t rows_begin, std::size_t row
   return extent;
 }
 
-}  // namespace msp
+}  // namespace msp::delivery

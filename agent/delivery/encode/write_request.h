@@ -8,7 +8,7 @@
 
 #include "agent/queue/batch.h"
 
-namespace msp {
+namespace msp::delivery {
 
 /// What got into a message.
 struct Extent {
@@ -23,12 +23,12 @@ class WriteRequest {
   /// A relay's request is a message already: its content follows that of the series, as protobuf
   /// merges messages. Replaces `message` by one with the batch's rows from `rows_begin` on: as many before
   /// `rows_end` as fit into `bytes_max` bytes, but at least one.
-  Extent write(Batch& batch, std::size_t rows_begin, std::size_t rows_end, std::size_t bytes_max,
-               std::string& message);
+  Extent write(queue::Batch& batch, std::size_t rows_begin, std::size_t rows_end,
+               std::size_t bytes_max, std::string& message);
 
  private:
   std::vector<std::size_t> sizes_;     // of the rows
   std::vector<std::string> contents_;  // of the rows that are requests, in their order
 };
 
-}  // namespace msp
+}  // namespace msp::delivery

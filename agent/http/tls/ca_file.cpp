@@ -13,7 +13,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 using File = std::unique_ptr<BIO, decltype(&BIO_free)>;
@@ -115,4 +115,4 @@ void CaFile::read_through() {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -9,7 +9,7 @@
 
 struct x509_store_st;  // OpenSSL's X509_STORE
 
-namespace msp {
+namespace msp::http {
 
 /// The file is read through once, and again when it has changed; a certificate is read when a chain
 /// asks for it. One thread.
@@ -37,4 +37,4 @@ class CaFile {
   std::string problem_;
 };
 
-}  // namespace msp
+}  // namespace msp::http

@@ -7,7 +7,7 @@
 
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 // Debian, Ubuntu, Alpine; RHEL, Fedora, Amazon Linux; SUSE; what is left.
@@ -52,4 +52,4 @@ Result<CaStore> find_ca_store() {
                     "; install its package ca-certificates or set tls.ca_file"));
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -6,7 +6,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::http {
 
 /// One of the two is set.
 struct CaStore {
@@ -17,4 +17,4 @@ struct CaStore {
 /// The error says where it looked and what to do.
 Result<CaStore> find_ca_store();
 
-}  // namespace msp
+}  // namespace msp::http

@@ -15,7 +15,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 constexpr int kNamesShownMax = 5;
@@ -247,4 +247,4 @@ std::string_view tls_advice(std::string_view words) {
   return {};
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -10,7 +10,7 @@
 #include "agent/http/tls/ca_file.h"
 #include "agent/http/tls/ca_store.h"
 
-namespace msp {
+namespace msp::http {
 
 /// What was seen of one.
 struct Handshake {
@@ -70,4 +70,4 @@ std::string with_reason(std::string words);
 /// known that the words do not say.
 std::string_view tls_advice(std::string_view words);
 
-}  // namespace msp
+}  // namespace msp::http

@@ -13,7 +13,7 @@
 #include "agent/base/text.h"
 #include "agent/http/tls/certificate.h"
 
-namespace msp {
+namespace msp::http {
 namespace {
 
 // The static binary's OpenSSL has no sockets of its own.
@@ -180,4 +180,4 @@ void TlsSession::end() {
   ERR_clear_error();
 }
 
-}  // namespace msp
+}  // namespace msp::http

@@ -14,7 +14,7 @@
 #include "agent/http/file_mark.h"
 #include "agent/http/options.h"
 
-namespace msp {
+namespace msp::http {
 
 /// One connection. The socket is the caller's, and outlives it.
 class TlsSession {
@@ -71,4 +71,4 @@ class TlsServer {
   std::unique_ptr<Context> context_;
 };
 
-}  // namespace msp
+}  // namespace msp::http

@@ -8,7 +8,7 @@
 #include "agent/base/dns_names.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 12;
@@ -290,4 +290,4 @@ std::optional<std::uint32_t> DnsAnswer::serial() const {
   return serial;
 }
 
-}  // namespace msp
+}  // namespace msp::sources

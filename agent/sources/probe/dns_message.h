@@ -13,7 +13,7 @@
 
 #include "agent/base/result.h"
 
-namespace msp {
+namespace msp::sources {
 
 struct DnsQuestion {
   std::string name;  // "example.com", with or without its last dot; "." for the root
@@ -57,4 +57,4 @@ class DnsAnswer {
 /// without a question, as to one that could not be read, counts as well.
 bool answers(std::string_view message, std::string_view request);
 
-}  // namespace msp
+}  // namespace msp::sources

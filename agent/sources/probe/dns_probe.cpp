@@ -7,7 +7,7 @@
 #include "agent/base/text.h"
 #include "agent/sources/probe/metrics.h"
 
-namespace msp {
+namespace msp::sources {
 
 using namespace probe_metrics;
 
@@ -39,13 +39,13 @@ std::string_view offended(const DnsProbe::Rules& rules, const DnsAnswer& answer,
 
 }  // namespace
 
-DnsProbe::DnsProbe(SourceOptions&& options, const HttpOptions& http, Setup&& setup,
-                   Transfers& transfers, Clock& clock)
+DnsProbe::DnsProbe(SourceOptions&& options, const http::HttpOptions& http, Setup&& setup,
+                   http::Transfers& transfers, Clock& clock)
     : Probe(std::move(options), http, transfers, clock), setup_(std::move(setup)) {}
 
-HttpRequest DnsProbe::request() {
+http::HttpRequest DnsProbe::request() {
   query_ = std::make_shared<DnsQuery>(setup_.question, setup_.uses_tcp);
-  HttpRequest request;
+  http::HttpRequest request;
   request.only_connects = true;
   request.preferred_ip = setup_.preferred_ip;
   request.task = query_;
@@ -64,7 +64,8 @@ std::string DnsProbe::problem_of(const DnsAnswer& answer) const {
   return {};
 }
 
-std::string DnsProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) {
+std::string DnsProbe::judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                            metrics::SeriesWriter& out) {
   const auto query = std::move(query_);
   const auto& found = query->answer();
   const bool is_resolved = !trace.home_address.empty();
@@ -75,7 +76,7 @@ std::string DnsProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWr
           is_resolved ? static_cast<double>(trace.home_resolved_us) / 1e6 : 0);
   out.add(kDnsDuration, {"connect"}, connect);
   out.add(kDnsDuration, {"request"}, std::max(task - connect, 0.0));
-  const MetricDesc* const counts[] = {&kDnsAnswer, &kDnsAuthority, &kDnsAdditional};
+  const metrics::MetricDesc* const counts[] = {&kDnsAnswer, &kDnsAuthority, &kDnsAdditional};
   for (const auto section : {DnsAnswer::answer, DnsAnswer::authority, DnsAnswer::additional}) {
     out.add(*counts[section], found ? static_cast<double>(found->records(section).size()) : 0);
   }
@@ -87,4 +88,4 @@ std::string DnsProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWr
   return query->problem().empty() ? reason_of(answer) : query->problem();
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -11,7 +11,7 @@
 #include "agent/sources/probe/dns_query.h"
 #include "agent/sources/probe/probe.h"
 
-namespace msp {
+namespace msp::sources {
 
 class DnsProbe final : public Probe {
  public:
@@ -29,20 +29,21 @@ class DnsProbe final : public Probe {
     bool uses_tcp = false;
     std::vector<std::uint16_t> valid_rcodes = {};  // empty: NOERROR
     std::array<Rules, 3> rules = {};               // by DnsAnswer::Section
-    IpFamily preferred_ip = IpFamily::any;
+    http::IpFamily preferred_ip = http::IpFamily::any;
   };
 
   /// The URL of `http` has the host and the port of the name server.
-  DnsProbe(SourceOptions&& options, const HttpOptions& http, Setup&& setup, Transfers& transfers,
-           Clock& clock);
+  DnsProbe(SourceOptions&& options, const http::HttpOptions& http, Setup&& setup,
+           http::Transfers& transfers, Clock& clock);
 
  private:
-  HttpRequest request() override;
-  std::string judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) override;
+  http::HttpRequest request() override;
+  std::string judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                    metrics::SeriesWriter& out) override;
   std::string problem_of(const DnsAnswer& answer) const;
 
   const Setup setup_;
   std::shared_ptr<DnsQuery> query_;  // of the request under way
 };
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -10,7 +10,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 constexpr std::size_t kMessageBytesMax = UINT16_MAX;
@@ -27,7 +27,7 @@ std::size_t length_of(std::string_view begin) {
 
 }  // namespace
 
-Result<void> DnsQuery::begin(const SocketAddress& to) {
+Result<void> DnsQuery::begin(const http::SocketAddress& to) {
   begun_ns_ = monotonic_ns();
   std::uint16_t id = 0;
   if (getrandom(&id, sizeof id, GRND_NONBLOCK) < 0) {
@@ -116,4 +116,4 @@ bool DnsQuery::fail(std::string_view what, int error) {
   return true;
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -9,14 +9,14 @@
 #include "agent/http/socket_task.h"
 #include "agent/sources/probe/dns_message.h"
 
-namespace msp {
+namespace msp::sources {
 
-class DnsQuery final : public SocketTask {
+class DnsQuery final : public http::SocketTask {
  public:
   DnsQuery(DnsQuestion question, bool uses_tcp)
       : question_(std::move(question)), uses_tcp_(uses_tcp) {}
 
-  Result<void> begin(const SocketAddress& to) override;
+  Result<void> begin(const http::SocketAddress& to) override;
   bool step() override;
   int fd() const override { return socket_.get(); }
   bool waits_to_write() const override { return to_send_ > 0; }
@@ -48,4 +48,4 @@ class DnsQuery final : public SocketTask {
   std::string problem_;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -8,27 +8,27 @@
 #include "agent/http/answer.h"
 #include "agent/sources/probe/metrics.h"
 
-namespace msp {
+namespace msp::sources {
 
 using namespace probe_metrics;
 
 namespace {
 
-constexpr std::string_view kPhases[kHttpPhases] = {"resolve", "connect", "tls", "processing",
-                                                   "transfer"};
+constexpr std::string_view kPhases[http::kHttpPhases] = {"resolve", "connect", "tls", "processing",
+                                                         "transfer"};
 
-bool is_tls(const HttpTrace& trace) {
+bool is_tls(const http::HttpTrace& trace) {
   return trace.status != 0 && trace.tls_us != 0;
 }
 
 }  // namespace
 
-HttpProbe::HttpProbe(SourceOptions&& options, const HttpOptions& http, Setup&& setup,
-                     Transfers& transfers, Clock& clock)
+HttpProbe::HttpProbe(SourceOptions&& options, const http::HttpOptions& http, Setup&& setup,
+                     http::Transfers& transfers, Clock& clock)
     : Probe(std::move(options), http, transfers, clock), setup_(std::move(setup)) {}
 
-HttpRequest HttpProbe::request() {
-  HttpRequest request;
+http::HttpRequest HttpProbe::request() {
+  http::HttpRequest request;
   request.method = setup_.method;
   request.content_max = setup_.body_bytes_max;
   request.keeps_content = !setup_.forbidden.empty() || !setup_.required.empty();
@@ -36,7 +36,7 @@ HttpRequest HttpProbe::request() {
   return request;
 }
 
-std::string HttpProbe::problem_of(const HttpAnswer& answer, const HttpTrace& trace,
+std::string HttpProbe::problem_of(const http::HttpAnswer& answer, const http::HttpTrace& trace,
                                   bool& is_regex) const {
   const auto& codes = setup_.valid_status_codes;
   const bool is_valid = codes.empty()
@@ -61,7 +61,8 @@ std::string HttpProbe::problem_of(const HttpAnswer& answer, const HttpTrace& tra
   return {};
 }
 
-std::string HttpProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) {
+std::string HttpProbe::judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                             metrics::SeriesWriter& out) {
   bool is_regex = false;
   auto problem = problem_of(answer, trace, is_regex);
   const bool has_answer = trace.status != 0;
@@ -69,7 +70,7 @@ std::string HttpProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesW
   // As the exporter: of a name that does not resolve there is one phase only, and a redirect that is
   // not followed is one, whose body is not read.
   const bool is_left = !http().follow_redirects && !answer.moved_to.empty();
-  const auto phases = trace.home_address.empty() ? 1 : kHttpPhases;
+  const auto phases = trace.home_address.empty() ? 1 : http::kHttpPhases;
   for (std::size_t i = 0; i < phases; ++i) {
     out.add(kHttpDuration, {kPhases[i]}, static_cast<double>(trace.phases_us[i]) / 1e6);
   }
@@ -79,11 +80,11 @@ std::string HttpProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesW
   out.add(kHttpSsl, is_tls(trace) ? 1 : 0);
   out.add(kHttpVersion, has_answer ? trace.http_version / 10.0 : 0);
   out.add(kFailedByRegex, is_regex ? 1 : 0);
-  if (const auto at_s = http_date(answer.header("Last-Modified"))) {
+  if (const auto at_s = http::http_date(answer.header("Last-Modified"))) {
     out.add(kHttpLastModified, static_cast<double>(*at_s));
   }
   if (has_answer) add_tls(trace.handshake, out);
   return problem;
 }
 
-}  // namespace msp
+}  // namespace msp::sources

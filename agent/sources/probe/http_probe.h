@@ -8,7 +8,7 @@
 #include "agent/base/filter.h"
 #include "agent/sources/probe/probe.h"
 
-namespace msp {
+namespace msp::sources {
 
 class HttpProbe final : public Probe {
  public:
@@ -22,19 +22,21 @@ class HttpProbe final : public Probe {
     std::vector<Filter> forbidden = {};
     std::vector<Filter> required = {};
     std::size_t body_bytes_max = 8 << 20;
-    IpFamily preferred_ip = IpFamily::any;
+    http::IpFamily preferred_ip = http::IpFamily::any;
   };
 
-  HttpProbe(SourceOptions&& options, const HttpOptions& http, Setup&& setup, Transfers& transfers,
-            Clock& clock);
+  HttpProbe(SourceOptions&& options, const http::HttpOptions& http, Setup&& setup,
+            http::Transfers& transfers, Clock& clock);
 
  private:
-  HttpRequest request() override;
+  http::HttpRequest request() override;
   std::string body() const override { return setup_.body; }
-  std::string judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) override;
-  std::string problem_of(const HttpAnswer& answer, const HttpTrace& trace, bool& is_regex) const;
+  std::string judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                    metrics::SeriesWriter& out) override;
+  std::string problem_of(const http::HttpAnswer& answer, const http::HttpTrace& trace,
+                         bool& is_regex) const;
 
   const Setup setup_;
 };
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -12,7 +12,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/text.h"
 
-namespace msp {
+namespace msp::sources {
 namespace {
 
 // Larger packets than an Ethernet frame are no replies to ours.
@@ -80,7 +80,7 @@ Result<void> IcmpEcho::open(int family) {
       "which gives CAP_NET_RAW");
 }
 
-Result<void> IcmpEcho::begin(const SocketAddress& to) {
+Result<void> IcmpEcho::begin(const http::SocketAddress& to) {
   const auto begun_ns = monotonic_ns();
   is_ip6_ = to.family() == AF_INET6;
   if (auto opened = open(to.family()); !opened) return opened;
@@ -144,4 +144,4 @@ bool IcmpEcho::step() {
   }
 }
 
-}  // namespace msp
+}  // namespace msp::sources

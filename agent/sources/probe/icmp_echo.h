@@ -16,11 +16,11 @@
 #include "agent/base/result.h"
 #include "agent/http/socket_task.h"
 
-namespace msp {
+namespace msp::sources {
 
-class IcmpEcho final : public SocketTask {
+class IcmpEcho final : public http::SocketTask {
  public:
-  Result<void> begin(const SocketAddress& to) override;
+  Result<void> begin(const http::SocketAddress& to) override;
   bool step() override;
   int fd() const override { return socket_.get(); }
 
@@ -60,4 +60,4 @@ class IcmpEcho final : public SocketTask {
 /// RFC 1071, of an even number of bytes: 0 where they hold their own checksum.
 std::uint16_t internet_checksum(std::span<const unsigned char> bytes);
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -4,24 +4,25 @@
 
 #include "agent/sources/probe/metrics.h"
 
-namespace msp {
+namespace msp::sources {
 
 using namespace probe_metrics;
 
-IcmpProbe::IcmpProbe(SourceOptions&& options, const HttpOptions& http, IpFamily preferred_ip,
-                     Transfers& transfers, Clock& clock)
+IcmpProbe::IcmpProbe(SourceOptions&& options, const http::HttpOptions& http,
+                     http::IpFamily preferred_ip, http::Transfers& transfers, Clock& clock)
     : Probe(std::move(options), http, transfers, clock), preferred_ip_(preferred_ip) {}
 
-HttpRequest IcmpProbe::request() {
+http::HttpRequest IcmpProbe::request() {
   echo_ = std::make_shared<IcmpEcho>();
-  HttpRequest request;
+  http::HttpRequest request;
   request.only_connects = true;
   request.preferred_ip = preferred_ip_;
   request.task = echo_;
   return request;
 }
 
-std::string IcmpProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) {
+std::string IcmpProbe::judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                             metrics::SeriesWriter& out) {
   const auto echo = std::move(echo_);
   const bool is_resolved = !trace.home_address.empty();
   out.add(kIcmpDuration, {"resolve"},
@@ -33,4 +34,4 @@ std::string IcmpProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesW
   return echo->problem().empty() ? reason_of(answer) : echo->problem();
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -7,20 +7,21 @@
 #include "agent/sources/probe/icmp_echo.h"
 #include "agent/sources/probe/probe.h"
 
-namespace msp {
+namespace msp::sources {
 
 class IcmpProbe final : public Probe {
  public:
   /// The URL of `http` has the host.
-  IcmpProbe(SourceOptions&& options, const HttpOptions& http, IpFamily preferred_ip,
-            Transfers& transfers, Clock& clock);
+  IcmpProbe(SourceOptions&& options, const http::HttpOptions& http, http::IpFamily preferred_ip,
+            http::Transfers& transfers, Clock& clock);
 
  private:
-  HttpRequest request() override;
-  std::string judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) override;
+  http::HttpRequest request() override;
+  std::string judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                    metrics::SeriesWriter& out) override;
 
-  const IpFamily preferred_ip_;
+  const http::IpFamily preferred_ip_;
   std::shared_ptr<IcmpEcho> echo_;  // of the request under way
 };
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -10,7 +10,7 @@
 #include "agent/base/text.h"
 #include "agent/sources/probe/metrics.h"
 
-namespace msp {
+namespace msp::sources {
 
 using namespace probe_metrics;
 
@@ -20,7 +20,7 @@ constexpr std::int64_t kLookNs = 3600 * kNsPerSecond;  // it wakes the agent whe
 // Beyond the timeout, for the words of what failed.
 constexpr std::chrono::milliseconds kGrace{250};
 
-SourceOptions with_deadline(SourceOptions options, const HttpOptions& http) {
+SourceOptions with_deadline(SourceOptions options, const http::HttpOptions& http) {
   options.deadline = std::min<std::chrono::nanoseconds>(http.timeout + kGrace, options.interval);
   return options;
 }
@@ -33,7 +33,7 @@ double hash_of(std::span<const unsigned char> bytes) {
 }
 
 /// Of "192.0.2.7:443" or "[::1]:443"; empty: the name does not resolve.
-void add_address(const std::string& address, SeriesWriter& out) {
+void add_address(const std::string& address, metrics::SeriesWriter& out) {
   unsigned char bytes[sizeof(in6_addr)] = {};
   const bool is_ip6 = address.starts_with('[');
   const auto host = address.substr(is_ip6 ? 1 : 0, address.rfind(':') - (is_ip6 ? 2 : 0));
@@ -45,7 +45,7 @@ void add_address(const std::string& address, SeriesWriter& out) {
 
 }  // namespace
 
-void add_tls(const Handshake& handshake, SeriesWriter& out) {
+void add_tls(const http::Handshake& handshake, metrics::SeriesWriter& out) {
   if (handshake.version.empty()) return;
   out.add(kEarliestExpiry, static_cast<double>(handshake.chain_not_after_s));
   if (handshake.verified_not_after_s != 0) {
@@ -57,24 +57,25 @@ void add_tls(const Handshake& handshake, SeriesWriter& out) {
   out.add(kTlsCipher, {handshake.cipher}, 1);
 }
 
-std::string reason_of(const HttpAnswer& answer) {
+std::string reason_of(const http::HttpAnswer& answer) {
   return answer.error.substr(0, answer.error.find("; "));
 }
 
-Probe::Probe(SourceOptions&& options, const HttpOptions& http, Transfers& transfers, Clock& clock)
+Probe::Probe(SourceOptions&& options, const http::HttpOptions& http, http::Transfers& transfers,
+             Clock& clock)
     : Target(with_deadline(std::move(options), http), clock), peer_(transfers.peer(http)) {}
 
 std::int64_t Probe::wait_ns() {
   return started_ && peer_->is_running() ? kLookNs : 0;
 }
 
-void Probe::start(const Tick&) {
+void Probe::start(const metrics::Tick&) {
   auto wanted = request();
   wanted.is_probe = true;
   started_ = peer_->start(std::move(wanted), body());
 }
 
-Result<void> Probe::collect(const Tick&, SeriesWriter& out) {
+Result<void> Probe::collect(const metrics::Tick&, metrics::SeriesWriter& out) {
   problem_.clear();
   if (!started_) return started_;
   auto outcome = peer_->take();
@@ -89,10 +90,10 @@ Result<void> Probe::collect(const Tick&, SeriesWriter& out) {
   return {};
 }
 
-void Probe::add_about(SeriesWriter&, SourceHealth& health) {
+void Probe::add_about(metrics::SeriesWriter&, SourceHealth& health) {
   if (problem_.empty()) return;
   health.is_up = false;
   health.error = problem_;
 }
 
-}  // namespace msp
+}  // namespace msp::sources

@@ -13,39 +13,41 @@
 #include "agent/http/transfers.h"
 #include "agent/sources/target.h"
 
-namespace msp {
+namespace msp::sources {
 
 class Probe : public Target {
  public:
   /// `http.timeout` is how long it may take. `transfers` and `clock` outlive it.
-  Probe(SourceOptions&& options, const HttpOptions& http, Transfers& transfers, Clock& clock);
+  Probe(SourceOptions&& options, const http::HttpOptions& http, http::Transfers& transfers,
+        Clock& clock);
 
   std::int64_t wait_ns() override;
 
  protected:
   /// What is sent; that it is a probe is filled in.
-  virtual HttpRequest request() = 0;
+  virtual http::HttpRequest request() = 0;
   virtual std::string body() const { return {}; }
 
   /// Adds the samples of the module. Empty: the service is as it should be; else why not.
-  virtual std::string judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) = 0;
+  virtual std::string judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                            metrics::SeriesWriter& out) = 0;
 
-  const HttpOptions& http() const { return peer_->options(); }
+  const http::HttpOptions& http() const { return peer_->options(); }
 
  private:
-  void start(const Tick& tick) final;
-  Result<void> collect(const Tick& tick, SeriesWriter& out) final;
-  void add_about(SeriesWriter& out, SourceHealth& health) final;
+  void start(const metrics::Tick& tick) final;
+  Result<void> collect(const metrics::Tick& tick, metrics::SeriesWriter& out) final;
+  void add_about(metrics::SeriesWriter& out, SourceHealth& health) final;
 
-  const std::unique_ptr<Transfers::Peer> peer_;
+  const std::unique_ptr<http::Transfers::Peer> peer_;
   Result<void> started_;
   std::string problem_;
 };
 
 /// The metrics of a TLS connection; none where there was none.
-void add_tls(const Handshake& handshake, SeriesWriter& out);
+void add_tls(const http::Handshake& handshake, metrics::SeriesWriter& out);
 
 /// "connection refused by 127.0.0.1:1": a failure without what to do about the configuration.
-std::string reason_of(const HttpAnswer& answer);
+std::string reason_of(const http::HttpAnswer& answer);
 
-}  // namespace msp
+}  // namespace msp::sources

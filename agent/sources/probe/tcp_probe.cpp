@@ -4,25 +4,26 @@
 
 #include "agent/sources/probe/metrics.h"
 
-namespace msp {
+namespace msp::sources {
 
 using namespace probe_metrics;
 
-TcpProbe::TcpProbe(SourceOptions&& options, const HttpOptions& http, IpFamily preferred_ip,
-                   Transfers& transfers, Clock& clock)
+TcpProbe::TcpProbe(SourceOptions&& options, const http::HttpOptions& http,
+                   http::IpFamily preferred_ip, http::Transfers& transfers, Clock& clock)
     : Probe(std::move(options), http, transfers, clock), preferred_ip_(preferred_ip) {}
 
-HttpRequest TcpProbe::request() {
-  HttpRequest request;
+http::HttpRequest TcpProbe::request() {
+  http::HttpRequest request;
   request.only_connects = true;
   request.preferred_ip = preferred_ip_;
   return request;
 }
 
-std::string TcpProbe::judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) {
+std::string TcpProbe::judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                            metrics::SeriesWriter& out) {
   out.add(kFailedByRegex, 0);
   add_tls(trace.handshake, out);
   return reason_of(answer);
 }
 
-}  // namespace msp
+}  // namespace msp::sources

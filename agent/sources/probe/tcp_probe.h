@@ -5,19 +5,20 @@
 
 #include "agent/sources/probe/probe.h"
 
-namespace msp {
+namespace msp::sources {
 
 class TcpProbe final : public Probe {
  public:
   /// The URL of `http` has the host and the port; it is https where TLS is wanted.
-  TcpProbe(SourceOptions&& options, const HttpOptions& http, IpFamily preferred_ip,
-           Transfers& transfers, Clock& clock);
+  TcpProbe(SourceOptions&& options, const http::HttpOptions& http, http::IpFamily preferred_ip,
+           http::Transfers& transfers, Clock& clock);
 
  private:
-  HttpRequest request() override;
-  std::string judge(const HttpAnswer& answer, HttpTrace& trace, SeriesWriter& out) override;
+  http::HttpRequest request() override;
+  std::string judge(const http::HttpAnswer& answer, http::HttpTrace& trace,
+                    metrics::SeriesWriter& out) override;
 
-  const IpFamily preferred_ip_;
+  const http::IpFamily preferred_ip_;
 };
 
-}  // namespace msp
+}  // namespace msp::sources
