@@ -27,6 +27,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <new>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -243,13 +244,21 @@ class Set {
  public:
   Set(const std::vector<std::string>& collectors, const config::Config& config)
       : host_(setup(collectors, config, false)), costly_(setup(collectors, config, true)) {
-    series_ = scrape(host_) + scrape(costly_);
+    const auto scrape_of_host = scrape(host_);
+    const auto scrape_of_costly = scrape(costly_);
+    series_ = scrape_of_host.values.size() + scrape_of_costly.values.size();
+    floor_.emplace(sources::collectors_of(collectors, false), scrape_of_host);
+    costly_floor_.emplace(sources::collectors_of(collectors, true), scrape_of_costly);
   }
 
   void measure(unsigned ticks) {
     for (unsigned i = 0; i < ticks; ++i) {
       cost_.measure(1, [&] { scrape(host_); });
       if (i % 4 == 0) costly_cost_.measure(1, [&] { scrape(costly_); });
+    }
+    for (unsigned i = 0; i < ticks; ++i) {
+      floor_cost_.measure(1, [&] { floor_->pass(); });
+      if (i % 4 == 0) costly_floor_cost_.measure(1, [&] { costly_floor_->pass(); });
     }
   }
 
@@ -258,6 +267,9 @@ class Set {
   const Cost& costly_cost() const { return costly_cost_; }
   /// At an interval of the host's.
   double process_us() const { return (cost_.process_us + costly_cost_.process_us) / cost_.passes; }
+  double floor_us() const {
+    return (floor_cost_.process_us + costly_floor_cost_.process_us) / floor_cost_.passes;
+  }
   double allocations() const {
     return static_cast<double>(cost_.allocations + costly_cost_.allocations) / cost_.passes;
   }
@@ -274,8 +286,8 @@ class Set {
     if (is_costly) setup.self_samples = nullptr;
     return setup;
   }
-  std::size_t scrape(sources::HostSource& source) {
-    return sources::scrape_now(source, {++number_, wall_ns()}, *wakeup_).values.size();
+  metrics::Scrape scrape(sources::HostSource& source) {
+    return sources::scrape_now(source, {++number_, wall_ns()}, *wakeup_);
   }
 
   const std::shared_ptr<const Wakeup> wakeup_ = std::make_shared<const Wakeup>();
@@ -285,6 +297,10 @@ class Set {
   std::size_t series_ = 0;
   Cost cost_;
   Cost costly_cost_;
+  std::optional<Floor> floor_;
+  std::optional<Floor> costly_floor_;
+  Cost floor_cost_;
+  Cost costly_floor_cost_;
 };
 
 int compare(const Arguments& arguments, const config::Config& config) {
@@ -299,16 +315,16 @@ int compare(const Arguments& arguments, const config::Config& config) {
     standard.measure(std::min(kTurn, ticks - done));
   }
   std::printf("%u ticks each, in turns, CPU microseconds of a tick:\n", ticks);
-  std::printf("             series       CPU  allocations\n");
+  std::printf("             series       CPU     floor  allocations\n");
   const auto print_set = [](const char* name, const Set& set) {
-    std::printf("  %-9s %7zu  %8.1f  %11.2f\n", name, set.series(), set.process_us(),
-                set.allocations());
+    std::printf("  %-9s %7zu  %8.1f  %8.1f  %11.2f\n", name, set.series(), set.process_us(),
+                set.floor_us(), set.allocations());
   };
   print_set("nine", nine);
   print_set("standard", standard);
-  std::printf("  ratio     %7.2f  %8.2f\n",
+  std::printf("  ratio     %7.2f  %8.2f  %8.2f\n",
               static_cast<double>(standard.series()) / static_cast<double>(nine.series()),
-              standard.process_us() / nine.process_us());
+              standard.process_us() / nine.process_us(), standard.floor_us() / nine.floor_us());
   std::printf("  of standard: %.1f at each tick, %.1f at one of four (costly collectors)\n",
               standard.cost().process(), standard.costly_cost().process());
   return 0;
