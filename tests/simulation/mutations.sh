@@ -67,7 +67,7 @@ mutate no_log agent/queue/wal_writer.cpp \
   's/  if (auto appended = wal_.append(entry); !appended) {/  if (Result<void> appended; !appended) {/'
 mutate forget_done agent/queue/queue.cpp 's/^    wal_.append_done(name, batch.entries());$//'
 mutate log_written_over agent/queue/wal_writer.cpp 's/^    wal_.close();$/    is_recovered_ = true;/'
-mutate lost_lease agent/queue/consumer.cpp 's/    if (!is_delivered) state/    if (false) state/'
+mutate lost_lease agent/queue/consumer.cpp 's/    if (!is_delivered) state/    if (!is_delivered \&\& false) state/'
 mutate keep_unsynced agent/queue/segments.cpp 's/^    forget_unsynced();$/    mark_synced();/'
 mutate lease_forgotten agent/queue/queue.cpp \
   's/    if (consumer.is_leased(\*entry)) {/    if (false) {/'
