@@ -69,8 +69,6 @@ mutate forget_done agent/queue/queue.cpp 's/^    wal_.append_done(name, batch.en
 mutate log_written_over agent/queue/wal_writer.cpp 's/^    wal_.close();$/    is_recovered_ = true;/'
 mutate lost_lease agent/queue/consumer.cpp 's/    if (!is_delivered) state/    if (!is_delivered \&\& false) state/'
 mutate keep_unsynced agent/queue/segments.cpp 's/^    forget_unsynced();$/    mark_synced();/'
-mutate lease_forgotten agent/queue/queue.cpp \
-  's/    if (consumer.is_leased(\*entry)) {/    if (false) {/'
 mutate both_lanes agent/queue/queue.cpp \
   's/ || consumer.is_leased(entry)) return true;/) return true;/'
 mutate refused_is_dropped_uncounted agent/delivery/sender.cpp \
