@@ -185,7 +185,11 @@ cpp_tests() { # preset
   for part in $(cpp_parts "$1"); do
     if [ "$part" = simulation ]; then
       # Always the same seeds; others by hand: build/release/tests/simulation --from 10001 --seeds 100000
-      echo "'simulation ($1)' sh -c 'build/$1/tests/simulation --seeds 10000 --jobs 2 && echo \"ok simulation ($1)\"'"
+      program="build/$1/tests/simulation --jobs 2"
+      echo "'simulation ($1)' sh -c '$program --seeds 10000 && echo \"ok simulation ($1)\"'"
+      # The return of a centre: many agents, and a few with much to send.
+      echo "'fleet ($1)' sh -c '$program --fleet 1000 --series 10 && $program --fleet 100 --series 700 &&" \
+        "echo \"ok fleet ($1)\"'"
       continue
     fi
     tag=

@@ -607,7 +607,8 @@ constexpr ConfigKey kEndpoint[] = {
          "oldest_first"}),
     key<&EndpointConfig::catch_up_rate>(
         "catch_up_rate", Rate{100},
-        {"How fast kept samples are sent after an outage: samples per second, or `unlimited`.",
+        {"How fast kept samples are sent after an outage: at most so many per second, in parts "
+         "between the live ones (docs/delivery.md); or `unlimited`.",
          "20000"}),
     group("basic_auth", {keys_of<kBasicAuth<EndpointConfig>>, rule<check_login<EndpointConfig>>},
           {"A user name and a password, if the endpoint needs them. Put a password or a token into "

@@ -7,6 +7,7 @@ namespace msp::delivery {
 void FlowControl::after_outage(std::int64_t outage_ns, double random, std::int64_t now_ns) {
   const auto longest = static_cast<double>(std::clamp<std::int64_t>(outage_ns, 0, kWaitMaxNs));
   ready_ns_ = std::max(ready_ns_, now_ns + static_cast<std::int64_t>(random * longest));
+  spread_until_ns_ = now_ns + kSpreadNs;
 }
 
 void FlowControl::answered(std::size_t samples, std::int64_t began_ns, std::int64_t ended_ns) {
@@ -17,6 +18,15 @@ void FlowControl::answered(std::size_t samples, std::int64_t began_ns, std::int6
   if (samples_per_second_ == 0) return;
   const auto seconds = static_cast<double>(samples) / static_cast<double>(samples_per_second_);
   ready_ns_ = std::max(ready_ns_, began_ns + static_cast<std::int64_t>(seconds * 1e9));
+}
+
+void FlowControl::batch_ended(std::size_t samples, std::size_t waiting, std::int64_t now_ns) {
+  if (samples_per_second_ == 0 || now_ns >= spread_until_ns_) return;
+  const auto share = static_cast<double>(samples) / static_cast<double>(std::max(waiting, samples));
+  const auto apart_ns =
+      static_cast<std::int64_t>(static_cast<double>(spread_until_ns_ - now_ns) * share);
+  const auto five_to_four_ns = std::min(live_apart_ns_ * 5 / 4, kWaitMaxNs);
+  ready_ns_ = std::max(ready_ns_, now_ns + std::min(apart_ns, five_to_four_ns));
 }
 
 void FlowControl::overloaded(std::int64_t began_ns, std::int64_t ended_ns) {

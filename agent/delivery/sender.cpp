@@ -34,8 +34,7 @@ nanoseconds times(nanoseconds duration, double factor) {
 }
 
 bool is_overload(const http::HttpAnswer& answer, std::int64_t took_ns) {
-  return answer.status == 429 || answer.status == 503 ||
-         (answer.status == 0 && took_ns > FlowControl::kSlowNs);
+  return answer.status == 429 || answer.status == 503 || took_ns > FlowControl::kSlowNs;
 }
 
 }  // namespace
@@ -67,7 +66,7 @@ Sender::Sender(const Setup& setup, RemoteWriteClient::Post post, StopToken stop)
             return answer;
           },
           stats_, clock_),
-      flow_(config_.catch_up_rate),
+      flow_(config_.catch_up_rate, send_every_ns()),
       relabel_(config_.relabel),
       random_(setup_.seed) {
   stats_.timeout_ns = std::chrono::nanoseconds(config_.timeout).count();
@@ -173,6 +172,7 @@ bool Sender::begin_live(queue::Wanted::Lane lane, bool is_last_try, std::int64_t
     return false;
   }
   live_waits_since_ns_ = 0;
+  if (live_sent_ns_ != 0) flow_.live_begins(now_ns - live_sent_ns_);
   live_sent_ns_ = now_ns;
   live_.start();
   return true;
@@ -231,9 +231,10 @@ bool Sender::send(Splitter& sent) {
   compare_clocks(report.answer, ended_ns - began_ns);
   if (report.outcome == RemoteWriteClient::Outcome::try_again ||
       report.outcome == RemoteWriteClient::Outcome::hold) {
-    if (is_overload(report.answer, ended_ns - began_ns)) flow_.overloaded(began_ns, ended_ns);
+    const bool overloaded = is_overload(report.answer, ended_ns - began_ns);
+    if (overloaded) flow_.overloaded(began_ns, ended_ns);
     if (!sent.in_progress()) put_back(sent);
-    if (!stop_.time_is_up()) on_failure(report);
+    if (!stop_.time_is_up()) on_failure(report, retry_wait(overloaded, ended_ns - began_ns));
     return false;
   }
   backlog_turn_ = &sent == &live_;
@@ -246,6 +247,10 @@ bool Sender::send(Splitter& sent) {
   if (report.outcome == RemoteWriteClient::Outcome::fewer_scrapes) {
     put_back(sent);
   } else if (sent.done()) {
+    // In order, nothing is fresh before all of it is there.
+    if (&sent == &backlog_ && order() == config::Order::fresh_first) {
+      flow_.batch_ended(sent.batch().samples(), queue_.state(consumer_).samples, ended_ns);
+    }
     finish(sent);
   }
   return true;
@@ -346,7 +351,16 @@ void Sender::on_nothing_left() {
   told_.clear();
 }
 
-void Sender::on_failure(const RemoteWriteClient::Report& report) {
+/// An endpoint that is away is tried once more soon, then once in the time of a live request: a fleet
+/// costs it no more than when it works, and gives it fresh samples within that time of its return. One
+/// that is overloaded is left alone for longer.
+nanoseconds Sender::retry_wait(bool overloaded, std::int64_t took_ns) {
+  const auto again = backoff(failures_ + 1, random());
+  if (overloaded || failures_ == 0) return again;
+  return std::min(nanoseconds(send_every_ns()), nanoseconds(kBackoffMax)) - nanoseconds(took_ns);
+}
+
+void Sender::on_failure(const RemoteWriteClient::Report& report, nanoseconds wait) {
   const bool hold = report.outcome == RemoteWriteClient::Outcome::hold;
   stats_.state = hold ? EndpointState::misconfigured : EndpointState::retrying;
   stats_.set_last_error(problem_text(report.answer));
@@ -357,8 +371,9 @@ void Sender::on_failure(const RemoteWriteClient::Report& report) {
   const auto now_ns = clock_.monotonic_ns();
   if (++failures_ == 1) first_failure_ns_ = now_ns;
   if (failing_since_ns_ == 0) failing_since_ns_ = now_ns;
-  auto wait = hold ? hold_time(random()) : backoff(failures_, random());
-  if (!hold && report.answer.retry_after > seconds(0)) {
+  if (hold) {
+    wait = hold_time(random());
+  } else if (report.answer.retry_after > seconds(0)) {
     wait = times(report.answer.retry_after, 1 + kRetryAfterJitter * random());
   }
   resume_ns_ = now_ns + wait.count();

@@ -92,7 +92,8 @@ class Sender {
   void on_duplicates(std::size_t duplicates);
   void on_nothing_left();
   void compare_clocks(const http::HttpAnswer& answer, std::int64_t took_ns);
-  void on_failure(const RemoteWriteClient::Report& report);
+  std::chrono::nanoseconds retry_wait(bool overloaded, std::int64_t took_ns);
+  void on_failure(const RemoteWriteClient::Report& report, std::chrono::nanoseconds wait);
   void tell_failure(const RemoteWriteClient::Report& report, std::int64_t wait_ns);
 
   const Setup setup_;

@@ -91,6 +91,7 @@ Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder, 
     good.push_back(std::move(segment));
   }
 
+  if (!good.empty()) static_cast<void>(folder->sync());
   writer_.reset();
   const std::lock_guard lock(mutex_);
   std::erase_if(segments_, [&](const Segment& segment) {  // it is there again, or still
@@ -150,6 +151,8 @@ Result<void> Segments::inspect(const std::shared_ptr<Folder>& folder, const std:
       break;
   }
   taken.damaged_regions += inspected->damaged_regions;
+  // A process that was killed may not have synced it, and what a segment has is kept nowhere else.
+  static_cast<void>((*file)->sync());
   // A segment is found by its name: one that was renamed by hand gets its own back.
   auto own_name = name_of(inspected->summary.first_sequence);
   if (name != own_name) {

@@ -1,6 +1,7 @@
 """The Ansible role of the kit, in a rollout to ten hosts with a bad version in the middle: each host is a mount
 namespace with an agent of its own, the centre is a real VictoriaMetrics, and Ansible enters the namespaces where it
-would use ssh. Packages and services are not changed there: the tasks with these tags are checked for their syntax."""
+would use ssh. Packages and services are not changed there: tests/package/role_test.py has the tasks of apt and dnf, and
+those of services are checked for their syntax."""
 import contextlib
 import importlib.util
 import os

@@ -1,32 +1,14 @@
 """The .rpm under real dnf and rpm, from the signed repository. The root is a Debian tree, so that the package's scripts
 run for real; what rpm misses there, a package of nothing provides."""
-import pathlib
 import shutil
 import subprocess
 
-from scratch import BACKOFF, Repository, ScratchRoot, must, needs_root, packages, repository, scratch_root
-from support.agent import temporary_folder
+from scratch import (BACKOFF, Repository, ScratchRoot, must, needs_root, packages, repository, root_for_rpm,
+                     scratch_root)
 from support.check import run_checks
 
 CONFIG = "/etc/msp-agent.yaml"
 NEWER = "0.2.0"
-SYSTEM_SPEC = """Name: the-system
-Version: 1
-Release: 1
-Summary: What the tree has already
-License: none
-BuildArch: noarch
-Provides: /bin/sh /usr/sbin/useradd
-%description
-What the tree has already.
-%files
-"""
-
-
-def system_package(folder: pathlib.Path) -> pathlib.Path:
-    (folder / "the-system.spec").write_text(SYSTEM_SPEC)
-    must("rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}", str(folder / "the-system.spec"))
-    return folder / "RPMS/noarch/the-system-1-1.noarch.rpm"
 
 
 def version() -> str:
@@ -56,12 +38,6 @@ metadata_expire=0
 def dnf_must(root: ScratchRoot, repo: Repository, *arguments: str) -> None:
     outcome = dnf(root, repo, *arguments)
     assert outcome.returncode == 0, f"dnf {' '.join(arguments)} ends with {outcome.returncode}:\n{outcome.stdout}"
-
-
-def root_for_rpm(root: ScratchRoot) -> None:
-    with temporary_folder() as folder:
-        outcome = root.around("rpm", "--root", str(root.merged), "--nosignature", "-i", str(system_package(folder)))
-    assert outcome.returncode == 0, outcome.stdout
 
 
 def rpm(root: ScratchRoot, *arguments: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import shlex
 import subprocess
 from typing import Callable, Iterator
 
@@ -15,6 +16,17 @@ from support.container import tree
 PACKAGES = ROOT / "build/tests/packages"  # made by tests/run.sh before these tests
 SUITE = "bookworm"
 BACKOFF = "/usr/lib/systemd/system/msp-agent.service.d/restart-backoff.conf"
+SYSTEM_SPEC = """Name: the-system
+Version: 1
+Release: 1
+Summary: What the tree has already
+License: none
+BuildArch: noarch
+Provides: /bin/sh /usr/sbin/useradd
+%description
+What the tree has already.
+%files
+"""
 
 
 def needs_root(check: Callable[[], None]) -> Callable[[], None]:
@@ -48,23 +60,30 @@ def packages(pattern: str, folder: str = "") -> pathlib.Path:
 
 
 class ScratchRoot:
-    """A root of its own over the Debian tree. Files are put into it by path while no command runs."""
+    """A root of its own over the Debian tree, or over another. Files are put into it by path while no command runs."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, lower: pathlib.Path | None = None):
         self.upper, self._work, self.merged = folder / "upper", folder / "work", folder / "root"
         for path in (self.upper, self._work, self.merged):
             path.mkdir(parents=True)
-        layers = f"lowerdir={tree(SUITE)},upperdir={self.upper},workdir={self._work}"
-        self._mount = (f"mount -t overlay overlay -o '{layers}' '{self.merged}' && "
-                       f"mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
+        layers = f"lowerdir={lower or tree(SUITE)},upperdir={self.upper},workdir={self._work}"
+        devices = f"mount --rbind /dev '{self.merged}/dev' && " if lower else ""
+        mount = (f"mount -t overlay overlay -o '{layers}' '{self.merged}' && {devices}"
+                 f"mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
+        self._around = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]
+        self._inside = ["chroot", str(self.merged), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+                        "DEBIAN_FRONTEND=noninteractive"]
 
     def around(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs a program of the host while the root is mounted at .merged."""
-        return run("unshare", "--mount", "--propagation", "private", "sh", "-c", self._mount, "sh", *command)
+        return run(*self._around, *command)
 
     def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return self.around("chroot", str(self.merged), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
-                           "DEBIAN_FRONTEND=noninteractive", *command)
+        return self.around(*self._inside, *command)
+
+    def shell(self) -> str:
+        """The words of a shell that is inside, for another shell: a program and its arguments may follow."""
+        return shlex.join([*self._around, *self._inside])
 
     def must(self, *command: str) -> str:
         outcome = self.inside(*command)
@@ -93,9 +112,22 @@ exec /usr/bin/systemctl "$@"
 
 
 @contextlib.contextmanager
-def scratch_root() -> Iterator[ScratchRoot]:
+def scratch_root(lower: pathlib.Path | None = None) -> Iterator[ScratchRoot]:
     with temporary_folder() as folder:
-        yield ScratchRoot(folder)
+        yield ScratchRoot(folder, lower)
+
+
+def system_package(folder: pathlib.Path) -> pathlib.Path:
+    (folder / "the-system.spec").write_text(SYSTEM_SPEC)
+    must("rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}", str(folder / "the-system.spec"))
+    return folder / "RPMS/noarch/the-system-1-1.noarch.rpm"
+
+
+def root_for_rpm(root: ScratchRoot) -> None:
+    """What rpm misses in a Debian tree, a package of nothing provides."""
+    with temporary_folder() as folder:
+        outcome = root.around("rpm", "--root", str(root.merged), "--nosignature", "-i", str(system_package(folder)))
+    assert outcome.returncode == 0, outcome.stdout
 
 
 class Repository:

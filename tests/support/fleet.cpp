@@ -2,7 +2,7 @@
 // own Schedule, Queue (on disk, in a folder of its own), Spiller and Delivery; only the collectors are left
 // out, the scrapes are made up.
 //
-//   fleet URL FOLDER AGENTS SERIES INTERVAL_S
+//   fleet URL FOLDER AGENTS SERIES INTERVAL_S [CA_FILE BEARER_TOKEN]
 //
 // Prints a line per second, "SECOND APPENDED DELIVERED WAITING REQUESTS" (samples in all, samples
 // in all, samples, requests in all), until SIGTERM; then no agent ticks any more, and it ends when
@@ -135,8 +135,9 @@ bool print_line(std::int64_t second, const std::deque<Agent>& agents) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    std::fprintf(stderr, "usage: fleet URL FOLDER AGENTS SERIES INTERVAL_S\n");
+  if (argc != 6 && argc != 8) {
+    std::fprintf(stderr,
+                 "usage: fleet URL FOLDER AGENTS SERIES INTERVAL_S [CA_FILE BEARER_TOKEN]\n");
     return 2;
   }
   mallopt(M_ARENA_MAX, 1);
@@ -150,6 +151,10 @@ int main(int argc, char** argv) {
 
   config::EndpointConfig endpoint;
   endpoint.url = argv[1];
+  if (argc > 6) {
+    endpoint.tls.ca_file = argv[6];
+    endpoint.bearer_token = argv[7];
+  }
   const int count = std::atoi(argv[3]);
   const std::chrono::seconds interval(std::atoi(argv[5]));
   std::deque<Agent> agents;

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "agent/base/clock.h"
 #include "agent/delivery/size_limit.h"
 
@@ -33,6 +35,37 @@ TEST_CASE("the rate bounds what is sent in a second") {
   delivery::FlowControl unlimited(0);
   unlimited.answered(10'000, kSecond, kSecond + kMs);
   CHECK(unlimited.ready_ns() == kSecond + 2 * kMs);
+}
+
+TEST_CASE(
+    "batches of a backlog are spread over the hour after an outage, and apart an interval or so") {
+  constexpr auto kLive = 16 * kSecond;
+  constexpr auto kApart = 20 * kSecond;
+  const auto apart = [](delivery::FlowControl pace, std::int64_t now_ns, std::size_t waiting) {
+    pace.batch_ended(1'000, waiting, now_ns);
+    return std::max(pace.ready_ns() - now_ns, std::int64_t{0});
+  };
+  delivery::FlowControl pace(100'000, kLive);
+  CHECK(apart(pace, kSecond, 2'000) == 0);  // there was no outage
+  pace.after_outage(0, 0, 0);
+  CHECK(apart(pace, 0, 1'000) == kApart);
+  CHECK(apart(pace, 0, 180'000) == kApart);
+  CHECK(apart(pace, 0, 360'000) == 10 * kSecond);
+  CHECK(apart(pace, 1'800 * kSecond, 360'000) == 5 * kSecond);
+  CHECK(apart(pace, 3'600 * kSecond, 360'000) == 0);
+  CHECK(apart(pace, 0, 0) == kApart);  // a limit took what was sent
+  delivery::FlowControl seldom(100'000, 75 * kSecond);
+  seldom.after_outage(0, 0, 0);
+  CHECK(apart(seldom, 0, 1'000) == 60 * kSecond);
+  for (int i = 0; i < 100; ++i) pace.live_begins(kSecond);  // a relay's
+  CHECK(apart(pace, 0, 1'000) > kSecond);
+  CHECK(apart(pace, 0, 1'000) < 2 * kSecond);
+  for (int i = 0; i < 100; ++i) pace.live_begins(60 * kSecond);  // after a back-off
+  CHECK(apart(pace, 0, 1'000) > 19 * kSecond);
+  CHECK(apart(pace, 0, 1'000) <= kApart);
+  delivery::FlowControl unlimited(0, kLive);
+  unlimited.after_outage(0, 0, 0);
+  CHECK(apart(unlimited, 0, 1'000) == 0);
 }
 
 TEST_CASE("it rests as long as the request took, longer after overload, and recovers") {

@@ -465,4 +465,21 @@ TEST_CASE_METHOD(Fixture, "a segment of a development build is set aside and sai
   CHECK(queue->state().damaged_records == 1);
 }
 
+TEST_CASE("what a process that was killed had not synced survives a power cut in the next run") {
+  for (std::uint64_t changes = 0; changes < 16; ++changes) {
+    QueueFixture killed;
+    killed.append({1'000, 2'000});
+    killed.files.stop_after(changes);
+    killed.round();
+    killed.close();
+    killed.files.go_on();
+    killed.reopen();
+    killed.round();
+    killed.files.power_cut({.volatile_folder = "/run"});
+    killed.reopen();
+    INFO("killed after " << changes << " changes of files");
+    CHECK(killed.peeked() == Times{1'000, 2'000});
+  }
+}
+
 }  // namespace msp
