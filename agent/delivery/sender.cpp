@@ -357,7 +357,8 @@ void Sender::on_nothing_left() {
 nanoseconds Sender::retry_wait(bool overloaded, std::int64_t took_ns) {
   const auto again = backoff(failures_ + 1, random());
   if (overloaded || failures_ == 0) return again;
-  return std::min(nanoseconds(send_every_ns()), nanoseconds(kBackoffMax)) - nanoseconds(took_ns);
+  const auto apart = std::min(nanoseconds(send_every_ns()), nanoseconds(kBackoffMax));
+  return std::max(apart - nanoseconds(took_ns), nanoseconds(0));
 }
 
 void Sender::on_failure(const RemoteWriteClient::Report& report, nanoseconds wait) {
