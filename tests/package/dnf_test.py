@@ -1,5 +1,6 @@
 """The .rpm under real dnf and rpm, from the signed repository. The root is a Debian tree, so that the package's scripts
 run for real; what rpm misses there, a package of nothing provides."""
+import pathlib
 import shutil
 import subprocess
 

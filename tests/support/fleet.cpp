@@ -151,6 +151,8 @@ int main(int argc, char** argv) {
 
   config::EndpointConfig endpoint;
   endpoint.url = argv[1];
+  // Debian's VictoriaMetrics takes no zstd: each agent would ask it for the order after the outage.
+  endpoint.order = config::Order::fresh_first;
   if (argc > 6) {
     endpoint.tls.ca_file = argv[6];
     endpoint.bearer_token = argv[7];
