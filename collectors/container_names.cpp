@@ -107,8 +107,9 @@ ContainerLabels ContainerNames::labels_of(const Container& container,
     labels.name = container.path_name;
     return labels;
   }
-  if (const auto found = named_.find(container.engine_id); found != named_.end()) {
-    labels = found->second;
+  for (const auto* names : {answer_ ? &answer_->names : &named_, &named_}) {
+    const auto found = names->find(container.engine_id);
+    if (found != names->end()) labels = found->second;
   }
   if (labels.name.empty()) labels.name = conmon_name(monitor, container.engine_id);
   if (container.pod_uid.empty()) return labels;

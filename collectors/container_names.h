@@ -3,19 +3,21 @@
 //   the path of the control group           LXC, Incus, nspawn, libvirt
 //   /var/lib/msp-agent-textfile/containers.prom   name and image, from docker and podman, as root
 //                                           (packaging/textfile/containers)
+//   the socket of Docker                    the same, where collectors.containers.docker_socket says so
 //   the command line of conmon              Podman: "conmon .. -c <id> .. -n <name> .."
 //   /var/log/containers/POD_NAMESPACE_CONTAINER-<id>.log, /var/log/pods/NAMESPACE_POD_UID/   Kubernetes
 //
 // One thread at a time.
 #pragma once
 
-#include <functional>
-#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "collectors/collector.h"
 #include "collectors/container_tree.h"
+#include "collectors/docker_names.h"
 #include "collectors/replaced_file.h"
 
 namespace msp::collectors {
@@ -31,6 +33,9 @@ class ContainerNames {
   /// with it.
   bool look(SeriesWriter& out);
 
+  /// What Docker has answered last, without an error.
+  void take_answer(std::shared_ptr<const DockerAnswer> answer) { answer_ = std::move(answer); }
+
   /// The labels of `container`. `monitor` is the command line of the parent of its first process, its
   /// arguments each followed by NUL.
   ContainerLabels labels_of(const Container& container, std::string_view monitor) const;
@@ -39,13 +44,12 @@ class ContainerNames {
   void list_logs(bool has_pods);
 
  private:
-  using Labels = std::map<std::string, ContainerLabels, std::less<>>;
-
   ReplacedFile file_;
   const std::string logs_folder_;
   const std::string pods_folder_;
-  Labels named_;  // by the file, by id
-  Labels logs_;   // by the logs, by the id of a container or the UID of a pod
+  NamesById named_;                             // by the file
+  std::shared_ptr<const DockerAnswer> answer_;  // null: there is none
+  NamesById logs_;  // by the logs, by the id of a container or the UID of a pod
 };
 
 }  // namespace msp::collectors

@@ -7,10 +7,12 @@
 //   io.stat         8:0 rbytes=90112 wbytes=0 rios=7 wios=0 dbytes=0 dios=0
 //   cgroup.procs    4711
 // and its network from /proc/PID/net/dev of its first process, once for each network that is not the
-// host's. No engine is asked and no privilege is needed; container_names.h says where names are from.
+// host's. No privilege is needed, and no engine is asked but for names, where the option says so;
+// container_names.h says where names are from.
 // Beside virtual machines of libvirt and Proxmox, no other control groups are sent: cAdvisor sends all.
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -20,12 +22,14 @@
 #include <vector>
 
 #include "agent/base/clock.h"
+#include "agent/base/detached_thread.h"
 #include "agent/base/text.h"
 #include "collectors/collector.h"
 #include "collectors/container_names.h"
 #include "collectors/container_tree.h"
 #include "collectors/counters_line.h"
 #include "collectors/process_line.h"
+#include "collectors/slow_reading.h"
 #include "collectors/sys_folder.h"
 
 namespace msp::collectors {
@@ -33,8 +37,13 @@ namespace {
 
 struct Options {
   std::uint64_t containers_max = 500;
+  std::string docker_socket;
   friend bool operator==(const Options&, const Options&) = default;
 };
+
+bool is_absolute(std::string_view path) {
+  return path.starts_with('/');
+}
 
 constexpr ConfigKey kOptions[] = {
     key<&Options::containers_max>(
@@ -42,6 +51,12 @@ constexpr ConfigKey kOptions[] = {
         {"The most containers that are sent; the log says when there are more.\n"
          "Each costs about 35 series: raise series_max, too.",
          "1000"}),
+    key<&Options::docker_socket>(
+        "docker_socket", key_type::Text{"the absolute path of a socket", is_absolute, true},
+        {"A socket of Docker's or Podman's that is asked for the names of containers.\n"
+         "It is asked when containers come or go, and once a minute while one has no name. Whoever "
+         "may ask it can become root: the package msp-agent-textfile needs no socket.",
+         "/var/run/docker.sock"}),
 };
 
 #define MSP_LABELS                              \
@@ -173,6 +188,7 @@ constexpr auto kLastSeen =
 #undef MSP_GROUP
 
 constexpr std::int64_t kAskAgainNs = 55 * kNsPerSecond;  // for a name; somewhat less than a minute
+constexpr std::chrono::seconds kAnswerTimeout{2};        // of Docker
 constexpr std::size_t kDevicesMax = 1'024;
 constexpr double kUsPerSecond = 1e6, kNsPerSecondOfCpu = 1e9;
 constexpr double kTicksPerSecond = 100;  // USER_HZ, which is the same on all of our architectures
@@ -230,8 +246,11 @@ class Containers : public Collector {
         procfs_(context.paths.procfs),
         devices_folder_(context.paths.sys("dev/block")),
         stat_(context.files.open(context.paths.proc("stat"))),
-        names_(context.paths) {}
+        names_(context.paths),
+        question_(options_.docker_socket, context.wakeup) {}
 
+  Result<bool> begin(const Tick&) override;
+  std::int64_t wait_ns() override;
   Result<void> collect(const Tick& tick, SeriesWriter& out) override;
 
  private:
@@ -239,9 +258,8 @@ class Containers : public Collector {
 
   void find_root();
   std::string controller(std::string_view name) const;
-  void learn(bool has_others, const Tick& tick, SeriesWriter& out);
+  void learn(const Tick& tick, SeriesWriter& out);
   void identify(const ControlGroup& group, const Tick& tick, SeriesWriter& out);
-  std::optional<double> boot_seconds(const Tick& tick, SeriesWriter& out);
 
   void add(const ControlGroup& group, const Tick& tick, SeriesWriter& out);
   void add_unified(const SysFolder& folder, SeriesWriter& out);
@@ -296,6 +314,11 @@ class Containers : public Collector {
   const std::string devices_folder_;
   const std::shared_ptr<KeptFile> stat_;
   ContainerNames names_;
+  SlowReading question_;                             // to Docker
+  std::shared_ptr<DockerAnswer> answer_;             // to a question that is under way
+  std::shared_ptr<const DockerAnswer> last_answer_;  // to the one before
+  bool has_failed_ = false;                          // it is an error
+  bool must_ask_ = false;                            // Docker, once it has answered
   bool is_unified_ = false;
   Controllers controllers_;
   std::unique_ptr<ContainerTree> tree_;  // null: not looked for yet
@@ -308,6 +331,8 @@ class Containers : public Collector {
   std::string content_;                  // of a file; kept for its memory
   std::string path_;
   std::int64_t learned_ns_ = 0;  // when names were looked for last
+  bool has_others_ = false;      // containers than those that are learned
+  bool is_due_ = false;          // to look for names again
   bool has_unnamed_ = false;
   bool is_over_limit_ = false;
 };
@@ -341,9 +366,35 @@ std::string Containers::controller(std::string_view name) const {
   return groups_ + "/cpu,cpuacct";
 }
 
-Result<void> Containers::collect(const Tick& tick, SeriesWriter& out) {
+Result<bool> Containers::begin(const Tick&) {
   if (!tree_) find_root();
-  const bool has_others = tree_->look(monotonic_ns());
+  const auto now_ns = monotonic_ns();
+  has_others_ = tree_->look(now_ns) || has_others_;
+  is_due_ = has_unnamed_ && now_ns - learned_ns_ > kAskAgainNs;
+  if (options_.docker_socket.empty() || tree_->containers().empty()) return false;
+  must_ask_ = must_ask_ || has_others_ || is_due_;
+  if (must_ask_ && !answer_) {
+    must_ask_ = false;
+    answer_ = std::make_shared<DockerAnswer>(options_.docker_socket);
+    auto ask = [answer = answer_] { ask_docker(*answer, kAnswerTimeout); };
+    auto started = question_.start(std::move(ask), kSmallStackBytes);
+    if (!started) answer_->error = started.error();
+  }
+  return answer_ != nullptr;
+}
+
+/// A tick waits where an answer can be expected.
+std::int64_t Containers::wait_ns() {
+  return has_failed_ ? 0 : question_.wait_ns();
+}
+
+Result<void> Containers::collect(const Tick& tick, SeriesWriter& out) {
+  const bool has_answer = answer_ && question_.wait_ns() == 0;
+  if (has_answer) {
+    last_answer_ = std::move(answer_);
+    has_failed_ = !last_answer_->error.text.empty();
+    if (!has_failed_) names_.take_answer(last_answer_);
+  }
   if (tree_->containers().empty()) {
     // The series of the last containers end with this tick.
     if (!std::exchange(sent_, {}).empty()) return {};
@@ -353,8 +404,10 @@ Result<void> Containers::collect(const Tick& tick, SeriesWriter& out) {
   }
   proc_.emplace(procfs_);
   const bool has_names = names_.look(out);
-  const bool is_due = has_unnamed_ && monotonic_ns() - learned_ns_ > kAskAgainNs;
-  if (has_others || has_names || is_due) learn(has_others, tick, out);
+  if (has_others_ || has_names || has_answer || is_due_) learn(tick, out);
+  if (has_failed_) {
+    out.complaints().unreadable(options_.docker_socket, last_answer_->error, {"a name"});
+  }
   const auto host = proc_->inode("1/net/dev");
   networks_.clear();
   networks_.push_back(host != 0 ? host : proc_->inode("net/dev"));
@@ -375,11 +428,11 @@ Result<void> Containers::collect(const Tick& tick, SeriesWriter& out) {
 }
 
 /// What a change of containers or of names changes.
-void Containers::learn(bool has_others, const Tick& tick, SeriesWriter& out) {
+void Containers::learn(const Tick& tick, SeriesWriter& out) {
   const auto& all = tree_->containers();
   names_.list_logs(std::ranges::any_of(
       all, [](const auto* group) { return !group->container->pod_uid.empty(); }));
-  if (has_others) {
+  if (std::exchange(has_others_, false)) {
     devices_.clear();
     auto sent = static_cast<std::uint64_t>(
         std::ranges::count_if(all, [](const auto* group) { return group->container->is_sent; }));
@@ -422,53 +475,32 @@ void Containers::identify(const ControlGroup& group, const Tick& tick, SeriesWri
     ProcPath name;
     std::snprintf(name, sizeof name, "%u/stat", processes.first);
     const auto text = proc_->read(name);
-    const auto line = text.text();
-    const auto begin = line.find('('), end = line.rfind(") ");
-    // The name may hold anything; behind it is a letter.
-    const bool is_line = text.error == 0 && begin < end && end + 3 < line.size() &&
-                         line[end + 2] >= 'A' && line[end + 3] == ' ';
-    if (is_line && trim(line.substr(0, begin)) == cat(processes.first)) {
-      const auto command = line.substr(begin + 1, end - begin - 1);
-      container.is_sandbox = command == "pause" || command == "catatonit";
-      const auto rest = line.substr(end + 2);
-      constexpr std::size_t kParent = 1, kStart = 19;  // the state is 0
-      const auto word = word_at(rest, kStart);
+    const auto line =
+        text.error == 0 ? split_process_line(text.text(), processes.first) : std::nullopt;
+    if (line) {
+      container.is_sandbox = line->comm == "pause" || line->comm == "catatonit";
+      const auto word = word_at(line->columns, ProcessParts::kStart);
       const auto start = parse_number<std::uint64_t>(word);
-      const auto boot = start ? boot_seconds(tick, out) : std::nullopt;
+      const auto boot = start ? boot_seconds(*stat_, tick.number, kStartTime, out) : std::nullopt;
       if (boot)
         container.start_seconds = *boot + static_cast<double>(*start) / kProcessTicksPerSecond;
       if (!start) {
         out.complaints().garbled(proc_->path(name), word, "a count", {kStartTime.name});
       }
-      if (const auto parent = parse_number<unsigned>(word_at(rest, kParent))) {
+      if (const auto parent =
+              parse_number<unsigned>(word_at(line->columns, ProcessParts::kParent))) {
         std::snprintf(name, sizeof name, "%u/cmdline", *parent);
         if (proc_->read(name, content_) == 0) monitor = content_;
       }
     } else if (text.error != 0) {
       complain(*proc_, name, text.error, kStartTime.name, out);
     } else {
-      out.complaints().garbled(proc_->path(name), line, "the state of a process",
+      out.complaints().garbled(proc_->path(name), text.text(), "the state of a process",
                                {kStartTime.name});
     }
   }
   container.labels = names_.labels_of(container, monitor);
   container.asked_tick = tick.number;
-}
-
-std::optional<double> Containers::boot_seconds(const Tick& tick, SeriesWriter& out) {
-  const auto content = stat_->read(tick.number);
-  if (!content) {
-    out.complaints().unreadable(stat_->path(), content.error(), {kStartTime.name});
-    return std::nullopt;
-  }
-  std::string_view word;
-  for (auto rest = *content; auto line = next_line(rest);) {
-    if (next_word(*line) == "btime") word = trim(*line);
-  }
-  const auto seconds = parse_number<std::uint64_t>(word);
-  if (seconds) return static_cast<double>(*seconds);
-  out.complaints().garbled(stat_->path(), word, "a time", {kStartTime.name});
-  return std::nullopt;
 }
 
 void Containers::add(const ControlGroup& group, const Tick& tick, SeriesWriter& out) {
@@ -481,7 +513,10 @@ void Containers::add(const ControlGroup& group, const Tick& tick, SeriesWriter& 
     const SysFolder folder(path_);
     if (!folder) return;  // it has ended just now
     count_processes(group, folder, true, processes, &out);
-    if (is_unified_) add_unified(folder, out);
+    // crun puts what Podman runs, and its limits, into a group of that name.
+    const bool is_in_inner = !group.groups.empty() && group.groups[0]->name == "container";
+    if (is_unified_ && is_in_inner) add_unified(SysFolder(folder, "container"), out);
+    if (is_unified_ && !is_in_inner) add_unified(folder, out);
   }
   if (!is_unified_) add_version_1(out);
   if (processes.is_known) add_sample(kProcesses, static_cast<double>(processes.count), out);

@@ -263,53 +263,54 @@ class Tracker {
  private:
   struct Process {
     std::uint64_t start = 0;
+    Group* group = nullptr;  // null: it is in none
     unsigned parent = 0;
-    std::uint64_t seen = 0;   // the number of the look
-    Group* group = nullptr;   // null: it is in none
+    unsigned seen = 0;        // the number of the look
     bool is_settled = false;  // the group is known
     bool is_counted = false;  // `counters` are of an earlier look
     Counters counters{};
-    Group now;  // of this look, as one process
+    std::unique_ptr<Group> now;  // in a look, until the group is known
   };
 
   void read(const SysFolder& proc, unsigned pid, Look& look);
   void settle(Process& process, unsigned depth);
-  void add(const SysFolder& proc, unsigned pid, Process& process);
+  void add(const SysFolder& proc, unsigned pid, Process& process, Group& now);
   Group* match(std::string_view comm, const SysFolder& proc, unsigned pid, Look& look);
 
   const std::string procfs_;
   std::vector<Rule> rules_;
   std::map<unsigned, Process> processes_;
   Groups groups_;
-  std::vector<std::string> names_;
   std::string content_;
   Look look_;
-  std::uint64_t looks_ = 0;
+  unsigned looks_ = 0;
   std::uint64_t first_look_ = 0;  // clock ticks after the boot
 };
 
+/// What is needed for a look alone is not kept until the next: a host may have 100,000 processes.
 void Tracker::look() {
   look_ = {};
-  auto& look = look_;
   ++looks_;
   const SysFolder proc(procfs_);
   for (auto& [name, group] : groups_) group = Group{.counters = group.counters};
-  proc.list_folders(names_);
-  for (const auto& name : names_) {
+  std::vector<std::string> names;
+  proc.list_folders(names);
+  for (const auto& name : names) {
     if (const auto pid = parse_number<unsigned>(name)) {
-      look.has_any = true;
-      read(proc, *pid, look);
+      look_.has_any = true;
+      read(proc, *pid, look_);
     }
   }
-  std::erase_if(processes_, [&](const auto& known) { return known.second.seen != looks_; });
-  std::uint64_t newest = first_look_;
   for (auto& [pid, process] : processes_) {
-    newest = std::max(newest, process.start);
+    if (!process.now) continue;
     settle(process, 0);
-    if (process.group != nullptr) add(proc, pid, process);
+    if (process.group != nullptr) add(proc, pid, process, *process.now);
+    process.now = nullptr;
   }
+  std::erase_if(processes_, [&](const auto& known) { return known.second.seen != looks_; });
   // A process that begins later than all of the first look has counted nothing before.
-  if (looks_ == 1) first_look_ = newest;
+  if (looks_ > 1) return;
+  for (const auto& [pid, process] : processes_) first_look_ = std::max(first_look_, process.start);
 }
 
 void Tracker::read(const SysFolder& proc, unsigned pid, Look& look) {
@@ -319,6 +320,10 @@ void Tracker::read(const SysFolder& proc, unsigned pid, Look& look) {
   if (has_no_value(content.error) || content.error == ESRCH) return;  // it has ended
   const auto stat = content.error == 0 ? parse_process_line(content.text(), pid) : std::nullopt;
   if (!stat) {
+    // It is not forgotten: what it has counted would count once more.
+    if (const auto known = processes_.find(pid); known != processes_.end()) {
+      known->second.seen = looks_;
+    }
     if (!look.file.empty()) return;
     look.file = proc.path(file);
     look.text = content.text();
@@ -331,16 +336,22 @@ void Tracker::read(const SysFolder& proc, unsigned pid, Look& look) {
   process.parent = static_cast<unsigned>(stat->parent);
   process.seen = looks_;
   const auto state = std::string_view("RSDZ").find(stat->state);
-  process.now = Group{.counters = {stat->user, stat->system, stat->major, stat->minor},
-                      .processes = 1,
-                      .threads = stat->threads,
-                      .resident = stat->resident_pages,
-                      .virtual_size = stat->virtual_bytes,
-                      .oldest = process.start};
-  ++process.now.states[std::min<std::size_t>(state, 4)];
-  if (process.is_settled) return;
-  process.group = match(stat->comm, proc, pid, look);
-  process.is_settled = process.group != nullptr;
+  Group now{.counters = {stat->user, stat->system, stat->major, stat->minor},
+            .processes = 1,
+            .threads = stat->threads,
+            .resident = stat->resident_pages,
+            .virtual_size = stat->virtual_bytes,
+            .oldest = process.start};
+  ++now.states[std::min<std::size_t>(state, 4)];
+  if (!process.is_settled) {
+    process.group = match(stat->comm, proc, pid, look);
+    process.is_settled = process.group != nullptr;
+  }
+  if (!process.is_settled) {
+    process.now = std::make_unique<Group>(now);
+  } else if (process.group != nullptr) {
+    add(proc, pid, process, now);
+  }
 }
 
 Group* Tracker::match(std::string_view comm, const SysFolder& proc, unsigned pid, Look& look) {
@@ -386,10 +397,9 @@ void Tracker::settle(Process& process, unsigned depth) {
   process.group = parent->second.group;
 }
 
-void Tracker::add(const SysFolder& proc, unsigned pid, Process& process) {
+void Tracker::add(const SysFolder& proc, unsigned pid, Process& process, Group& now) {
   char file[32];
   std::snprintf(file, sizeof file, "%u/status", pid);
-  auto& now = process.now;
   if (proc.read(file, content_) == 0) {
     for (std::string_view rest = content_; auto line = next_line(rest);) {
       const auto name = next_word(*line);
@@ -461,17 +471,7 @@ Result<void> ProcessGroups::collect(const Tick& tick, SeriesWriter& out) {
   if (const auto done = reading_.done(); !done) return done.error();
   const auto& look = tracker_->last_look();
   if (!look.has_any) return no_data(cat(procfs_, ": no process"));
-  std::optional<double> boot;
-  const auto content = stat_->read(tick.number);
-  for (auto rest = content ? *content : std::string_view{}; auto line = next_line(rest);) {
-    if (next_word(*line) != "btime") continue;
-    if (const auto seconds = parse_number<std::uint64_t>(trim(*line))) {
-      boot = static_cast<double>(*seconds);
-    } else {
-      out.complaints().garbled(stat_->path(), trim(*line), "a time", {kOldest.name});
-    }
-  }
-  if (!content) out.complaints().unreadable(stat_->path(), content.error(), {kOldest.name});
+  const auto boot = boot_seconds(*stat_, tick.number, kOldest, out);
   for (const auto& [name, group] : tracker_->groups()) add(name, group, boot, out);
   if (look.has_too_many) {
     out.complaints().unreadable(
@@ -491,24 +491,28 @@ void ProcessGroups::add(std::string_view name, const Group& group, std::optional
   const auto counter = [&](Counter which) { return static_cast<double>(group.counters[which]); };
   const auto number = [](std::uint64_t count) { return static_cast<double>(count); };
   constexpr double kTicks = kProcessTicksPerSecond;
-  out.add(kProcesses, {name}, number(group.processes));
-  out.add(kCpu, {name, "user"}, counter(kUser) / kTicks);
-  out.add(kCpu, {name, "system"}, counter(kSystem) / kTicks);
-  out.add(kMajorFaults, {name}, counter(kMajor));
-  out.add(kMinorFaults, {name}, counter(kMinor));
-  out.add(kMemory, {name, "resident"}, number(group.resident) * page_bytes_);
-  out.add(kMemory, {name, "virtual"}, number(group.virtual_size));
-  out.add(kThreads, {name}, number(group.threads));
+  const auto put = [&](const MetricDesc& metric, std::string_view label, double value) {
+    if (label.empty()) return out.add(metric, {name}, value);
+    out.add(metric, {name, label}, value);
+  };
+  put(kProcesses, {}, number(group.processes));
+  put(kCpu, "user", counter(kUser) / kTicks);
+  put(kCpu, "system", counter(kSystem) / kTicks);
+  put(kMajorFaults, {}, counter(kMajor));
+  put(kMinorFaults, {}, counter(kMinor));
+  put(kMemory, "resident", number(group.resident) * page_bytes_);
+  put(kMemory, "virtual", number(group.virtual_size));
+  put(kThreads, {}, number(group.threads));
   for (std::size_t i = 0; i < group.states.size(); ++i) {
-    out.add(kStates, {name, kStateNames[i]}, number(group.states[i]));
+    put(kStates, kStateNames[i], number(group.states[i]));
   }
   if (group.has_status || group.processes == 0) {
-    out.add(kMemory, {name, "swapped"}, number(group.swapped));
-    out.add(kSwitches, {name, "voluntary"}, counter(kVoluntary));
-    out.add(kSwitches, {name, "nonvoluntary"}, counter(kNonvoluntary));
+    put(kMemory, "swapped", number(group.swapped));
+    put(kSwitches, "voluntary", counter(kVoluntary));
+    put(kSwitches, "nonvoluntary", counter(kNonvoluntary));
   }
   if (boot && group.processes > 0) {
-    out.add(kOldest, {name}, *boot + number(group.oldest / kProcessTicksPerSecond));
+    put(kOldest, {}, *boot + number(group.oldest / kProcessTicksPerSecond));
   }
 }
 

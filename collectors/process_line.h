@@ -2,9 +2,13 @@
 //   811 (nginx: worker) S 810 810 810 0 -1 4194624 1203 0 4 0 88 41 0 0 20 0 3 0 7044 ...
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+
+#include "agent/base/file.h"
+#include "agent/metrics/series_writer.h"
 
 namespace msp::collectors {
 
@@ -22,7 +26,23 @@ struct ProcessLine {
   std::uint64_t virtual_bytes = 0, resident_pages = 0;
 };
 
-/// Nothing where a value of it is garbled, and where it is another process's. Into `line`.
+/// The parts of a line whose values are not looked at yet. Into the line.
+struct ProcessParts {
+  static constexpr std::size_t kParent = 0, kStart = 18;  // columns of `columns`
+  std::string_view comm;
+  char state = 0;
+  std::string_view columns;  // behind the state
+};
+
+/// Nothing where it is no such line, or another process's.
+std::optional<ProcessParts> split_process_line(std::string_view line, unsigned pid);
+
+/// Nothing where a value of it is garbled as well. Into `line`.
 std::optional<ProcessLine> parse_process_line(std::string_view line, unsigned pid);
+
+/// When the host has booted, in seconds since 1970, by /proc/stat. Nothing where that is not known: `out`
+/// is told that `metric` is left out.
+std::optional<double> boot_seconds(KeptFile& stat, std::uint64_t tick, const MetricDesc& metric,
+                                   SeriesWriter& out);
 
 }  // namespace msp::collectors

@@ -11,10 +11,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "agent/base/file.h"
 #include "agent/base/result.h"
 #include "collectors/dbus_message.h"
+#include "collectors/unix_client.h"
 
 namespace msp::collectors {
 
@@ -23,7 +24,8 @@ class SystemBus {
   /// 10,000 units are described in 3 MB.
   static constexpr std::size_t kReplyBytesMax = 8 << 20;
 
-  SystemBus(std::string path, std::chrono::milliseconds timeout);
+  SystemBus(std::string path, std::chrono::milliseconds timeout)
+      : client_(std::move(path), timeout) {}
 
   /// Connects to the unix socket at the path. No data where there is none. Errors of all calls begin
   /// with the path.
@@ -36,16 +38,11 @@ class SystemBus {
   Result<DbusMessage> call(const DbusCall& call);
 
  private:
-  Error error(std::string_view text) const;
-  Result<void> wait(short events);
-  Result<void> send(std::string_view bytes);
+  Result<void> log_in();
   Result<void> receive(std::size_t bytes);
   Result<std::string> receive_line();
 
-  const std::string path_;
-  const std::int64_t deadline_ns_;
-  const std::chrono::milliseconds timeout_;
-  Fd socket_;
+  UnixClient client_;
   std::string in_;        // what was received and not yet given out
   std::size_t used_ = 0;  // of in_
   std::uint32_t serial_ = 0;

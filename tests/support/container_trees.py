@@ -18,8 +18,8 @@ def identity(seed: str) -> str:
 class Host:
     """A host of version 2 unless it says otherwise."""
 
-    def __init__(self, name: str) -> None:
-        self.folder = FIXTURES / name
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
         self.pid = 4700
         self.groups = "sys/fs/cgroup"
         if self.folder.exists():
@@ -64,6 +64,10 @@ class Host:
         pid = self.process(command, **process)
         self.group(path, pid, memory_current=str(self.pid * 4096))
         return pid
+
+
+def host_of(name: str) -> Host:
+    return Host(FIXTURES / name)
 
 
 DEV_NAMES = ("Inter-|   Receive                                                |  Transmit\n"
@@ -111,7 +115,7 @@ def names_file(host: Host, *lines: tuple[str, str, str]) -> None:
 
 
 def docker() -> None:
-    host = Host("docker").unified()
+    host = host_of("docker").unified()
     pid = host.process("nginx", network=ETH0)
     host.process("nginx")
     full_unified(host, f"system.slice/docker-{identity('01')}.scope", pid)
@@ -126,15 +130,16 @@ def docker() -> None:
 
 def drivers() -> None:
     """The rows of the driver systemd, one after the other."""
-    host = Host("systemd_driver").unified()
+    host = host_of("systemd_driver").unified()
     user = "user.slice/user-1000.slice/user@1000.service"
     host.small(f"{user}/user.slice/docker-{identity('a1')}.scope")  # rootless Docker
     conmon = host.process("conmon", arguments=f"/usr/bin/conmon --api-version 1 -c {identity('a2')} -u "
                           f"{identity('a2')} -r /usr/bin/crun -n db --exit-dir /run/libpod/exits")
     host.group(f"machine.slice/libpod-conmon-{identity('a2')}.scope", conmon)
     inner = host.process("postgres", parent=conmon)
-    host.group(f"machine.slice/libpod-{identity('a2')}.scope", memory_current="4096")
-    host.group(f"machine.slice/libpod-{identity('a2')}.scope/container", inner)
+    host.group(f"machine.slice/libpod-{identity('a2')}.scope", memory_current="8192", memory_max="max")
+    host.group(f"machine.slice/libpod-{identity('a2')}.scope/container", inner, memory_current="4096",
+               memory_max="209715200")
     host.small(f"machine.slice/machine-libpod_pod_{identity('a3')}.slice/libpod-{identity('a4')}.scope", "catatonit")
     host.small(f"{user}/user.slice/libpod-{identity('a5')}.scope")
     host.group("system.slice/web.service/runtime", host.process("conmon"))
@@ -155,7 +160,7 @@ def drivers() -> None:
 
 def cgroupfs() -> None:
     """The rows of the driver cgroupfs."""
-    host = Host("cgroupfs_driver").unified()
+    host = host_of("cgroupfs_driver").unified()
     host.small(f"docker/{identity('b1')}")
     host.small(f"libpod_parent/libpod-{identity('b2')}")
     host.small(f"default/{identity('b3')}")
@@ -165,7 +170,7 @@ def cgroupfs() -> None:
 
 
 def kubernetes() -> None:
-    host = Host("kubernetes").unified()
+    host = host_of("kubernetes").unified()
     uid = UID.replace("-", "_")
     pod = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice"
     pause = host.process("pause", network=ETH0)
@@ -197,7 +202,7 @@ def kubernetes() -> None:
 
 
 def version_1(name: str, is_hybrid: bool) -> None:
-    host = Host(name)
+    host = host_of(name)
     path = f"docker/{identity('f1')}"
     pid = host.process("nginx", network=ETH0)
     files = {
@@ -236,7 +241,7 @@ def version_1(name: str, is_hybrid: bool) -> None:
 
 def odd_kernel() -> None:
     """An old kernel has fewer fields and files; a new one has more, and lines of io.stat without values."""
-    host = Host("odd_kernel").unified()
+    host = host_of("odd_kernel").unified()
     path = f"system.slice/docker-{identity('01')}.scope"
     full_unified(host, path, host.process("old", network=ETH0))
     for file in ("memory.peak", "memory.swap.current", "memory.swap.max", "cpu.max"):
@@ -253,7 +258,7 @@ def odd_kernel() -> None:
 
 
 def garbage() -> None:
-    host = Host("garbage").unified()
+    host = host_of("garbage").unified()
     path = f"system.slice/docker-{identity('01')}.scope"
     pid = host.process("x", network="  eth0: 1 x 3\n  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nno device\n")
     full_unified(host, path, pid)
@@ -267,7 +272,7 @@ def garbage() -> None:
 
 def ends() -> None:
     """A container ends, another one begins; one starts anew under the same name."""
-    host = Host("ends")
+    host = host_of("ends")
     for part in ("sys", "proc"):
         shutil.rmtree(host.folder / part, ignore_errors=True)
     for tick, names in enumerate((("01", "02"), ("02", "03"), (), ()), 1):
@@ -288,7 +293,7 @@ def main() -> None:
     odd_kernel()
     garbage()
     ends()
-    Host("none").unified().group("system.slice/ssh.service", memory_current="1")
+    host_of("none").unified().group("system.slice/ssh.service", memory_current="1")
 
 
 if __name__ == "__main__":

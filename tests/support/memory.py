@@ -5,13 +5,23 @@ import re
 BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 
 
+def kilobytes(pid: int, file: str, key: str) -> int:
+    match = re.search(rf"(?m)^{key}:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/{file}").read_text())
+    assert match, f"{file} has no {key}"
+    return int(match[1])
+
+
+def resident_kilobytes(pid: int) -> int:
+    return kilobytes(pid, "status", "VmRSS")
+
+
+def private_kilobytes(pid: int) -> int:
+    return kilobytes(pid, "smaps_rollup", "Private_Dirty")
+
+
 def memory_of(pid: int) -> str:
-    def kilobytes(file: str, key: str) -> str:
-        match = re.search(rf"(?m)^{key}:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/{file}").read_text())
-        return f"{match[1] if match else '?'} kB"
-    return (f"resident {kilobytes('status', 'VmRSS')}, most {kilobytes('status', 'VmHWM')}, "
-            f"proportional {kilobytes('smaps_rollup', 'Pss')}, "
-            f"private dirty {kilobytes('smaps_rollup', 'Private_Dirty')}")
+    return (f"resident {resident_kilobytes(pid)} kB, most {kilobytes(pid, 'status', 'VmHWM')} kB, "
+            f"proportional {kilobytes(pid, 'smaps_rollup', 'Pss')} kB, private dirty {private_kilobytes(pid)} kB")
 
 
 def host_bundle() -> str:
