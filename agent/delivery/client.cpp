@@ -219,9 +219,13 @@ void RemoteWriteClient::ask_for_order(queue::Batch& batch) {
 
 /// Where nothing is accepted, there are quicker ways than to the last sample.
 void RemoteWriteClient::on_refused(Splitter& shipment, Report& report) {
-  const auto tries_max = refused_whole_ ? kFruitlessTriesAfterWholeMax : kFruitlessTriesMax;
+  const bool is_relayed = shipment.is_relayed();
+  auto tries_max = refused_whole_ ? kFruitlessTriesAfterWholeMax : kFruitlessTriesMax;
+  if (is_relayed) tries_max = kFruitlessTriesRelayedMax;
   if (shipment.wants_probe() || shipment.fruitless_tries() < tries_max) return;
-  if (shipment.batch().entries().size() > 1) {
+  if (is_relayed) {
+    shipment.refuse_rest();
+  } else if (shipment.batch().entries().size() > 1) {
     samples_max_ = shipment.batch().samples() / 2;
     report.outcome = Outcome::fewer_scrapes;
   } else if (refused_whole_) {

@@ -74,6 +74,9 @@ class RemoteWriteClient {
   // was refused as a whole.
   static constexpr std::size_t kFruitlessTriesMax = 15;
   static constexpr std::size_t kFruitlessTriesAfterWholeMax = 3;
+  /// Of what a relay received, series of many senders: it goes down to single ones, of any of them, and
+  /// where some forty have been refused alone, the others are as well.
+  static constexpr std::size_t kFruitlessTriesRelayedMax = 100;
 
  private:
   struct Exchange {

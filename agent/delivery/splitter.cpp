@@ -1,29 +1,39 @@
 #include "agent/delivery/splitter.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/queue/compression.h"
+#include "agent/queue/wire_reader.h"
 
 namespace msp::delivery {
 namespace {
 
-std::string row_text(const queue::Batch::Row& row) {
-  if (row.request != nullptr) return cat("a request of ", row.request->samples, " samples");
-  const auto& series = *row.series;
-  std::string labels;
-  for (const auto label : series.labels) {
-    if (label.name == metrics::kMetricName) continue;
-    labels += cat(labels.empty() ? "" : ",", label.name, "=\"", label.value, "\"");
+/// node_load1{customer_id="alpha"}
+struct SeriesText {
+  void add(std::string_view name, std::string_view value) {
+    if (name == metrics::kMetricName) {
+      metric = value;
+    } else {
+      labels += cat(labels.empty() ? "" : ",", name, "=\"", value, "\"");
+    }
   }
-  return cat(series.labels.get(metrics::kMetricName), "{", labels, "}");
+  std::string_view metric;
+  std::string labels;
+};
+
+std::size_t hash_of_labels(std::string_view labels) {
+  return std::hash<std::string_view>()(labels);
 }
 
-/// What the row is known by from batch to batch.
-std::size_t hash_of(const queue::Batch::Row& row) {
-  return row.series != nullptr ? std::hash<std::string_view>()(row.series->labels.flat()) : 0;
+bool has(const std::vector<std::size_t>& hashes, std::size_t hash) {
+  return std::ranges::find(hashes, hash) != hashes.end();
 }
 
 }  // namespace
@@ -50,42 +60,145 @@ void Splitter::start() {
 
 void Splitter::queue_all() {
   queue_.clear();
-  const auto rows = batch_.rows().size();
+  set_aside_.clear();
+  const auto rows = batch_.rows();
   std::size_t begin = 0;
-  for (std::size_t row = 0; row < rows; ++row) {
-    if (!is_suspect(row)) continue;
-    if (begin < row) queue_.push_back({.rows_begin = begin, .rows_end = row});
+  std::size_t row = 0;
+  for (; row < rows.size() && rows[row].request == nullptr && !suspects_.empty(); ++row) {
+    const Piece piece{.rows_begin = row, .rows_end = row + 1};
+    if (!is_suspect(hash_of(piece))) continue;
+    if (begin < row) put_last({.rows_begin = begin, .rows_end = row});
     begin = row + 1;
-    queue_.push_back({.rows_begin = row, .rows_end = begin});
+    put_last(piece);
   }
-  if (begin < rows) queue_.push_back({.rows_begin = begin, .rows_end = rows});
+  // Of what a relay received the suspects among its series, and what else there is.
+  Piece requests{.rows_begin = row, .rows_end = rows.size()};
+  bool has_others = false;
+  series_.clear();
+  if (!suspects_.empty()) look_into(requests);
+  for (const auto& one : series_) {
+    const auto hash = hash_of_labels(one.labels);
+    const bool is_one = is_suspect(hash);
+    has_others = has_others || !is_one;
+    if (is_one && !has(set_aside_, hash)) set_aside_.push_back(hash);
+  }
+  const auto end = set_aside_.empty() ? rows.size() : row;
+  if (begin < end) put_last({.rows_begin = begin, .rows_end = end});
+  if (set_aside_.empty()) return;
+  requests.without_suspects = true;
+  if (has_others) put_last(requests);
+  requests.without_suspects = false;
+  requests.mask = SIZE_MAX;
+  for (const auto hash : set_aside_) {
+    requests.hash = hash;
+    put_last(requests);
+  }
 }
 
-bool Splitter::is_suspect(std::size_t row) {
-  return !suspects_.empty() && std::find(suspects_.begin(), suspects_.end(),
-                                         hash_of(batch_.rows()[row])) != suspects_.end();
+bool Splitter::is_suspect(std::size_t hash) const {
+  return has(suspects_, hash);
 }
 
 void Splitter::suspect(const Piece& piece) {
-  if (is_suspect(piece.rows_begin)) return;
+  const auto hash = hash_of(piece);
+  if (is_suspect(hash)) return;
   if (suspects_.size() == kSuspectsMax) suspects_.erase(suspects_.begin());
-  suspects_.push_back(hash_of(batch_.rows()[piece.rows_begin]));
+  suspects_.push_back(hash);
 }
 
+/// Of a request those of which the piece has nothing else.
 void Splitter::clear_suspects(const Piece& piece) {
-  for (auto row = piece.rows_begin; row < piece.rows_end && !suspects_.empty(); ++row) {
-    std::erase(suspects_, hash_of(batch_.rows()[row]));
+  if (suspects_.empty()) return;
+  if (piece.mask == SIZE_MAX) std::erase(suspects_, piece.hash);
+  for (auto row = piece.rows_begin; row < piece.rows_end; ++row) {
+    if (batch_.rows()[row].request != nullptr) return;
+    std::erase(suspects_, hash_of({.rows_begin = row, .rows_end = row + 1}));
   }
 }
 
+/// What the series is known by from batch to batch, of which the piece has nothing else.
+std::size_t Splitter::hash_of(const Piece& piece) {
+  if (const auto& row = batch_.rows()[piece.rows_begin]; row.series != nullptr) {
+    return hash_of_labels(row.series->labels.flat());
+  }
+  look_into(piece);
+  return series_.empty() ? 0 : hash_of_labels(series_.front().labels);
+}
+
+/// The piece's first series.
+std::string Splitter::text_of(const Piece& piece) {
+  SeriesText text;
+  if (const auto& row = batch_.rows()[piece.rows_begin]; row.series != nullptr) {
+    for (const auto label : row.series->labels) text.add(label.name, label.value);
+  } else {
+    look_into(piece);
+    queue::WireReader labels(series_.empty() ? std::string_view() : series_.front().labels);
+    while (labels.next()) {
+      std::string_view pair[2];
+      queue::WireReader label(labels.bytes());
+      while (label.next()) pair[label.field() != 1] = label.bytes();
+      text.add(pair[0], pair[1]);
+    }
+  }
+  return cat(text.metric, "{", text.labels, "}");
+}
+
+bool Splitter::has_requests(const Piece& piece) {
+  return batch_.rows()[piece.rows_end - 1].request != nullptr;  // they come last
+}
+
+/// Of rows that are requests: series_ is what the piece has of them. Returns how many samples are in
+/// those that cannot be read.
+std::uint64_t Splitter::look_into(const Piece& piece) {
+  const auto rows = batch_.rows().subspan(piece.rows_begin, piece.rows_end - piece.rows_begin);
+  std::size_t size = 0;
+  for (const auto& row : rows) size += queue::content_size_of(row.request->message).value_or(0);
+  content_.resize(size);
+  series_.clear();
+  auto* at = content_.data();
+  std::uint64_t unreadable = 0;
+  for (const auto& row : rows) {
+    const auto stated = queue::content_size_of(row.request->message).value_or(0);
+    if (!queue::decompress_frames(row.request->message, at, stated)) {
+      unreadable += row.request->samples;
+      continue;
+    }
+    queue::append_series({at, stated}, series_);
+    at += stated;
+  }
+  std::erase_if(series_, [&](const queue::RequestSeries& one) {
+    const auto hash = hash_of_labels(one.labels);
+    return (hash & piece.mask) != piece.hash || (piece.without_suspects && has(set_aside_, hash));
+  });
+  if (piece.points_end != 0) {
+    const auto first = series_.begin();
+    series_.erase(first + static_cast<std::ptrdiff_t>(piece.points_end), series_.end());
+    series_.erase(first, first + static_cast<std::ptrdiff_t>(piece.points_begin));
+  }
+  return unreadable;
+}
+
 Splitter::Front Splitter::front() {
-  const auto& piece = queue_.front();
-  if (piece.points_end == 0) return {batch_, piece.rows_begin, piece.rows_end};
+  const auto& piece = queue_.back();
+  if (!piece.is_part()) return {batch_, piece.rows_begin, piece.rows_end};
   const auto& row = batch_.rows()[piece.rows_begin];
+  points_.clear();
+  if (row.request != nullptr) {
+    look_into(piece);
+    auto part = *row.request;
+    part.samples = 0;
+    std::string content;
+    for (const auto& one : series_) {
+      content += one.field;
+      part.samples += one.samples;
+    }
+    if (!queue::compress_frame(content, part.message, queue::Frame::quick)) throw std::bad_alloc();
+    points_.add({1, 1, nullptr, std::make_shared<const queue::Request>(std::move(part))});
+    return {points_, 0, 1};
+  }
   // The series belongs to the batch, which outlives these points.
   const auto set = std::make_shared<const metrics::SeriesSet>(
       1, metrics::SeriesPtr(metrics::SeriesPtr(), row.series));
-  points_.clear();
   for (auto i = piece.points_begin; i < piece.points_end; ++i) {
     const auto& point = batch_.points(row)[i];
     points_.add(i, std::make_shared<const metrics::Scrape>(
@@ -96,15 +209,23 @@ Splitter::Front Splitter::front() {
 
 /// The front up to `rows_end`, which is no longer in the queue.
 Splitter::Piece Splitter::take(std::size_t rows_end) {
-  auto& front = queue_.front();
+  auto& front = queue_.back();
   auto taken = front;
-  if (front.points_end == 0 && rows_end < front.rows_end) {
+  if (!front.is_part() && rows_end < front.rows_end) {
     taken.rows_end = rows_end;
     front.rows_begin = rows_end;
   } else {
-    queue_.pop_front();
+    queue_.pop_back();
   }
   return taken;
+}
+
+void Splitter::put_first(const Piece& piece) {
+  queue_.push_back(piece);
+}
+
+void Splitter::put_last(const Piece& piece) {
+  queue_.insert(queue_.begin(), piece);
 }
 
 void Splitter::accepted(std::size_t rows_end) {
@@ -128,41 +249,73 @@ void Splitter::refused(std::size_t rows_end) {
   const auto piece = take(rows_end);
   ++refusals_;
   halved_ = true;
-  const bool is_request = batch_.rows()[piece.rows_begin].request != nullptr;
-  if (piece.rows_end - piece.rows_begin > 1 || (!is_request && points_of(piece) > 1)) {
-    halve(piece);
-  } else {
-    doubt(piece);
-  }
+  const bool is_too_much = has_requests(piece) && refusals_ > kRefusalsMax;
+  if (is_too_much || !halve(piece)) doubt(piece);
 }
 
-void Splitter::halve(const Piece& piece) {
-  auto first = piece;
-  auto second = piece;
-  const auto rows = piece.rows_end - piece.rows_begin;
-  if (rows > 1) {
-    first.rows_end = second.rows_begin = piece.rows_begin + rows / 2;
-    if (batch_.rows()[piece.rows_end - 1].request == nullptr) {
-      queue_.push_back(first);
-      queue_.push_back(second);
-      return;
-    }
-    // Requests come last, and may have samples of one series: they go in their order.
-    queue_.push_front(second);
-    queue_.push_front(first);
-    return;
+/// False: it is a sample, or what cannot be divided.
+bool Splitter::halve(const Piece& piece) {
+  auto middle = piece.rows_begin + (piece.rows_end - piece.rows_begin) / 2;
+  if (has_requests(piece)) {
+    middle = piece.rows_begin;
+    while (batch_.rows()[middle].request == nullptr) ++middle;
+    if (middle == piece.rows_begin) return halve_requests(piece);
+  } else if (middle == piece.rows_begin) {
+    return halve_points(piece, batch_.rows()[middle].points_count);
   }
-  // Points go in time order, so the earlier ones first, down to the last.
-  if (piece.points_end == 0) second.points_end = points_of(piece);
-  first.points_end = second.points_begin =
-      piece.points_begin + (second.points_end - piece.points_begin) / 2;
-  queue_.push_front(second);
-  queue_.push_front(first);
+  auto half = piece;
+  half.rows_end = middle;
+  put_last(half);
+  half.rows_begin = middle;
+  half.rows_end = piece.rows_end;
+  put_last(half);
+  return true;
+}
+
+bool Splitter::halve_requests(Piece piece) {
+  const auto unreadable = look_into(piece);
+  // They were in the piece, and are in none of the halves.
+  const auto lost = piece.is_part() ? 0 : unreadable;
+  std::size_t different = 0;  // bits
+  const auto first = series_.empty() ? 0 : hash_of_labels(series_.front().labels);
+  for (const auto& one : series_) different |= hash_of_labels(one.labels) ^ first;
+  if (different == 0) {
+    const auto places = piece.points_end != 0 ? piece.points_end : series_.size();
+    piece.mask = SIZE_MAX;
+    piece.hash = first;
+    if (!halve_points(piece, places)) return false;
+  } else {
+    const auto bit = std::bit_floor(different);
+    piece.mask = ~(bit - 1);
+    piece.hash = (first & piece.mask) | bit;
+    put_first(piece);
+    piece.hash &= ~bit;
+    put_first(piece);
+  }
+  refused_samples_ += lost;
+  return true;
+}
+
+/// They go in time order, so the earlier ones first, down to the last.
+bool Splitter::halve_points(Piece piece, std::size_t points) {
+  if (piece.points_end == 0) piece.points_end = points;
+  if (piece.points_end - piece.points_begin < 2) return false;
+  auto first = piece;
+  piece.points_begin += (piece.points_end - piece.points_begin) / 2;
+  first.points_end = piece.points_begin;
+  put_first(piece);
+  put_first(first);
+  return true;
 }
 
 std::size_t Splitter::points_of(const Piece& piece) {
-  if (piece.points_end != 0) return piece.points_end - piece.points_begin;
   std::size_t points = 0;
+  if (piece.is_part() && has_requests(piece)) {
+    look_into(piece);
+    for (const auto& one : series_) points += one.samples;
+    return points;
+  }
+  if (piece.points_end != 0) return piece.points_end - piece.points_begin;
   for (auto row = piece.rows_begin; row < piece.rows_end; ++row) {
     points += batch_.rows()[row].samples();
   }
@@ -176,15 +329,15 @@ void Splitter::doubt(const Piece& piece) {
 
 void Splitter::name_refused(const Piece& piece) {
   if (!refused_series_.empty()) return;
-  refused_series_ = row_text(batch_.rows()[piece.rows_begin]);
+  refused_series_ = text_of(piece);
 }
 
 void Splitter::refuse_rest() {
-  for (auto& piece : queue_) {
-    piece.refused_before = true;
-    doubt(piece);
+  while (!queue_.empty()) {
+    queue_.back().refused_before = true;
+    doubt(queue_.back());
+    queue_.pop_back();
   }
-  queue_.clear();
 }
 
 /// The server took something: what it refused before that is tried again, or believed.
@@ -197,7 +350,7 @@ void Splitter::on_evidence() {
       refused_samples_ += points_of(piece);
       if (accepted_any_) suspect(piece);
     } else {
-      queue_.push_back(piece);
+      put_last(piece);
     }
   }
   doubtful_.clear();
@@ -217,8 +370,7 @@ void Splitter::probe_refused() {
   refusals_ = 0;
   if (!accepted_any_ && refused_samples_ == 0) return start();
   for (auto* const pieces : {&doubtful_, &conflicting_}) {
-    queue_.insert(queue_.begin(), pieces->begin(), pieces->end());
-    pieces->clear();
+    for (; !pieces->empty(); pieces->pop_back()) put_first(pieces->back());
   }
   for (auto& piece : queue_) piece.refused_before = false;
 }

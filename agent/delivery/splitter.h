@@ -3,21 +3,26 @@
 // It goes as a whole, but for the series that were refused the last time: those go alone, so that
 // one that is refused at every tick costs a few requests each time and not twenty. What is refused
 // is halved, breadth first, until the bad rows stand alone, and a row of several samples further,
-// in time order, until the bad samples do; a relay's requests are halved in their order. Nothing is
-// given up on the word of a server that refuses everything for a while: a sample counts as refused
-// when it was refused alone, then the server took something, then it was refused again, and the
-// server took something again. Until then it is a doubt, for which the owner may have to send a
-// probe. A conflict needs less: that the server took something, before it or after it.
+// in time order, until the bad samples do. What a relay received is halved by series, too, depth
+// first: by the hash of their labels, so that all samples of a series stay in one half and in their
+// order, whichever half goes first. Where a relay's batch has been refused kRefusalsMax times, what
+// is refused is not halved any more: several series may go with a bad one then.
+//
+// Nothing is given up on the word of a server that refuses everything for a while: a sample counts
+// as refused when it was refused alone, then the server took something, then it was refused again,
+// and the server took something again. Until then it is a doubt, for which the owner may have to
+// send a probe. A conflict needs less: that the server took something, before it or after it.
 //
 // Knows no network, no clock and no log.
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "agent/queue/batch.h"
+#include "agent/queue/request_series.h"
 
 namespace msp::delivery {
 
@@ -36,6 +41,8 @@ class Splitter {
   /// Forgets everything but the suspects and gives the memory back.
   void release();
 
+  static constexpr std::size_t kRefusalsMax = 256;
+
   /// Nothing is left to send or to doubt: it may be acknowledged.
   bool done() const { return queue_.empty() && doubtful_.empty() && conflicting_.empty(); }
   /// Some of it was accepted or is known to be refused: it should not be begun anew.
@@ -51,7 +58,7 @@ class Splitter {
   /// Dropped as soon as the server takes anything: it has other samples in that place.
   void conflicted(std::size_t rows_end);
   /// The front's rows are too large for one request, although they are one row.
-  void row_too_large() { refused(front().rows_begin + 1); }
+  void row_too_large() { refused(queue_.back().rows_begin + 1); }
 
   /// Whether a probe must tell now if the server takes anything at all.
   bool wants_probe() const;
@@ -61,6 +68,8 @@ class Splitter {
 
   /// How often something was refused while nothing was accepted.
   std::size_t fruitless_tries() const { return accepted_any_ ? 0 : refusals_; }
+  /// It has something that a relay received.
+  bool is_relayed() { return has_requests({.rows_begin = 0, .rows_end = batch_.rows().size()}); }
   /// What is left counts as refused: it would go the way of all that was tried.
   void refuse_rest();
 
@@ -70,40 +79,56 @@ class Splitter {
   const std::string& refused_series() const { return refused_series_; }
 
  private:
-  /// Whole rows, or of one row the points [points_begin, points_end).
+  /// Whole rows, or a part of them: of one row the points [points_begin, points_end); of rows that
+  /// are requests some series, and of one series these of the places that it has in them.
   struct Piece {
     std::size_t rows_begin;
     std::size_t rows_end;
     std::size_t points_begin = 0;
-    std::size_t points_end = 0;   // 0: all
-    bool refused_before = false;  // and then the server took something
-  };
+    std::size_t points_end = 0;     // 0: all
+    bool refused_before = false;    // and then the server took something
+    bool without_suspects = false;  // they are pieces of their own
+    std::size_t hash = 0;           // of the labels of a request's series, as far as
+    std::size_t mask = 0;           // these bits go; all bits: one series
 
+    bool is_part() const { return points_end != 0 || without_suspects || mask != 0; }
+  };
   static constexpr std::size_t kSuspectsMax = 8;
 
   void queue_all();
-  bool is_suspect(std::size_t row);
+  bool is_suspect(std::size_t hash) const;
   void suspect(const Piece& piece);
   void clear_suspects(const Piece& piece);
+  std::uint64_t look_into(const Piece& piece);
+  std::size_t hash_of(const Piece& piece);
+  std::string text_of(const Piece& piece);
+  bool has_requests(const Piece& piece);
   Piece take(std::size_t rows_end);
-  void halve(const Piece& piece);
+  void put_first(const Piece& piece);
+  void put_last(const Piece& piece);
+  bool halve(const Piece& piece);
+  bool halve_requests(Piece piece);
+  bool halve_points(Piece piece, std::size_t points);
   std::size_t points_of(const Piece& piece);
   void doubt(const Piece& piece);
   void name_refused(const Piece& piece);
   void on_evidence();
 
   queue::Batch batch_;
-  queue::Batch points_;  // the front's, where it is a part of a row
-  std::deque<Piece> queue_;
-  std::vector<Piece> doubtful_;     // refused since the server took something
-  std::vector<Piece> conflicting_;  // while it has taken nothing
+  queue::Batch points_;                       // the front's, where it is a part
+  std::string content_;                       // of what was looked into last, and
+  std::vector<queue::RequestSeries> series_;  // what the piece has of it
+  std::vector<Piece> queue_;                  // the next one is the last
+  std::vector<Piece> doubtful_;               // refused since the server took something
+  std::vector<Piece> conflicting_;            // while it has taken nothing
   bool accepted_any_ = false;
   bool halved_ = false;
   bool server_takes_something_ = false;
   std::size_t refusals_ = 0;
   std::size_t refused_samples_ = 0;
   std::string refused_series_;
-  std::vector<std::size_t> suspects_;  // hashes of the labels of series that were refused last
+  std::vector<std::size_t> suspects_;   // hashes of the labels of series that were refused last
+  std::vector<std::size_t> set_aside_;  // those of them that are pieces of this batch
 };
 
 }  // namespace msp::delivery

@@ -53,6 +53,7 @@ std::optional<HttpReply> ClientLogin::refuse(HttpRequestHead& head) {
     log_error(cat("listen.clients: ", unreadable, "; until then nobody can log in with it"));
   }
   told_unreadable_ = !unreadable.empty();
+  head.has_login = is_known;
   if (is_known) return std::nullopt;
   auto reply = text_reply(401, "Unauthorized");
   const auto has_basic =

@@ -25,6 +25,7 @@ struct HttpRequestHead {
   bool keeps_alive = false;
   std::string peer;        // the bytes of the client's address; empty: a socket of this host
   std::size_t client = 0;  // which login it has; from RequestHandler::refuse()
+  bool has_login = false;  // it has one; from there, too
 
   bool has_body() const { return is_chunked || content_length > 0; }
 

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -20,6 +22,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
 constexpr int kAcceptsPerStep = 16;
+constexpr int kEventsPerStep = 64;
 constexpr std::int64_t kListenAgainNs = 10 * kNsPerSecond;
 constexpr std::int64_t kAcceptAgainNs = kNsPerSecond;
 // What a client still sends behind an answer is read and thrown away for a moment: a connection that
@@ -110,10 +113,11 @@ class Server::Connection {
 
   int fd() const { return fd_.get(); }
 
-  short events() const {
+  std::uint32_t events() const {
     if (state == State::answer || (state == State::request && tls_ && tls_->wants_write()))
-      return POLLOUT;
-    return state == State::request || state == State::linger ? POLLIN : 0;
+      return EPOLLOUT;
+    if (state == State::request || state == State::linger) return EPOLLIN;
+    return 0;
   }
 
   /// Between two requests: nobody loses anything by its end.
@@ -255,6 +259,8 @@ class Server::Connection {
   State state = State::request;
   std::uint64_t number = 0;  // of the request
   std::int64_t deadline_ns;
+  std::uint32_t watched = 0;  // of events()
+  bool is_known = false;      // it has shown a login
 
  private:
   std::optional<HttpReply> look_at_head(RequestHandler& handler, const Server& server,
@@ -266,6 +272,7 @@ class Server::Connection {
     head.peer = address;
     std::size_t body_bytes_max = 0;
     auto refused = handler.refuse(head, body_bytes_max);
+    is_known = is_known || head.has_login;
     if (!refused && head.content_length > body_bytes_max) {
       refused = text_reply(413, cat("a body of at most ", body_bytes_max, " bytes is taken here"));
     }
@@ -338,7 +345,9 @@ Server::~Server() {
 
 Result<void> Server::listen() {
   const auto loaded = tls_ ? tls_->load() : Result<void>();
+  if (!epoll_) epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   auto listener = loaded ? listen_at(setup_.address) : Result<Fd>(loaded.error());
+  if (!epoll_) listener = failed(cat("cannot listen: epoll_create1: ", errno_text(errno)));
   if (!listener) {
     listen_again_ns_ = clock().monotonic_ns() + kListenAgainNs;
     return listener.error();
@@ -370,33 +379,73 @@ void Server::step(std::int64_t until_ns) {
   const bool accepts = listener_ && !is_full && now_ns >= accept_again_ns_;
   if (listener_ && !accepts && !is_full) until_ns = std::min(until_ns, accept_again_ns_);
 
-  std::vector<pollfd> polled = {{setup_.wakeup->fd(), POLLIN, 0},
-                                {accepts ? listener_.get() : -1, POLLIN, 0}};
-  for (const auto& one : connections_) {
-    polled.push_back({one->fd(), one->events(), 0});
-    until_ns = std::min(until_ns, one->due_ns());
-  }
+  until_ns = touched_.empty() ? std::min(until_ns, look_at_all_ns_) : now_ns;
+  pollfd polled[] = {{setup_.wakeup->fd(), POLLIN, 0},
+                     {accepts ? listener_.get() : -1, POLLIN, 0},
+                     {epoll_.get(), POLLIN, 0}};
   const auto wait_ns = std::clamp<std::int64_t>(until_ns - now_ns, 0, 3600 * kNsPerSecond);
   const timespec wait{wait_ns / kNsPerSecond, wait_ns % kNsPerSecond};
-  if (::ppoll(polled.data(), polled.size(), &wait, nullptr) < 0) return;
+  if (::ppoll(polled, std::size(polled), &wait, nullptr) < 0) return;
   now_ns = clock().monotonic_ns();
   if (polled[0].revents != 0) setup_.wakeup->clear();
   if (polled[0].revents != 0 || now_ns >= handler_.due_ns()) handler_.work(*this);
 
-  for (std::size_t i = 0; i < connections_.size(); ++i) {
-    auto& one = *connections_[i];
-    const auto revents = polled[i + 2].revents;
-    if ((revents & (POLLERR | POLLNVAL)) != 0 || ((revents & POLLHUP) != 0 && one.events() == 0)) {
-      one.state = State::closed;
-    } else if (revents != 0 && (one.state == State::request || one.state == State::linger)) {
-      one.read(now_ns);
-    }
+  if (polled[2].revents != 0) read(now_ns);
+  if (now_ns >= look_at_all_ns_) look_at_all(now_ns);
+  bool has_closed = false;
+  for (std::size_t i = 0; i < touched_.size(); ++i) {  // more may come
+    auto& one = *touched_[i];
     one.look_at_time(*this, now_ns);
     serve(one, now_ns);
+    watch(one);
+    has_closed = has_closed || one.state == State::closed;
   }
-  std::erase_if(connections_, [](const auto& one) { return one->state == State::closed; });
+  touched_.clear();
+  if (has_closed) {
+    std::erase_if(connections_, [](const auto& one) { return one->state == State::closed; });
+  }
   if (polled[1].revents != 0) accept(now_ns);
   setup_.stats->connections = connections_.size();
+}
+
+void Server::read(std::int64_t now_ns) {
+  using State = Connection::State;
+  epoll_event events[kEventsPerStep];
+  const int count = ::epoll_wait(epoll_.get(), events, kEventsPerStep, 0);
+  for (int i = 0; i < count; ++i) {
+    auto& one = *static_cast<Connection*>(events[i].data.ptr);
+    const auto happened = events[i].events;
+    if ((happened & EPOLLERR) != 0 || ((happened & EPOLLHUP) != 0 && one.events() == 0)) {
+      one.state = State::closed;
+    } else if (one.state == State::request || one.state == State::linger) {
+      one.read(now_ns);
+    }
+    touched_.push_back(&one);
+  }
+}
+
+/// For some of them it is time, or was when this was last known.
+void Server::look_at_all(std::int64_t now_ns) {
+  look_at_all_ns_ = kNeverNs;
+  for (const auto& one : connections_) {
+    one->due_ns() <= now_ns ? touched_.push_back(one.get()) : note_due(*one);
+  }
+}
+
+void Server::note_due(const Connection& connection) {
+  look_at_all_ns_ = std::min(look_at_all_ns_, connection.due_ns());
+}
+
+/// What has to happen at the connection next.
+void Server::watch(Connection& connection) {
+  note_due(connection);
+  const auto wanted = connection.events();
+  if (wanted == connection.watched || connection.state == Connection::State::closed) return;
+  epoll_event event{wanted, {&connection}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd(), &event) != 0) {
+    connection.state = Connection::State::closed;
+  }
+  connection.watched = wanted;
 }
 
 void Server::serve(Connection& connection, std::int64_t now_ns) {
@@ -431,12 +480,17 @@ void Server::accept(std::int64_t now_ns) {
     }
     auto address = address_of(peer);
     const auto same = std::ranges::count_if(
-        connections_, [&](const auto& one) { return one->address == address; });
+        connections_, [&](const auto& one) { return !one->is_known && one->address == address; });
     if (!address.empty() && static_cast<std::size_t>(same) >= kPerAddressMax) continue;
     auto session = tls_ ? tls_->accept(fd.get()) : nullptr;
     if (tls_ && !session) continue;
-    connections_.push_back(std::make_unique<Connection>(
-        std::move(fd), std::move(session), next_connection_++, std::move(address), now_ns));
+    auto connection = std::make_unique<Connection>(std::move(fd), std::move(session),
+                                                   next_connection_++, std::move(address), now_ns);
+    connection->watched = connection->events();
+    epoll_event event{connection->watched, {connection.get()}};
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->fd(), &event) != 0) continue;
+    note_due(*connection);
+    connections_.push_back(std::move(connection));
   }
 }
 
@@ -463,7 +517,9 @@ bool Server::make_room() {
 void Server::reply(ReplyTo to, HttpReply reply) {
   for (const auto& one : connections_) {
     if (one->id != to.connection || one->number != to.request) continue;
-    if (one->state == Connection::State::waiting) one->answer(std::move(reply), *this);
+    if (one->state != Connection::State::waiting) return;
+    one->answer(std::move(reply), *this);
+    touched_.push_back(one.get());
     return;
   }
 }

@@ -5,8 +5,9 @@
 //   - a request whose head is not there 10 s after its first byte, or whose body not after 30 s or
 //     slower than 4 KiB/s, ends; an answer that is not taken within 30 s ends; a connection without a
 //     request ends after 120 s, which is longer than the 90 s of Go's clients;
-//   - no more than Setup::connections_max connections, of which kPerAddressMax from one address (of
-//     IPv6 from one /64); above that, idle ones give way, and the others wait to be accepted;
+//   - no more than Setup::connections_max connections; above that, idle ones give way, and the others
+//     wait to be accepted. Of those that have shown no login, kPerAddressMax from one address (of IPv6
+//     from one /64): many senders behind one NAT have one address;
 //   - no body is read before the handler has looked at the head, and none that is too long; those that
 //     are read at the same time have kBodiesBytesMax together, or there is one: others are told 503;
 //   - a connection that is idle costs its descriptor and little memory;
@@ -116,13 +117,20 @@ class Server {
   void accept(std::int64_t now_ns);
   bool make_room();
   bool has_room_for(std::uint64_t body_bytes) const;
+  void read(std::int64_t now_ns);
+  void look_at_all(std::int64_t now_ns);
+  void note_due(const Connection& connection);
+  void watch(Connection& connection);
   void serve(Connection& connection, std::int64_t now_ns);
 
   const Setup setup_;
   RequestHandler& handler_;
   std::unique_ptr<http::TlsServer> tls_;  // null: none
   Fd listener_;
+  Fd epoll_;  // has all connections
   std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Connection*> touched_;        // something happened there since the last step
+  std::int64_t look_at_all_ns_ = kNeverNs;  // no connection is due before
   std::uint64_t next_connection_ = 1;
   std::int64_t listen_again_ns_ = 0;
   std::int64_t accept_again_ns_ = 0;  // there were no descriptors left

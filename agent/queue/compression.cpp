@@ -9,7 +9,8 @@ namespace msp::queue {
 namespace {
 
 constexpr int kBlockLevel = 1;
-constexpr int kFrameLevel = 3;
+constexpr int kSmallFrameLevel = 3;
+constexpr int kQuickFrameLevel = 1;
 constexpr int kForeignWindowLogMax = 23;
 constexpr std::size_t kPieceBytes = 16 * 1024;
 
@@ -30,19 +31,19 @@ bool compress(ZSTD_CCtx* context, std::string_view content, std::string& to) {
 }
 
 /// The frame that `frames` begin with and the size of its content.
-struct Frame {
+struct WholeFrame {
   std::string_view bytes;
   std::uint64_t content_size = 0;
 };
 
-std::optional<Frame> first_frame(std::string_view frames) {
+std::optional<WholeFrame> first_frame(std::string_view frames) {
   const auto size = ZSTD_findFrameCompressedSize(frames.data(), frames.size());
   if (ZSTD_isError(size) || size == 0 || size > frames.size()) return std::nullopt;
   const auto content_size = ZSTD_getFrameContentSize(frames.data(), size);
   if (content_size == ZSTD_CONTENTSIZE_UNKNOWN || content_size == ZSTD_CONTENTSIZE_ERROR) {
     return std::nullopt;
   }
-  return Frame{frames.substr(0, size), content_size};
+  return WholeFrame{frames.substr(0, size), content_size};
 }
 
 }  // namespace
@@ -68,10 +69,11 @@ std::optional<std::string> decompress_block(std::string_view block, std::size_t 
   return content;
 }
 
-bool compress_frame(std::string_view content, std::string& frame) {
+bool compress_frame(std::string_view content, std::string& frame, Frame kind) {
   const Compressor context(ZSTD_createCCtx());
   if (context == nullptr) return false;
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kFrameLevel);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel,
+                         kind == Frame::quick ? kQuickFrameLevel : kSmallFrameLevel);
   return compress(context.get(), content, frame);
 }
 
@@ -90,9 +92,13 @@ std::optional<std::string> decompress_frames(std::string_view frames, std::size_
   const auto content_size = frames_content_size(frames);
   if (!content_size || *content_size > bytes_max) return std::nullopt;
   std::string content(*content_size, '\0');
-  const auto size = ZSTD_decompress(content.data(), content.size(), frames.data(), frames.size());
-  if (ZSTD_isError(size) || size != content.size()) return std::nullopt;
+  if (!decompress_frames(frames, content.data(), content.size())) return std::nullopt;
   return content;
+}
+
+bool decompress_frames(std::string_view frames, char* to, std::size_t size) {
+  const auto done = ZSTD_decompress(to, size, frames.data(), frames.size());
+  return !ZSTD_isError(done) && done == size;
 }
 
 Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,

@@ -20,8 +20,14 @@ bool compress_block(std::string_view content, std::string_view prefix, std::stri
 std::optional<std::string> decompress_block(std::string_view block, std::size_t content_size,
                                             std::string_view prefix);
 
+/// What a frame is made for.
+enum class Frame {
+  quick,  // it is read again at once, as a rule
+  small,  // it stays on a disk
+};
+
 /// One frame with the content's size in its header. False: there was no memory for it.
-bool compress_frame(std::string_view content, std::string& frame);
+bool compress_frame(std::string_view content, std::string& frame, Frame kind = Frame::small);
 
 /// The size of the content of the frames that `frames` consist of, as they say themselves; nothing
 /// where they are not whole or one does not say it.
@@ -29,6 +35,8 @@ std::optional<std::uint64_t> frames_content_size(std::string_view frames);
 
 /// The content of all `frames`; nothing where it is not what they say, or more than `bytes_max`.
 std::optional<std::string> decompress_frames(std::string_view frames, std::size_t bytes_max);
+/// The same into memory, where it must have `size` bytes.
+bool decompress_frames(std::string_view frames, char* to, std::size_t size);
 
 enum class Decompressed { whole, damaged, too_large };
 

@@ -99,8 +99,10 @@ bool Receiver::has_path(std::string_view path) {
   return std::ranges::find(kPaths, path) != kPaths.end();
 }
 
-listen::HttpReply Receiver::refused(const listen::HttpRequestHead& head, listen::HttpReply reply) {
-  ++setup_.stats->clients[head.client].refused;
+/// Counts it.
+listen::HttpReply Receiver::refused(std::size_t client, listen::HttpReply reply) {
+  const auto* const reason = std::ranges::find(kRefusals, reply.status, &RefusalReason::status);
+  ++setup_.stats->clients[client].refused[static_cast<std::size_t>(reason - kRefusals)];
   return reply;
 }
 
@@ -108,23 +110,29 @@ std::optional<listen::HttpReply> Receiver::refuse(listen::HttpRequestHead& head,
                                                   std::size_t& body_bytes_max) {
   body_bytes_max = kBodyBytesMax;
   const auto now_ns = setup_.clock->monotonic_ns();
-  setup_.stats->clients[head.client].last_seen_ms = setup_.clock->wall_ns() / kNsPerMs;
+  auto& client = setup_.stats->clients[head.client];
+  client.last_seen_ms = setup_.clock->wall_ns() / kNsPerMs;
+  ++client.requests;
   if (has_handshake(head.query) && (head.method == "GET" || head.method == "POST")) {
     return std::nullopt;
   }
   if (head.method != "POST") {
     auto reply = listen::text_reply(405, "POST is answered here");
     reply.fields.emplace_back("Allow: POST");
-    return refused(head, std::move(reply));
+    return refused(head.client, std::move(reply));
+  }
+  if (head.content_length > kBodyBytesMax) {
+    return refused(head.client, listen::text_reply(413, cat("a body of at most ", kBodyBytesMax,
+                                                            " bytes is taken here")));
   }
   if (!version_of(head)) {
-    return refused(head,
+    return refused(head.client,
                    listen::text_reply(415,
                                       "Content-Type: application/x-protobuf is taken here, of "
                                       "remote write 1.0 or 2.0"));
   }
   if (!encoding_of(head)) {
-    return refused(head,
+    return refused(head.client,
                    listen::text_reply(415, "Content-Encoding: snappy and zstd are taken here"));
   }
   if (!setup_.path->note(head.field(RelayPath::kHeader), now_ns)) {
@@ -134,9 +142,10 @@ std::optional<listen::HttpReply> Receiver::refuse(listen::HttpRequestHead& head,
           "listen: what this relay has sent comes back to it: the relays send to one another in a "
           "circle; correct remote_write.url of one of them. Such requests are refused");
     }
-    return refused(head, listen::text_reply(508,
-                                            "this relay has sent these samples itself: the relays "
-                                            "send to one another in a circle"));
+    return refused(head.client,
+                   listen::text_reply(508,
+                                      "this relay has sent these samples itself: the relays "
+                                      "send to one another in a circle"));
   }
   return refuse_for_room(head, now_ns);
 }
@@ -159,9 +168,9 @@ std::optional<listen::HttpReply> Receiver::refuse_for_room(const listen::HttpReq
     told_full_ = full;
   }
   if (!full.empty())
-    return refused(head, later(room == queue::Queue::Room::none ? 503 : 429, full));
+    return refused(head.client, later(room == queue::Queue::Room::none ? 503 : 429, full));
   if (room == queue::Queue::Room::tight && has_more_than_its_share(head, now_ns)) {
-    return refused(head, later(429, "more than this client's share of the buffer's memory"));
+    return refused(head.client, later(429, "more than this client's share of the buffer's memory"));
   }
   return std::nullopt;
 }
@@ -206,7 +215,8 @@ void Receiver::handle(const listen::HttpRequestHead& head, std::string& body, li
       log_warning(cat("listen: a request of ", client.name.empty() ? "a client" : client.name,
                       " is refused: ", error.text));
     }
-    server.reply(to, refused(head, listen::text_reply(error.is_too_large ? 413 : 400, error.text)));
+    server.reply(
+        to, refused(head.client, listen::text_reply(error.is_too_large ? 413 : 400, error.text)));
   };
   auto content = decompress(body, *encoding_of(head), kContentBytesMax);
   body = {};
@@ -249,7 +259,8 @@ void Receiver::flush(Chunk& chunk) {
   request.last_timestamp_ms = std::clamp<std::int64_t>(chunk.counts.last_timestamp_ms, 0, now_ms);
   request.first_timestamp_ms =
       std::clamp<std::int64_t>(chunk.counts.first_timestamp_ms, 0, request.last_timestamp_ms);
-  const bool is_compressed = queue::compress_frame(chunk.content, request.message);
+  const bool is_compressed =
+      queue::compress_frame(chunk.content, request.message, queue::Frame::quick);
   chunk.content.clear();
   chunk.counts = {};
   if (!is_compressed) {
@@ -269,8 +280,8 @@ void Receiver::commit(listen::Server& server) {
   const bool is_safe = std::exchange(is_safe_, true);
   for (auto& one : std::exchange(waiting_, {})) {
     if (!is_safe) {
-      ++setup_.stats->clients[one.client].refused;
-      one.reply = later(503, "what was received could not be made safe from a crash");
+      one.reply =
+          refused(one.client, later(503, "what was received could not be made safe from a crash"));
     }
     server.reply(one.to, std::move(one.reply));
   }

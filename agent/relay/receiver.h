@@ -14,12 +14,16 @@
 // what others send now.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/throttle.h"
@@ -30,14 +34,28 @@
 
 namespace msp::relay {
 
+/// Why a request is refused, by the status of the answer.
+struct RefusalReason {
+  int status;
+  std::string_view reason;
+};
+inline constexpr RefusalReason kRefusals[] = {
+    {400, "damaged"},     {405, "method"},      {413, "too_large"}, {415, "type"},
+    {429, "buffer_full"}, {503, "unavailable"}, {508, "loop"}};
+
 /// Written by the server's thread, read by any.
 struct ReceiverStats {
   struct Client {
     std::string name;  // empty: everybody
     std::atomic<std::int64_t> last_seen_ms = 0;
+    std::atomic<std::uint64_t> requests = 0;         // whatever the answer was
     std::atomic<std::uint64_t> samples = 0;          // taken, with histograms
     std::atomic<std::uint64_t> samples_skipped = 0;  // of series that no receiver would take
-    std::atomic<std::uint64_t> refused = 0;          // requests
+    std::array<std::atomic<std::uint64_t>, std::size(kRefusals)> refused = {};  // requests
+
+    std::uint64_t all_refused() const {
+      return std::accumulate(refused.begin(), refused.end(), 0ULL);
+    }
   };
   std::deque<Client> clients;
   std::atomic<std::int64_t> loop_ms = 0;  // when the last request came that had been here before
@@ -46,7 +64,9 @@ struct ReceiverStats {
 class Receiver final : public listen::RequestHandler {
  public:
   static constexpr std::size_t kBodyBytesMax = std::size_t{8} << 20;
-  static constexpr std::size_t kContentBytesMax = std::size_t{16} << 20;
+  // What every receiver takes (Prometheus, VictoriaMetrics: 32 MiB), so that a sender that was set up
+  // for one of them need not be changed.
+  static constexpr std::size_t kContentBytesMax = std::size_t{32} << 20;
   static constexpr std::size_t kChunkBytes = std::size_t{1} << 20;  // of an entry, decompressed
   static constexpr std::int64_t kCommitNs = 50 * kNsPerMs;
   static constexpr std::int64_t kOldAfterMs = 120'000;
@@ -94,7 +114,7 @@ class Receiver final : public listen::RequestHandler {
 
   std::optional<listen::HttpReply> refuse_for_room(const listen::HttpRequestHead& head,
                                                    std::int64_t now_ns);
-  listen::HttpReply refused(const listen::HttpRequestHead& head, listen::HttpReply reply);
+  listen::HttpReply refused(std::size_t client, listen::HttpReply reply);
   void add(Chunk& chunk, std::string_view field, const SampleCounts& counts);
   void flush(Chunk& chunk);
   void commit(listen::Server& server);

@@ -1,16 +1,17 @@
 #include "agent/relay/write_message.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "agent/base/text.h"
 #include "agent/queue/bytes.h"
-#include "agent/relay/wire_reader.h"
+#include "agent/queue/wire_reader.h"
 
 namespace msp::relay {
 namespace {
 
-using Type = WireReader::Type;
+using Type = queue::WireReader::Type;
 
 // prometheus.WriteRequest and what is in it.
 constexpr std::uint32_t kTimeSeries = 1;
@@ -24,15 +25,54 @@ constexpr std::uint32_t kLabelsRefs2 = 1, kSamples2 = 2, kHistograms2 = 3;
 constexpr std::uint32_t kHistogramTimestamp = 15;
 
 constexpr std::size_t kShownBytesMax = 128;
+// Of a message, or of what one needs: a sender with a few hundred series has no more.
+constexpr std::size_t kKeptBytes = std::size_t{128} << 10;
 
-void append_tag(std::string& out, std::uint32_t field, Type type) {
-  out.push_back(static_cast<char>(field << 3 | static_cast<std::uint32_t>(type)));
+char* put_tag(char* at, std::uint32_t field, Type type) {
+  *at++ = static_cast<char>(field << 3 | static_cast<std::uint32_t>(type));
+  return at;
 }
 
-void append_bytes(std::string& out, std::uint32_t field, std::string_view bytes) {
-  append_tag(out, field, Type::bytes);
-  queue::append_varint(out, bytes.size());
-  out += bytes;
+char* put_varint(char* at, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+  *at++ = static_cast<char>(value);
+  return at;
+}
+
+char* put_bytes(char* at, std::uint32_t field, std::string_view bytes) {
+  at = put_varint(put_tag(at, field, Type::bytes), bytes.size());
+  return std::copy(bytes.begin(), bytes.end(), at);
+}
+
+/// Whether a label is a name and a value with lengths of one byte, as nearly all are; then these.
+bool is_plain_label(std::string_view label, std::string_view& name, std::string_view& value) {
+  const auto at = [&](std::size_t i) -> std::size_t {
+    return i < label.size() ? static_cast<unsigned char>(label[i]) : 0xff;
+  };
+  const auto tag = [](std::uint32_t field) {
+    return field << 3 | static_cast<std::uint32_t>(Type::bytes);
+  };
+  const auto size = at(1);
+  const auto value_size = at(size + 3);
+  if (at(0) != tag(kName) || at(size + 2) != tag(kValue) || label.size() >= 0x80 ||
+      size + 4 + value_size != label.size()) {
+    return false;
+  }
+  name = label.substr(2, size);
+  value = label.substr(size + 4);
+  return true;
+}
+
+/// What nearly all labels are, at a glance.
+bool is_ascii(std::string_view text) {
+  std::uint64_t bits = 0;
+  for (; text.size() >= sizeof bits; text.remove_prefix(sizeof bits)) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, text.data(), sizeof eight);
+    bits |= eight;
+  }
+  for (const char c : text) bits |= static_cast<unsigned char>(c);
+  return (bits & 0x8080808080808080) == 0;
 }
 
 std::size_t varint_size(std::uint64_t value) {
@@ -45,15 +85,6 @@ std::size_t bytes_size(std::string_view bytes) {
   return 1 + varint_size(bytes.size()) + bytes.size();
 }
 
-/// [a-zA-Z_:][a-zA-Z0-9_:]*
-bool is_metric_name(std::string_view name) {
-  const auto is_first = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == ':';
-  };
-  return !name.empty() && is_first(name.front()) &&
-         std::ranges::all_of(name, [&](char c) { return is_first(c) || (c >= '0' && c <= '9'); });
-}
-
 bool is_packed_varints(std::string_view bytes) {
   queue::ByteReader reader(bytes);
   while (reader.ok() && !reader.rest().empty()) reader.varint();
@@ -62,7 +93,7 @@ bool is_packed_varints(std::string_view bytes) {
 
 /// Whether a field of a histogram has the type that receivers want there: one that has not would
 /// make them refuse the request.
-bool is_histogram_field(const WireReader& field) {
+bool is_histogram_field(const queue::WireReader& field) {
   switch (field.field()) {
     case 1:   // count_int
     case 4:   // schema
@@ -79,7 +110,7 @@ bool is_histogram_field(const WireReader& field) {
     case 8:  // negative_spans
     case 11: {
       if (field.type() != Type::bytes) return false;
-      WireReader span(field.bytes());
+      queue::WireReader span(field.bytes());
       while (span.next()) {
         if (span.field() <= 2 && span.type() != Type::varint) return false;
       }
@@ -122,8 +153,21 @@ std::expected<WriteOutcome, ContentError> WriteMessageReader::read(
   if (version == WriteVersion::v2 && !read_symbols(message)) {
     reading = symbols_.size() > kSymbolsMax ? Reading::too_large : Reading::damaged;
   }
-  if (reading == Reading::good) reading = read_all(message, version, nullptr);
-  if (reading == Reading::good) read_all(message, version, &on_series);
+  // A small message is read once and kept, a large one twice.
+  const bool is_small = message.size() <= kKeptBytes;
+  const OnSeries keep = [&](std::string_view field, const SampleCounts& counts) {
+    fields_ += field;
+    kept_.push_back({field.size(), counts});
+  };
+  if (reading == Reading::good) reading = read_all(message, version, is_small ? &keep : nullptr);
+  if (reading == Reading::good && !is_small) read_all(message, version, &on_series);
+  if (reading == Reading::good && is_small) {
+    std::string_view rest = fields_;
+    for (const auto& [size, counts] : kept_) {
+      on_series(rest.substr(0, size), counts);
+      rest.remove_prefix(size);
+    }
+  }
   release();
   const std::string_view wanted = version == WriteVersion::v1 ? "1.0" : "2.0";
   switch (reading) {
@@ -145,10 +189,12 @@ std::expected<WriteOutcome, ContentError> WriteMessageReader::read(
 
 /// What one large message needed is not kept for the next.
 void WriteMessageReader::release() {
-  constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
   if (symbols_.capacity() * sizeof symbols_[0] > kKeptBytes) symbols_ = {};
   if (points_.capacity() > kKeptBytes) points_ = {};
   if (field_.capacity() > kKeptBytes) field_ = {};
+  if (fields_.capacity() > 2 * kKeptBytes) fields_ = {};
+  fields_.clear();
+  kept_.clear();
   symbols_.clear();
 }
 
@@ -161,7 +207,7 @@ WriteMessageReader::Reading WriteMessageReader::read_all(std::string_view messag
   outcome_ = {};
   bytes_out_ = 0;
   bytes_looked_at_ = 0;
-  WireReader reader(message);
+  queue::WireReader reader(message);
   while (reader.next()) {
     // The numbers of the other version: it has nothing that this one would find.
     const bool is_of_other = is_v1 ? reader.field() == kSymbols2 || reader.field() == kTimeSeries2
@@ -183,7 +229,7 @@ WriteMessageReader::Reading WriteMessageReader::read_all(std::string_view messag
 }
 
 bool WriteMessageReader::read_series_v1(std::string_view series) {
-  WireReader reader(series);
+  queue::WireReader reader(series);
   while (reader.next()) {
     if (reader.field() > kHistograms) continue;
     if (reader.type() != Type::bytes) return false;
@@ -207,7 +253,7 @@ bool WriteMessageReader::read_series_v1(std::string_view series) {
 }
 
 bool WriteMessageReader::read_series_v2(std::string_view series) {
-  WireReader reader(series);
+  queue::WireReader reader(series);
   while (reader.next()) {
     if (reader.is(kLabelsRefs2, Type::varint)) {
       add_reference(reader.number());
@@ -228,7 +274,7 @@ bool WriteMessageReader::read_series_v2(std::string_view series) {
 
 /// They may stand behind the series that refer to them.
 bool WriteMessageReader::read_symbols(std::string_view message) {
-  WireReader reader(message);
+  queue::WireReader reader(message);
   while (reader.next()) {
     if (reader.field() != kSymbols2) continue;
     if (reader.type() != Type::bytes) return false;
@@ -241,11 +287,15 @@ bool WriteMessageReader::read_symbols(std::string_view message) {
 /// Of a field that is there twice the last one counts, as for every parser of protobuf.
 bool WriteMessageReader::add_label(std::string_view label) {
   View view;
-  WireReader reader(label);
-  while (reader.next()) {
-    if (reader.field() > kValue) continue;
-    if (reader.type() != Type::bytes) return false;
-    (reader.field() == kName ? view.name : view.value) = reader.bytes();
+  queue::WireReader reader(label);
+  if (is_plain_label(label, view.name, view.value)) {
+    view.plain = label;
+  } else {
+    while (reader.next()) {
+      if (reader.field() > kValue) continue;
+      if (reader.type() != Type::bytes) return false;
+      (reader.field() == kName ? view.name : view.value) = reader.bytes();
+    }
   }
   has_too_many_labels_ = has_too_many_labels_ || labels_.size() == kLabelsMax;
   if (!has_too_many_labels_) labels_.push_back(view);
@@ -260,7 +310,7 @@ void WriteMessageReader::add_reference(std::uint64_t reference) {
 bool WriteMessageReader::add_sample(std::string_view sample, std::uint32_t field) {
   std::uint64_t value = 0;
   std::uint64_t timestamp = 0;
-  WireReader reader(sample);
+  queue::WireReader reader(sample);
   while (reader.next()) {
     if (reader.is(1, Type::fixed64)) {
       value = reader.number();
@@ -274,16 +324,15 @@ bool WriteMessageReader::add_sample(std::string_view sample, std::uint32_t field
   // A number of 0 is what its field's absence means.
   const auto size = (value != 0 ? 1 + sizeof value : 0) +
                     (timestamp != 0 ? 1 + varint_size(timestamp) : std::size_t{0});
-  append_tag(points_, field, Type::bytes);
-  queue::append_varint(points_, size);
+  char bytes[32];
+  auto* at = put_varint(put_tag(bytes, field, Type::bytes), size);
   if (value != 0) {
-    append_tag(points_, 1, Type::fixed64);
-    queue::append_fixed(points_, value);
+    at = put_tag(at, 1, Type::fixed64);
+    std::memcpy(at, &value, sizeof value);
+    at += sizeof value;
   }
-  if (timestamp != 0) {
-    append_tag(points_, kTimestamp, Type::varint);
-    queue::append_varint(points_, timestamp);
-  }
+  if (timestamp != 0) at = put_varint(put_tag(at, kTimestamp, Type::varint), timestamp);
+  points_.append(bytes, at);
   ++counts_.samples;
   add_time(counts_, timestamp);
   return true;
@@ -291,13 +340,15 @@ bool WriteMessageReader::add_sample(std::string_view sample, std::uint32_t field
 
 bool WriteMessageReader::add_histogram(std::string_view histogram) {
   std::uint64_t timestamp = 0;
-  WireReader reader(histogram);
+  queue::WireReader reader(histogram);
   while (reader.next()) {
     if (!is_histogram_field(reader)) return false;
     if (reader.field() == kHistogramTimestamp) timestamp = reader.number();
   }
   if (!reader.ok()) return false;
-  append_bytes(points_, kHistograms, histogram);
+  char head[16];
+  points_.append(head, put_varint(put_tag(head, kHistograms, Type::bytes), histogram.size()));
+  points_ += histogram;
   ++counts_.histograms;
   add_time(counts_, timestamp);
   return true;
@@ -306,7 +357,8 @@ bool WriteMessageReader::add_histogram(std::string_view histogram) {
 std::size_t WriteMessageReader::labels_size() const {
   std::size_t size = 0;
   for (const auto& label : labels_) {
-    const auto inner = bytes_size(label.name) + bytes_size(label.value);
+    const auto inner =
+        label.plain.empty() ? bytes_size(label.name) + bytes_size(label.value) : label.plain.size();
     size += 1 + varint_size(inner) + inner;
   }
   return size;
@@ -320,27 +372,32 @@ std::string_view WriteMessageReader::problem_of_labels() {
     if (refs_[i] >= symbols_.size() || refs_[i + 1] >= symbols_.size()) {
       return "a label that refers to no symbol";
     }
-    labels_.push_back({symbols_[refs_[i]], symbols_[refs_[i + 1]]});
+    labels_.push_back({symbols_[refs_[i]], symbols_[refs_[i + 1]], {}});
   }
   std::erase_if(labels_, [&](const View& label) {
     return label.value.empty() ||
            std::ranges::find(enforced_, label.name, &metrics::Label::name) != enforced_.end();
   });
   for (const auto& label : enforced_) {
-    if (!label.value.empty()) labels_.push_back({label.name, label.value});
+    if (!label.value.empty()) labels_.push_back({label.name, label.value, {}});
   }
-  const auto size = labels_size();
-  if (size > kLabelBytesMax) return "labels that are too long";
-  bytes_looked_at_ += size;
-  std::ranges::sort(labels_, {}, &View::name);
+  labels_bytes_ = labels_size();
+  if (labels_bytes_ > kLabelBytesMax) return "labels that are too long";
+  bytes_looked_at_ += labels_bytes_;
+  // Nearly always they are sorted, but for the enforced ones.
+  for (std::size_t i = 1; i < labels_.size(); ++i) {
+    for (auto j = i; j > 0 && labels_[j].name < labels_[j - 1].name; --j) {
+      std::swap(labels_[j], labels_[j - 1]);
+    }
+  }
   if (std::ranges::adjacent_find(labels_, {}, &View::name) != labels_.end()) return "a label twice";
   bool has_name = false;
   for (const auto& label : labels_) {
-    const bool is_name = label.name == metrics::kMetricName;
-    has_name = has_name || is_name;
-    if (!metrics::is_label_name(label.name)) return "a label's name that is none";
-    if (is_name && !is_metric_name(label.value)) return "a metric's name that is none";
-    if (!is_utf8(label.value)) return "a value that is not UTF-8";
+    has_name = has_name || label.name == metrics::kMetricName;
+    // Since Prometheus 3 a name may have any letters.
+    if (label.name.empty()) return "a label without a name";
+    if (!is_ascii(label.name) && !is_utf8(label.name)) return "a label's name that is not UTF-8";
+    if (!is_ascii(label.value) && !is_utf8(label.value)) return "a value that is not UTF-8";
   }
   return has_name ? std::string_view() : "no name";
 }
@@ -361,20 +418,24 @@ void WriteMessageReader::skip_series(std::string_view problem) {
 void WriteMessageReader::finish_series(const OnSeries* on_series) {
   if (counts_.all() == 0) return;
   if (const auto problem = problem_of_labels(); !problem.empty()) return skip_series(problem);
-  const auto size = labels_size() + points_.size();
+  const auto size = labels_bytes_ + points_.size();
   bytes_out_ += 1 + varint_size(size) + size;
   if (on_series == nullptr) return;
   outcome_.taken.add(counts_);
-  field_.clear();
-  append_tag(field_, kTimeSeries, Type::bytes);
-  queue::append_varint(field_, size);
+  // (libstdc++ 12 gives the capacity where the size should be.)
+  const auto whole = 1 + varint_size(size) + size;
+  field_.resize_and_overwrite(whole, [whole](char*, std::size_t) { return whole; });
+  auto* at = put_varint(put_tag(field_.data(), kTimeSeries, Type::bytes), size);
   for (const auto& label : labels_) {
-    append_tag(field_, kLabels, Type::bytes);
-    queue::append_varint(field_, bytes_size(label.name) + bytes_size(label.value));
-    append_bytes(field_, kName, label.name);
-    append_bytes(field_, kValue, label.value);
+    if (!label.plain.empty()) {
+      at = put_bytes(at, kLabels, label.plain);
+      continue;
+    }
+    at = put_varint(put_tag(at, kLabels, Type::bytes),
+                    bytes_size(label.name) + bytes_size(label.value));
+    at = put_bytes(put_bytes(at, kName, label.name), kValue, label.value);
   }
-  field_ += points_;
+  std::copy(points_.begin(), points_.end(), at);
   (*on_series)(field_, counts_);
 }
 

@@ -3,8 +3,9 @@
 //
 // What comes out is written anew from what was understood: no unknown field, no second name in one
 // label and no other order of the bytes gets through. A series is left out, and counted, where a
-// receiver would refuse all of the request for its sake: it has no name, a name that is none, a
-// label twice, or bytes that are not UTF-8. Samples and native histograms are taken as they are,
+// receiver would refuse all of the request for its sake: it has no name, a label without one, a
+// label twice, or bytes that are not UTF-8. Names may have any letters, as those of Prometheus 3.
+// Samples and native histograms are taken as they are,
 // whatever their time; exemplars, metadata and start timestamps are not passed on.
 //
 // No table of series: what is kept is one series at a time, and of 2.0 where its symbols are. What
@@ -53,7 +54,7 @@ class WriteMessageReader {
 
   // More are refused, with the message (symbols, bytes) or with the series (labels).
   static constexpr std::size_t kSymbolsMax = std::size_t{1} << 18;
-  static constexpr std::size_t kBytesMax = std::size_t{16} << 20;  // that come out
+  static constexpr std::size_t kBytesMax = std::size_t{32} << 20;  // that come out
   static constexpr std::size_t kLabelsMax = 512;
   static constexpr std::size_t kLabelBytesMax = std::size_t{64} << 10;
 
@@ -83,6 +84,7 @@ class WriteMessageReader {
   struct View {
     std::string_view name;
     std::string_view value;
+    std::string_view plain;  // all of it, where it is written as this class writes it
   };
 
   std::span<const metrics::Label> enforced_;
@@ -93,6 +95,13 @@ class WriteMessageReader {
   SampleCounts counts_;                    // of the series
   std::string points_;                     // fields of its samples and histograms
   std::string field_;
+  std::string fields_;  // of a small message
+  struct Kept {
+    std::size_t size;
+    SampleCounts counts;
+  };
+  std::vector<Kept> kept_;            // the same
+  std::size_t labels_bytes_ = 0;      // as they are written
   bool has_too_many_labels_ = false;  // the series
   std::size_t bytes_looked_at_ = 0;   // of labels
   std::size_t bytes_out_ = 0;

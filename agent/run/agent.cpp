@@ -338,9 +338,16 @@ class Agent {
   /// Samples are collected and sent in any case.
   void listen() {
     receives_ = config_.listen.receive;
+    // What carries a relay's backlog is given back after each request, and not kept for the next one;
+    // what each commit needs is not asked for anew.
+    if (receives_) {
+      mallopt(M_MMAP_THRESHOLD, 1 << 20);
+      mallopt(M_TRIM_THRESHOLD, 2 << 20);
+    }
     if (const auto listening = listener_.set(config_); !listening) {
       log_error(cat("listen: ", listening.error().text, "; it is tried again every 10 s"));
     }
+    self_metrics_.set_received(listener_.received());
   }
 
   void set_targets(const config::Config& before) {

@@ -146,6 +146,10 @@ Result<void> Listener::set(const config::Config& config) {
   return listening;
 }
 
+std::shared_ptr<const relay::ReceiverStats> Listener::received() const {
+  return running_ && running_->receiver ? running_->received : nullptr;
+}
+
 std::optional<ListenReport> Listener::report() const {
   if (!running_) return std::nullopt;
   const auto& stats = *running_->stats;
@@ -159,8 +163,8 @@ std::optional<ListenReport> Listener::report() const {
                       .not_after_s = stats.not_after_s,
                       .loop_ms = running_->received->loop_ms};
   for (const auto& client : running_->received->clients) {
-    report.clients.push_back(
-        {client.name, client.last_seen_ms, client.samples, client.samples_skipped, client.refused});
+    report.clients.push_back({client.name, client.last_seen_ms, client.samples,
+                              client.samples_skipped, client.all_refused()});
   }
   return report;
 }

@@ -10,6 +10,7 @@
 #include "agent/base/result.h"
 #include "agent/config/config.h"
 #include "agent/queue/queue.h"
+#include "agent/relay/receiver.h"
 #include "agent/relay/relay_path.h"
 #include "agent/run/agent.h"
 #include "agent/run/status_file.h"
@@ -38,6 +39,9 @@ class Listener {
   Result<void> set(const config::Config& config);
 
   void stop();
+
+  /// Null where nothing is received. Others after each set().
+  std::shared_ptr<const relay::ReceiverStats> received() const;
 
   /// Nothing where it is to listen nowhere.
   std::optional<ListenReport> report() const;

@@ -107,6 +107,22 @@ constexpr metrics::MetricDesc kBufferGuard{
     "1 while the buffer does not write because its file system is nearly full, else 0.", kSelf,
     kGauge};
 
+constexpr metrics::MetricDesc kReceivedRequests{"msp_agent_received_requests_total",
+                                                "Requests that a client of listen has sent.", kSelf,
+                                                kCounter, "client"};
+constexpr metrics::MetricDesc kReceivedRefused{
+    "msp_agent_received_requests_refused_total",
+    "Requests of a client that were refused, by reason: damaged, method, too_large, type (of "
+    "content or encoding), buffer_full, unavailable (nothing can be kept), loop.",
+    kSelf, kCounter, "client,reason"};
+constexpr metrics::MetricDesc kReceivedSamples{"msp_agent_received_samples_total",
+                                               "Samples that were taken from a client.", kSelf,
+                                               kCounter, "client"};
+constexpr metrics::MetricDesc kReceivedSkipped{
+    "msp_agent_received_samples_skipped_total",
+    "Samples of a client that were left out, because no receiver would take their series.", kSelf,
+    kCounter, "client"};
+
 double number(std::uint64_t count) {
   return static_cast<double>(count);
 }
@@ -134,6 +150,7 @@ void SelfMetrics::add_to(metrics::SeriesWriter& out) {
   out.add(kDuplicates, number(stats_.duplicate_samples));
   add_process(out);
   add_buffer(out);
+  if (received_) add_received(out);
   for (const auto& endpoint : stats_.endpoints) {
     if (!is_outlived(endpoint, stats_.endpoints)) add_endpoint(endpoint, out);
   }
@@ -167,6 +184,18 @@ void SelfMetrics::add_buffer(metrics::SeriesWriter& out) {
   out.add(kBufferDamage, number(state.damaged_records));
   out.add(kBufferMemoryOnly, state.memory_only ? 1 : 0);
   out.add(kBufferGuard, state.free_space_guard ? 1 : 0);
+}
+
+void SelfMetrics::add_received(metrics::SeriesWriter& out) {
+  for (const auto& client : received_->clients) {
+    out.add(kReceivedRequests, {client.name}, number(client.requests));
+    out.add(kReceivedSamples, {client.name}, number(client.samples));
+    out.add(kReceivedSkipped, {client.name}, number(client.samples_skipped));
+    for (std::size_t i = 0; i < std::size(relay::kRefusals); ++i) {
+      out.add(kReceivedRefused, {client.name, relay::kRefusals[i].reason},
+              number(client.refused[i]));
+    }
+  }
 }
 
 void SelfMetrics::add_endpoint(const delivery::EndpointStats& endpoint,

@@ -1,13 +1,16 @@
 // The agent's own samples: msp_agent_*.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "agent/base/file.h"
 #include "agent/delivery/stats.h"
 #include "agent/metrics/series_writer.h"
 #include "agent/queue/queue.h"
+#include "agent/relay/receiver.h"
 #include "agent/run/last_stop.h"
 
 namespace msp::run {
@@ -21,6 +24,11 @@ class SelfMetrics {
               const LastStop* last_stop = nullptr)
       : stats_(stats), queue_(queue), last_stop_(last_stop) {}
 
+  /// What clients send is told as well; null: nothing is received.
+  void set_received(std::shared_ptr<const relay::ReceiverStats> received) {
+    received_ = std::move(received);
+  }
+
   void add_to(metrics::SeriesWriter& out);
 
   /// The agent's last word: why it stops.
@@ -32,11 +40,13 @@ class SelfMetrics {
  private:
   void add_process(metrics::SeriesWriter& out);
   void add_buffer(metrics::SeriesWriter& out);
+  void add_received(metrics::SeriesWriter& out);
   void add_endpoint(const delivery::EndpointStats& endpoint, metrics::SeriesWriter& out);
 
   const delivery::AgentStats& stats_;
   const queue::Queue* queue_;
   const LastStop* last_stop_;
+  std::shared_ptr<const relay::ReceiverStats> received_;
   KeptFile statm_{"/proc/self/statm",
                   KeptFile::End::short_read};  // this very process, whatever --path.procfs is
 };

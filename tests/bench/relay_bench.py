@@ -129,6 +129,10 @@ def resident_mib(pid: int) -> float:
     return int(re.search(r"(?m)^VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
+def peak_mib(pid: int) -> float:
+    return int(re.search(r"(?m)^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+
+
 def folder_bytes(folder: pathlib.Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
@@ -196,14 +200,18 @@ with contextlib.ExitStack() as stack:
         most = {name: max(most[name], resident_mib(one.pid)) for name, one in relays.items()}
     senders.stop()
     kept = {name: senders.accepted[name] - outage[name] for name in PEERS}
-    print("an outage as long, then catching up\n| | samples | disk | a sample | resident, most | catching up |\n"
-          "| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    print("an outage as long, then catching up\n"
+          "| | samples | disk | a sample | resident, most | catching up | CPU of it |\n"
+          "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for name, one in relays.items():  # one after the other: they share the machine
         size = folder_bytes(folder / name / "disk") - disk[name]
         with running_victoria_metrics(folder / name, centre_ports[name]) as server:
-            poll_until(f"{name} sends again", lambda server=server: rows(server) > 0, 300, one)
-            began = time.monotonic()  # what it waits before is not its rate
+            # What it waits before, and behind the first small try, is not its rate.
+            poll_until(f"{name} sends again", lambda server=server, few=kept[name] / 10: rows(server) > few, 300, one)
+            began, begun, used = time.monotonic(), rows(server), cpu_seconds(one.pid)
             poll_until(f"{name} has caught up", lambda server=server, name=name: rows(server) >= kept[name], 600, one)
-            rate = kept[name] / (time.monotonic() - began)
+            caught_up = kept[name] - begun
+            rate, used = caught_up / (time.monotonic() - began), (cpu_seconds(one.pid) - used) / caught_up * 1e6
+            most[name] = max(most[name], peak_mib(one.pid))
         print(f"| {name} | {kept[name]:,} | {size / 1e6:.1f} MB | {size / kept[name]:.2f} B | {most[name]:.1f} MiB | "
-              f"{rate:,.0f} samples/s |", flush=True)
+              f"{rate:,.0f} samples/s | {used:.2f} µs a sample |", flush=True)

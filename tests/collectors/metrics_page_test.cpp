@@ -275,6 +275,9 @@ Families own_families(const Families& collected) {
   delivery::AgentStats stats;
   stats.endpoints.emplace_back("https://monitor.example.com/api/v1/write").clock_ahead_s = 0;
   run::SelfMetrics self(stats, nullptr);
+  const auto received = std::make_shared<relay::ReceiverStats>();
+  received->clients.emplace_back().name = "alpha";
+  self.set_received(received);
   sources::HostSource::Setup setup;
   setup.collectors = {"uname"};
   setup.self_samples = [&](metrics::SeriesWriter& out) { self.add_to(out); };
@@ -320,14 +323,13 @@ Page make_page() {
           table(probes));
   page.families.insert(probes.begin(), probes.end());
   const auto own = own_families(page.families);
-  page.text +=
-      cat("\n## The agent itself\n\n",
-          "These show what each endpoint accepted, refused and still waits for, what the "
-          "buffer holds and has lost,\nand what the agent costs. `msp_agent_check` and "
-          "`msp_agent_probe` are sent only for a check or a test,\n"
-          "`msp_agent_scrape_bad_lines` for a target that has such lines, the others at each "
-          "tick.\n\n",
-          table(own));
+  page.text += cat("\n## The agent itself\n\n",
+                   "These show what each endpoint accepted, refused and still waits for, what the "
+                   "buffer holds and has lost,\nand what the agent costs. `msp_agent_check` and "
+                   "`msp_agent_probe` are sent only for a check or a test,\n"
+                   "`msp_agent_scrape_bad_lines` for a target that has such lines, "
+                   "`msp_agent_received_*` by a relay, the others\nat each tick.\n\n",
+                   table(own));
   page.families.insert(own.begin(), own.end());
   return page;
 }

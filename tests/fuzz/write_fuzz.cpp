@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "agent/queue/bytes.h"
+#include "agent/queue/wire_reader.h"
 #include "agent/relay/content.h"
-#include "agent/relay/wire_reader.h"
 #include "agent/relay/write_message.h"
 #include "tests/support/fuzz_input.h"
 
@@ -36,16 +36,16 @@ void require(bool holds, const char* what) {
 
 /// The labels of a series as it is sent on.
 void check_labels(std::string_view field) {
-  msp::relay::WireReader top(field);
+  msp::queue::WireReader top(field);
   require(top.next() && top.field() == 1, "no field of a series");
-  msp::relay::WireReader series(top.bytes());
+  msp::queue::WireReader series(top.bytes());
   std::string before;
   bool is_first = true;
   bool has_name = false;
   std::string customer;
   while (series.next()) {
     if (series.field() != 1) continue;
-    msp::relay::WireReader label(series.bytes());
+    msp::queue::WireReader label(series.bytes());
     std::string name, value;
     while (label.next()) (label.field() == 1 ? name : value) = label.bytes();
     require(label.ok() && !name.empty() && !value.empty(), "a label that is none");

@@ -8,13 +8,15 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
 
-from support.agent import BINARY, run_once, running_agent, temporary_folder, write_config
+from support.agent import BINARY, ROOT, run_once, running_agent, temporary_folder, write_config
 from support.check import run_checks
 from support.exposition import parse_exposition
+from support.link import enter_own_network
 from support.process import Process, free_port, poll_until, started
 from support.prometheus import running_prometheus
 from support.receiver import receiving
@@ -301,9 +303,46 @@ def check_and_the_log_warn_of_a_port_that_is_open_to_others() -> None:
         assert run_once("--config", str(config), "check", "--offline").stderr == ""
 
 
+def a_prometheus_with_the_file_that_it_had_for_node_exporter() -> None:
+    """Nothing of it is changed: names, ports, service discovery, relabelling, rules."""
+    enter_own_network()
+    with temporary_folder() as folder:
+        config = folder / "exporter.yaml"
+        config.write_text("listen: {address: '127.0.0.1:9100'}\n")
+        with running_agent(config) as agent, running_prometheus(folder) as server:
+            exporter_is_up(9100, agent)
+            shutil.copytree(ROOT / "tests/fixtures/pull", folder, dirs_exist_ok=True)
+            checked = subprocess.run(["promtool", "check", "config", folder / "prometheus.yml"], capture_output=True,
+                                     text=True, check=False)
+            assert checked.returncode == 0, checked
+            server.process.send(signal.SIGHUP)
+
+            def labels(selector: str) -> list[dict[str, str]]:
+                return [one["metric"] for one in server.series(selector)]
+
+            def ups() -> dict[str, str]:
+                return {one["metric"]["job"]: one["values"][-1][1] for one in server.series("up")
+                        if len(one["values"]) >= 3}
+            poll_until("all jobs are up", lambda: ups() == dict.fromkeys(("node", "node-from-files", "node-some"), "1"),
+                       process=agent)
+            poll_until("the rule has a value of each", lambda: {one["job"] for one in labels(
+                "instance:node_cpu_utilisation:rate1m")} == set(ups()), process=agent)
+            found = {one["job"]: one for one in labels("node_uname_info")}
+            assert found["node"]["customer_id"] == "alpha" and found["node"]["server_name"] == "web-01", found
+            assert found["node"]["environment"] == "production" and found["node"]["instance"] == "localhost:9100", found
+            assert found["node-from-files"]["instance"] == "localhost", found
+            assert found["node-from-files"]["customer_id"] == "beta", found
+            dropped = labels('node_scrape_collector_success{job="node-from-files"}')
+            assert not dropped and labels('node_scrape_collector_success{job="node"}'), dropped
+            names = {one["__name__"] for one in labels('{job="node-some",__name__=~"node_.*"}')}
+            assert "node_load1" in names and "node_memory_MemTotal_bytes" not in names, names
+            assert not labels("ALERTS"), labels("ALERTS")
+
+
 run_checks(a_prometheus_gets_the_same_series_of_both,
            promtool_has_nothing_to_say_that_it_does_not_say_of_node_exporter, the_answer_is_what_a_scraper_expects,
            collectors_are_chosen_as_with_node_exporter, two_scrapers_at_once_read_the_host_once,
            a_sender_listens_as_well_and_its_ticks_go_on, a_port_in_use_ends_an_exporter_and_no_sender,
            a_crowd_of_connections_costs_the_scraper_nothing, a_socket_is_scraped_too, status_shows_who_asks,
-           check_and_the_log_warn_of_a_port_that_is_open_to_others)
+           check_and_the_log_warn_of_a_port_that_is_open_to_others,
+           a_prometheus_with_the_file_that_it_had_for_node_exporter)

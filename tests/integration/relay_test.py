@@ -13,8 +13,8 @@ from typing import Iterator
 from support.agent import BINARY, running_agent, temporary_folder
 from support.check import run_checks
 from support.process import Process, free_port, poll_until, started
-from support.receiver import receiving
-from support.remote_write import Wire
+from support.receiver import Receiver, Request, receiving
+from support.remote_write import Series, Wire
 from support.senders import Pages, Way, missing, numbers, sending
 from support.ticks import holes, ticks_in
 from support.victoria_metrics import VictoriaMetrics, running_victoria_metrics
@@ -348,6 +348,73 @@ def a_crowd_and_the_slow_do_not_delay_ticks_or_others() -> None:
         assert not holes(ticks), f"ticks are missing: {holes(ticks)} of {sorted(ticks)}"
 
 
+def label_of(series: Series, name: str) -> str:
+    return dict(series.labels).get(name, "")
+
+
+def newest_of(centre: Receiver, prefix: str) -> dict[tuple[str, ...], float]:
+    """By the rest of the metric's name, `client` and `reason`."""
+    return {(series.name.removeprefix(prefix), label_of(series, "client"), label_of(series, "reason")): value
+            for request in centre.accepted() for series in request.series
+            if series.name.startswith(prefix) for _, value in series.samples}
+
+
+def one_bad_series_costs_only_itself() -> None:
+    """A centre that refuses the whole request for its sake, as Prometheus does."""
+    port = free_port()
+    bad = {("alpha", "m_17"), ("alpha", "m_171"), ("beta", "m_0")}
+
+    def judge(request: Request) -> int:
+        return 400 if any((label_of(one, "customer_id"), one.name) in bad for one in request.series) else 204
+
+    with temporary_folder() as folder, receiving() as centre:
+        centre.judge = judge
+        with running_agent(write_relay(folder, port, centre.url)) as relay:
+            relay_is_up(port, relay)
+            wanted: set[tuple[str, str, int]] = set()
+            refused = 0
+
+            def arrived() -> list[tuple[str, str, int]]:
+                return [(label_of(series, "customer_id"), series.name, at) for request in centre.accepted()
+                        for series in request.series if series.name.startswith("m_") for at, _ in series.samples]
+
+            for _ in range(3):
+                at = int(time.time() * 1000)
+                for name, login, count in (("alpha", ALPHA_LOGIN, 300), ("beta", BETA_LOGIN, 40)):
+                    message = b"".join(series_1_0([("__name__", f"m_{i}")], [(at, i)]) for i in range(count))
+                    assert post(port, Wire.PROMETHEUS_1_0, snappy(message), login)[0] == 204
+                    sent = {(name, f"m_{i}", at) for i in range(count)}
+                    wanted |= {one for one in sent if one[:2] not in bad}
+                    refused += len(sent - wanted)
+                poll_until("all but the bad ones", lambda: wanted <= set(arrived()), 120, relay)
+                poll_until("each of these is counted", lambda: newest_of(
+                    centre, "msp_agent_samples_dropped_").get(("total", "", "rejected")) == refused, 120, relay)
+            found = arrived()
+            assert len(found) == len(set(found)) and set(found) == wanted, "a sample came twice, or a bad one"
+            assert "refuses samples" in relay.log() and '{customer_id="' in relay.log(), relay.log()
+
+
+def a_client_is_counted_by_name() -> None:
+    port = free_port()
+    with temporary_folder() as folder, receiving() as centre, running_agent(
+            write_relay(folder, port, centre.url)) as relay:
+        relay_is_up(port, relay)
+        up, down = (series_1_0([("__name__", name)], [(int(time.time() * 1000), 1)]) for name in ("up", "down"))
+        assert post(port, Wire.PROMETHEUS_1_0, snappy(up + down), ALPHA_LOGIN)[0] == 204
+        nameless = series_1_0([], [(1, 1)])
+        assert post(port, Wire.PROMETHEUS_1_0, snappy(nameless), ALPHA_LOGIN)[0] == 204
+        assert post(port, Wire.PROMETHEUS_1_0, b"nonsense", BETA_LOGIN)[0] == 400
+        wanted = {("requests_total", "alpha", ""): 2, ("requests_total", "beta", ""): 1,
+                  ("samples_total", "alpha", ""): 2, ("samples_total", "beta", ""): 0,
+                  ("samples_skipped_total", "alpha", ""): 1, ("samples_skipped_total", "beta", ""): 0,
+                  ("requests_refused_total", "alpha", "damaged"): 0, ("requests_refused_total", "beta", "damaged"): 1}
+
+        def counted() -> dict[tuple[str, ...], float]:
+            return newest_of(centre, "msp_agent_received_")
+        poll_until("the counts", lambda: wanted.items() <= counted().items(), 60, relay)
+        assert {client for _, client, _ in counted()} == {"alpha", "beta"}, counted()
+
+
 def nothing_is_destroyed_where_the_trouble_is_the_relays_own() -> None:
     """Its share of the buffer is full: 429 or 503 and Retry-After, which all senders obey, and never another 4xx."""
     port = free_port()
@@ -372,5 +439,6 @@ def nothing_is_destroyed_where_the_trouble_is_the_relays_own() -> None:
 
 run_checks(every_sample_of_every_sender_arrives_once_through_outage_kill_full_disk_and_restart,
            nobody_writes_as_somebody_else, a_relay_behind_a_relay_and_a_loop,
-           a_crowd_and_the_slow_do_not_delay_ticks_or_others,
+           a_crowd_and_the_slow_do_not_delay_ticks_or_others, one_bad_series_costs_only_itself,
+           a_client_is_counted_by_name,
            nothing_is_destroyed_where_the_trouble_is_the_relays_own)

@@ -15,11 +15,12 @@ from support.container import Container, own_mounts
 from support.exposition import parse_exposition
 from support.process import free_port, poll_until
 from support.receiver import Receiver, Request, receiving
-from support.remote_write import Labels
+from support.remote_write import Labels, Wire
 from support.service import (configure, machine_with_agent, main_pid, messages, override, signal_main, start,
                              systemd_version, wait_until_restarted, wait_until_status)
 from support.ticks import holes
-from support.victoria_metrics import running_victoria_metrics
+from support.victoria_metrics import VictoriaMetrics, running_victoria_metrics
+from support.write_message import post, series_1_0, snappy
 
 BUFFER = "var/lib/msp-agent/buffer"
 SUITE = os.environ.get("BOOT_SUITE", "bookworm")
@@ -58,6 +59,35 @@ def an_installed_and_configured_agent_delivers_to_victoria_metrics() -> None:
         for wanted in ("CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "msp-agent:msp-agent 750"):
             assert wanted in process, f"{wanted} is not in: {process}"
         assert machine.must(f"ps -o user= -p {pid} 2>/dev/null || stat -c %U /proc/{pid}") == "msp-agent"
+        it_becomes_a_relay_with_the_drop_in(machine, server)
+
+
+def it_becomes_a_relay_with_the_drop_in(machine: Container, server: VictoriaMetrics) -> None:
+    families = machine.property("RestrictAddressFamilies")
+    port = free_port()
+    configure(machine, server.url, more=f"listen: {{address: '127.0.0.1:{port}', receive: true, metrics: false}}\n")
+    machine.must("mkdir -p /etc/systemd/system/msp-agent.service.d && "
+                 "ln -s /usr/share/msp-agent/relay.conf /etc/systemd/system/msp-agent.service.d/ && "
+                 "systemctl daemon-reload")
+    # docs/relay.md: this port and no other.
+    bind = ("SocketBindAllow=tcp:" + str(port), "SocketBindDeny=any") if systemd_version(machine) >= 249 else ()
+    override(machine, *bind)
+    said = machine.run("systemd-analyze verify --man=no msp-agent.service")
+    assert said.returncode == 0 and not said.stdout + said.stderr, said
+    machine.must("systemctl restart msp-agent")
+    for name, value in (("MemoryMax", str(128 << 20)), ("LimitNOFILE", "16384"), ("CPUQuotaPerSecUSec", "1s"),
+                        ("RestrictAddressFamilies", families)):
+        assert machine.property(name) == value, f"{name}: {machine.property(name)}, not {value}"
+    process = machine.must(f"cat /proc/{main_pid(machine)}/status /proc/{main_pid(machine)}/limits")
+    for wanted in ("CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        assert wanted in process, f"{wanted} is not in: {process}"
+    assert re.search(r"(?m)^Max open files +16384 +16384 ", process), process
+    body = snappy(series_1_0([("__name__", "through_the_relay")], [(int(time.time() * 1000), 7)]))
+
+    def taken() -> bool:  # refused until the port is open
+        return post(port, Wire.PROMETHEUS_1_0, body)[0] == 204
+    poll_until("a sender's samples are taken", taken)
+    poll_until("what was relayed", lambda: server.query("through_the_relay"))
 
 
 def killed_in_an_outage_it_comes_back_with_nothing_lost() -> None:

@@ -221,7 +221,9 @@ TEST_CASE_METHOD(Relay, "receiver: a request that has been here before is refuse
   CHECK(status(post(snappied(message("x", kNowMs)), path_of_relay->header_line(0) + "\r\n")) ==
         508);
   CHECK(stats->loop_ms >= kNowMs);
-  CHECK(stats->clients[0].refused == 1);
+  CHECK(stats->clients[0].all_refused() == 1);
+  CHECK(stats->clients[0].refused[6] == 1);
+  CHECK(relay::kRefusals[6].status == 508);
   CHECK(stats->clients[0].samples == 1);
 }
 

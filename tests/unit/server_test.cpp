@@ -24,6 +24,7 @@ struct Echo final : listen::RequestHandler {
     ++looked;
     body_bytes_max = 100'000;
     if (head.path == "/no") return listen::text_reply(403, "no");
+    head.has_login = head.path == "/login";
     return std::nullopt;
   }
   void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
@@ -361,6 +362,27 @@ TEST_CASE("server: one address has so many connections and no more") {
   again.send(get("/a"));
   std::string said;
   CHECK(world.until([&] { return (said += again.received()).ends_with("/a|"); }));
+}
+
+TEST_CASE("server: senders with a login behind one address are not counted there") {
+  World world(free_tcp_port());
+  std::vector<std::unique_ptr<Client>> clients;
+  const auto connect = [&](std::string_view request) {
+    auto& client = *clients.emplace_back(std::make_unique<Client>(world.address));
+    REQUIRE(world.until([&] { return world.server.connections() == clients.size(); }));
+    client.send(request);
+    std::string said;
+    REQUIRE(world.until([&] { return (said += client.received()).ends_with("|"); }));
+  };
+  for (std::size_t i = 0; i < 2 * listen::Server::kPerAddressMax; ++i) connect(get("/login"));
+  for (std::size_t i = 0; i < listen::Server::kPerAddressMax; ++i) connect(get("/a"));
+  Client more(world.address);
+  CHECK(world.until([&] { return more.ended(); }));
+  CHECK(world.server.connections() == clients.size());
+  // Who has shown a login keeps its connection whatever it asks for next.
+  clients.front()->send(get("/a"));
+  std::string said;
+  CHECK(world.until([&] { return (said += clients.front()->received()).ends_with("/a|"); }));
 }
 
 TEST_CASE("server: all together have so many; idle ones give way, and the others wait") {

@@ -2,11 +2,14 @@
 
 #include <catch2/catch.hpp>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 
 #include "agent/base/text.h"
+#include "agent/queue/compression.h"
 #include "tests/support/scrapes.h"
+#include "write_request.pb.h"
 
 namespace msp {
 namespace {
@@ -25,10 +28,40 @@ void fill(queue::Batch& batch, std::size_t names, std::int64_t times) {
   }
 }
 
+/// What a relay received: `names` series, m`first` and those that follow, at one time.
+void add_relayed(queue::Batch& batch, std::uint64_t sequence, std::size_t first, std::size_t names,
+                 std::int64_t time) {
+  prometheus::WriteRequest message;
+  for (std::size_t i = first; i < first + names; ++i) {
+    auto& series = *message.add_timeseries();
+    auto& label = *series.add_labels();
+    label.set_name("__name__");
+    label.set_value(cat("m", i));
+    series.add_samples()->set_timestamp(time);
+  }
+  queue::Request request{
+      std::make_shared<const metrics::Stream>(metrics::Stream{"relay"}), names, time, time, {}};
+  REQUIRE(queue::compress_frame(message.SerializeAsString(), request.message));
+  batch.add(
+      {sequence, sequence, nullptr, std::make_shared<const queue::Request>(std::move(request))});
+}
+
 std::vector<Sample> samples_of(const delivery::Splitter::Front& front) {
   std::vector<Sample> samples;
   for (auto row = front.rows_begin; row < front.rows_end; ++row) {
     const auto& series = front.batch.rows()[row];
+    if (series.request != nullptr) {
+      prometheus::WriteRequest message;
+      const auto content = queue::content_of(series.request->message, queue::kRequestContentMax);
+      REQUIRE(content);
+      REQUIRE(message.ParseFromString(*content));
+      for (const auto& one : message.timeseries()) {
+        for (const auto& sample : one.samples()) {
+          samples.emplace_back(one.labels(0).value(), sample.timestamp());
+        }
+      }
+      continue;
+    }
     for (const auto& point : front.batch.points(series)) {
       samples.emplace_back(series.series->labels.get(metrics::kMetricName), point.timestamp_ms);
     }
@@ -99,6 +132,84 @@ TEST_CASE("a series that is refused at every tick costs a few requests, until it
   server.is_bad = [](const Sample&) { return false; };
   CHECK(requests_of_a_tick() <= 3);
   CHECK(requests_of_a_tick() == 1);
+}
+
+TEST_CASE("of what a relay received only the bad series are lost, and the others go once") {
+  delivery::Splitter shipment;
+  Server server;
+  std::set<std::string> bad;
+  std::int64_t time = 0;
+  // Two scrapes of the relay's own, and what three senders sent at two times.
+  const auto send_all = [&] {
+    shipment.release();
+    server.taken.clear();
+    fill(shipment.batch(), 5, 2);
+    std::uint64_t sequence = 3;
+    for (int again = 0; again < 2; ++again, ++time) {
+      for (std::size_t sender = 0; sender < 3; ++sender) {
+        add_relayed(shipment.batch(), sequence++, 1'000 * (sender + 1), 100, 10 + time);
+      }
+    }
+    shipment.start();
+    const auto before = server.requests + server.probes;
+    while (!shipment.done()) server.take(shipment);
+    return server.requests + server.probes - before;
+  };
+  const auto check = [&](std::size_t refused) {
+    CHECK(shipment.refused_samples() == refused);
+    CHECK(server.taken.size() == 610 - refused);
+    CHECK(Samples(server.taken.begin(), server.taken.end()).size() == server.taken.size());
+    // In the order of their times, whatever was tried before.
+    std::map<std::string, std::int64_t> newest;
+    for (const auto& [name, at] : server.taken) {
+      CHECK(newest[name] < at);
+      newest[name] = at;
+    }
+  };
+  server.is_bad = [&](const Sample& sample) { return bad.contains(sample.first); };
+  SECTION("one, which is asked for alone from then on, until it is taken") {
+    bad = {"m2077"};
+    CHECK(send_all() > 12);
+    check(2);
+    CHECK(shipment.refused_series() == "m2077{}");
+    for (int i = 0; i < 3; ++i) {
+      CHECK(send_all() <= 10);
+      check(2);
+    }
+    bad.clear();
+    CHECK(send_all() <= 4);
+    check(0);
+    CHECK(send_all() == 1);
+  }
+  SECTION("several, of the relay's own as well") {
+    bad = {"m3", "m1000", "m1099", "m3050"};
+    send_all();
+    check(8);
+  }
+  SECTION("many of one sender") {
+    for (std::size_t i = 0; i < 30; ++i) bad.insert(cat("m", 2'000 + i));
+    CHECK(send_all() < 600);
+    check(60);
+  }
+  SECTION("all of one sender: at a bounded cost others may go with them, counted") {
+    for (std::size_t i = 0; i < 100; ++i) bad.insert(cat("m", 2'000 + i));
+    CHECK(send_all() < 1'000);
+    CHECK(shipment.refused_samples() >= 200);
+    CHECK(shipment.refused_samples() < 400);
+    check(shipment.refused_samples());
+  }
+  SECTION("one time of one series") {
+    server.is_bad = [&](const Sample& sample) {
+      return sample.first == "m2077" && sample.second % 2 == 0;
+    };
+    send_all();
+    check(1);
+  }
+  SECTION("all that are sent, at a bounded cost") {
+    server.is_bad = [](const Sample& sample) { return sample.second >= 10; };
+    CHECK(send_all() < 1'500);
+    check(600);
+  }
 }
 
 TEST_CASE("a conflict is believed as soon as the server takes something, before or after it") {
@@ -242,68 +353,45 @@ TEST_CASE("a shipment that is refused as a whole counts its fruitless tries") {
   CHECK(server.requests == 3);
 }
 
-TEST_CASE("a relay's request that is refused goes as a whole, and what is beside it arrives") {
-  delivery::Splitter shipment;
-  fill(shipment.batch(), 5, 1);
-  for (std::uint64_t sequence = 2; sequence < 6; ++sequence) {
-    const auto request = std::make_shared<const queue::Request>(
-        queue::Request{nullptr, 10 + sequence, 1, 1, "never looked into"});
-    shipment.batch().add({sequence, sequence, nullptr, request});
-  }
-  shipment.start();
-  constexpr std::size_t kBad = 7;  // rows: five series, four requests
-  std::set<std::size_t> taken;
-  while (!shipment.done()) {
-    if (shipment.wants_probe()) {
-      shipment.probe_accepted();
-      continue;
-    }
-    const auto front = shipment.front();
-    if (front.rows_begin <= kBad && kBad < front.rows_end) {
-      shipment.refused(front.rows_end);
-      continue;
-    }
-    for (auto row = front.rows_begin; row < front.rows_end; ++row) {
-      CHECK(taken.insert(row).second);
-    }
-    shipment.accepted(front.rows_end);
-  }
-  CHECK(taken == std::set<std::size_t>{0, 1, 2, 3, 4, 5, 6, 8});
-  CHECK(shipment.refused_samples() == 14);
-  CHECK_FALSE(shipment.refused_series().empty());
-}
-
-TEST_CASE("requests of a relay are taken in their order, whichever of them is refused") {
-  for (std::size_t bad = 0; bad < 16; ++bad) {
+TEST_CASE("samples of a relay's series go in their order, whichever of them is refused") {
+  for (std::int64_t bad = 1; bad < 16; ++bad) {
     INFO("bad " << bad);
     delivery::Splitter shipment;
     fill(shipment.batch(), 3, 1);
     for (std::uint64_t sequence = 2; sequence < 15; ++sequence) {
-      const auto at_ms = static_cast<std::int64_t>(sequence);
-      const auto request = std::make_shared<const queue::Request>(
-          queue::Request{nullptr, 1, at_ms, at_ms, "never looked into"});
-      shipment.batch().add({sequence, sequence, nullptr, request});
+      add_relayed(shipment.batch(), sequence, 100, 1, static_cast<std::int64_t>(sequence));
     }
     shipment.start();
-    std::vector<std::size_t> taken;  // rows: three series, then the requests
-    while (!shipment.done()) {
-      if (shipment.wants_probe()) {
-        shipment.probe_accepted();
-        continue;
-      }
-      const auto front = shipment.front();
-      if (front.rows_begin <= bad && bad < front.rows_end) {
-        shipment.refused(front.rows_end);
-        continue;
-      }
-      for (auto row = front.rows_begin; row < front.rows_end; ++row) {
-        if (row >= 3) taken.push_back(row);
-      }
-      shipment.accepted(front.rows_end);
+    Server server;
+    server.is_bad = [&](const Sample& sample) {
+      return sample.first == "m100" && sample.second == bad;
+    };
+    while (!shipment.done()) server.take(shipment);
+    std::vector<std::int64_t> times;
+    for (const auto& [name, time] : server.taken) {
+      if (name == "m100") times.push_back(time);
     }
-    CHECK(std::is_sorted(taken.begin(), taken.end()));
-    CHECK(taken.size() == (bad >= 3 ? 12u : 13u));
+    CHECK(std::is_sorted(times.begin(), times.end()));
+    CHECK(times.size() == (bad >= 2 && bad < 15 ? 12u : 13u));
+    CHECK(server.taken.size() == times.size() + 3);
+    CHECK(shipment.refused_samples() == 13 - times.size());
   }
+}
+
+TEST_CASE("a relay's request that cannot be read is counted once where another is refused") {
+  delivery::Splitter shipment;
+  add_relayed(shipment.batch(), 1, 0, 10, 1);
+  shipment.batch().add(
+      {2, 2, nullptr,
+       std::make_shared<const queue::Request>(queue::Request{nullptr, 7, 1, 1, "damaged"})});
+  shipment.start();
+  const auto all = shipment.front();
+  shipment.refused(all.rows_end);  // what is readable of it
+  Server server;
+  server.is_bad = [](const Sample& sample) { return sample.first == "m3"; };
+  while (!shipment.done()) server.take(shipment);
+  CHECK(server.taken.size() == 9);
+  CHECK(shipment.refused_samples() == 1 + 7);
 }
 
 TEST_CASE("a released shipment can be filled again") {

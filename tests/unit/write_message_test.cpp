@@ -128,16 +128,21 @@ TEST_CASE("relay: a name in other letters or bytes is another label or none") {
     REQUIRE(got.series.size() == 1);
     CHECK(got.series[0].first ==
           LabelList{{"Customer_ID", "beta"}, {"__name__", "up"}, {"customer_id", "alpha"}});
-    // In protobuf's own classes a string must be UTF-8; what is none is made by hand below.
-    for (const std::string name :
-         {"customer_id ", " customer_id", "customer\xe2\x80\x8b_id", "customer-id", "customer_id\n",
-          "сustomer_id", "customer.id", ""}) {
+    // Other labels than the enforced one, which is there beside them. In protobuf's own classes a
+    // string must be UTF-8; what is none is made by hand below.
+    for (const std::string name : {"customer_id ", " customer_id", "customer\xe2\x80\x8b_id",
+                                   "customer-id", "customer_id\n", "сustomer_id", "customer.id"}) {
       INFO(name);
-      const auto none = bench.good(message({{"__name__", "up"}, {name, "beta"}}), version, kAlpha);
-      CHECK(none.series.empty());
-      CHECK(none.outcome.skipped_samples == 1);
-      CHECK(none.outcome.first_skipped.starts_with("a label's name that is none: "));
+      const auto both = bench.good(message({{"__name__", "up"}, {name, "beta"}}), version, kAlpha);
+      REQUIRE(both.series.size() == 1);
+      LabelList wanted = {{"__name__", "up"}, {"customer_id", "alpha"}, {name, "beta"}};
+      std::ranges::sort(wanted);
+      CHECK(both.series[0].first == wanted);
     }
+    const auto none = bench.good(message({{"__name__", "up"}, {"", "beta"}}), version, kAlpha);
+    CHECK(none.series.empty());
+    CHECK(none.outcome.skipped_samples == 1);
+    CHECK(none.outcome.first_skipped.starts_with("a label without a name: "));
   }
   // Two names in one label: the last one counts, as for every parser.
   const auto label = field(1, "x") + field(1, "customer_id") + field(2, "alpha") + field(2, "beta");
@@ -155,8 +160,6 @@ TEST_CASE(
   const LabelList good = {{"__name__", "up"}, {"a", "b"}};
   const std::pair<LabelList, std::string> bad[] = {
       {{{"a", "b"}}, "no name"},
-      {{{"__name__", "1up"}}, "a metric's name that is none"},
-      {{{"__name__", "a.b"}}, "a metric's name that is none"},
       {{{"__name__", "up"}, {"a", "b"}, {"a", "b"}}, "a label twice"},
       {{{"__name__", "up"}, {"__name__", "down"}}, "a label twice"},
       {{{"__name__", "up"}, {"a", std::string(70'000, 'x')}}, "labels that are too long"}};
@@ -167,6 +170,22 @@ TEST_CASE(
     CHECK(got.outcome.skipped_series == 1);
     CHECK(got.outcome.first_skipped.starts_with(why));
   }
+  // Names as Prometheus 3 has them.
+  const LabelList letters = {
+      {"__name__", "http.server.duration"}, {"k8s.pod/имя", "x"}, {"1", "y"}};
+  for (const auto version : {relay::WriteVersion::v1, relay::WriteVersion::v2}) {
+    const auto got =
+        bench.good(version == relay::WriteVersion::v1 ? v1({letters}) : v2({letters}), version);
+    REQUIRE(got.series.size() == 1);
+    auto wanted = letters;
+    std::ranges::sort(wanted);
+    CHECK(got.series[0].first == wanted);
+  }
+  const auto no_utf8_name =
+      field(1, field(1, field(1, "__name__") + field(2, "up")) +
+                   field(1, field(1, "a\xff") + field(2, "x")) + field(2, ""));
+  CHECK(bench.good(no_utf8_name, relay::WriteVersion::v1)
+            .outcome.first_skipped.starts_with("a label's name that is not UTF-8"));
   const auto no_utf8 = field(1, field(1, field(1, "__name__") + field(2, "up")) +
                                     field(1, field(1, "customer_id") + field(2, "\xff")) +
                                     field(1, field(1, "a") + field(2, "\xff")) + field(2, ""));

@@ -1,10 +1,7 @@
 #include "agent/delivery/encode/write_request.h"
 
-#include <algorithm>
-#include <utility>
-#include <vector>
-
 #include "agent/delivery/encode/protobuf.h"
+#include "agent/queue/compression.h"
 
 namespace msp::delivery {
 namespace {
@@ -57,40 +54,39 @@ Extent WriteRequest::write(queue::Batch& batch, std::size_t rows_begin, std::siz
   Extent extent{rows_begin, 0};
   std::size_t size = 0;
   sizes_.clear();
-  contents_.clear();
   for (const auto& row : rows) {
     std::size_t row_size = 0;  // of a request without a tag, for it is series with their tags
     std::size_t whole_size = 0;
-    bool is_readable = true;
     if (row.request != nullptr) {
-      auto content = queue::content_of(row.request->message, queue::kRequestContentMax);
-      is_readable = content.has_value();
-      row_size = whole_size = is_readable ? content->size() : 0;
-      if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
-      contents_.push_back(is_readable ? std::move(*content) : std::string());
+      const auto stated = queue::content_size_of(row.request->message).value_or(0);
+      row_size = whole_size = stated <= queue::kRequestContentMax ? stated : 0;
     } else {
       row_size = series_size(*row.series, batch.points(row));
       whole_size = bytes_size(row_size);
-      if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
     }
+    if (extent.rows_end > rows_begin && size + whole_size > bytes_max) break;
     sizes_.push_back(row_size);
     size += whole_size;
-    (is_readable ? extent.samples : extent.unreadable_samples) += row.samples();
     ++extent.rows_end;
   }
   // (libstdc++ 12 gives the capacity where the size should be.)
   message.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
   auto* at = reinterpret_cast<std::uint8_t*>(message.data());
-  std::size_t next_content = 0;
   for (std::size_t i = 0; i < sizes_.size(); ++i) {
-    if (rows[i].request != nullptr) {
-      const auto& content = contents_[next_content++];
-      at = std::copy(content.begin(), content.end(), at);
+    const auto& row = rows[i];
+    if (row.request != nullptr) {
+      const bool is_readable =
+          sizes_[i] > 0 &&
+          queue::decompress_frames(row.request->message, reinterpret_cast<char*>(at), sizes_[i]);
+      (is_readable ? extent.samples : extent.unreadable_samples) += row.samples();
+      if (is_readable) at += sizes_[i];
       continue;
     }
+    extent.samples += row.samples();
     at = write_length(kTimeSeries, sizes_[i], at);
-    at = write_series(*rows[i].series, batch.points(rows[i]), at);
+    at = write_series(*row.series, batch.points(row), at);
   }
+  message.resize(static_cast<std::size_t>(at - reinterpret_cast<std::uint8_t*>(message.data())));
   return extent;
 }
 

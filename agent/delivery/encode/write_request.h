@@ -27,8 +27,7 @@ class WriteRequest {
                std::size_t bytes_max, std::string& message);
 
  private:
-  std::vector<std::size_t> sizes_;     // of the rows
-  std::vector<std::string> contents_;  // of the rows that are requests, in their order
+  std::vector<std::size_t> sizes_;  // of the rows
 };
 
 }  // namespace msp::delivery

@@ -7,7 +7,7 @@
 
 #include "agent/queue/bytes.h"
 
-namespace msp::relay {
+namespace msp::queue {
 
 class WireReader {
  public:
@@ -48,9 +48,11 @@ class WireReader {
   bool is(std::uint32_t field, Type type) const { return field_ == field && type_ == type; }
   std::uint64_t number() const { return number_; }
   std::string_view bytes() const { return bytes_; }
+  /// What is behind the field.
+  std::string_view rest() const { return reader_.rest(); }
 
  private:
-  queue::ByteReader reader_;
+  ByteReader reader_;
   bool ok_ = true;
   std::uint32_t field_ = 0;
   Type type_ = Type::varint;
@@ -58,4 +60,4 @@ class WireReader {
   std::string_view bytes_;
 };
 
-}  // namespace msp::relay
+}  // namespace msp::queue
