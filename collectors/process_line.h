@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "agent/base/file.h"
-#include "agent/metrics/series_writer.h"
+#include "collectors/vocabulary.h"
 
 namespace msp::collectors {
 

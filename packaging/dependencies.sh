@@ -17,10 +17,10 @@ cross='g++-aarch64-linux-gnu lld'
 package='apt-utils createrepo-c git gnupg gzip rpm xz-utils'
 demo='curl ca-certificates iproute2 python3 victoria-metrics'
 test='ansible-core catch2 clang-format debootstrap dnf dnsmasq-base fish fuse3 libfuse3-dev lintian mandoc
-  mariadb-server nftables nginx openssl prometheus prometheus-alertmanager prometheus-blackbox-exporter
-  prometheus-mysqld-exporter prometheus-nginx-exporter prometheus-node-exporter prometheus-process-exporter
-  prometheus-redis-exporter python3 python3-apt qemu-system-x86 qemu-user-static redis-server rpmlint strace
-  systemd-container util-linux valgrind zsh'
+  libnginx-mod-mail mariadb-server nftables nginx openssl prometheus prometheus-alertmanager
+  prometheus-blackbox-exporter prometheus-mysqld-exporter prometheus-nginx-exporter prometheus-node-exporter
+  prometheus-process-exporter prometheus-redis-exporter python3 python3-apt qemu-system-x86 qemu-user-static
+  redis-server rpmlint strace systemd-container util-linux valgrind zsh'
 [ "$(uname -m)" != aarch64 ] || build="$build lld" # packaging/static.cmake says why
 
 usage() {

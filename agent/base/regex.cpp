@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/part_regex.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -32,8 +33,8 @@ Result<Pattern> compile(std::string_view regex, bool dot_matches_newline) {
   return failed(is_part ? cat(words, " '", pattern->error_arg(), "'") : std::string(words));
 }
 
-bool match_whole(const RE2& pattern, std::string_view text, Groups& groups) {
-  return pattern.Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), RE2::ANCHOR_BOTH,
+bool match(const RE2& pattern, RE2::Anchor anchor, std::string_view text, Groups& groups) {
+  return pattern.Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), anchor,
                        groups.data(), static_cast<int>(groups.size()));
 }
 
@@ -82,6 +83,20 @@ void split_replacement(std::string_view replacement, const Text& text, const Gro
   text(replacement);
 }
 
+std::optional<std::string> expanded(const RE2& pattern, RE2::Anchor anchor, std::string_view text,
+                                    std::string_view replacement) {
+  Groups groups(static_cast<std::size_t>(pattern.NumberOfCapturingGroups()) + 1);
+  if (!match(pattern, anchor, text, groups)) return std::nullopt;
+  std::string out;
+  split_replacement(
+      replacement, [&](std::string_view part) { out += part; },
+      [&](std::string_view name) {
+        const auto number = number_of(pattern, name).value_or(groups.size());
+        if (number < groups.size()) out.append(groups[number].data(), groups[number].size());
+      });
+  return out;
+}
+
 }  // namespace
 
 Result<Filter> make_filter(std::string_view regex, PatternUse use) {
@@ -103,21 +118,12 @@ Result<WholeRegex> WholeRegex::compile(std::string_view regex) {
 
 bool WholeRegex::matches(std::string_view text) const {
   Groups none;
-  return match_whole(*pattern_, text, none);
+  return match(*pattern_, RE2::ANCHOR_BOTH, text, none);
 }
 
 std::optional<std::string> WholeRegex::expand(std::string_view text,
                                               std::string_view replacement) const {
-  Groups groups(static_cast<std::size_t>(pattern_->NumberOfCapturingGroups()) + 1);
-  if (!match_whole(*pattern_, text, groups)) return std::nullopt;
-  std::string out;
-  split_replacement(
-      replacement, [&](std::string_view part) { out += part; },
-      [&](std::string_view name) {
-        const auto number = number_of(*pattern_, name).value_or(groups.size());
-        if (number < groups.size()) out.append(groups[number].data(), groups[number].size());
-      });
-  return out;
+  return expanded(*pattern_, RE2::ANCHOR_BOTH, text, replacement);
 }
 
 std::string WholeRegex::unknown_group(std::string_view replacement) const {
@@ -128,6 +134,17 @@ std::string WholeRegex::unknown_group(std::string_view replacement) const {
         if (unknown.empty() && !number_of(*pattern_, name)) unknown = name;
       });
   return unknown;
+}
+
+Result<PartRegex> PartRegex::compile(std::string_view regex) {
+  auto pattern = msp::compile(regex, false);
+  if (!pattern) return pattern.error();
+  return PartRegex(std::move(*pattern));
+}
+
+std::optional<std::string> PartRegex::expand(std::string_view text,
+                                             std::string_view replacement) const {
+  return expanded(*pattern_, RE2::UNANCHORED, text, replacement);
 }
 
 }  // namespace msp

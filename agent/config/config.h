@@ -57,6 +57,7 @@ struct ScrapeConfig : http::HttpOptions {
   std::chrono::milliseconds interval{0};  // 0: the agent's
   std::vector<metrics::Label> labels;
   bool honor_labels = false;
+  bool honors_timestamps = false;
   bool normalizes = true;
   std::uint64_t body_bytes_max = 8 << 20;
   std::uint64_t series_max = 10'000;  // of one target
@@ -89,6 +90,24 @@ struct DnsOptions {
   friend bool operator==(const DnsOptions&, const DnsOptions&) = default;
 };
 
+/// A label of probe_expect_info.
+struct ExpectLabel {
+  std::string name;
+  std::optional<std::string> value;
+  friend bool operator==(const ExpectLabel&, const ExpectLabel&) = default;
+};
+
+/// What a tcp probe waits for, and says then.
+struct QueryResponse {
+  std::optional<std::string> expect;  // empty counts as none
+  std::optional<std::string> send;
+  bool starts_tls = false;
+  std::vector<ExpectLabel> labels;
+
+  bool has_expect() const { return expect && !expect->empty(); }
+  friend bool operator==(const QueryResponse&, const QueryResponse&) = default;
+};
+
 /// One look at a service from outside. What HttpOptions has of an address is made from the target.
 struct ProbeConfig : http::HttpOptions, DnsOptions {
   std::string label;  // the key `name`; each is there once
@@ -98,7 +117,9 @@ struct ProbeConfig : http::HttpOptions, DnsOptions {
   std::chrono::milliseconds interval{0};  // 0: the agent's
   std::vector<metrics::Label> labels;
   http::IpFamily preferred_ip = http::IpFamily::any;
-  bool uses_tls = false;  // of tcp
+  // Of tcp.
+  bool uses_tls = false;
+  std::vector<QueryResponse> query_response;
   // Of http.
   std::string method = "GET";
   std::string body;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "agent/base/dns_names.h"
+#include "agent/base/part_regex.h"
 #include "agent/base/text.h"
 #include "agent/config/probe_target.h"
 #include "agent/config/quantity.h"
@@ -213,6 +214,7 @@ struct KeyOfModule {
   std::string_view module;
 };
 constexpr KeyOfModule kKeysOfModules[] = {
+    {"query_response", "tcp"},
     {"method", "http"},
     {"body", "http"},
     {"valid_status_codes", "http"},
@@ -246,6 +248,28 @@ void read_probe_labels(Section& section, std::vector<metrics::Label>& labels, Pr
       [](std::string_view name) { return name == "job" ? "job of the probe" : ""; }, true);
 }
 
+/// A step of query_response.
+void check_step(Section& section, QueryResponse& step) {
+  if (!section.present()) return;
+  if (!step.has_expect()) {
+    if (!step.labels.empty()) section.reject("labels", "no expect beside them", "both or none");
+    if (step.starts_tls || (step.send && !step.send->empty())) return;
+    return section.reject("expect", "nothing", "one of expect, send and starttls");
+  }
+  const auto regex = PartRegex::compile(*step.expect);
+  if (!regex) {
+    section.reject("expect",
+                   cat(quoted(*step.expect, kQuotedBytesMax),
+                       ", no regular expression: ", visible(regex.error().text)),
+                   "an RE2 regular expression");
+  }
+}
+
+bool is_expect_label(std::string_view name) {
+  return metrics::is_label_name(name) && name != metrics::kMetricName &&
+         std::ranges::find(metrics::kIdentityLabels, name) == std::end(metrics::kIdentityLabels);
+}
+
 void check_probe(Section& section, ProbeConfig& probe, Config& config) {
   check_one_login(section);
   check_timeout(section, probe, config);
@@ -275,8 +299,13 @@ void check_probe(Section& section, ProbeConfig& probe, Config& config) {
                        : cat("keys of module ", module));
   }
   const bool has_tls = section.has("tls");
-  if (has_tls && probe.module == ProbeModule::tcp && !probe.uses_tls) {
-    section.reject("tls", "no use_tls: true beside it", "both or none");
+  const bool starts_tls = std::ranges::any_of(
+      probe.query_response, [](const QueryResponse& step) { return step.starts_tls; });
+  if (probe.uses_tls && starts_tls) {
+    section.reject("use_tls", "a step with starttls as well", "one of the two");
+  }
+  if (has_tls && probe.module == ProbeModule::tcp && !probe.uses_tls && !starts_tls) {
+    section.reject("tls", "neither use_tls: true nor a step with starttls", "one of the two");
   } else if (has_tls && probe.module != ProbeModule::tcp && probe.module != ProbeModule::http) {
     section.reject("tls", "a key of the modules http and tcp", cat("keys of module ", module));
   }
@@ -678,6 +707,12 @@ constexpr ConfigKey kScrape[] = {
         {"`true` keeps the labels that a target exposes, customer_id and server_name too. "
          "Otherwise those that the agent sets itself become exported_*.",
          "true"}),
+    key<&ScrapeConfig::honors_timestamps>(
+        "honor_timestamps", Flag{},
+        {"`true` keeps the timestamps that a target exposes, as for federation. Otherwise samples "
+         "have the time of the scrape.\n"
+         "As for Prometheus, series with timestamps get no stale marker when they end.",
+         "true"}),
     key<&ScrapeConfig::normalizes>(
         "normalize", Flag{},
         {"`false` leaves the labels `le` and `quantile` as they are exposed. Otherwise `1` becomes "
@@ -711,6 +746,33 @@ constexpr ConfigKey kRecords[] = {
     key<&DnsRecordRules::one_required>(
         "fail_if_none_matches_regexp", kNames,
         {"Expressions; the probe fails if no record matches one of them.", "['192\\.0\\.2\\.7$']"}),
+};
+
+constexpr ConfigKey kExpectLabel[] = {
+    key<&ExpectLabel::name>(
+        "name", Text{"a label's name other than customer_id and server_name", is_expect_label},
+        {"The name.", "banner"})
+        .required(),
+    key<&ExpectLabel::value>("value", Verbatim{"a text"},
+                             {"The value, with `$1` or `${1}` for a group of `expect`.", "$1"}),
+};
+
+constexpr ConfigKey kQueryResponse[] = {
+    key<&QueryResponse::expect>(
+        "expect", Verbatim{"an RE2 regular expression"},
+        {"Lines of the server are read until this expression matches in one. If the connection "
+         "ends before, the probe fails and `probe_failed_due_to_regex` is 1.",
+         "'^220 '"}),
+    key<&QueryResponse::send>(
+        "send", Verbatim{"a text"},
+        {"What is sent then, and a line feed behind it, with `$1` or `${1}` for "
+         "a group of `expect`.",
+         "\"EHLO probe\\r\""})
+        .hidden(),
+    key<&QueryResponse::starts_tls>("starttls", Flag{}, {"`true` begins TLS then.", "true"}),
+    key<&QueryResponse::labels>(
+        "labels", Groups{"labels", 64, keys_of<kExpectLabel>},
+        {"Labels of `probe_expect_info`, which is there for the line that matched."}),
 };
 
 constexpr ConfigKey kProbe[] = {
@@ -806,6 +868,13 @@ constexpr ConfigKey kProbe[] = {
     kHeaders<ProbeConfig>,
     key<&ProbeConfig::tls, ProbeConfig>("tls", Group{keys_of<kTls>, rule<check_tls>},
                                         {"Certificates and keys for a target with TLS."}),
+    key<&ProbeConfig::query_response>(
+        "query_response", Groups{"steps", 100, keys_of<kQueryResponse>, rule<check_step>},
+        {"For `tcp`: what is waited for and said on the connection, step by step, with the keys of "
+         "blackbox_exporter: `expect`, `send`, `starttls`, `labels`.\n"
+         "A step reads lines until the expression `expect` matches in one, sends `send` and a line "
+         "feed, with `$1` or `${1}` for a group of `expect`, and begins TLS with `starttls: true`. "
+         "`labels`, each with a `name` and a `value`, are those of `probe_expect_info`."}),
 };
 
 constexpr ConfigKey kBuffer[] = {

@@ -109,7 +109,7 @@ std::optional<Value> Section::scalar(const Node& node, std::string key, std::str
     findings_.reject(node.at, key, "bytes that are not UTF-8", accepted);
     return std::nullopt;
   }
-  if (!is_printable(*expanded)) {
+  if (!is_verbatim && !is_printable(*expanded)) {
     findings_.reject(node.at, key, "a line break or another control character", accepted);
     return std::nullopt;
   }

@@ -63,6 +63,7 @@ class Section {
   struct Reader;
 
   const Node::Entry* find(std::string_view key) const;
+  /// A verbatim one may have control characters, as a separator or the end of a protocol's line.
   std::optional<Value> scalar(const Node& node, std::string key, std::string_view accepted,
                               bool is_verbatim = false);
   /// False, and told, where a list or mapping has more entries: none of them is read then.

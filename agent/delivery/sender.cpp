@@ -166,7 +166,8 @@ bool Sender::begin_live(queue::Wanted::Lane lane, bool is_last_try, std::int64_t
   }
   // What did not fit would otherwise wait as long again, and be more each time.
   const bool is_cut =
-      lane == queue::Wanted::Lane::all && queue_.state(consumer_).samples > live_.batch().samples();
+      live_.batch().is_full() || (lane == queue::Wanted::Lane::all &&
+                                  queue_.state(consumer_).samples > live_.batch().samples());
   if (!is_last_try && failures_ == 0 && !is_cut && !is_due(live_.batch(), now_ns, due_ns)) {
     put_back(live_);
     return false;

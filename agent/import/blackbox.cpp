@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/base/json.h"
 #include "agent/base/text.h"
 #include "agent/config/probe_target.h"
 #include "agent/config/quantity.h"
@@ -24,8 +25,7 @@ constexpr Explanation kKeys[] = {
 };
 
 /// Without these a probe would see less than before.
-constexpr std::string_view kChecks[] = {"query_response",
-                                        "fail_if_header_matches",
+constexpr std::string_view kChecks[] = {"fail_if_header_matches",
                                         "fail_if_header_not_matches",
                                         "fail_if_body_json_matches_cel",
                                         "fail_if_body_json_not_matches_cel",
@@ -33,7 +33,53 @@ constexpr std::string_view kChecks[] = {"query_response",
                                         "ttl",
                                         "dont_fragment",
                                         "payload_size",
-                                        "body_file"};
+                                        "body_file",
+                                        "dns_over_tls"};
+
+/// Keys whose values have the same form here, and the keys in them.
+constexpr std::string_view kNested[] = {"query_response", "validate_answer_rrs",
+                                        "validate_authority_rrs", "validate_additional_rrs"};
+constexpr std::string_view kInner[] = {"expect",
+                                       "send",
+                                       "starttls",
+                                       "labels",
+                                       "name",
+                                       "value",
+                                       "fail_if_matches_regexp",
+                                       "fail_if_not_matches_regexp",
+                                       "fail_if_none_matches_regexp"};
+
+/// Appends the value as YAML on one line. Texts are as they are: in none of them ours has variables.
+/// False: there is something that msp-agent has not, which `why` says.
+bool append_flow(const Setting& setting, std::string& out, std::string& why) {
+  const bool is_list = setting.is(Setting::Kind::list);
+  if (is_list || setting.is(Setting::Kind::mapping)) {
+    out += is_list ? "[" : "{";
+    const auto begin = out.size();
+    for (const auto& item : setting.items) {
+      if (out.size() > begin) out += ", ";
+      if (!append_flow(item, out, why)) return false;
+    }
+    for (const auto& [key, at, value] : setting.entries) {
+      if (value.is(Setting::Kind::list) && value.items.empty()) continue;
+      if (std::ranges::find(kInner, key) == std::end(kInner)) {
+        why = cat("msp-agent has no ", key);
+        return false;
+      }
+      out += cat(out.size() > begin ? ", " : "", key, ": ");
+      if (!append_flow(value, out, why)) return false;
+    }
+    out += is_list ? "]" : "}";
+    return true;
+  }
+  const auto text = without_variables(setting.text);
+  if (!setting.is(Setting::Kind::text) || !text || !is_utf8(*text)) {
+    why = "a value in it is no plain text";
+    return false;
+  }
+  out += *text == "true" || *text == "false" ? *text : json_string(*text);
+  return true;
+}
 
 /// What prober a module has that nothing is known of but its name, as blackbox_exporter is shipped.
 std::string_view shipped_prober(std::string_view module) {
@@ -113,7 +159,7 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   const bool is_shipped = modules == nullptr && probe.configuration == nullptr;
   const auto prober =
       is_shipped ? std::string(shipped_prober(name)) : part.text("prober").value_or("");
-  if (!is_one_of(prober, {"http", "tcp", "icmp"})) {
+  if (!is_one_of(prober, {"http", "tcp", "icmp", "dns"})) {
     why = !prober.empty() ? cat("msp-agent has no probe with the prober ", quoted(prober))
           : is_shipped    ? std::string(
                                 "what it does is in blackbox_exporter's configuration: name "
@@ -125,13 +171,23 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   for (const auto key : kChecks) {
     const auto* const value = settings == nullptr ? nullptr : settings->find(key);
     if (value == nullptr || (value->items.empty() && value->text.empty())) continue;
+    if (value->text == "false") continue;
     why = cat("msp-agent has no ", key);
     return std::nullopt;
+  }
+  ImportedProbe out;
+  for (const auto key : kNested) {
+    const auto* const value = settings == nullptr ? nullptr : settings->find(key);
+    if (value == nullptr || value->is(Setting::Kind::empty)) continue;
+    std::string flow;
+    if (!append_flow(*value, flow, why)) return std::nullopt;
+    out.keys.push_back({key, {std::move(flow)}, ImportedProbe::Key::Form::word});
   }
   const auto is_http = prober == "http";
   if (const auto known = context.env.expand(probe.target);
       known && !config::is_probe_target(*known, is_http           ? config::ProbeModule::http
                                                 : prober == "tcp" ? config::ProbeModule::tcp
+                                                : prober == "dns" ? config::ProbeModule::dns
                                                                   : config::ProbeModule::icmp)) {
     why = "no target of such a probe";
     return std::nullopt;
@@ -142,7 +198,6 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
                        "configuration says otherwise, name that file behind this one, and convert "
                        "again"));
   }
-  ImportedProbe out;
   out.at = common.at;
   out.title = common.title;
   out.job = common.job;
@@ -168,10 +223,22 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   bool has_tls = is_http;
   if (is_http) {
     read_http_module(reader, out);
-  } else if (prober == "tcp" && reader.flag("tls")) {
-    reader.add("use_tls", "true");
-    has_tls = true;
+  } else if (prober == "tcp") {
+    has_tls = reader.flag("tls");
+    if (has_tls) reader.add("use_tls", "true");
+    has_tls = has_tls || (!out.keys.empty() && out.keys.front().texts.front().find(
+                                                   "starttls: true") != std::string::npos);
+  } else if (prober == "dns") {
+    for (const auto* const key : {"query_name", "query_type", "transport_protocol"}) {
+      reader.text(key);
+    }
+    if (reader.settings().text("recursion_desired") == "false") {
+      reader.add("recursion_desired", "false");
+    }
+    reader.list("valid_rcodes");
   }
+  for (const auto key : kNested) reader.settings().find(key);
+  reader.settings().find("dns_over_tls");
   if (has_tls) read_http(reader.settings(), context, out, HeadersOf::probe);
   if (!probe.host.empty() && is_http) {
     std::erase_if(out.headers,

@@ -184,6 +184,7 @@ std::set<std::string> variables_in(const ImportedConfig& imported) {
     add_target(probe);
     add(probe.target);
     for (const auto& key : probe.keys) {
+      if (key.form == ImportedProbe::Key::Form::word) continue;  // as it is, without variables
       for (const auto& text : key.texts) add(text);
     }
   }

@@ -87,6 +87,7 @@ struct ImportedScrape : ImportedTarget {
   std::string body_max;
   std::string series_max;
   bool honor_labels = false;
+  bool honor_timestamps = false;
   ImportedRules relabel;
 };
 

@@ -32,7 +32,6 @@ constexpr Explanation kKeys[] = {
     {"enable_compression", kDifferent, "not needed: a target may answer with gzip or without"},
     {"enable_http2", kDifferent, "not needed"},
     {"clustering", kDifferent, "not needed: every server has its own msp-agent"},
-    {"honor_timestamps", kDifferent, "samples have the time of the scrape"},
     {"follow_redirects", kDifferent, "msp-agent follows a redirect on the same host only"},
     {"proxy_url", kLeftOut, "msp-agent scrapes without a proxy"},
     {"oauth2", kLeftOut, kNoLogin},
@@ -477,6 +476,7 @@ void convert_scrape(MappingReader& part, const ScrapeDefaults& defaults, std::st
   read_times(part, defaults, common);
   read_limits(part, common);
   common.honor_labels = part.text("honor_labels") == "true";
+  common.honor_timestamps = part.text("honor_timestamps") == "true";
   read_login(part, common);
   read_http(part, context, common);
   const auto scheme = part.text("scheme").value_or("http");

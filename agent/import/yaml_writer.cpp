@@ -260,6 +260,7 @@ class Writer {
       key("    ", "body_max", scrape.body_max, "1MiB");
       key("    ", "series_max", scrape.series_max, "1");
       if (scrape.honor_labels) line("    honor_labels: true");
+      if (scrape.honor_timestamps) line("    honor_timestamps: true");
       write_http(scrape, "    ");
       write_labels_of(scrape);
       write_rules(scrape.relabel, "    ");

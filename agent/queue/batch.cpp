@@ -11,6 +11,7 @@ void Batch::clear() {
   left_out_ = 0;
   edited_.clear();
   grouped_ = false;
+  is_full_ = false;
 }
 
 void Batch::add(Entry entry) {

@@ -61,6 +61,10 @@ class Batch {
   /// Samples that are in no row, because the edit has dropped their series. Known after rows().
   std::size_t left_out() const { return left_out_; }
 
+  /// More waits of what was asked for than a batch may have.
+  bool is_full() const { return is_full_; }
+  void set_full() { is_full_ = true; }
+
   bool empty() const { return entries_.empty(); }
   std::size_t samples() const { return samples_; }
   /// In the order of their sequences.
@@ -81,6 +85,7 @@ class Batch {
   std::size_t duplicates_ = 0;
   std::size_t left_out_ = 0;
   bool grouped_ = false;
+  bool is_full_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;
   std::vector<metrics::SeriesPtr> edited_;    // what the edit has made, for the rows

@@ -449,7 +449,10 @@ bool Queue::read_live(Consumer& consumer, const Wanted& wanted, Batch& batch) co
   const auto take = [&](const Entry& entry) {
     if (consumer.is_done(entry) || consumer.is_leased(entry)) return true;
     if (consumer.has_had_newer(entry)) return true;
-    if (!batch.empty() && batch.samples() + entry.samples() > wanted.samples_max) return false;
+    if (!batch.empty() && batch.samples() + entry.samples() > wanted.samples_max) {
+      batch.set_full();
+      return false;
+    }
     std::int64_t last_ms = 0;
     if (entry.scrape != nullptr && batch.last_timestamp_of(entry.stream_name(), last_ms) &&
         entry.scrape->timestamp_ms <= last_ms) {

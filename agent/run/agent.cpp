@@ -211,6 +211,7 @@ class Agent {
              .identity = identity_of(config_),
              .on_scrape = [this](const sources::Source& source,
                                  metrics::Scrape scrape) { take(source, std::move(scrape)); },
+             .on_timed = [this](metrics::Scrape scrape) { queue_.append(std::move(scrape)); },
              .on_missed =
                  [this](const sources::Source& source, std::uint64_t ticks) {
                    if (source.name() == sources::kHostSource) stats_.ticks_skipped += ticks;
@@ -514,6 +515,17 @@ class Agent {
   Listener listener_;
 };
 
+/// As one scrape, for whoever does not ask for the times.
+void take_in(const std::vector<metrics::Scrape>& all_timed, metrics::Scrape& scrape) {
+  if (all_timed.empty()) return;
+  auto all = std::make_shared<metrics::SeriesSet>(*scrape.series);
+  for (const auto& timed : all_timed) {
+    all->insert(all->end(), timed.series->begin(), timed.series->end());
+    scrape.values.insert(scrape.values.end(), timed.values.begin(), timed.values.end());
+  }
+  scrape.series = std::move(all);
+}
+
 }  // namespace
 
 Result<void> run_agent(const config::Config& config, const collectors::HostPaths& paths,
@@ -583,6 +595,7 @@ Collected collect(const config::Config& config, const collectors::HostPaths& pat
     for (const auto& source : sources) {
       scrapes.push_back(sources::finish_now(*source, now, *ground.wakeup));
       targets.tell(*source);
+      take_in(source->take_timed(), scrapes.back());
       collected.samples_per_second +=
           static_cast<double>(scrapes.back().values.size()) /
           std::chrono::duration<double>(source->options().interval).count();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "agent/base/dns_names.h"
+#include "agent/base/part_regex.h"
 #include "agent/base/regex.h"
 #include "agent/base/text.h"
 #include "agent/sources/probe/dns_probe.h"
@@ -46,6 +47,38 @@ sources::DnsProbe::Setup dns_setup(const config::ProbeConfig& probe) {
   return setup;
 }
 
+/// "db.example.com" of "db.example.com:5432", "::1" of "[::1]:5432".
+std::string host_of(std::string_view target) {
+  target = target.substr(0, target.rfind(':'));
+  if (!target.starts_with('[')) return std::string(target);
+  return std::string(target.substr(1, target.size() - 2));
+}
+
+sources::TcpProbe::Setup tcp_setup(const config::ProbeTarget& target) {
+  const auto& probe = *target.probe;
+  sources::TcpProbe::Setup setup{.preferred_ip = probe.preferred_ip};
+  if (probe.query_response.empty()) return setup;
+  const auto& name = target.http.tls.server_name;
+  auto dialog = std::make_shared<sources::TcpDialog::Setup>(
+      sources::TcpDialog::Setup{.steps = {},
+                                .tls = target.http.tls,
+                                .host = name.empty() ? host_of(probe.target) : name,
+                                .begins_tls = probe.uses_tls});
+  for (const auto& step : probe.query_response) {
+    auto& made = dialog->steps.emplace_back();
+    // The configuration has validated the expression.
+    if (step.has_expect()) {
+      if (auto regex = PartRegex::compile(*step.expect)) made.expect = std::move(*regex);
+    }
+    made.send = step.send.value_or("");
+    made.starts_tls = step.starts_tls;
+    for (const auto& [label, value] : step.labels)
+      made.labels.push_back({label, value.value_or("")});
+  }
+  setup.dialog = std::move(dialog);
+  return setup;
+}
+
 }  // namespace
 
 std::unique_ptr<sources::Source> make_probe(const config::ProbeTarget& target,
@@ -53,7 +86,7 @@ std::unique_ptr<sources::Source> make_probe(const config::ProbeTarget& target,
                                             http::Transfers& transfers) {
   const auto& probe = *target.probe;
   if (probe.module == config::ProbeModule::tcp) {
-    return std::make_unique<sources::TcpProbe>(std::move(options), target.http, probe.preferred_ip,
+    return std::make_unique<sources::TcpProbe>(std::move(options), target.http, tcp_setup(target),
                                                transfers, real_clock());
   }
   if (probe.module == config::ProbeModule::icmp) {

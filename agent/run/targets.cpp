@@ -31,7 +31,8 @@ std::unique_ptr<sources::Source> Targets::make(const config::ScrapeTarget& targe
                              .keeps_to_room = true},
       sources::Exporter::Setup{.http = target.http,
                                .body_bytes_max = scrape.body_bytes_max,
-                               .normalizes = scrape.normalizes},
+                               .normalizes = scrape.normalizes,
+                               .honors_timestamps = scrape.honors_timestamps},
       transfers(), real_clock());
 }
 

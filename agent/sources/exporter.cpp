@@ -14,6 +14,9 @@ constexpr std::string_view kAccept =
 constexpr std::int64_t kLookNs = 3600 * kNsPerSecond;  // it wakes the agent when it has ended
 // Beyond the timeout, for the words of what failed.
 constexpr std::chrono::milliseconds kGrace{250};
+// How far a sample's own time may be from the scrape's.
+constexpr std::int64_t kAheadMaxMs = 10 * 60 * 1000;
+constexpr std::int64_t kOldMaxMs = 60 * 60 * 1000;
 
 /// What the agent itself says of every target.
 constexpr std::string_view kAbout[] = {"up", "scrape_duration_seconds", "scrape_samples_scraped",
@@ -84,9 +87,29 @@ void Exporter::start(const metrics::Tick&) {
   started_ = peer_->start(scrape_request(setup_.http.timeout, setup_.body_bytes_max));
 }
 
-Result<void> Exporter::collect(const metrics::Tick&, metrics::SeriesWriter& out) {
+/// With the limits of Prometheus: what is further away is of another clock than this host's.
+void Exporter::add_timed(metrics::ExpositionParser& parser, std::int64_t now_ms,
+                         metrics::SeriesWriter& out) {
+  while (auto sample = parser.next()) {
+    const auto time_ms = sample->timestamp_ms;
+    if (time_ms && (*time_ms > now_ms + kAheadMaxMs || *time_ms < now_ms - kOldMaxMs)) {
+      parser.reject("a timestamp more than 10 minutes ahead, or an hour old");
+      continue;
+    }
+    sample->value = own_times_.ticket(sample->value, time_ms);
+    parser.add(*sample, out, make_room);
+  }
+}
+
+std::size_t Exporter::settle(metrics::Scrape& scrape) {
+  timed_.clear();
+  return own_times_.split(scrape, timed_);
+}
+
+Result<void> Exporter::collect(const metrics::Tick& tick, metrics::SeriesWriter& out) {
   bad_lines_ = 0;
   first_bad_line_.clear();
+  own_times_.begin();
   if (!started_) return started_;
   const auto outcome = peer_->take();
   if (!outcome) {
@@ -96,7 +119,11 @@ Result<void> Exporter::collect(const metrics::Tick&, metrics::SeriesWriter& out)
   if (auto checked = check_scrape(answer); !checked) return checked;
   metrics::ExpositionParser parser(answer.content,
                                    exposition_options(answer, setup_.http, setup_.normalizes));
-  parser.add_all(out, make_room);
+  if (setup_.honors_timestamps) {
+    add_timed(parser, tick.wall_ns / kNsPerMs, out);
+  } else {
+    parser.add_all(out, make_room);
+  }
   bad_lines_ = parser.bad_lines();
   first_bad_line_ = parser.first_bad_line();
   if (parser.good_lines() == 0 && answer.is_html) {

@@ -12,10 +12,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/base/clock.h"
 #include "agent/http/transfers.h"
 #include "agent/metrics/exposition_parser.h"
+#include "agent/metrics/own_times.h"
 #include "agent/sources/target.h"
 
 namespace msp::sources {
@@ -31,23 +33,30 @@ class Exporter final : public Target {
     http::HttpOptions http;  // its timeout is how long a scrape may take
     std::size_t body_bytes_max = 0;
     bool normalizes = true;
+    bool honors_timestamps = false;
   };
 
   /// `transfers` and `clock` outlive it.
   Exporter(SourceOptions options, Setup setup, http::Transfers& transfers, Clock& clock);
 
   std::int64_t wait_ns() override;
+  std::vector<metrics::Scrape> take_timed() override { return std::exchange(timed_, {}); }
 
  private:
   void start(const metrics::Tick& tick) override;
   Result<void> collect(const metrics::Tick& tick, metrics::SeriesWriter& out) override;
   void add_about(metrics::SeriesWriter& out, SourceHealth& health) override;
+  std::size_t settle(metrics::Scrape& scrape) override;
+  void add_timed(metrics::ExpositionParser& parser, std::int64_t now_ms,
+                 metrics::SeriesWriter& out);
 
   const Setup setup_;
   const std::unique_ptr<http::Transfers::Peer> peer_;
   Result<void> started_;
   std::size_t bad_lines_ = 0;
   std::string first_bad_line_;
+  metrics::OwnTimes own_times_;
+  std::vector<metrics::Scrape> timed_;
 };
 
 /// The request for a target's metrics, as a scrape makes it.

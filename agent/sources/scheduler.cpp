@@ -168,6 +168,9 @@ metrics::Scrape Scheduler::finish(Entry& entry) {
 /// the host's scrape, which is the first, takes the others with it.
 void Scheduler::deliver(std::vector<Finished> finished) {
   for (auto& [source, scrape] : finished | std::views::reverse) {
+    for (auto& timed : source->take_timed()) {
+      if (setup_.on_timed) setup_.on_timed(std::move(timed));
+    }
     setup_.on_scrape(*source, std::move(scrape));
   }
 }

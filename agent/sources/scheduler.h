@@ -45,6 +45,8 @@ class Scheduler {
     Clock& clock;          // outlives the scheduler
     std::string identity;  // what tells this agent from others
     std::function<void(const Source& source, metrics::Scrape scrape)> on_scrape;
+    /// What Source::take_timed() has beside that scrape.
+    std::function<void(metrics::Scrape scrape)> on_timed = nullptr;
     /// Ticks of the source that were not made: the host was suspended or overloaded.
     std::function<void(const Source& source, std::uint64_t ticks)> on_missed = nullptr;
   };
@@ -83,7 +85,7 @@ class Scheduler {
  private:
   struct Entry;
   struct Finished {
-    const Source* source;
+    Source* source;
     metrics::Scrape scrape;
   };
 

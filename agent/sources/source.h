@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/base/wakeup.h"
 #include "agent/metrics/series_writer.h"
@@ -67,6 +68,10 @@ class Source {
 
   /// Its timestamp is of the moment at which the values were read: that of `tick`, or a later one.
   virtual metrics::Scrape finish(const metrics::Tick& tick) = 0;
+
+  /// Samples of that scrape which have times of their own: further ones, of streams of their own,
+  /// without stale markers. Given once.
+  virtual std::vector<metrics::Scrape> take_timed() { return {}; }
 
   virtual SourceHealth health() const = 0;
 

@@ -58,7 +58,7 @@ metrics::Scrape Target::finish(const metrics::Tick& tick) {
   add_about(about_, health_);
   static_cast<void>(builder().commit(about_));
   auto scrape = builder().finish(tick.wall_ns / kNsPerMs);
-  health_.duplicates = builder().duplicates();
+  health_.duplicates = builder().duplicates() + settle(scrape);
   return scrape;
 }
 

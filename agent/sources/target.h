@@ -31,6 +31,13 @@ class Target : public Source {
   /// an error: nobody waits.
   virtual Result<void> collect(const metrics::Tick& tick, metrics::SeriesWriter& out) = 0;
 
+  /// The last word about the scrape that was made. Returns how many samples it has left out as
+  /// duplicates.
+  virtual std::size_t settle(metrics::Scrape& scrape) {
+    static_cast<void>(scrape);
+    return 0;
+  }
+
   /// What more is said of the target, after collect().
   virtual void add_about(metrics::SeriesWriter& out, SourceHealth& health) {
     static_cast<void>(out);
@@ -44,7 +51,6 @@ class Target : public Source {
   metrics::SeriesWriter& samples_;
   metrics::SeriesWriter& about_;
   std::int64_t begun_ns_ = 0;
-  std::size_t series_before_ = 0;
   SourceHealth health_;
 };
 

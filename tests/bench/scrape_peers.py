@@ -1,6 +1,7 @@
-"""What 20 targets of 2,000 series at 15 s cost the agent, and the distribution's vmagent and prometheus (agent mode),
-all three at once: CPU and memory while an endpoint takes everything, bytes on the wire, and bytes on disk of an outage
-that lasts as long. All three send remote write 1.0 with snappy; a second agent sends what a VictoriaMetrics takes.
+"""What 20 targets of 2,000 series at 15 s cost the agent, the distribution's vmagent and prometheus (agent mode), and
+vmagent as it is now where there is a go to build it with, all at once: CPU and memory while an endpoint takes
+everything, bytes on the wire, and bytes on disk of an outage that lasts as long. Some send remote write 1.0 with
+snappy, some the same with zstd, as to a VictoriaMetrics. Memory is the mean of what was seen each second, and the most.
 
     MSP_AGENT=build/release/msp-agent PYTHONPATH=tests python3 tests/bench/scrape_peers.py [MINUTES]
 """
@@ -9,11 +10,14 @@ import http.server
 import os
 import pathlib
 import re
+import statistics
 import sys
 import threading
 import time
+from typing import Callable
 
 from support.agent import BINARY, temporary_folder
+from support.go_peer import VMAGENT, go_peer
 from support.process import Process, free_port, poll_until, started
 
 TARGETS, SERIES, INTERVAL_S = 20, 2_000, 15
@@ -110,10 +114,12 @@ def scrape_config(folder: pathlib.Path, targets: list[str], more: str) -> str:
     return str(config)
 
 
-def vmagent(folder: pathlib.Path, targets: list[str], url: str) -> Process:
-    return Process(["vmagent", f"-promscrape.config={scrape_config(folder, targets, '')}", f"-remoteWrite.url={url}",
-                    f"-remoteWrite.tmpDataPath={folder / 'disk'}", f"-httpListenAddr=127.0.0.1:{free_port()}"],
-                   folder / "log")
+def vmagent(program: str = "vmagent", *flags: str) -> Callable[[pathlib.Path, list[str], str], Process]:
+    def start(folder: pathlib.Path, targets: list[str], url: str) -> Process:
+        return Process([program, f"-promscrape.config={scrape_config(folder, targets, '')}", f"-remoteWrite.url={url}",
+                        f"-remoteWrite.tmpDataPath={folder / 'disk'}", f"-httpListenAddr=127.0.0.1:{free_port()}",
+                        *flags], folder / "log")
+    return start
 
 
 def prometheus(folder: pathlib.Path, targets: list[str], url: str) -> Process:
@@ -124,7 +130,11 @@ def prometheus(folder: pathlib.Path, targets: list[str], url: str) -> Process:
 
 
 minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10
-PEERS = {"msp-agent": agent, "msp-agent-zstd": agent_to_victoria_metrics, "vmagent": vmagent, "prometheus": prometheus}
+PEERS = {"msp-agent": agent, "msp-agent-zstd": agent_to_victoria_metrics, "vmagent": vmagent(),
+         "prometheus": prometheus}
+if PROGRAM := go_peer(*VMAGENT):
+    PEERS["vmagent-now"] = vmagent(PROGRAM, "-remoteWrite.forcePromProto")
+    PEERS["vmagent-now-zstd"] = vmagent(PROGRAM, "-remoteWrite.forceVMProto")
 with contextlib.ExitStack() as stack:
     folder = stack.enter_context(temporary_folder())
     exposing = [f"127.0.0.1:{served(Exposing)}" for _ in range(TARGETS)]
@@ -140,7 +150,11 @@ with contextlib.ExitStack() as stack:
     began = time.monotonic()
     cpu = {name: cpu_seconds(process.pid) for name, process in running.items()}
     wire = dict(Endpoint.body_bytes)
-    time.sleep(minutes * 60)
+    memory: dict[str, list[float]] = {name: [] for name in running}
+    while time.monotonic() < began + minutes * 60:
+        for name, process in running.items():
+            memory[name].append(pss_mib(process.pid))
+        time.sleep(1)
     seconds = time.monotonic() - began
     scrapes = TARGETS * seconds / INTERVAL_S
     rows = {}
@@ -148,13 +162,15 @@ with contextlib.ExitStack() as stack:
         used = cpu_seconds(process.pid) - cpu[name]
         samples = SERIES * scrapes
         rows[name] = [f"{used / seconds * 3600:.1f} s/h", f"{used / scrapes * 1000:.2f} ms",
-                      f"{pss_mib(process.pid):.1f} MiB", f"{(Endpoint.body_bytes[name] - wire[name]) / samples:.2f} B"]
+                      f"{statistics.mean(memory[name]):.1f} MiB", f"{max(memory[name]):.1f} MiB",
+                      f"{(Endpoint.body_bytes[name] - wire[name]) / samples:.2f} B"]
     Endpoint.is_down = True
     before = {name: folder_bytes(folder / name / "disk") for name in running}
     time.sleep(minutes * 60)
     print(f"{TARGETS} targets of {SERIES:,} series every {INTERVAL_S} s, {minutes:g} minutes, then an outage as long")
-    print("| | CPU | CPU per scrape | memory (PSS) | wire per sample | disk when it works | disk of the outage |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| | CPU | CPU per scrape | memory (PSS), mean | most | wire per sample | disk when it works | "
+          "disk of the outage |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, cells in rows.items():
         after = folder_bytes(folder / name / "disk")
         print(f"| {name} | {' | '.join(cells)} | {before[name] / 1e6:.2f} MB | {(after - before[name]) / 1e6:.2f} MB |")

@@ -368,6 +368,50 @@ def a_socket_and_a_login() -> None:
         assert (sent["Authorization"], sent["X-Scope"]) == ("Bearer from-a-file", "abcd"), sent
 
 
+def timestamps_are_kept_where_they_are_wanted() -> None:
+    """As cAdvisor's: each container has a time, which stands still while nothing new is known of it."""
+    began = int(time.time() * 1000)
+    containers = [{"web": began - 30_000, "db": began - 20_000}]
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        now = int(time.time() * 1000)
+        text("".join(f'{name}{{of="{one}"}} {i} {at}\n' for name in ("cpu", "memory")
+                     for i, (one, at) in enumerate(containers[0].items())) +
+             f"plain 1\nfuture 1 {now + 660_000}\npast 1 {now - 3_660_000}\n")(handler)
+
+    with temporary_folder() as folder, receiving() as receiver, exporting(answer) as exporter:
+        config = write_config(folder, receiver.url, interval=SLOW, more="scrape:\n" +
+                              job("kept", exporter.address, more="    honor_timestamps: true\n") +
+                              job("now", exporter.address, more="    labels: {instance: other}\n"))
+        with running_agent(config) as agent:
+            def scrapes(count: int) -> None:
+                poll_until(f"{count} scrapes", lambda: len(seen(receiver, "kept").get("plain", [])) >= count and
+                           len(seen(receiver, "now").get("plain", [])) >= count, process=agent)
+            scrapes(1)
+            containers[0] = {"web": began - 30_000, "db": began - 15_000}
+            scrapes(3)
+            containers[0] = {"db": began - 15_000}
+            scrapes(5)
+            line = "2 lines are no samples and are left out; the first is line 6: a timestamp more than 10 minutes"
+            assert agent.log().count(line) == 1, agent.log()
+        kept: dict[tuple[str, str], list[int]] = {}
+        ended = set()
+        for request in receiver.accepted():
+            for series in request.series:
+                labels = dict(series.labels)
+                if "of" in labels:
+                    if labels["job"] == "kept":
+                        kept.setdefault((series.name, labels["of"]), []).extend(at for at, _ in series.samples)
+                    if series.stale:
+                        ended.add((labels["job"], series.name, labels["of"]))
+        times = {"web": [began - 30_000], "db": [began - 20_000, began - 15_000]}
+        assert kept == {(name, of): at for name in ("cpu", "memory") for of, at in times.items()}, kept
+        assert ended == {("now", "cpu", "web"), ("now", "memory", "web")}, ended
+        found = seen(receiver, "kept")
+        assert not {"future", "past"} & set(found), found
+        assert found["up"][-1][1] == 1 and found["scrape_samples_scraped"][0][1] == 5, found
+
+
 def check_status_and_dry_run_show_the_targets() -> None:
     with temporary_folder() as folder, receiving() as receiver, exporting(text(GOOD)) as exporter, \
             exporting(text("no", 403)) as closed:
@@ -395,4 +439,5 @@ run_checks(a_good_target_arrives_with_its_labels_and_what_is_known_of_it,
            a_collector_of_many_customers_keeps_their_labels_with_honor_labels,
            rules_are_applied_at_the_job_at_all_and_at_the_endpoint, a_reload_adds_and_removes_targets,
            a_target_that_wants_a_client_certificate_gets_it, a_socket_and_a_login,
+           timestamps_are_kept_where_they_are_wanted,
            check_status_and_dry_run_show_the_targets)

@@ -15,6 +15,10 @@ CADVISOR = ("github.com/google/cadvisor", "v0.57.0")
 BUILD_SECONDS_MAX = 1500
 
 
+def find_go() -> str | None:
+    return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+
+
 def go_peer(module: str, version: str) -> str | None:
     """The path of the program; none, and a line that says why, where it cannot be had."""
     name = module.rsplit("/", 1)[-1]
@@ -49,7 +53,7 @@ def cadvisor() -> str | None:
 
 def _go(what: str, folder: pathlib.Path, *arguments: str, **env: str) -> bool:
     """Runs go; what it says where that fails is why the peer is skipped."""
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    go = find_go()
     if go is None:
         print(f"{what}: skipped, for there is no go to build it with", flush=True)
         return False

@@ -11,14 +11,16 @@ FIELDS = ("connection", "status", "request_method", "request_uri", "request_leng
 
 
 class Nginx:
-    """`servers` is what stands inside http {}; PORT and PORT_2 in it become two free ports."""
+    """`servers` is what stands inside http {}, `others` what stands beside it; PORT and PORT_2 in `servers` become two
+    free ports."""
 
-    def __init__(self, folder: pathlib.Path, servers: str):
+    def __init__(self, folder: pathlib.Path, servers: str, others: str = ""):
         self.folder = folder / "nginx"
         self.folder.mkdir()
         self.port, self.port_2 = free_port(), free_port()
         self._config = self.folder / "nginx.conf"
         self._access = self.folder / "access.log"
+        self._others = others
         self.start(servers)
 
     def start(self, servers: str) -> None:
@@ -35,6 +37,7 @@ class Nginx:
 master_process off;
 pid {self.folder / "pid"};
 error_log stderr;
+{self._others}
 events {{}}
 http {{
 {temporary}

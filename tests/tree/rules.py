@@ -15,7 +15,8 @@ NAMES_THAT_SAY_NOTHING = ("utils", "util", "common", "manager", "helper", "helpe
 OWNERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"curl/", "libcurl", ("agent/http/",)),
     (r"openssl/", "OpenSSL", ("agent/http/tls/certificate.cpp", "agent/http/tls/ca_file.cpp",
-                              "agent/http/tls/server.cpp")),
+                              "agent/http/tls/server.cpp", "agent/http/tls/client.cpp",
+                              "agent/http/tls/session.cpp")),
     (r"yaml-cpp/", "yaml-cpp", ("agent/config/",)),
     (r"CLI/", "CLI11", ("agent/cli/",)),
     (r"google/protobuf/|.*\.pb\.h$", "protobuf", ("agent/delivery/encode/protobuf.h",)),

@@ -124,6 +124,8 @@ TEST_CASE("every key of the table has a text and is in every page") {
   int found = 0;
   config::visit_keys([&](const ConfigKey& key, const std::string& path) {
     INFO(path);
+    // The keys of a step are described in the text of `query_response`.
+    if (path.find(".query_response.") != path.npos) return;
     const std::regex in_yaml(cat("(^|\n) *#?", key.name, ":"));
     CHECK(std::regex_search(yaml, in_yaml));
     if (std::holds_alternative<key_type::Group>(key.type) ||

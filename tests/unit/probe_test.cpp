@@ -160,7 +160,7 @@ TEST_CASE("probe: a port that takes connections, and one that does not", "[threa
     options.url = is_open ? server.url("") : "http://127.0.0.1:1";
     // The address is no ip6 one: the other family is taken.
     sources::TcpProbe source(sources::SourceOptions{.name = "p", .labels = {}}, options,
-                             http::IpFamily::ip6, f.transfers, f.clock);
+                             {.preferred_ip = http::IpFamily::ip6}, f.transfers, f.clock);
     const auto values = f.probe(source);
     CHECK(values.at("up") == 1);
     INFO(f.health.error);

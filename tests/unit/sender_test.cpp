@@ -109,6 +109,27 @@ TEST_CASE_METHOD(SenderFixture,
 }
 
 TEST_CASE_METHOD(SenderFixture,
+                 "fresh_first: more samples than a request has are on time, all of them") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 10'000; ++i) names.push_back(cat("m", i));
+  const auto set = series_set(names);
+  start();
+  produce("host", 3 * kSecond, 15 * kSecond, 5);
+  static const char* const kNames[] = {"s0", "s1", "s2", "s3"};
+  for (int i = 0; i < 4; ++i) {
+    produce(kNames[i], (4 + i) * kSecond, 15 * kSecond, 4, set);
+  }
+  run_for(90 * kSecond);
+  CHECK(waiting() == 0);
+  CHECK(stored.size() == 5 * 2 + 4 * 40'000);
+  for (const auto& [at_ns, sample] : stored) {
+    if (wall_ms_of(at_ns) - sample.timestamp_ms <= 15'000) continue;
+    FAIL(sample.name << " of " << sample.timestamp_ms << " came " << wall_ms_of(at_ns));
+  }
+  CHECK(requests.size() <= 2 * 5);
+}
+
+TEST_CASE_METHOD(SenderFixture,
                  "a stream without a host beside it waits send_every and no longer") {
   start();
   produce("mysqld", kSecond, 15 * kSecond, 4);

@@ -35,6 +35,8 @@ inline constexpr metrics::MetricDesc kTlsCipher{
     metrics::MetricType::gauge, "cipher"};
 inline constexpr metrics::MetricDesc kFailedByRegex{
     "probe_failed_due_to_regex", "Indicates if probe failed due to regex", kExporter};
+inline constexpr metrics::MetricDesc kExpectInfo{"probe_expect_info", "Explicit content matched",
+                                                 kExporter};  // its labels are the configuration's
 inline constexpr metrics::MetricDesc kHttpStatus{"probe_http_status_code",
                                                  "Response HTTP status code", kExporter};
 inline constexpr metrics::MetricDesc kHttpDuration{
@@ -79,11 +81,11 @@ inline constexpr metrics::MetricDesc kDnsSerial{"probe_dns_serial",
                                                 "Returns the serial number of the zone", kExporter};
 
 inline constexpr const metrics::MetricDesc* kAll[] = {
-    &kDnsDuration,   &kDnsAnswer,      &kDnsAuthority,      &kDnsAdditional, &kDnsSucceeded,
-    &kDnsSerial,     &kIcmpDuration,   &kIcmpHopLimit,      &kChainExpiry,   &kEarliestExpiry,
-    &kFailedByRegex, &kHttpBodyLength, &kHttpContentLength, &kHttpDuration,  &kHttpLastModified,
-    &kHttpRedirects, &kHttpSsl,        &kHttpStatus,        &kHttpVersion,   &kIpHash,
-    &kIpProtocol,    &kProbeDuration,  &kProbeLookup,       &kProbeSuccess,  &kTlsCipher,
-    &kTlsVersion};
+    &kDnsDuration,      &kDnsAnswer,     &kDnsAuthority,   &kDnsAdditional,     &kDnsSucceeded,
+    &kDnsSerial,        &kIcmpDuration,  &kIcmpHopLimit,   &kChainExpiry,       &kEarliestExpiry,
+    &kExpectInfo,       &kFailedByRegex, &kHttpBodyLength, &kHttpContentLength, &kHttpDuration,
+    &kHttpLastModified, &kHttpRedirects, &kHttpSsl,        &kHttpStatus,        &kHttpVersion,
+    &kIpHash,           &kIpProtocol,    &kProbeDuration,  &kProbeLookup,       &kProbeSuccess,
+    &kTlsCipher,        &kTlsVersion};
 
 }  // namespace msp::sources::probe_metrics

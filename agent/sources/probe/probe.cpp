@@ -25,6 +25,13 @@ SourceOptions with_deadline(SourceOptions options, const http::HttpOptions& http
   return options;
 }
 
+/// What has not come by then is a failure of the service, and that is said before the next probe.
+http::HttpOptions with_time_to_say(http::HttpOptions http, const SourceOptions& options) {
+  const auto most = std::chrono::floor<std::chrono::milliseconds>(options.interval) - kGrace;
+  http.timeout = std::min(http.timeout, most);
+  return http;
+}
+
 /// FNV-1a of 32 bits.
 double hash_of(std::span<const unsigned char> bytes) {
   std::uint32_t hash = 2166136261u;
@@ -63,7 +70,8 @@ std::string reason_of(const http::HttpAnswer& answer) {
 
 Probe::Probe(SourceOptions&& options, const http::HttpOptions& http, http::Transfers& transfers,
              Clock& clock)
-    : Target(with_deadline(std::move(options), http), clock), peer_(transfers.peer(http)) {}
+    : Target(with_deadline(std::move(options), http), clock),
+      peer_(transfers.peer(with_time_to_say(http, this->options()))) {}
 
 std::int64_t Probe::wait_ns() {
   return started_ && peer_->is_running() ? kLookNs : 0;
