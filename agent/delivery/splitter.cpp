@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <utility>
@@ -281,9 +282,14 @@ bool Splitter::halve_requests(Piece piece) {
   for (const auto& one : series_) different |= hash_of_labels(one.labels) ^ first;
   if (different == 0) {
     const auto places = piece.points_end != 0 ? piece.points_end : series_.size();
+    const bool is_new = piece.mask != SIZE_MAX && places > 1;
     piece.mask = SIZE_MAX;
     piece.hash = first;
-    if (!halve_points(piece, places)) return false;
+    if (is_new) {
+      put_behind_others(piece);
+    } else if (!halve_points(piece, places)) {
+      return false;
+    }
   } else {
     const auto bit = std::bit_floor(different);
     piece.mask = ~(bit - 1);
@@ -294,6 +300,17 @@ bool Splitter::halve_requests(Piece piece) {
   }
   refused_samples_ += lost;
   return true;
+}
+
+/// A series is divided when the others of its rows have been tried: it may have many samples.
+void Splitter::put_behind_others(const Piece& piece) {
+  auto at = queue_.end();
+  while (at != queue_.begin() && std::prev(at)->is_part() &&
+         std::prev(at)->rows_begin == piece.rows_begin &&
+         std::prev(at)->rows_end == piece.rows_end) {
+    --at;
+  }
+  queue_.insert(at, piece);
 }
 
 /// They go in time order, so the earlier ones first, down to the last.

@@ -68,8 +68,8 @@ class Splitter {
 
   /// How often something was refused while nothing was accepted.
   std::size_t fruitless_tries() const { return accepted_any_ ? 0 : refusals_; }
-  /// It has something that a relay received.
-  bool is_relayed() { return has_requests({.rows_begin = 0, .rows_end = batch_.rows().size()}); }
+  /// It has nothing but what a relay received.
+  bool is_relayed() { return batch_.rows().front().request != nullptr; }
   /// What is left counts as refused: it would go the way of all that was tried.
   void refuse_rest();
 
@@ -106,6 +106,7 @@ class Splitter {
   Piece take(std::size_t rows_end);
   void put_first(const Piece& piece);
   void put_last(const Piece& piece);
+  void put_behind_others(const Piece& piece);
   bool halve(const Piece& piece);
   bool halve_requests(Piece piece);
   bool halve_points(Piece piece, std::size_t points);
