@@ -19,7 +19,7 @@ from support.memory import host_bundle
 from support.process import Process, poll_until, started
 from support.receiver import Receiver, receiving
 
-BYTES_MAX = 6 * 1024 * 1024
+BYTES_MAX = 6_500_000  # tests/budget.json holds it to the last 2 %
 TLS_KB_MAX = 230
 NAME = "monitor.test"  # resolved by nobody but the chroot's own /etc/hosts
 # What a kernel of 2013 (3.10) does not have, of all that the agent or a library in it might try.
