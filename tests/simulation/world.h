@@ -81,6 +81,7 @@ class World {
     std::uint64_t dropped[queue::kDropReasons] = {};
     std::uint64_t rejected = 0;
     std::uint64_t duplicates = 0;
+    bool was_cut_short = false;  // by a stop
   };
   struct Span {
     std::int64_t begin_ns;

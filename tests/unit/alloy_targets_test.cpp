@@ -179,7 +179,8 @@ TEST_CASE("convert: blackbox_exporter is scraped for what no probe can do") {
                  triple("ping", "ping", "h"), "remote_write: [{url: 'http://h/w'}]\n")}},
       {},
       {{"b.yml",
-        "modules: {dns: {prober: dns}, far: {prober: icmp, icmp: {ttl: 5}}, ping: {prober: "
+        "modules: {dns: {prober: dns, dns: {query_name: x, dns_over_tls: true}}, far: {prober: "
+        "icmp, icmp: {ttl: 5}}, ping: {prober: "
         "icmp}}"}});
   const auto config = loaded(got);
   REQUIRE(config.probes.size() == 1);
@@ -188,8 +189,7 @@ TEST_CASE("convert: blackbox_exporter is scraped for what no probe can do") {
   CHECK(config.scrape[0].targets ==
         std::vector<std::string>{"http://localhost:9115/probe?module=dns&target=10.0.0.1"});
   CHECK(config.scrape[0].labels == std::vector<metrics::Label>{{"instance", "10.0.0.1"}});
-  CHECK(told(
-      got, "no probe with the prober 'dns'; blackbox_exporter is scraped for it: keep it running"));
+  CHECK(told(got, "msp-agent has no dns_over_tls; blackbox_exporter is scraped"));
   CHECK(told(got, "msp-agent has no ttl; blackbox_exporter is scraped"));
   const auto unknown = prometheus(triple("own", "own", "'h:1'"));
   CHECK(loaded(unknown).scrape.size() == 1);
