@@ -72,8 +72,10 @@ def it_becomes_a_relay_with_the_drop_in(machine: Container, server: VictoriaMetr
     # docs/relay.md: this port and no other.
     bind = ("SocketBindAllow=tcp:" + str(port), "SocketBindDeny=any") if systemd_version(machine) >= 249 else ()
     override(machine, *bind)
-    said = machine.run("systemd-analyze verify --man=no msp-agent.service")
-    assert said.returncode == 0 and not said.stdout + said.stderr, said
+    # One before 249 cannot be asked in a container: it fails to determine the controllers.
+    if systemd_version(machine) >= 249:
+        said = machine.run("systemd-analyze verify --man=no msp-agent.service")
+        assert said.returncode == 0 and not said.stdout + said.stderr, said
     machine.must("systemctl restart msp-agent")
     for name, value in (("MemoryMax", str(128 << 20)), ("LimitNOFILE", "16384"), ("CPUQuotaPerSecUSec", "1s"),
                         ("RestrictAddressFamilies", families)):
