@@ -32,6 +32,7 @@
 #include "agent/run/memory_limit.h"
 #include "agent/run/open_files.h"
 #include "agent/run/outage.h"
+#include "agent/run/program_pages.h"
 #include "agent/run/self_metrics.h"
 #include "agent/run/service.h"
 #include "agent/run/signals.h"
@@ -179,6 +180,7 @@ void tell_what_is_left(const delivery::AgentStats& stats, const queue::Queue& qu
 // Of the 10 s that the service manager gives a stop: for the network, then for the disk.
 constexpr std::int64_t kFlushMaxNs = 3 * kNsPerSecond;
 constexpr std::int64_t kCloseMaxNs = 5 * kNsPerSecond;
+constexpr unsigned kTicksOfStart = 4;  // then all that a good day needs has been in use
 
 /// What came to an end in time at a stop. A thread that did not uses the agent until the process
 /// ends.
@@ -368,6 +370,7 @@ class Agent {
     const auto now_ns = clock_ns(CLOCK_BOOTTIME);
     service_.ticked(now_ns);
     status_file_.ticked(now_ns);
+    if (&source == host_ && ++ticks_ == kTicksOfStart) release_program_pages();
   }
 
   /// Of all sources, at an interval of the host's.
@@ -409,6 +412,7 @@ class Agent {
     stats_.reload_failed = !applied;
     if (applied) {
       log_info(cat("reloaded: ", start_line(config_)));
+      ticks_ = 0;
     } else {
       if (config) log_error(applied.error().text);
       log_error(
@@ -504,6 +508,7 @@ class Agent {
   Ground ground_;
   Targets targets_;  // outlives its sources, which are the scheduler's
   std::map<std::string, std::size_t, std::less<>> samples_per_tick_;  // by source
+  unsigned ticks_ = 0;  // of the host, since the start or the last reload
   sources::Scheduler scheduler_;
   const sources::HostSource* host_ = nullptr;    // the scheduler's
   const sources::HostSource* costly_ = nullptr;  // the scheduler's; may be null
