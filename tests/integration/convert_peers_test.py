@@ -311,13 +311,14 @@ def scraped_series_are_those_of_prometheus() -> None:
         page.server_close()
 
 
-# ssh_banner cannot be a probe: blackbox_exporter is scraped for it, as before.
+# versions cannot be a probe: blackbox_exporter is scraped for it, as before.
 MODULES = """modules:
   web: {prober: http, timeout: 2s, http: {preferred_ip_protocol: ip4, valid_status_codes: [200, 204],
         fail_if_body_not_matches_regexp: ['^# TYPE app']}}
   wrong: {prober: http, http: {preferred_ip_protocol: ip4, valid_status_codes: [404]}}
   port: {prober: tcp, tcp: {preferred_ip_protocol: ip4}}
   ssh_banner: {prober: tcp, timeout: 1s, tcp: {preferred_ip_protocol: ip4, query_response: [{expect: '^SSH'}]}}
+  versions: {prober: http, http: {preferred_ip_protocol: ip4, valid_http_versions: [HTTP/1.0, HTTP/1.1]}}
 """
 
 
@@ -334,6 +335,7 @@ def probes_configuration(exporter: int, url: str) -> str:
             + job("wrong", "file_sd_configs: [{files: [FILE]}]")
             + job("port", "static_configs: [{targets: [PLACE]}]")
             + job("ssh_banner", "static_configs: [{targets: [PLACE]}]")
+            + job("versions", "static_configs: [{targets: [URL]}]")
             + f"remote_write:\n- {{url: '{url}', metadata_config: {{send: false}},\n"
             "  queue_config: {min_shards: 1, max_shards: 1, batch_send_deadline: 1s}}\n")
 
@@ -377,7 +379,7 @@ def probed_series_are_those_of_prometheus() -> None:
                                       str(modules), str(targets)], capture_output=True, text=True, timeout=120,
                                      check=False)
             assert outcome.returncode == 0, outcome.stderr
-            assert "no query_response; blackbox_exporter is scraped for it" in outcome.stderr, outcome.stderr
+            assert "no valid_http_versions; blackbox_exporter is scraped for it" in outcome.stderr, outcome.stderr
             config = folder / "msp-agent.yaml"
             config.write_text(outcome.stdout + f"buffer: {{path: {folder / 'buffer'}, min_free: 0}}\n")
             agent = Process([BINARY, "--config", str(config)], folder / "agent.log")
@@ -387,7 +389,7 @@ def probed_series_are_those_of_prometheus() -> None:
 
             with started(exporter), started(peer), started(agent):
                 for name, receiver, program in (("Prometheus", theirs, peer), ("the agent", ours, agent)):
-                    poll_until(f"{name} writes all", lambda receiver=receiver: len(jobs_of(receiver)) == 4,
+                    poll_until(f"{name} writes all", lambda receiver=receiver: len(jobs_of(receiver)) == 5,
                                process=program)
             missing = set(newest(theirs)) - set(newest(ours))
             further = set(newest(ours)) - set(newest(theirs))
