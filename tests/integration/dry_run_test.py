@@ -13,7 +13,7 @@ from support.terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:9/api/v1/write"
 
-# What promtool's linter says of names that are node_exporter's and cAdvisor's, and so ours: (the metrics, the complaint).
+# What promtool's linter says of names that are node_exporter's and cAdvisor's, and so ours: the metrics, the complaint.
 # Of containers only where there are some: other tests boot them.
 KNOWN_COMPLAINTS = (
     # The keys of /proc/meminfo as the kernel writes them: node_memory_MemTotal_bytes.
