@@ -70,7 +70,9 @@ class ScratchRoot:
         devices = f"mount --rbind /dev '{self.merged}/dev' && " if lower else ""
         mount = (f"mount -t overlay overlay -o '{layers}' '{self.merged}' && {devices}"
                  f"mount -t proc proc '{self.merged}/proc' && exec \"$@\"")
-        self._around = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]
+        # Whatever a command leaves behind, such as a gpg-agent of dnf, ends with it.
+        self._around = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+                        "sh", "-c", mount, "sh"]
         self._inside = ["chroot", str(self.merged), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
                         "DEBIAN_FRONTEND=noninteractive"]
 
