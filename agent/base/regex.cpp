@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "agent/base/part_regex.h"
 #include "agent/base/text.h"
 
 namespace msp {

@@ -50,4 +50,20 @@ class WholeRegex {
   std::shared_ptr<const re2::RE2> pattern_;
 };
 
+/// An expression that is looked for anywhere in a text, as those of blackbox_exporter's query_response.
+/// May be used from any thread; copies share what was compiled.
+class PartRegex {
+ public:
+  /// An error says only why the expression does not compile.
+  static Result<PartRegex> compile(std::string_view regex);
+
+  /// As WholeRegex::expand(), with the groups of the first match anywhere in `text`.
+  std::optional<std::string> expand(std::string_view text, std::string_view replacement) const;
+
+ private:
+  explicit PartRegex(std::shared_ptr<const re2::RE2> pattern) : pattern_(std::move(pattern)) {}
+
+  std::shared_ptr<const re2::RE2> pattern_;
+};
+
 }  // namespace msp

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "agent/base/dns_names.h"
-#include "agent/base/part_regex.h"
+#include "agent/base/regex.h"
 #include "agent/base/text.h"
 #include "agent/config/probe_target.h"
 #include "agent/config/quantity.h"

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/delivery/encode/encode.h"
 #include "agent/queue/compression.h"
 #include "agent/queue/wire_reader.h"
 
@@ -72,11 +73,12 @@ void Splitter::queue_all() {
     begin = row + 1;
     put_last(piece);
   }
-  // Of what a relay received the suspects among its series, and what else there is.
+  // Of what a relay received the suspects among its series, and what else there is; unless that is
+  // more than one request may have: then it is not taken apart before it is refused again.
   Piece requests{.rows_begin = row, .rows_end = rows.size()};
   bool has_others = false;
   series_.clear();
-  if (!suspects_.empty()) look_into(requests);
+  if (!suspects_.empty() && size_of(requests) <= Encoder::kRawBytesMax) look_into(requests);
   for (const auto& one : series_) {
     const auto hash = hash_of_labels(one.labels);
     const bool is_one = is_suspect(hash);
@@ -148,13 +150,19 @@ bool Splitter::has_requests(const Piece& piece) {
   return batch_.rows()[piece.rows_end - 1].request != nullptr;  // they come last
 }
 
+/// Of rows that are requests: how many bytes their contents have.
+std::size_t Splitter::size_of(const Piece& piece) {
+  const auto rows = batch_.rows().subspan(piece.rows_begin, piece.rows_end - piece.rows_begin);
+  std::size_t size = 0;
+  for (const auto& row : rows) size += queue::content_size_of(row.request->message).value_or(0);
+  return size;
+}
+
 /// Of rows that are requests: series_ is what the piece has of them. Returns how many samples are in
 /// those that cannot be read.
 std::uint64_t Splitter::look_into(const Piece& piece) {
   const auto rows = batch_.rows().subspan(piece.rows_begin, piece.rows_end - piece.rows_begin);
-  std::size_t size = 0;
-  for (const auto& row : rows) size += queue::content_size_of(row.request->message).value_or(0);
-  content_.resize(size);
+  content_.resize(size_of(piece));
   series_.clear();
   auto* at = content_.data();
   std::uint64_t unreadable = 0;

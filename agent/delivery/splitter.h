@@ -99,6 +99,7 @@ class Splitter {
   bool is_suspect(std::size_t hash) const;
   void suspect(const Piece& piece);
   void clear_suspects(const Piece& piece);
+  std::size_t size_of(const Piece& piece);
   std::uint64_t look_into(const Piece& piece);
   std::size_t hash_of(const Piece& piece);
   std::string text_of(const Piece& piece);

@@ -81,6 +81,14 @@ bool append_flow(const Setting& setting, std::string& out, std::string& why) {
   return true;
 }
 
+bool starts_tls(const Setting* query_response) {
+  return query_response != nullptr &&
+         std::ranges::any_of(query_response->items, [](const Setting& step) {
+           const auto* const starttls = step.find("starttls");
+           return starttls != nullptr && starttls->text == "true";
+         });
+}
+
 /// What prober a module has that nothing is known of but its name, as blackbox_exporter is shipped.
 std::string_view shipped_prober(std::string_view module) {
   if (module == "http_2xx" || module == "http_post_2xx") return "http";
@@ -226,8 +234,7 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   } else if (prober == "tcp") {
     has_tls = reader.flag("tls");
     if (has_tls) reader.add("use_tls", "true");
-    has_tls = has_tls || (!out.keys.empty() && out.keys.front().texts.front().find(
-                                                   "starttls: true") != std::string::npos);
+    has_tls = has_tls || starts_tls(reader.settings().find("query_response"));
   } else if (prober == "dns") {
     for (const auto* const key : {"query_name", "query_type", "transport_protocol"}) {
       reader.text(key);

@@ -1,4 +1,5 @@
-// What a relay received and forwards: a compressed message that is never taken apart again.
+// What a relay received and forwards: a compressed message, which is taken apart only where an endpoint
+// refuses it (request_series.h).
 //
 // The message is one or several zstd frames, each with its content's size in its header; their
 // contents, one after the other, are one remote write 1.0 WriteRequest. Protobuf merges messages

@@ -39,6 +39,13 @@ std::string path_of(const Folder& folder, const std::string& name) {
   return folder.path() + "/" + name;
 }
 
+void tell_unsynced(const Result<void>& synced, Segments::TakenOver& taken) {
+  if (synced) return;
+  taken.told.push_back(cat(synced.error().text,
+                           ": what an earlier run has left there is sent, but ",
+                           "what is not yet sent when the power fails may be lost"));
+}
+
 }  // namespace
 
 Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder, const Claim& claim,
@@ -91,7 +98,7 @@ Result<Segments::TakenOver> Segments::take_over(std::shared_ptr<Folder> folder, 
     good.push_back(std::move(segment));
   }
 
-  if (!good.empty()) static_cast<void>(folder->sync());
+  if (!good.empty()) tell_unsynced(folder->sync(), taken);
   writer_.reset();
   const std::lock_guard lock(mutex_);
   std::erase_if(segments_, [&](const Segment& segment) {  // it is there again, or still
@@ -152,7 +159,7 @@ Result<void> Segments::inspect(const std::shared_ptr<Folder>& folder, const std:
   }
   taken.damaged_regions += inspected->damaged_regions;
   // A process that was killed may not have synced it, and what a segment has is kept nowhere else.
-  static_cast<void>((*file)->sync());
+  tell_unsynced((*file)->sync(), taken);
   // A segment is found by its name: one that was renamed by hand gets its own back.
   auto own_name = name_of(inspected->summary.first_sequence);
   if (name != own_name) {

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "agent/base/dns_names.h"
-#include "agent/base/part_regex.h"
 #include "agent/base/regex.h"
 #include "agent/base/text.h"
 #include "agent/sources/probe/dns_probe.h"

@@ -465,6 +465,18 @@ TEST_CASE_METHOD(Fixture, "a segment of a development build is set aside and sai
   CHECK(queue->state().damaged_records == 1);
 }
 
+TEST_CASE("what an earlier run has left and cannot be synced is told, and sent") {
+  QueueFixture fixture;
+  fixture.append({1'000, 2'000});
+  fixture.round();
+  fixture.close();
+  fixture.told.clear();
+  fixture.files.fail_syncs(1);
+  fixture.reopen();
+  CHECK(fixture.told_count("when the power fails may be lost") == 1);
+  CHECK(fixture.peeked() == Times{1'000, 2'000});
+}
+
 TEST_CASE("what a process that was killed had not synced survives a power cut in the next run") {
   for (std::uint64_t changes = 0; changes < 16; ++changes) {
     QueueFixture killed;

@@ -30,13 +30,18 @@ void fill(queue::Batch& batch, std::size_t names, std::int64_t times) {
 
 /// What a relay received: `names` series, m`first` and those that follow, at one time.
 void add_relayed(queue::Batch& batch, std::uint64_t sequence, std::size_t first, std::size_t names,
-                 std::int64_t time) {
+                 std::int64_t time, const std::string& padding = {}) {
   prometheus::WriteRequest message;
   for (std::size_t i = first; i < first + names; ++i) {
     auto& series = *message.add_timeseries();
     auto& label = *series.add_labels();
     label.set_name("__name__");
     label.set_value(cat("m", i));
+    if (!padding.empty()) {
+      auto& further = *series.add_labels();
+      further.set_name("padding");
+      further.set_value(padding);
+    }
     series.add_samples()->set_timestamp(time);
   }
   queue::Request request{
@@ -210,6 +215,29 @@ TEST_CASE("of what a relay received only the bad series are lost, and the others
     CHECK(send_all() < 1'500);
     check(600);
   }
+}
+
+TEST_CASE("of what a relay received no more is taken apart at once than one request may have") {
+  delivery::Splitter shipment;
+  Server server{.is_bad = [](const Sample& sample) { return sample.first == "m1"; }};
+  // What is refused at every tick goes alone, and the rest of all requests as one.
+  const auto rows_of_first = [&](std::size_t requests) {
+    shipment.release();
+    for (std::size_t i = 0; i < requests; ++i) {
+      const auto time = static_cast<std::int64_t>(i + 1);
+      add_relayed(shipment.batch(), i + 1, 0, 64, time, std::string(16 << 10, 'x'));
+    }
+    shipment.start();
+    const auto front = shipment.front();
+    const auto rows = front.rows_end - front.rows_begin;
+    while (!shipment.done()) server.take(shipment);
+    return rows;
+  };
+  CHECK(rows_of_first(1) == 1);
+  CHECK(shipment.refused_samples() == 1);
+  CHECK(rows_of_first(4) == 1);  // 4 MiB of four requests, without m1
+  CHECK(rows_of_first(9) == 9);  // 9 MiB: as they are
+  CHECK(shipment.refused_samples() == 9);
 }
 
 TEST_CASE("a conflict is believed as soon as the server takes something, before or after it") {

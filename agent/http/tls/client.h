@@ -1,4 +1,4 @@
-// The client's side of TLS 1.2 and 1.3 where no HTTP is spoken, over sockets that do not block.
+// A TLS client (1.2 and 1.3) for protocols other than HTTP, on non-blocking sockets.
 #pragma once
 
 #include <memory>

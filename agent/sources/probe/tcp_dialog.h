@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "agent/base/file.h"
-#include "agent/base/part_regex.h"
+#include "agent/base/regex.h"
 #include "agent/http/options.h"
 #include "agent/http/socket_task.h"
 #include "agent/http/tls/client.h"
