@@ -61,7 +61,7 @@ times=$root/build/tests/times.txt
 : >"$times"
 
 export PYTHONPATH="$root/tests" PYTHONDONTWRITEBYTECODE=1
-export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_stack_use_after_return=1:handle_sigill=2
 export TSAN_OPTIONS=halt_on_error=1
 export MSP_RESULTS="$results" MSP_TIMES="$times"
 
@@ -113,13 +113,16 @@ build() { # preset
   echo "building $1 ..." >&2
   # Tests that run meanwhile go first: what they measure is time, and most of it they wait.
   # shellcheck disable=SC2086  # words on purpose
-  if ! { cmake --preset "$1" -DMSP_AGENT_TESTS=$with_tests && nice cmake --build --preset "$1" --target $targets; } \
-    >"$log" 2>&1; then
+  if ! (
+    cmake --preset "$1" -DMSP_AGENT_TESTS=$with_tests && nice cmake --build --preset "$1" --target $targets &&
+      times >build/tests/cpu.txt
+  ) >"$log" 2>&1; then
     echo "FAILED build: $1" | tee -a "$results" >&2
     { grep -A 15 -m 3 -E 'error|FAILED' "$log" || tail -n 30 "$log"; } | sed 's/^/  /' >&2
     return 1
   fi
-  echo "$(($(date +%s) - began)) s building $1" >>"$times"
+  cpu=$(awk -f tests/support/cpu_seconds.awk build/tests/cpu.txt)
+  echo "$(($(date +%s) - began)) s (CPU $cpu s) building $1" >>"$times"
 }
 
 integration_tests() { # preset

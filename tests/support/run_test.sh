@@ -3,7 +3,8 @@
 # What it says is shown at its end, in one piece, for several run at a time.
 #
 #   sh tests/support/run_test.sh NAME COMMAND...     with $MSP_RESULTS, the file that collects what counts, and
-#                                                  $MSP_TIMES, the one of the seconds that each took
+#                                                  $MSP_TIMES, the one of the seconds that each took, of a clock and
+#                                                  of processors
 set -eu
 name=$1
 shift
@@ -25,4 +26,6 @@ if ! grep -q '^FAILED ' "$output"; then
 fi
 cat "$output"
 grep -E '^(ok|FAILED) ' "$output" >>"$MSP_RESULTS" || true
-echo "$(($(date +%s) - began)) s $name" >>"$MSP_TIMES"
+times >"$output"
+cpu=$(awk -f "$(dirname "$0")/cpu_seconds.awk" "$output")
+echo "$(($(date +%s) - began)) s (CPU $cpu s) $name" >>"$MSP_TIMES"

@@ -8,9 +8,43 @@
 
 #include "agent/base/text.h"
 #include "agent/config/config.h"
+#include "tests/support/random_scrapes.h"
 #include "tests/support/shipped_config.h"
 
 namespace msp {
+namespace {
+
+/// Up to four edits, each of them anywhere.
+std::string damaged(std::string text, std::mt19937_64& random) {
+  static const std::string kPieces[] = {
+      "\t",       "\n", ":",    ": ", "- ",    "{",   "}",     "[",
+      "]",        "'",  "\"",   "*a", "&a ",   "${",  "${A:-", "$$",
+      "!!x ",     "|",  ">",    "%",  "---\n", "...", "\xff",  std::string(1, '\0'),
+      "\xe2\x82", "? ", "<<: ", "#",  "\\",    "  "};
+  const auto below = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+  };
+  const auto edits = 1 + below(4);
+  for (std::size_t i = 0; i < edits; ++i) {
+    const auto at = below(text.size());
+    switch (below(4)) {
+      case 0:
+        text.insert(at, kPieces[below(std::size(kPieces))]);
+        break;
+      case 1:
+        text.erase(at, 1 + below(20));
+        break;
+      case 2:
+        text.insert(at, text, below(text.size()), below(200));
+        break;
+      default:
+        text[at] = static_cast<char>(below(256));
+    }
+  }
+  return text;
+}
+
+}  // namespace
 
 TEST_CASE("config: nesting without end is refused, however it is made") {
   std::string aliases = "a0: &a0 [x]\n";
@@ -37,41 +71,16 @@ TEST_CASE("config: nesting without end is refused, however it is made") {
 }
 
 TEST_CASE("config: any damage to the shipped file is an answer, not a crash") {
-  const unsigned seed = std::random_device{}();
-  INFO("seed " << seed);
-  std::mt19937 random(seed);
-  const auto below = [&](std::size_t n) {
-    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
-  };
   auto original = test::filled_in(test::shipped_config());
   for (auto at = original.find("#"); at != std::string::npos; at = original.find("#", at + 1)) {
     if (original[at + 1] != ' ' && original[at + 1] != '\n') original[at] = ' ';
   }
-  const std::string kPieces[] = {"\t",       "\n", ":",     ": ",  "- ",   "{",
-                                 "}",        "[",  "]",     "'",   "\"",   "*a",
-                                 "&a ",      "${", "${A:-", "$$",  "!!x ", "|",
-                                 ">",        "%",  "---\n", "...", "\xff", std::string(1, '\0'),
-                                 "\xe2\x82", "? ", "<<: ",  "#",   "\\",   "  "};
-  int refused = 0;
-  for (int round = 0; round < 3000; ++round) {
-    auto text = original;
-    const auto edits = 1 + below(4);
-    for (std::size_t i = 0; i < edits; ++i) {
-      const auto at = below(text.size());
-      switch (below(4)) {
-        case 0:
-          text.insert(at, kPieces[below(std::size(kPieces))]);
-          break;
-        case 1:
-          text.erase(at, 1 + below(20));
-          break;
-        case 2:
-          text.insert(at, text, below(text.size()), below(200));
-          break;
-        default:
-          text[at] = static_cast<char>(below(256));
-      }
-    }
+  const auto all = test::seeds(1000);
+  std::size_t refused = 0;
+  for (const auto seed : all) {
+    INFO("MSP_AGENT_SEED=" << seed);
+    std::mt19937_64 random(seed);
+    const auto text = damaged(original, random);
     const auto outcome = config::parse_config(text, "f");
     if (outcome.errors.empty()) {
       CHECK(outcome.config.endpoints.size() == 1);
@@ -84,7 +93,7 @@ TEST_CASE("config: any damage to the shipped file is an answer, not a crash") {
       CHECK(error.line <= 1 + std::count(text.begin(), text.end(), '\n'));
     }
   }
-  CHECK(refused > 1000);
+  CHECK((refused > all.size() / 3 || all.size() == 1));
 }
 
 }  // namespace msp
