@@ -6,7 +6,7 @@
 namespace msp::queue {
 
 void MemoryQueue::append(Entry entry, std::int64_t now_ns) {
-  bytes_ += entry.bytes();
+  count(entry, 1);
   const auto stream = entry.stream_name();
   std::erase_if(newest_,
                 [&](const Waiting& newest) { return newest.entry.stream_name() == stream; });
@@ -15,7 +15,7 @@ void MemoryQueue::append(Entry entry, std::int64_t now_ns) {
 }
 
 void MemoryQueue::drop_front() {
-  bytes_ -= waiting_.front().entry.bytes();
+  count(waiting_.front().entry, -1);
   waiting_.pop_front();
 }
 
@@ -29,8 +29,8 @@ bool MemoryQueue::join(std::span<const Entry> parts, const Entry& joined) {
       begin, end, parts.begin(),
       [](const Waiting& a, const Entry& b) { return a.entry.last_sequence == b.last_sequence; });
   if (!are_there) return false;
-  for (auto part = begin; part != end; ++part) bytes_ -= part->entry.bytes();
-  bytes_ += joined.bytes();
+  for (auto part = begin; part != end; ++part) count(part->entry, -1);
+  count(joined, 1);
   for (auto& newest : newest_) {
     if (newest.entry.last_sequence == joined.last_sequence) newest.entry = joined;
   }
@@ -45,6 +45,11 @@ const MemoryQueue::Waiting* MemoryQueue::find(std::uint64_t sequence) const {
       waiting_.begin(), waiting_.end(), sequence,
       [](const Waiting& waiting, std::uint64_t s) { return waiting.entry.last_sequence < s; });
   return found != waiting_.end() ? &*found : nullptr;
+}
+
+void MemoryQueue::count(const Entry& entry, int sign) {
+  bytes_ += sign * entry.bytes();
+  if (entry.request != nullptr) requests_ += sign;
 }
 
 }  // namespace msp::queue

@@ -34,7 +34,7 @@ class MemoryQueue {
   void trim(IsStored is_stored, IsDone is_done) {
     std::erase_if(waiting_, [&](const Waiting& waiting) {
       if (!is_done(waiting.entry) && !is_stored(waiting.entry)) return false;
-      bytes_ -= waiting.entry.bytes();
+      count(waiting.entry, -1);
       return true;
     });
     std::erase_if(newest_, [&](const Waiting& newest) { return is_done(newest.entry); });
@@ -50,11 +50,17 @@ class MemoryQueue {
 
   /// Of waiting(); labels, which entries share, do not count.
   std::size_t bytes() const { return bytes_; }
+  /// Whether one of waiting() is of a relay.
+  bool has_requests() const { return requests_ > 0; }
 
  private:
+  /// `entry` comes to waiting(), 1, or leaves it, -1.
+  void count(const Entry& entry, int sign);
+
   std::deque<Waiting> waiting_;
   std::vector<Waiting> newest_;
   std::size_t bytes_ = 0;
+  std::size_t requests_ = 0;
 };
 
 }  // namespace msp::queue

@@ -343,9 +343,7 @@ bool Queue::is_under_pressure() const {
 
 /// With the lock.
 bool Queue::is_under_pressure_locked() const {
-  return memory_.bytes() > kMemoryBytesMax / 4 &&
-         std::ranges::any_of(memory_.waiting(),
-                             [](const auto& one) { return one.entry.request != nullptr; });
+  return memory_.bytes() > kMemoryBytesMax / 4 && memory_.has_requests();
 }
 
 /// With wal_mutex_. False: the log does not have the entry.
@@ -535,9 +533,7 @@ std::optional<Entry> Queue::read_segment(Consumer& consumer, const Segments::Seg
                                          std::unique_lock<std::mutex>& lock,
                                          std::vector<Notice>& notices) {
   const auto cached = [&]() -> std::optional<Entry> {
-    const auto found =
-        std::find_if(consumer.read.begin(), consumer.read.end(),
-                     [&](const Entry& entry) { return entry.last_sequence >= sequence; });
+    const auto found = std::ranges::lower_bound(consumer.read, sequence, {}, &Entry::last_sequence);
     if (found == consumer.read.end() || found->first_sequence > sequence) return std::nullopt;
     return *found;
   };
