@@ -41,7 +41,7 @@ struct Consumer {
   bool is_new = false;  // gets nothing of an earlier process
   Offset done;          // or dropped, or lost: what will not be handed out
   ConsumerState state;
-  std::vector<Lease> leased;                                      // the entries in its batches
+  std::deque<Lease> leased;  // the entries in its batches, which end in turn
   std::map<std::string, std::uint64_t, std::less<>> newest_done;  // by stream: the last sequence
                                                                   // acked, remembered or not
   std::deque<Entry> read;  // from segments, not done with, oldest first
