@@ -20,7 +20,8 @@ def ticks(server: Prometheus) -> dict[int, float]:
 
 
 def nothing_was_refused(server: Prometheus) -> None:
-    """It counts its answers by status; a sample out of order is a 400. A 503 is its own start, and the batch comes again."""
+    """It counts its answers by status; a sample out of order is a 400. While it starts, it answers 503, and the batch
+    comes again."""
     written = {line.split('code="')[1][:3] for line in server.get("/metrics").splitlines()
                if line.startswith("prometheus_http_requests_total{") and 'handler="/api/v1/write"' in line}
     assert "204" in written and written <= {"204", "503"}, f"it answered {written}"
