@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "agent/base/json.h"
 #include "agent/base/text.h"
 #include "agent/config/probe_target.h"
 #include "agent/config/quantity.h"
@@ -36,58 +35,113 @@ constexpr std::string_view kChecks[] = {"fail_if_header_matches",
                                         "body_file",
                                         "dns_over_tls"};
 
-/// Keys whose values have the same form here, and the keys in them.
-constexpr std::string_view kNested[] = {"query_response", "validate_answer_rrs",
-                                        "validate_authority_rrs", "validate_additional_rrs"};
-constexpr std::string_view kInner[] = {"expect",
-                                       "send",
-                                       "starttls",
-                                       "labels",
-                                       "name",
-                                       "value",
-                                       "fail_if_matches_regexp",
-                                       "fail_if_not_matches_regexp",
-                                       "fail_if_none_matches_regexp"};
+constexpr std::string_view kRecords[] = {"validate_answer_rrs", "validate_authority_rrs",
+                                         "validate_additional_rrs"};
+constexpr std::string_view kExpressions[] = {"fail_if_matches_regexp", "fail_if_not_matches_regexp",
+                                             "fail_if_none_matches_regexp"};
 
-/// Appends the value as YAML on one line. Texts are as they are: in none of them ours has variables.
-/// False: there is something that msp-agent has not, which `why` says.
-bool append_flow(const Setting& setting, std::string& out, std::string& why) {
-  const bool is_list = setting.is(Setting::Kind::list);
-  if (is_list || setting.is(Setting::Kind::mapping)) {
-    out += is_list ? "[" : "{";
-    const auto begin = out.size();
-    for (const auto& item : setting.items) {
-      if (out.size() > begin) out += ", ";
-      if (!append_flow(item, out, why)) return false;
-    }
-    for (const auto& [key, at, value] : setting.entries) {
-      if (value.is(Setting::Kind::list) && value.items.empty()) continue;
-      if (std::ranges::find(kInner, key) == std::end(kInner)) {
-        why = cat("msp-agent has no ", key);
-        return false;
+/// Reads what a module wants of a dialog, or of the records of an answer. All of it is kept, or the
+/// module is not: a probe that expects less than before would say that all is well.
+class ExpectationReader {
+ public:
+  /// Empty where everything was read.
+  const std::string& problem() const { return problem_; }
+
+  std::vector<ImportedProbe::Step> steps(const Setting& list) {
+    std::vector<ImportedProbe::Step> steps;
+    if (!is(list, Setting::Kind::list)) return steps;
+    for (const auto& item : list.items) {
+      auto step = step_of(item);
+      if (step.expect.empty()) step.labels.clear();  // it has nothing to take them from
+      if (!step.expect.empty() || !step.send.empty() || step.starts_tls) {
+        steps.push_back(std::move(step));
       }
-      out += cat(out.size() > begin ? ", " : "", key, ": ");
-      if (!append_flow(value, out, why)) return false;
     }
-    out += is_list ? "]" : "}";
-    return true;
+    return steps;
   }
-  const auto text = without_variables(setting.text);
-  if (!setting.is(Setting::Kind::text) || !text || !is_utf8(*text)) {
-    why = "a value in it is no plain text";
+
+  ImportedProbe::Records records(std::string_view name, const Setting& mapping) {
+    ImportedProbe::Records records{.name = name};
+    if (!is(mapping, Setting::Kind::mapping)) return records;
+    for (const auto& [key, at, value] : mapping.entries) {
+      if (is_empty(value)) continue;
+      const auto* const known = std::ranges::find(kExpressions, key);
+      if (known == std::end(kExpressions)) {
+        fail(cat("msp-agent has no ", key));
+      } else if (is(value, Setting::Kind::list)) {
+        std::vector<std::string> texts;
+        for (const auto& item : value.items) texts.push_back(text(item));
+        records.expressions.emplace_back(*known, std::move(texts));
+      }
+    }
+    return records;
+  }
+
+ private:
+  ImportedProbe::Step step_of(const Setting& mapping) {
+    ImportedProbe::Step step;
+    if (!is(mapping, Setting::Kind::mapping)) return step;
+    for (const auto& [key, at, value] : mapping.entries) {
+      if (is_empty(value)) continue;
+      if (key == "expect") {
+        step.expect = text(value);
+        if (step.expect.empty()) step.expect = '^';  // any line; ours has an empty one for none
+      } else if (key == "send") {
+        step.send = text(value);
+      } else if (key == "starttls") {
+        step.starts_tls = flag(value);
+      } else if (key == "labels" && is(value, Setting::Kind::list)) {
+        for (const auto& label : value.items) step.labels.push_back(label_of(label));
+      } else {
+        fail(cat("msp-agent has no ", key));
+      }
+    }
+    return step;
+  }
+
+  std::pair<std::string, std::string> label_of(const Setting& mapping) {
+    std::pair<std::string, std::string> label;
+    if (!is(mapping, Setting::Kind::mapping)) return label;
+    for (const auto& [key, at, value] : mapping.entries) {
+      if (key != "name" && key != "value") {
+        fail(cat("msp-agent has no ", key));
+      } else if (!is_empty(value)) {
+        (key == "name" ? label.first : label.second) = text(value);
+      }
+    }
+    return label;
+  }
+
+  std::string text(const Setting& setting) {
+    auto text = without_variables(setting.text);
+    if (setting.is(Setting::Kind::text) && text && is_utf8(*text)) return std::move(*text);
+    fail("a value in it is no plain text");
+    return {};
+  }
+
+  bool flag(const Setting& setting) {
+    const auto word = lower_case(text(setting));
+    if (is_one_of(word, {"true", "yes", "on", "y"})) return true;
+    if (!is_one_of(word, {"false", "no", "off", "n"})) fail("starttls is neither true nor false");
     return false;
   }
-  out += *text == "true" || *text == "false" ? *text : json_string(*text);
-  return true;
-}
 
-bool starts_tls(const Setting* query_response) {
-  return query_response != nullptr &&
-         std::ranges::any_of(query_response->items, [](const Setting& step) {
-           const auto* const starttls = step.find("starttls");
-           return starttls != nullptr && starttls->text == "true";
-         });
-}
+  static bool is_empty(const Setting& setting) {
+    return setting.is(Setting::Kind::empty) ||
+           (setting.is(Setting::Kind::list) && setting.items.empty());
+  }
+
+  bool is(const Setting& setting, Setting::Kind kind) {
+    if (!setting.is(kind)) fail("a value in it is of another kind than blackbox_exporter's");
+    return setting.is(kind);
+  }
+
+  void fail(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+
+  std::string problem_;
+};
 
 /// What prober a module has that nothing is known of but its name, as blackbox_exporter is shipped.
 std::string_view shipped_prober(std::string_view module) {
@@ -184,13 +238,21 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
     return std::nullopt;
   }
   ImportedProbe out;
-  for (const auto key : kNested) {
+  const auto set = [&](std::string_view key) -> const Setting* {
     const auto* const value = settings == nullptr ? nullptr : settings->find(key);
-    if (value == nullptr || value->is(Setting::Kind::empty)) continue;
-    std::string flow;
-    if (!append_flow(*value, flow, why)) return std::nullopt;
-    out.keys.push_back({key, {std::move(flow)}, ImportedProbe::Key::Form::word});
+    return value == nullptr || value->is(Setting::Kind::empty) ? nullptr : value;
+  };
+  ExpectationReader expectations;
+  if (const auto* const list = set("query_response")) {
+    out.query_response = expectations.steps(*list);
   }
+  for (const auto key : kRecords) {
+    if (const auto* const mapping = set(key)) {
+      out.records.push_back(expectations.records(key, *mapping));
+    }
+  }
+  if (why = expectations.problem(); !why.empty()) return std::nullopt;
+  std::erase_if(out.records, [](const auto& records) { return records.expressions.empty(); });
   const auto is_http = prober == "http";
   if (const auto known = context.env.expand(probe.target);
       known && !config::is_probe_target(*known, is_http           ? config::ProbeModule::http
@@ -232,9 +294,15 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
   if (is_http) {
     read_http_module(reader, out);
   } else if (prober == "tcp") {
-    has_tls = reader.flag("tls");
-    if (has_tls) reader.add("use_tls", "true");
-    has_tls = has_tls || starts_tls(reader.settings().find("query_response"));
+    const bool begins_tls = reader.flag("tls");
+    const bool starts_tls =
+        std::ranges::any_of(out.query_response, [](const auto& step) { return step.starts_tls; });
+    if (begins_tls && starts_tls) {
+      why = "msp-agent has no starttls on a connection that has TLS already";
+      return std::nullopt;
+    }
+    if (begins_tls) reader.add("use_tls", "true");
+    has_tls = begins_tls || starts_tls;
   } else if (prober == "dns") {
     for (const auto* const key : {"query_name", "query_type", "transport_protocol"}) {
       reader.text(key);
@@ -244,7 +312,8 @@ std::optional<ImportedProbe> convert_probe(const ForeignProbe& probe, const Impo
     }
     reader.list("valid_rcodes");
   }
-  for (const auto key : kNested) reader.settings().find(key);
+  for (const auto key : kRecords) reader.settings().find(key);
+  reader.settings().find("query_response");
   reader.settings().find("dns_over_tls");
   if (has_tls) read_http(reader.settings(), context, out, HeadersOf::probe);
   if (!probe.host.empty() && is_http) {

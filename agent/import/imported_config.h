@@ -98,10 +98,25 @@ struct ImportedProbe : ImportedTarget {
     std::vector<std::string> texts;
     enum class Form { text, word, list } form = Form::text;  // a word needs no quotes
   };
+  // In these texts are as they are, without variables.
+  /// Of a dialog over TCP; what is empty is not set.
+  struct Step {
+    std::string expect = {};
+    std::string send = {};
+    bool starts_tls = false;
+    std::vector<std::pair<std::string, std::string>> labels = {};
+  };
+  /// Expressions for the records of a section of an answer, by the key that says what of them.
+  struct Records {
+    std::string_view name;
+    std::vector<std::pair<std::string_view, std::vector<std::string>>> expressions = {};
+  };
 
   std::string name;
   std::string target;
-  std::vector<Key> keys;  // those of its module
+  std::vector<Key> keys;  // those of its module, beside the two that follow
+  std::vector<Step> query_response;
+  std::vector<Records> records;
 };
 
 /// Where it takes the samples of others. An empty text is to be filled in.

@@ -31,6 +31,20 @@ std::string yaml_quoted(std::string_view text) {
   return out + "'";
 }
 
+/// As it is read again, byte by byte: in single quotes, or in double ones where something in it has to
+/// be written as an escape.
+std::string yaml_verbatim(std::string_view text) {
+  if (is_printable(text)) return yaml_quoted(text);
+  std::string out = "\"";
+  while (!text.empty()) {
+    const auto character = text.substr(0, first_character(text).bytes);
+    if (character == "\"" || character == "\\") out += '\\';
+    out += visible(character);
+    text.remove_prefix(character.size());
+  }
+  return out + "\"";
+}
+
 std::string yaml_scalar(std::string_view text) {
   constexpr std::string_view kWords[] = {"null", "true", "false", "yes", "no",
                                          "on",   "off",  "y",     "n"};
@@ -284,8 +298,35 @@ class Writer {
                  : form == Form::word ? texts.front()
                                       : value(texts.front(), "x")));
       }
+      write_dialog(probe.query_response);
+      for (const auto& records : probe.records) {
+        line(cat("    ", records.name, ":"));
+        for (const auto& [name, expressions] : records.expressions) {
+          std::vector<std::string> texts;
+          for (const auto& one : expressions) texts.push_back(yaml_verbatim(one));
+          line(cat("      ", name, ": ", list(texts)));
+        }
+      }
       write_http(probe, "    ");
       write_labels_of(probe);
+    }
+  }
+
+  void write_dialog(const std::vector<ImportedProbe::Step>& steps) {
+    if (!steps.empty()) line("    query_response:");
+    for (const auto& step : steps) {
+      std::string first = "      - ";
+      const auto add = [&](std::string_view text) {
+        line(cat(first, text));
+        first = "        ";
+      };
+      if (!step.expect.empty()) add(cat("expect: ", yaml_verbatim(step.expect)));
+      if (!step.send.empty()) add(cat("send: ", yaml_verbatim(step.send)));
+      if (step.starts_tls) add("starttls: true");
+      if (!step.labels.empty()) add("labels:");
+      for (const auto& [name, text] : step.labels) {
+        line(cat("          - {name: ", yaml_scalar(name), ", value: ", yaml_verbatim(text), "}"));
+      }
     }
   }
 

@@ -1,10 +1,12 @@
 #include "agent/metrics/exposition_parser.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -15,6 +17,8 @@ namespace {
 
 constexpr std::size_t kNone = std::string_view::npos;
 constexpr std::size_t kNumberBytesMax = 128;
+constexpr double kPowersOf10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8, 1e9,
+                                  1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
@@ -24,9 +28,18 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
+constexpr auto kNameChars = [] {
+  std::array<bool, 256> table{};
+  for (const char c :
+       std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")) {
+    table[static_cast<unsigned char>(c)] = true;
+  }
+  return table;
+}();
+
 /// Of a metric's name; a label's has no ':'.
 bool is_name_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == ':';
+  return kNameChars[static_cast<unsigned char>(c)];
 }
 
 void skip_blanks(std::string_view& text) {
@@ -53,13 +66,46 @@ std::string_view take_word(std::string_view& text) {
   return word;
 }
 
-/// Where the quote that closes a string is, `text` beginning behind the one that opens it.
+/// Where the quote that closes a string is, `text` beginning behind the one that opens it. One that
+/// stands behind an odd number of backslashes is a part of the string.
 std::size_t closing_quote(std::string_view text) {
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '"') return at;
-    if (text[at] == '\\') ++at;
+  for (std::size_t from = 0;;) {
+    const auto at = text.find('"', from);
+    if (at == kNone) return kNone;
+    auto first = at;
+    while (first > from && text[first - 1] == '\\') --first;
+    if ((at - first) % 2 == 0) return at;
+    from = at + 1;
   }
-  return kNone;
+}
+
+/// The number at the front of `text`, where it is one of the many that are plain digits, with or
+/// without a fraction: its bytes, or 0. Exact, for dividend and divisor are (Clinger, "How to Read
+/// Floating Point Numbers Accurately", 1990).
+std::size_t plain_number(std::string_view text, double& value) {
+  constexpr std::uint64_t kExactMax = std::uint64_t{1} << 53;
+  const bool is_negative = text.starts_with('-');
+  std::uint64_t number = 0;
+  auto at = std::size_t{is_negative};
+  const auto take_digits = [&] {
+    const auto first = at;
+    for (; at < text.size() && is_digit(text[at]); ++at) {
+      number = number * 10 + static_cast<std::uint64_t>(text[at] - '0');
+    }
+    return at - first;
+  };
+  const auto whole = take_digits();
+  std::size_t fraction = 0;
+  if (whole > 0 && at < text.size() && text[at] == '.') {
+    ++at;
+    fraction = take_digits();
+    if (fraction == 0) return 0;
+  }
+  if (whole == 0 || whole + fraction >= std::size(kPowersOf10) || number > kExactMax) return 0;
+  value = static_cast<double>(number);
+  if (fraction > 0) value /= kPowersOf10[fraction];
+  if (is_negative) value = -value;
+  return at;
 }
 
 /// What is not one of the three escapes stays as it is, backslash and all, as for Prometheus.
@@ -220,6 +266,8 @@ ExpositionFormat exposition_format(std::string_view content_type) {
 }
 
 std::optional<double> parse_sample_value(std::string_view text) {
+  double value = 0;
+  if (plain_number(text, value) == text.size() && !text.empty()) return value;
   const bool is_negative = text.starts_with('-');
   const auto digits = text.substr(text.starts_with('+') || is_negative ? 1 : 0);
   if (digits.empty()) return std::nullopt;
@@ -231,7 +279,6 @@ std::optional<double> parse_sample_value(std::string_view text) {
     if (equals_ignoring_case(text, "nan")) return std::numeric_limits<double>::quiet_NaN();
     return std::nullopt;
   }
-  double value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (end != digits.data() + digits.size() || error == std::errc::invalid_argument) {
     return std::nullopt;
@@ -258,8 +305,9 @@ std::string normalized_number(std::string_view text) {
   return out;
 }
 
-std::optional<ExpositionParser::Sample> ExpositionParser::next() {
+std::optional<ExpositionParser::Sample> ExpositionParser::next(std::string_view expected) {
   while (!has_end_) {
+    if (auto sample = next_expected(expected)) return sample;
     const auto line = next_line(rest_);
     if (!line) return std::nullopt;
     ++line_number_;
@@ -280,12 +328,29 @@ std::optional<ExpositionParser::Sample> ExpositionParser::next() {
       continue;
     }
     Sample sample;
-    if (!next_sample(begin, sample)) continue;
+    if (!next_sample(begin, expected, sample)) continue;
     ++good_lines_;
     series_ = sample.series;
     return sample;
   }
   return std::nullopt;
+}
+
+/// Of the next line, where it is as nearly all are: the series, one blank and a plain number.
+std::optional<ExpositionParser::Sample> ExpositionParser::next_expected(std::string_view expected) {
+  if (expected.empty() || !rest_.starts_with(expected)) return std::nullopt;
+  auto rest = rest_.substr(expected.size());
+  if (!rest.starts_with(' ')) return std::nullopt;
+  rest.remove_prefix(1);
+  Sample sample{.series = rest_.substr(0, expected.size()), .is_expected = true};
+  const auto bytes = plain_number(rest, sample.value);
+  if (bytes == 0 || bytes >= rest.size() || rest[bytes] != '\n') return std::nullopt;
+  ++line_number_;
+  ++good_lines_;
+  line_ = rest_.substr(0, expected.size() + 1 + bytes);
+  series_ = sample.series;
+  rest_ = rest.substr(bytes + 1);
+  return sample;
 }
 
 bool ExpositionParser::is_end_of_text(std::string_view line) {
@@ -311,9 +376,10 @@ bool ExpositionParser::end_of_series(std::string_view line, std::size_t& end) {
     return !name.empty();
   }
   std::size_t at = 1;
-  for (bool in_quotes = false; at < behind.size() && (in_quotes || behind[at] != '}'); ++at) {
-    if (behind[at] == '"') in_quotes = !in_quotes;
-    if (behind[at] == '\\' && in_quotes) ++at;
+  while (at < behind.size() && behind[at] != '}') {
+    if (behind[at++] != '"') continue;
+    const auto quote = closing_quote(behind.substr(at));
+    at = quote == kNone ? behind.size() : at + quote + 1;
   }
   if (at >= behind.size()) {
     bad("labels that have no end");
@@ -323,9 +389,27 @@ bool ExpositionParser::end_of_series(std::string_view line, std::size_t& end) {
   return true;
 }
 
-bool ExpositionParser::next_sample(std::string_view line, Sample& sample) {
+/// Whether end_of_series() would find that `line` begins with `expected`, a series that it has found
+/// in another line: what it looks at ends with the brace that closes, or else with what is behind
+/// the name.
+bool ExpositionParser::begins_with(std::string_view line, std::string_view expected) {
+  if (expected.empty() || !line.starts_with(expected)) return false;
+  if (expected.back() == '}') return true;
+  line.remove_prefix(expected.size());
+  if (line.empty() || !is_blank(line.front())) return line.empty();
+  skip_blanks(line);
+  return !line.starts_with('{');
+}
+
+bool ExpositionParser::next_sample(std::string_view line, std::string_view expected,
+                                   Sample& sample) {
   std::size_t end = 0;
-  if (!end_of_series(line, end)) return false;
+  sample.is_expected = begins_with(line, expected);
+  if (sample.is_expected) {
+    end = expected.size();
+  } else if (!end_of_series(line, end)) {
+    return false;
+  }
   sample.series = line.substr(0, end);
   line.remove_prefix(end);
   skip_blanks(line);

@@ -8,7 +8,8 @@
 // bytes that are not UTF-8, a lost comma, a label twice.
 //
 // A series is known by the bytes of its line up to its value: its labels are parsed when those are
-// new, and then only. Nothing is allocated for a line of a known series.
+// new, and then only. Nothing is allocated for a line of a known series. Exporters answer in the same
+// order again and again: where the bytes are those that are expected there, nothing is looked up.
 #pragma once
 
 #include <cstddef>
@@ -46,13 +47,15 @@ class ExpositionParser {
     std::string_view series;  // the bytes of the line up to the value: what add_outside() goes by
     double value = 0;
     std::optional<std::int64_t> timestamp_ms = std::nullopt;  // the line's own
+    bool is_expected = false;                                 // next() was told the series
   };
 
   explicit ExpositionParser(std::string_view text, ExpositionOptions options = {})
       : text_(text), rest_(text), options_(options) {}
 
-  /// The next sample, or nothing at the end.
-  std::optional<Sample> next();
+  /// The next sample, or nothing at the end. `expected` is the series that it is likely to be of,
+  /// as a parser has found it in a text before, or empty: comparing is quicker than reading.
+  std::optional<Sample> next(std::string_view expected = {});
 
   /// The series of the sample that next() gave last, its labels in the line's order. Empty values
   /// are kept. An error is told to reject() by whoever gets it.
@@ -65,12 +68,13 @@ class ExpositionParser {
   /// series.
   template <typename Edit>
   void add_all(SeriesWriter& out, const Edit& edit) {
-    while (const auto sample = next()) add(*sample, out, edit);
+    while (const auto sample = next(out.expected_key())) add(*sample, out, edit);
   }
 
-  /// The same of one sample.
+  /// The same of one sample, for which next() was told out.expected_key(), or nothing.
   template <typename Edit>
   void add(const Sample& sample, SeriesWriter& out, const Edit& edit) {
+    if (sample.is_expected) return out.add_expected(sample.value);
     const auto added = out.add_outside(sample.series, sample.value, [&]() -> Result<NewSeries> {
       auto made = series();
       if (made) edit(made->labels);
@@ -103,7 +107,9 @@ class ExpositionParser {
     DescPtr desc = nullptr;  // once a series needs it
   };
 
-  bool next_sample(std::string_view line, Sample& sample);
+  std::optional<Sample> next_expected(std::string_view expected);
+  bool next_sample(std::string_view line, std::string_view expected, Sample& sample);
+  static bool begins_with(std::string_view line, std::string_view expected);
   bool end_of_series(std::string_view line, std::size_t& end);
   bool is_end_of_text(std::string_view line);
   [[gnu::cold]] void bad(std::string_view reason);

@@ -53,6 +53,13 @@ Labels::Labels(std::vector<Label> labels) {
       std::swap(labels[j], labels[j - 1]);
     }
   }
+  // At once, and not as it grows: what that would leave between the sets of a target's series nobody
+  // takes again.
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : labels) {
+    bytes += 2 * sizeof(std::uint16_t) + name.size() + value.size();
+  }
+  flat_.reserve(bytes);
   const std::string* previous = nullptr;
   for (auto& label : labels) {
     if (previous != nullptr && *previous == label.name) continue;

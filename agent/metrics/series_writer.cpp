@@ -112,6 +112,7 @@ void SeriesWriter::begin(std::size_t series_max, bool is_by_room) {
   ended_.clear();
   duplicate_.clear();
   known_ = slots_.size();
+  known_keys_ = keys_.size();
   expected_ = counted_ = twice_ = 0;
   series_max_ = series_max;
   is_by_room_ = is_by_room;
@@ -146,7 +147,8 @@ void SeriesWriter::record(std::size_t index, double value) {
   auto& slot = slots_[index];
   if (slot.seen) {
     ++twice_;
-    if (duplicate_.empty()) duplicate_ = slot.series ? series_text(*slot.series) : slot.key;
+    if (duplicate_.empty())
+      duplicate_ = slot.series ? series_text(*slot.series) : std::string(key_of(slot));
     return;
   }
   slot.seen = true;
@@ -160,9 +162,10 @@ void SeriesWriter::record(std::size_t index, double value) {
   if (slot.series != nullptr && !is_exempt_ && ++counted_ > series_max_) is_over_ = true;
 }
 
-bool SeriesWriter::matches(const Slot& slot, const MetricDesc& desc, LabelValues label_values) {
+bool SeriesWriter::matches(const Slot& slot, const MetricDesc& desc,
+                           LabelValues label_values) const {
   if (slot.desc != &desc) return false;
-  std::string_view key = slot.key;
+  auto key = key_of(slot);
   for (const auto value : label_values) {
     if (key.size() <= value.size() || !key.starts_with(value) || key[value.size()] != '\0') {
       return false;
@@ -175,7 +178,7 @@ bool SeriesWriter::matches(const Slot& slot, const MetricDesc& desc, LabelValues
 std::size_t SeriesWriter::expected(std::string_view key) {
   if (expected_ < slots_.size()) {
     const auto& slot = slots_[expected_];
-    if (slot.desc == nullptr && slot.key == key) return expected_;
+    if (slot.desc == nullptr && key_of(slot) == key) return expected_;
   }
   return find(nullptr, key);
 }
@@ -189,7 +192,7 @@ std::size_t SeriesWriter::find(const MetricDesc* desc, std::string_view key) {
     while (size < 2 * (slots_.size() + 1)) size *= 2;
     index_.assign(size, 0);
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-      auto at = hash_of(slots_[i].desc, slots_[i].key) & (size - 1);
+      auto at = hash_of(slots_[i].desc, key_of(slots_[i])) & (size - 1);
       while (index_[at] != 0) at = (at + 1) & (size - 1);
       index_[at] = i + 1;
     }
@@ -197,7 +200,7 @@ std::size_t SeriesWriter::find(const MetricDesc* desc, std::string_view key) {
   const auto mask = index_.size() - 1;
   for (auto at = hash_of(desc, key) & mask; index_[at] != 0; at = (at + 1) & mask) {
     const auto& slot = slots_[index_[at] - 1];
-    if (slot.desc == desc && slot.key == key) return index_[at] - 1;
+    if (slot.desc == desc && key_of(slot) == key) return index_[at] - 1;
   }
   return kNone;
 }
@@ -213,7 +216,13 @@ std::size_t SeriesWriter::insert(const MetricDesc* desc, std::string_view key, S
   const auto mask = index_.size() - 1;
   auto at = hash_of(desc, key) & mask;
   while (index_[at] != 0) at = (at + 1) & mask;
-  slots_.push_back({std::move(series), desc, std::string(key)});
+  slots_.push_back({.series = std::move(series),
+                    .desc = desc,
+                    .key_at = static_cast<std::uint32_t>(keys_.size()),
+                    .key_bytes = static_cast<std::uint32_t>(key.size()),
+                    .seen = false,
+                    .is_duplicate = false});
+  keys_ += key;
   index_[at] = static_cast<std::uint32_t>(slots_.size());
   if (!is_exempt_ && slots_.size() - known_ > kDroppedTimesMax * series_max_) is_over_ = true;
   return slots_.size() - 1;
@@ -257,6 +266,7 @@ void SeriesWriter::take_order() {
   }
   if (order_.empty()) {
     slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(values_.size()), slots_.end());
+    compact();
     return;
   }
   std::vector<Slot> reported;
@@ -264,6 +274,22 @@ void SeriesWriter::take_order() {
   for (const auto index : order_) reported.push_back(std::move(slots_[index]));
   slots_ = std::move(reported);
   order_ = {};
+  compact();
+}
+
+/// Leaves the keys of the slots that are left, in their order, and no room for more.
+void SeriesWriter::compact() {
+  std::size_t bytes = 0;
+  for (const auto& slot : slots_) bytes += slot.key_bytes;
+  std::string keys;
+  keys.reserve(bytes);
+  for (auto& slot : slots_) {
+    const auto key = key_of(slot);
+    slot.key_at = static_cast<std::uint32_t>(keys.size());
+    keys += key;
+  }
+  keys_ = std::move(keys);
+  slots_.shrink_to_fit();
 }
 
 void SeriesWriter::rollback() {
@@ -271,6 +297,7 @@ void SeriesWriter::rollback() {
   values_.clear();
   order_.clear();
   slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(known_), slots_.end());
+  keys_.resize(known_keys_);
   committed_ = false;
 }
 

@@ -117,6 +117,18 @@ class SeriesWriter {
     return {};
   }
 
+  /// The key of the series from outside that should come next, by the last good tick; empty where
+  /// there is none. Valid until something is added.
+  std::string_view expected_key() const {
+    if (expected_ >= slots_.size() || slots_[expected_].desc != nullptr) return {};
+    return key_of(slots_[expected_]);
+  }
+
+  /// Adds a sample of the series that expected_key() has named: nothing is compared again.
+  void add_expected(double value) {
+    if (admits()) record(expected_, value);
+  }
+
   /// Added in this tick, what relabelling drops included.
   std::size_t samples() const { return values_.size(); }
   /// Where the collector says what it leaves out.
@@ -136,9 +148,10 @@ class SeriesWriter {
   struct Slot {
     SeriesPtr series;        // null: relabelling has dropped it
     const MetricDesc* desc;  // null: from outside
-    std::string key;         // the label values, each followed by NUL; or the key from outside
-    bool seen = false;
-    bool is_duplicate = false;  // the scrape has this series already
+    std::uint32_t key_at;    // in keys_
+    std::uint32_t key_bytes : 30;
+    bool seen : 1;          // in this tick
+    bool is_duplicate : 1;  // the scrape has this series already
   };
   static constexpr std::size_t kNone = SIZE_MAX;
   // Of a source that is over its limit, one tick in so many is tried; the others only count.
@@ -157,8 +170,12 @@ class SeriesWriter {
   std::size_t find(const MetricDesc* desc, std::string_view key);
   std::size_t insert(std::string_view key, NewSeries series);
   std::size_t insert(const MetricDesc* desc, std::string_view key, SeriesPtr series);
-  static bool matches(const Slot& slot, const MetricDesc& desc, LabelValues label_values);
+  bool matches(const Slot& slot, const MetricDesc& desc, LabelValues label_values) const;
+  std::string_view key_of(const Slot& slot) const {
+    return {keys_.data() + slot.key_at, slot.key_bytes};
+  }
   void take_order();
+  void compact();
 
   const SeriesRules* rules_;
   std::vector<Slot> slots_;           // of the last good tick, in its order; new ones behind
@@ -184,7 +201,9 @@ class SeriesWriter {
   bool has_failed_ = false;  // a collector reported a series twice
   bool committed_ = false;
   bool in_last_scrape_ = false;
-  bool changed_ = false;  // other series, or in another order, than in the last good tick
+  bool changed_ = false;        // other series, or in another order, than in the last good tick
+  std::string keys_;            // of all slots: label values, each followed by NUL; or from outside
+  std::size_t known_keys_ = 0;  // their bytes at the start of the tick
 };
 
 /// Ends the series of `before` that `scrape` does not have: it gets a stale marker for each.

@@ -90,7 +90,7 @@ void Exporter::start(const metrics::Tick&) {
 /// With the limits of Prometheus: what is further away is of another clock than this host's.
 void Exporter::add_timed(metrics::ExpositionParser& parser, std::int64_t now_ms,
                          metrics::SeriesWriter& out) {
-  while (auto sample = parser.next()) {
+  while (auto sample = parser.next(out.expected_key())) {
     const auto time_ms = sample->timestamp_ms;
     if (time_ms && (*time_ms > now_ms + kAheadMaxMs || *time_ms < now_ms - kOldMaxMs)) {
       parser.reject("a timestamp more than 10 minutes ahead, or an hour old");

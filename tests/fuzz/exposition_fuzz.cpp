@@ -47,7 +47,45 @@ void require_reads_back(const msp::metrics::Series& series, double value) {
           "other labels: " + text);
 }
 
+/// What next() is told to expect changes how it reads, never what. Expected are the series of this
+/// text itself, each where it is and a line late, and those of the text before.
+void require_same_with_expectations(std::string_view text,
+                                    msp::metrics::ExpositionOptions options) {
+  static std::vector<std::string> before = {"a"};
+  std::vector<std::string> series;
+  msp::metrics::ExpositionParser alone(text, options);
+  while (const auto sample = alone.next()) series.emplace_back(sample->series);
+  series.emplace_back();
+  for (std::size_t way = 0; way < 3; ++way) {
+    msp::metrics::ExpositionParser plain(text, options);
+    msp::metrics::ExpositionParser told(text, options);
+    for (std::size_t i = 0;; ++i) {
+      const auto& expected = way == 2 ? before[i % before.size()]
+                                      : series[std::min(i - std::min(i, way), series.size() - 1)];
+      const auto one = plain.next();
+      const auto other = told.next(expected);
+      require(one.has_value() == other.has_value(), "more samples or fewer when some are expected");
+      if (!one) break;
+      require(one->series.data() == other->series.data() && one->series == other->series &&
+                  std::bit_cast<std::uint64_t>(one->value) ==
+                      std::bit_cast<std::uint64_t>(other->value) &&
+                  one->timestamp_ms == other->timestamp_ms,
+              "another sample when it is expected: " + std::string(one->series));
+      require(other->is_expected ? other->series == expected : other->series != expected,
+              "expected or not: " + std::string(one->series));
+      if (one->series.size() % 5 != 0) continue;
+      plain.reject("a reason");
+      told.reject("a reason");
+    }
+    require(plain.good_lines() == told.good_lines() && plain.bad_lines() == told.bad_lines() &&
+                plain.first_bad_line() == told.first_bad_line(),
+            "other bad lines when samples are expected");
+  }
+  before = std::move(series);
+}
+
 void parse(std::string_view text, msp::metrics::ExpositionOptions options) {
+  require_same_with_expectations(text, options);
   msp::metrics::ExpositionParser parser(text, options);
   std::size_t good = 0;
   while (const auto sample = parser.next()) {

@@ -36,11 +36,24 @@ class Both:
             found[labels] = [float(value) for _, value in series["values"]]
         return found
 
-    def now(self, agents: bool) -> set[str]:
-        """The names that an instant query finds: what has ended by a marker is not among them."""
+    def names(self, agents: bool, at: float) -> set[str]:
+        """What an instant query of that moment finds: what has ended by a marker is not among them."""
         matcher = 'customer_id="alpha"' if agents else 'customer_id=""'
-        answer = json.loads(self.server.get("/api/v1/query", query=f'{{job="peer",{matcher}}}'))
+        answer = json.loads(self.server.get("/api/v1/query", query=f'{{job="peer",{matcher}}}', time=f"{at:.3f}"))
         return {one["metric"]["__name__"] for one in answer["data"]["result"]}
+
+    def ups(self, agents: bool) -> list[tuple[float, float]]:
+        """Time and value of each scrape's `up`."""
+        matcher = 'customer_id="alpha"' if agents else 'customer_id=""'
+        found = self.server.series(f'up{{job="peer",{matcher}}}')
+        return [(float(at), float(value)) for at, value in found[0]["values"]] if found else []
+
+    def end(self, agents: bool) -> tuple[float, float]:
+        """The moments of the last scrape that found the exporter, and of the one after it, which did not."""
+        ups = self.ups(agents)
+        last = max(i for i, (_, value) in enumerate(ups) if value == 1)
+        assert last + 1 < len(ups), "it is up"
+        return ups[last][0], ups[last + 1][0]
 
 
 def name_of(labels: tuple) -> str:
@@ -71,15 +84,17 @@ def compare(exporting: Exporting, series_min: int) -> None:
                 check_values(theirs, ours, series_min // 2)
                 exporter.stop()
                 for agents in (True, False):
-                    poll_until("the end of all series", lambda: both.now(agents) <= set(ABOUT), process=agent)
-                assert both.now(True) == both.now(False) == set(ABOUT), (both.now(True), both.now(False))
+                    poll_until("the end", lambda agents=agents: both.end(agents), process=agent)
+                    check_end(both, agents, series_min)
 
-                def are_down() -> bool:
-                    ups = {agents: values[-1] for agents in (True, False)
-                           for labels, values in both.series(agents, 60).items() if name_of(labels) == "up"}
-                    assert ups == {True: 0, False: 0}, ups
-                    return True
-                poll_until("both are down", are_down, process=agent)
+
+def check_end(both: Both, agents: bool, series_min: int) -> None:
+    """Every series has a sample of the last scrape that was up, or ended before it, and a marker of the first one that
+    was down: at that very moment a query finds none."""
+    last, down = both.end(agents)
+    names = both.names(agents, last) - set(ABOUT)
+    assert len(names) > min(series_min // 10, 5), (agents, names)
+    assert both.names(agents, down) == set(ABOUT), (agents, both.names(agents, down))
 
 
 def check_series(theirs: dict, ours: dict, series_min: int) -> None:

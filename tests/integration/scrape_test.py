@@ -157,9 +157,14 @@ def a_target_that_fails_ends_its_series_and_comes_back() -> None:
             exporter.answer = text(GOOD)
             poll_until("up again", lambda: last(receiver, "app", "up") == 1, process=agent)
             poll_until("the log", lambda: "works again" in agent.log(), process=agent)
-            assert agent.log().count(f"app/{exporter.address}: HTTP 500: broken") == 1, agent.log()
-        stale = [value for _, value in seen(receiver, "app")["app_seconds_sum"] if is_stale(value)]
-        assert len(stale) == 1, f"{len(stale)} markers"
+            # Where the machine is too busy for an answer within the interval, there are other outages as well.
+            told = agent.log().count(f"app/{exporter.address}: HTTP 500: broken")
+            assert told == 1 or (told > 1 and "no answer within" in agent.log()), agent.log()
+        found = seen(receiver, "app")
+        ups = [value for _, value in found["up"]]
+        outages = sum(before == 1 and after == 0 for before, after in zip(ups, ups[1:]))
+        stale = [value for _, value in found["app_seconds_sum"] if is_stale(value)]
+        assert outages >= 1 and len(stale) == outages, f"{len(stale)} markers of {outages} outages"
 
 
 def faults() -> dict[str, tuple[Answer, str]]:

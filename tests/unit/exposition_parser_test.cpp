@@ -4,6 +4,8 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
+#include <random>
 
 #include "agent/base/text.h"
 #include "agent/metrics/exposition.h"
@@ -106,6 +108,68 @@ TEST_CASE("exposition parser: values as Go reads them") {
   REQUIRE(nan.has_value());
   CHECK(std::isnan(*nan));
   CHECK_FALSE(metrics::is_stale_marker(*nan));
+}
+
+TEST_CASE("exposition parser: plain numbers are what strtod(3) reads") {
+  std::mt19937_64 random(1);
+  const auto below = [&](std::uint64_t n) { return random() % n; };
+  std::vector<std::string> texts = {
+      "9007199254740992",    "9007199254740993",   "-0", "-0.0", "0.1", "123456789012345678",
+      "1234567890123456789", "0000000000000000001"};
+  for (int i = 0; i < 100'000; ++i) {
+    std::string text = below(4) == 0 ? "-" : "";
+    for (auto digits = 1 + below(20); digits > 0; --digits)
+      text += static_cast<char>('0' + below(10));
+    if (below(2) == 0) {
+      text += '.';
+      for (auto digits = 1 + below(20); digits > 0; --digits)
+        text += static_cast<char>('0' + below(10));
+    }
+    texts.push_back(std::move(text));
+  }
+  std::string others;
+  for (const auto& text : texts) {
+    const auto value = metrics::parse_sample_value(text);
+    const auto exact = std::bit_cast<std::uint64_t>(std::strtod(text.c_str(), nullptr));
+    if (!value || std::bit_cast<std::uint64_t>(*value) != exact) others += text + " ";
+  }
+  CHECK(others.empty());
+}
+
+TEST_CASE("exposition parser: what is expected is only recognized where it is there") {
+  struct Row {
+    std::string_view text, expected, series;
+    double value;
+    bool is_expected;
+  };
+  const Row rows[] = {
+      {"a 1\n", "a", "a", 1, true},
+      {"a 1", "a", "a", 1, true},
+      {"a\t 1.5 \r\n", "a", "a", 1.5, true},
+      {"a -1e3\n", "a", "a", -1000, true},
+      {"a 1 1700000000000\n", "a", "a", 1, true},
+      {"a 12345678901234567890\n", "a", "a", 12345678901234567890.0, true},
+      {"ab 1\n", "a", "ab", 1, false},
+      {"a{b=\"c\"} 1\n", "a", "a{b=\"c\"}", 1, false},
+      {"a {b=\"c\"} 1\n", "a", "a {b=\"c\"}", 1, false},
+      {"a{b=\"c\"} 1\n", "a{b=\"c\"}", "a{b=\"c\"}", 1, true},
+      {"a{b=\"c\"}1\n", "a{b=\"c\"}", "a{b=\"c\"}", 1, true},
+      {"a{b=\"c\",d=\"}\"} 1\n", "a{b=\"c\"}", "a{b=\"c\",d=\"}\"}", 1, false},
+      {"# TYPE a gauge\n\na 1\n", "a", "a", 1, true},
+      {"bad\na 1\n", "a", "a", 1, true},
+      {"b 1\n", "", "b", 1, false},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text, row.expected);
+    metrics::ExpositionParser parser(row.text);
+    const auto sample = parser.next(row.expected);
+    REQUIRE(sample.has_value());
+    CHECK(sample->series == row.series);
+    CHECK(sample->value == row.value);
+    CHECK(sample->is_expected == row.is_expected);
+    CHECK(sample->timestamp_ms.has_value() == (row.text.find("1700000000000") != row.text.npos));
+    CHECK_FALSE(parser.next(row.expected).has_value());
+  }
 }
 
 TEST_CASE("exposition parser: timestamps") {
@@ -283,6 +347,14 @@ TEST_CASE("exposition parser: known series are not parsed again, and their order
   CHECK(parsed == 2);
   CHECK(tick("a{b=\"2\"} 3\nbad\na{b=\"1\"} 4\n") == "a{b=\"2\"} 3\na{b=\"1\"} 4\n");
   CHECK(parsed == 2);
+  // One that comes between the others, and one that is gone.
+  CHECK(tick("a{b=\"2\"} 1\na{b=\"3\"} 2\na{b=\"1\"} 3\n") ==
+        "a{b=\"2\"} 1\na{b=\"3\"} 2\na{b=\"1\"} 3\n");
+  CHECK(parsed == 3);
+  CHECK(tick("a{b=\"3\"} 4\na{b=\"1\"} 5\n") == "a{b=\"3\"} 4\na{b=\"1\"} 5\na{b=\"2\"} NaN\n");
+  CHECK(parsed == 3);
+  tick("a{b=\"1\"} 1\na{b=\"2\"} 1\n");
+  CHECK(parsed == 4);
   // Written in another way it is another line, of a series that the scrape has already.
   CHECK(tick("a{b=\"1\"} 5\na{b=\"2\"} 6\na{b=\"1\",} 7\na{b=\"2\"} 8\n") ==
         "a{b=\"1\"} 5\na{b=\"2\"} 6\n");

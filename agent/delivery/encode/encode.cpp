@@ -19,15 +19,20 @@ struct ContextDeleter {
 /// Chosen with tests/bench/wire_bench. The levels of zstd are made for other data and for other
 /// machines: 3 takes more bytes and twice the memory, 19 takes 9 MiB.
 struct ZstdParameters {
+  int window_log;
   ZSTD_strategy strategy;
   int hash_log, chain_log, search_log, min_match, target_length;
 };
-constexpr int kWindowLog = 18;  // 256 KiB: several hundred points of a dozen series
 /// Mostly labels: what is alike is long, and far apart.
-constexpr ZstdParameters kOfLabels{ZSTD_lazy, 13, 13, 3, 4, 0};
+constexpr ZstdParameters kOfLabels{18, ZSTD_lazy, 13, 13, 3, 4, 0};
+/// The same of more than a host has, which is what exporters expose: 1 MiB reaches back to a target
+/// that exposes the same, and shorter matches only hide those that go on.
+constexpr ZstdParameters kOfManyLabels{20, ZSTD_lazy, 13, 13, 3, 5, 0};
+constexpr std::size_t kManyLabelsBytesMin = 128 << 10;
 /// Mostly points: what is alike is short, and many series have the same timestamps; which of the
-/// matches to take decides, so it is worth a look ahead.
-constexpr ZstdParameters kOfPoints{ZSTD_btopt, 13, 14, 1, 5, 8};
+/// matches to take decides, so it is worth a look ahead. 256 KiB are several hundred points of a dozen
+/// series.
+constexpr ZstdParameters kOfPoints{18, ZSTD_btopt, 13, 14, 1, 5, 8};
 constexpr std::size_t kBytesPerSampleOfLabels = 64;
 
 /// One frame with the content's size in its header. The context is made for each request and given
@@ -37,12 +42,9 @@ std::size_t compress_zstd(std::string_view message, const ZstdParameters& parame
   const std::unique_ptr<ZSTD_CCtx, ContextDeleter> context(ZSTD_createCCtx());
   if (context == nullptr) throw std::bad_alloc();
   const std::pair<ZSTD_cParameter, int> settings[] = {
-      {ZSTD_c_windowLog, kWindowLog},
-      {ZSTD_c_strategy, parameters.strategy},
-      {ZSTD_c_hashLog, parameters.hash_log},
-      {ZSTD_c_chainLog, parameters.chain_log},
-      {ZSTD_c_searchLog, parameters.search_log},
-      {ZSTD_c_minMatch, parameters.min_match},
+      {ZSTD_c_windowLog, parameters.window_log},      {ZSTD_c_strategy, parameters.strategy},
+      {ZSTD_c_hashLog, parameters.hash_log},          {ZSTD_c_chainLog, parameters.chain_log},
+      {ZSTD_c_searchLog, parameters.search_log},      {ZSTD_c_minMatch, parameters.min_match},
       {ZSTD_c_targetLength, parameters.target_length}};
   for (const auto& [name, value] : settings) ZSTD_CCtx_setParameter(context.get(), name, value);
   const auto size = ZSTD_compress2(context.get(), to, capacity, message.data(), message.size());
@@ -99,8 +101,10 @@ Encoder::Part Encoder::encode(queue::Batch& batch, std::size_t rows_begin, std::
 void Encoder::compress(Wire wire, std::size_t samples) {
   if (wire == Wire::victoriametrics) {
     body_.reserve(ZSTD_compressBound(message_.size()));
-    const auto& parameters =
-        message_.size() > samples * kBytesPerSampleOfLabels ? kOfLabels : kOfPoints;
+    const bool is_of_labels = message_.size() > samples * kBytesPerSampleOfLabels;
+    const auto& parameters = !is_of_labels                            ? kOfPoints
+                             : message_.size() >= kManyLabelsBytesMin ? kOfManyLabels
+                                                                      : kOfLabels;
     body_.size = compress_zstd(message_, parameters, body_.bytes.get(), body_.capacity);
   } else {
     body_.reserve(snappy::MaxCompressedLength(message_.size()));
