@@ -40,7 +40,8 @@ done
 case $presets in *release*) presets="$presets release-arm64" ;; esac
 
 # Integration tests that are worth their time under a sanitizer: those in which threads, signals and buffers meet.
-under_asan="answers check config_errors convert_alloy delivery dry_run fleet loop outage real_server reload startup"
+# Configurations, ours and those of others, are read under a sanitizer by unit tests and fuzzers.
+under_asan="answers check delivery dry_run fleet loop outage probe probe_dialog real_server reload startup"
 under_asan="$under_asan status tls"
 under_tsan='answers delivery listen_login loop outage pull real_server reload'
 # What looks at the packages of both architectures.

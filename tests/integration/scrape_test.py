@@ -203,7 +203,7 @@ def every_fault_costs_its_target_alone() -> None:
         wanted = {}
         for name, (answer, words) in faults().items():
             exporter = stack.enter_context(exporting(answer))
-            jobs += job(name, exporter.address, more="    series_max: 100\n")
+            jobs += job(name, exporter.address, more="    series_max: 100\n    body_max: 1MiB\n")
             wanted[f"{name}/{exporter.address}"] = words
         wanted[f"closed/127.0.0.1:{(port := free_port())}"] = "refused"
         jobs += job("closed", f"127.0.0.1:{port}")
@@ -411,7 +411,10 @@ def timestamps_are_kept_where_they_are_wanted() -> None:
                         ended.add((labels["job"], series.name, labels["of"]))
         times = {"web": [began - 30_000], "db": [began - 20_000, began - 15_000]}
         assert kept == {(name, of): at for name in ("cpu", "memory") for of, at in times.items()}, kept
-        assert ended == {("now", "cpu", "web"), ("now", "memory", "web")}, ended
+        gone = {("now", "cpu", "web"), ("now", "memory", "web")}
+        # All series end where a machine is too busy for an answer in time; those with a time of their own never do.
+        was_down = 0 in {value for _, value in seen(receiver, "now")["up"]}
+        assert gone <= ended and {name for name, *_ in ended} == {"now"} and (was_down or ended == gone), ended
         found = seen(receiver, "kept")
         assert not {"future", "past"} & set(found), found
         assert found["up"][-1][1] == 1 and found["scrape_samples_scraped"][0][1] == 5, found
