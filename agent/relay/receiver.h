@@ -40,8 +40,8 @@ struct RefusalReason {
   std::string_view reason;
 };
 inline constexpr RefusalReason kRefusals[] = {
-    {400, "damaged"},     {405, "method"},      {413, "too_large"}, {415, "type"},
-    {429, "buffer_full"}, {503, "unavailable"}, {508, "loop"}};
+    {400, "damaged"}, {405, "method"},      {408, "too_slow"},    {413, "too_large"},
+    {415, "type"},    {429, "buffer_full"}, {503, "unavailable"}, {508, "loop"}};
 
 /// Written by the server's thread, read by any.
 struct ReceiverStats {
@@ -90,6 +90,9 @@ class Receiver final : public listen::RequestHandler {
 
   std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
                                           std::size_t& body_bytes_max) override;
+  void on_refused(const listen::HttpRequestHead& head, int status) override {
+    count_refused(head.client, status);
+  }
   void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
               listen::Server& server) override;
   void work(listen::Server& server) override;
@@ -114,6 +117,7 @@ class Receiver final : public listen::RequestHandler {
 
   std::optional<listen::HttpReply> refuse_for_room(const listen::HttpRequestHead& head,
                                                    std::int64_t now_ns);
+  void count_refused(std::size_t client, int status);
   listen::HttpReply refused(std::size_t client, listen::HttpReply reply);
   void add(Chunk& chunk, std::string_view field, const SampleCounts& counts);
   void flush(Chunk& chunk);
