@@ -106,7 +106,7 @@ def senders_that_vanish_without_a_word_cost_a_relay_nothing_for_long() -> None:
     port = free_port()
     with temporary_folder() as folder, linked(folder) as link, running_victoria_metrics(folder) as server:
         (folder / "run").mkdir()
-        config = write_config(folder, server.url, more=f"listen: {{address: '0.0.0.0:{port}', receive: true}}\n")
+        config = write_config(folder, server.url, more=f"listen: {{address: ':{port}', receive: true}}\n")
         environment = {**os.environ, "RUNTIME_DIRECTORY": str(folder / "run")}
         relay = Process([BINARY, "--config", str(config)], folder / "relay.log", environment)
         senders = Process(link.there(sys.executable, "-c", HALF_OPEN, str(port)), folder / "senders.log")
@@ -124,7 +124,8 @@ def senders_that_vanish_without_a_word_cost_a_relay_nothing_for_long() -> None:
                 while sent == 0 or count("connections") > 1:  # one may be that of a write
                     sent += 1
                     message = series_1_0([("__name__", name), ("number", str(sent))], [(int(time.time() * 1000), 1)])
-                    assert post(port, Wire.PROMETHEUS_1_0, snappy(message), "")[0] == 204
+                    local = ("::1", "127.0.0.1")[sent % 2]
+                    assert post(port, Wire.PROMETHEUS_1_0, snappy(message), address=local)[0] == 204
                 poll_until("no connection", lambda: count("connections") == 0, process=relay)
                 assert count("refused") == 30, "a connection ended, and not by the relay's deadline"
             wait_caught_up(server, time.time(), relay)
