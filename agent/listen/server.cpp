@@ -45,8 +45,6 @@ std::string_view reason_of(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
     case 413:
       return "Content Too Large";
     case 415:
@@ -241,8 +239,10 @@ class Server::Connection {
       state = State::closed;
       return;
     }
+    // Not 408: Prometheus and Alloy destroy what they sent at a 4xx.
     auto reply =
-        text_reply(408, looked_ ? "the body comes too slowly" : "the request comes too slowly");
+        text_reply(503, looked_ ? "the body comes too slowly" : "the request comes too slowly");
+    reply.fields.emplace_back("Retry-After: 5");
     reply.closes = true;
     if (looked_) server.handler_.on_refused(parser_->head(), reply.status);
     answer(std::move(reply), server);

@@ -49,8 +49,8 @@ class RequestHandler {
   /// The head is there. An answer refuses the request before its body is read; else `body_bytes_max`
   /// says how long that may be.
   virtual std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) = 0;
-  /// The server itself has refused what refuse() let pass: its body is too long (413), too slow (408),
-  /// damaged (400), or there is no room for it now (503).
+  /// The server itself has refused what refuse() let pass: its body is too long (413) or damaged (400);
+  /// it comes too slowly, or there is no room for it now (503).
   virtual void on_refused(const HttpRequestHead&, int /*status*/) {}
 
   /// All of the request is there. It is answered by Server::reply(), now or later.

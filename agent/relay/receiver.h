@@ -40,8 +40,8 @@ struct RefusalReason {
   std::string_view reason;
 };
 inline constexpr RefusalReason kRefusals[] = {
-    {400, "damaged"}, {405, "method"},      {408, "too_slow"},    {413, "too_large"},
-    {415, "type"},    {429, "buffer_full"}, {503, "unavailable"}, {508, "loop"}};
+    {400, "damaged"},     {405, "method"},      {413, "too_large"}, {415, "type"},
+    {429, "buffer_full"}, {503, "unavailable"}, {508, "loop"}};
 
 /// Written by the server's thread, read by any.
 struct ReceiverStats {

@@ -112,8 +112,8 @@ constexpr metrics::MetricDesc kReceivedRequests{"msp_agent_received_requests_tot
                                                 kCounter, "client"};
 constexpr metrics::MetricDesc kReceivedRefused{
     "msp_agent_received_requests_refused_total",
-    "Requests of a client that were refused, by reason: damaged, method, too_slow, too_large, "
-    "type (of content or encoding), buffer_full, unavailable (nothing can be kept), loop.",
+    "Requests of a client that were refused, by reason: damaged, method, too_large, type (of "
+    "content or encoding), buffer_full, unavailable (nothing can be kept), loop.",
     kSelf, kCounter, "client,reason"};
 constexpr metrics::MetricDesc kReceivedSamples{"msp_agent_received_samples_total",
                                                "Samples that were taken from a client.", kSelf,

@@ -156,7 +156,8 @@ listen:
         certificate = f", cert_file: {good.file}, key_file: {good.key}"
 
         def sender(name: str, token: str, more: str) -> pathlib.Path:
-            login = f"  bearer_token: {token}\n  tls: {{ca_file: {authority.ca}{more}}}\ncollectors: {{enabled: [loadavg]}}\n"
+            login = (f"  bearer_token: {token}\n  tls: {{ca_file: {authority.ca}{more}}}\n"
+                     "collectors: {enabled: [loadavg]}\n")
             return write_config(folder, f"https://localhost:{port}/api/v1/write", server=name, more=login)
 
         def arrived(name: str) -> set[str]:

@@ -302,7 +302,7 @@ TEST_CASE("server: a head has ten seconds, whatever comes of it meanwhile") {
   }
   world.clock.advance(2 * kNsPerSecond);
   world.settle();
-  CHECK(slow.received().starts_with("HTTP/1.1 408 "));
+  CHECK(slow.received().starts_with("HTTP/1.1 503 "));
   CHECK(silent.ended());
   CHECK(world.server.connections() <= 1);  // slow's end is waited for
 }
@@ -315,7 +315,7 @@ TEST_CASE("server: a body has thirty seconds, and four kilobytes of it each") {
   world.clock.advance(4 * kNsPerSecond);
   CHECK(world.ask(slow, std::string(10'000, 'x')).empty());
   world.clock.advance(1500 * kNsPerMs);
-  CHECK(world.ask(slow, "x").starts_with("HTTP/1.1 408 "));
+  CHECK(world.ask(slow, "x").starts_with("HTTP/1.1 503 "));
 
   Client steady(world.address);
   world.ask(steady, head);
@@ -335,7 +335,7 @@ TEST_CASE("server: a body has thirty seconds, and four kilobytes of it each") {
   }
   world.clock.advance(8 * kNsPerSecond);
   world.settle();
-  CHECK(late.received().starts_with("HTTP/1.1 408 "));
+  CHECK(late.received().starts_with("HTTP/1.1 503 "));
 }
 
 TEST_CASE("server: an idle connection stays for longer than Go's clients keep it") {
