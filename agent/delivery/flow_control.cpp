@@ -14,7 +14,9 @@ void FlowControl::answered(std::size_t samples, std::int64_t began_ns, std::int6
   const auto took_ns = ended_ns - began_ns;
   rest_factor_ = std::max(rest_factor_ / 2, 1);
   fit_size(took_ns);
-  ready_ns_ = std::max(ready_ns_, ended_ns + std::min(took_ns * rest_factor_, kWaitMaxNs));
+  const bool rests = samples_per_second_ != 0 || rest_factor_ > 1 || took_ns > kSlowNs;
+  const auto rest_ns = rests ? std::min(took_ns * rest_factor_, kWaitMaxNs) : 0;
+  ready_ns_ = std::max(ready_ns_, ended_ns + rest_ns);
   if (samples_per_second_ == 0) return;
   const auto seconds = static_cast<double>(samples) / static_cast<double>(samples_per_second_);
   ready_ns_ = std::max(ready_ns_, began_ns + static_cast<std::int64_t>(seconds * 1e9));

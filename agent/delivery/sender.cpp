@@ -22,6 +22,7 @@ constexpr seconds kBackoffMax{60};
 constexpr seconds kHold{60};
 // What a relay received goes on together with what comes within this time.
 constexpr std::int64_t kRequestWaitNs = 250 * kNsPerMs;
+constexpr std::int64_t kReleaseApartNs = 2 * kNsPerSecond;
 // Added to what a server asks for in Retry-After, so that not all come back in that second.
 constexpr double kRetryAfterJitter = 0.1;
 // Problems that take turns are not told at every turn; one that lasts is told again, so that the
@@ -332,14 +333,17 @@ void Sender::on_duplicates(std::size_t duplicates) {
                   "msp_agent_samples_dropped_total counts them"));
 }
 
-/// Until the next tick the host has what encoding and TLS needed.
+/// Until the next tick the host has what encoding and TLS needed. A relay sends several times a second.
 void Sender::on_nothing_left() {
-  live_.release();
-  backlog_.release();
-  client_.release();
   backlog_turn_ = false;
   has_backlog_ = false;
-  malloc_trim(0);
+  if (const auto now_ns = clock_.monotonic_ns(); now_ns - released_ns_ >= kReleaseApartNs) {
+    released_ns_ = now_ns;
+    live_.release();
+    backlog_.release();
+    client_.release();
+    malloc_trim(0);
+  }
   // Nothing waits because all of it was refused or dropped: that is no delivery.
   if (failing_since_ns_ == 0 || caught_up_ == 0) return;
   if (!told_.empty()) {

@@ -119,6 +119,7 @@ class Sender {
   bool backlog_turn_ = false;          // its next request goes before the next live one
   std::int64_t live_sent_ns_ = 0;      // when the last live request began; 0: none yet
   std::int64_t live_waits_since_ns_ = 0;  // something that is not due; 0: nothing
+  std::int64_t released_ns_ = 0;          // when memory was given back
   std::string told_;                      // the problem that was logged last, empty: none
   std::int64_t told_at_ns_ = 0;
   std::string told_moved_to_;

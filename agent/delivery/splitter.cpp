@@ -56,6 +56,7 @@ void Splitter::start() {
   halved_ = false;
   server_takes_something_ = false;
   refusals_ = 0;
+  refused_rows_ = {};
   refused_samples_ = 0;
   refused_series_.clear();
 }
@@ -255,10 +256,22 @@ void Splitter::conflicted(std::size_t rows_end) {
 }
 
 void Splitter::refused(std::size_t rows_end) {
-  const auto piece = take(rows_end);
   ++refusals_;
+  const auto piece = take(rows_end);
+  const std::pair rows(piece.rows_begin, piece.rows_end);
+  if (std::exchange(refused_rows_, rows) != rows) refusals_of_rows_ = 0;
+  ++refusals_of_rows_;
+  divide(piece, has_requests(piece) && refusals_of_rows_ > kRefusalsMax);
+}
+
+/// Where the endpoint takes something, each half is nearer to what it takes: then it is no refusal.
+void Splitter::row_too_large() {
+  const auto rows_end = queue_.back().rows_begin + 1;
+  accepted_any_ ? divide(take(rows_end), false) : refused(rows_end);
+}
+
+void Splitter::divide(const Piece& piece, bool is_too_much) {
   halved_ = true;
-  const bool is_too_much = has_requests(piece) && refusals_ > kRefusalsMax;
   if (is_too_much || !halve(piece)) doubt(piece);
 }
 
@@ -277,7 +290,8 @@ bool Splitter::halve(const Piece& piece) {
   put_last(half);
   half.rows_begin = middle;
   half.rows_end = piece.rows_end;
-  put_last(half);
+  // What a relay received goes before what it received later, which may be the front still.
+  has_requests(half) ? put_first(half) : put_last(half);
   return true;
 }
 

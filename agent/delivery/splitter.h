@@ -5,8 +5,9 @@
 // is halved, breadth first, until the bad rows stand alone, and a row of several samples further,
 // in time order, until the bad samples do. What a relay received is halved by series, too, depth
 // first: by the hash of their labels, so that all samples of a series stay in one half and in their
-// order, whichever half goes first. Where a relay's batch has been refused kRefusalsMax times, what
-// is refused is not halved any more: several series may go with a bad one then.
+// order, whichever half goes first. Where the rows that one request carried have been refused
+// kRefusalsMax times, what is refused of them is not halved any more: several series may go with a bad
+// one then.
 //
 // Nothing is given up on the word of a server that refuses everything for a while: a sample counts
 // as refused when it was refused alone, then the server took something, then it was refused again,
@@ -19,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/queue/batch.h"
@@ -58,7 +60,7 @@ class Splitter {
   /// Dropped as soon as the server takes anything: it has other samples in that place.
   void conflicted(std::size_t rows_end);
   /// The front's rows are too large for one request, although they are one row.
-  void row_too_large() { refused(queue_.back().rows_begin + 1); }
+  void row_too_large();
 
   /// Whether a probe must tell now if the server takes anything at all.
   bool wants_probe() const;
@@ -108,6 +110,7 @@ class Splitter {
   void put_first(const Piece& piece);
   void put_last(const Piece& piece);
   void put_behind_others(const Piece& piece);
+  void divide(const Piece& piece, bool is_too_much);
   bool halve(const Piece& piece);
   bool halve_requests(Piece piece);
   bool halve_points(Piece piece, std::size_t points);
@@ -127,6 +130,8 @@ class Splitter {
   bool halved_ = false;
   bool server_takes_something_ = false;
   std::size_t refusals_ = 0;
+  std::pair<std::size_t, std::size_t> refused_rows_;  // of the last refusal; how many in a row
+  std::size_t refusals_of_rows_ = 0;                  // were of these
   std::size_t refused_samples_ = 0;
   std::string refused_series_;
   std::vector<std::size_t> suspects_;   // hashes of the labels of series that were refused last

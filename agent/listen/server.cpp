@@ -1,7 +1,6 @@
 #include "agent/listen/server.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <iterator>
+#include <span>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -46,8 +45,6 @@ std::string_view reason_of(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
     case 413:
       return "Content Too Large";
     case 415:
@@ -104,12 +101,16 @@ class Server::Connection {
 
   /// `tls` is of the same socket; null: none.
   Connection(Fd fd, std::unique_ptr<http::TlsSession> tls, std::uint64_t id, std::string address,
-             std::int64_t now_ns)
+             std::int64_t now_ns, Bodies& bodies)
       : id(id),
         address(std::move(address)),
         deadline_ns(now_ns + kHeadNs),
         fd_(std::move(fd)),
-        tls_(std::move(tls)) {}
+        tls_(std::move(tls)),
+        bodies_(bodies) {}
+  ~Connection() { expect_body(0); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
   int fd() const { return fd_.get(); }
 
@@ -161,18 +162,19 @@ class Server::Connection {
       if (parsed == RequestParser::State::bad) {
         auto reply = text_reply(parser_->status(), std::string(parser_->problem()));
         reply.closes = true;
+        if (looked_) handler.on_refused(parser_->head(), reply.status);
         return answer(std::move(reply), server);
       }
       if (parsed == RequestParser::State::done) {
         state = State::waiting;
         deadline_ns = kNeverNs;
-        body_bytes_expected_ = 0;
+        expect_body(0);
         handler.handle(parser_->head(), parser_->body(), {id, number}, server);
         parser_->body() = {};
         return;
       }
       if (before != RequestParser::State::head || parsed == before) break;
-      if (auto refused = look_at_head(handler, server, now_ns)) {
+      if (auto refused = look_at_head(handler, now_ns)) {
         return answer(std::move(*refused), server);
       }
     }
@@ -180,11 +182,8 @@ class Server::Connection {
     if (input_.empty()) input_ = {};
   }
 
-  /// Of a body that is being read.
-  std::uint64_t body_bytes_expected() const { return body_bytes_expected_; }
-
   void answer(HttpReply reply, Server& server) {
-    body_bytes_expected_ = 0;
+    expect_body(0);
     ++server.setup_.stats->requests;
     if (reply.status >= 400) ++server.setup_.stats->refused;
     const bool is_empty = reply.status == 204;
@@ -240,9 +239,12 @@ class Server::Connection {
       state = State::closed;
       return;
     }
+    // Not 408: Prometheus and Alloy destroy what they sent at a 4xx.
     auto reply =
-        text_reply(408, looked_ ? "the body comes too slowly" : "the request comes too slowly");
+        text_reply(503, looked_ ? "the body comes too slowly" : "the request comes too slowly");
+    reply.fields.emplace_back("Retry-After: 5");
     reply.closes = true;
+    if (looked_) server.handler_.on_refused(parser_->head(), reply.status);
     answer(std::move(reply), server);
   }
 
@@ -254,6 +256,8 @@ class Server::Connection {
                                          kNsPerSecond / kBytesPerSecondMin);
   }
 
+  static std::uint64_t id_of(const std::unique_ptr<Connection>& one) { return one->id; }
+
   const std::uint64_t id;
   const std::string address;
   State state = State::request;
@@ -263,8 +267,7 @@ class Server::Connection {
   bool is_known = false;      // it has shown a login
 
  private:
-  std::optional<HttpReply> look_at_head(RequestHandler& handler, const Server& server,
-                                        std::int64_t now_ns) {
+  std::optional<HttpReply> look_at_head(RequestHandler& handler, std::int64_t now_ns) {
     looked_ = true;
     body_began_ns_ = now_ns;
     deadline_ns = now_ns + kBodyNs;
@@ -273,16 +276,18 @@ class Server::Connection {
     std::size_t body_bytes_max = 0;
     auto refused = handler.refuse(head, body_bytes_max);
     is_known = is_known || head.has_login;
+    const bool is_let_pass = !refused;
     if (!refused && head.content_length > body_bytes_max) {
       refused = text_reply(413, cat("a body of at most ", body_bytes_max, " bytes is taken here"));
     }
     const auto wanted = head.is_chunked ? body_bytes_max : head.content_length;
-    if (!refused && wanted > 0 && !server.has_room_for(wanted)) {
+    if (!refused && !has_room_for(wanted)) {
       refused = text_reply(503, "too much is being sent at this moment, try again later");
       refused->fields.emplace_back("Retry-After: 1");
     }
-    if (!refused) body_bytes_expected_ = wanted;
+    if (!refused) expect_body(wanted);
     if (refused) {
+      if (is_let_pass) handler.on_refused(head, refused->status);
       refused->closes = refused->closes || head.has_body();
       // Without a body the request is over: put() says so.
       if (!head.has_body()) parser_->put(input_);
@@ -295,6 +300,17 @@ class Server::Connection {
       [[maybe_unused]] const auto sent = send_some(kContinue);
     }
     return std::nullopt;
+  }
+
+  bool has_room_for(std::uint64_t body_bytes) const {
+    return body_bytes > kLargeBytes ? bodies_.large == 0
+                                    : bodies_.bytes + body_bytes <= kBodiesBytesMax;
+  }
+
+  void expect_body(std::uint64_t bytes) {
+    const auto before = std::exchange(body_bytes_expected_, bytes);
+    before > kLargeBytes ? void(--bodies_.large) : void(bodies_.bytes -= before);
+    bytes > kLargeBytes ? void(++bodies_.large) : void(bodies_.bytes += bytes);
   }
 
   ssize_t send_some(std::string_view bytes) {
@@ -324,6 +340,7 @@ class Server::Connection {
   std::size_t sent_ = 0;                     // of output_, then of body_
   std::size_t lingered_ = 0;
   std::int64_t body_began_ns_ = 0;
+  Bodies& bodies_;
   std::uint64_t body_bytes_expected_ = 0;
   bool began_ = false;   // a byte of the request is there
   bool looked_ = false;  // at its head
@@ -345,9 +362,9 @@ Server::~Server() {
 
 Result<void> Server::listen() {
   const auto loaded = tls_ ? tls_->load() : Result<void>();
-  if (!epoll_) epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  const bool has_epoll = open_epoll();
   auto listener = loaded ? listen_at(setup_.address) : Result<Fd>(loaded.error());
-  if (!epoll_) listener = failed(cat("cannot listen: epoll_create1: ", errno_text(errno)));
+  if (!has_epoll) listener = failed(cat("cannot listen: epoll: ", errno_text(errno)));
   if (!listener) {
     listen_again_ns_ = clock().monotonic_ns() + kListenAgainNs;
     return listener.error();
@@ -356,6 +373,18 @@ Result<void> Server::listen() {
   setup_.stats->is_listening = true;
   if (tls_) setup_.stats->not_after_s = tls_->not_after_s();
   return {};
+}
+
+bool Server::open_epoll() {
+  if (epoll_) return true;
+  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{EPOLLIN, {nullptr}};
+  const int wakeup = setup_.wakeup->fd();
+  if (!epoll || (wakeup >= 0 && ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wakeup, &event) != 0)) {
+    return false;
+  }
+  epoll_ = std::move(epoll);
+  return true;
 }
 
 bool Server::is_listening() const {
@@ -380,17 +409,26 @@ void Server::step(std::int64_t until_ns) {
   if (listener_ && !accepts && !is_full) until_ns = std::min(until_ns, accept_again_ns_);
 
   until_ns = touched_.empty() ? std::min(until_ns, look_at_all_ns_) : now_ns;
-  pollfd polled[] = {{setup_.wakeup->fd(), POLLIN, 0},
-                     {accepts ? listener_.get() : -1, POLLIN, 0},
-                     {epoll_.get(), POLLIN, 0}};
+  watch_listener(accepts);
+  epoll_event events[kEventsPerStep];
   const auto wait_ns = std::clamp<std::int64_t>(until_ns - now_ns, 0, 3600 * kNsPerSecond);
-  const timespec wait{wait_ns / kNsPerSecond, wait_ns % kNsPerSecond};
-  if (::ppoll(polled, std::size(polled), &wait, nullptr) < 0) return;
+  const auto wait_ms = static_cast<int>((wait_ns + kNsPerMs - 1) / kNsPerMs);
+  if (!epoll_) setup_.wakeup->wait(wait_ns);
+  const int count = epoll_ ? ::epoll_wait(epoll_.get(), events, kEventsPerStep, wait_ms) : 0;
+  if (count < 0) return;
   now_ns = clock().monotonic_ns();
-  if (polled[0].revents != 0) setup_.wakeup->clear();
-  if (polled[0].revents != 0 || now_ns >= handler_.due_ns()) handler_.work(*this);
+  const std::span happened(events, static_cast<std::size_t>(count));
+  const auto has_event = [&](const void* of) {
+    return std::ranges::any_of(happened, [of](const auto& one) { return one.data.ptr == of; });
+  };
+  const bool is_woken = has_event(nullptr) || !epoll_;
+  if (is_woken) setup_.wakeup->clear();
+  if (is_woken || now_ns >= handler_.due_ns()) handler_.work(*this);
 
-  if (polled[2].revents != 0) read(now_ns);
+  for (const auto& one : happened) {
+    if (one.data.ptr == nullptr || one.data.ptr == this) continue;
+    read(*static_cast<Connection*>(one.data.ptr), one.events, now_ns);
+  }
   if (now_ns >= look_at_all_ns_) look_at_all(now_ns);
   bool has_closed = false;
   for (std::size_t i = 0; i < touched_.size(); ++i) {  // more may come
@@ -404,24 +442,20 @@ void Server::step(std::int64_t until_ns) {
   if (has_closed) {
     std::erase_if(connections_, [](const auto& one) { return one->state == State::closed; });
   }
-  if (polled[1].revents != 0) accept(now_ns);
+  if (has_event(this)) accept(now_ns);
   setup_.stats->connections = connections_.size();
 }
 
-void Server::read(std::int64_t now_ns) {
+void Server::read(Connection& one, std::uint32_t happened, std::int64_t now_ns) {
   using State = Connection::State;
-  epoll_event events[kEventsPerStep];
-  const int count = ::epoll_wait(epoll_.get(), events, kEventsPerStep, 0);
-  for (int i = 0; i < count; ++i) {
-    auto& one = *static_cast<Connection*>(events[i].data.ptr);
-    const auto happened = events[i].events;
-    if ((happened & EPOLLERR) != 0 || ((happened & EPOLLHUP) != 0 && one.events() == 0)) {
-      one.state = State::closed;
-    } else if (one.state == State::request || one.state == State::linger) {
-      one.read(now_ns);
-    }
-    touched_.push_back(&one);
+  if ((happened & EPOLLERR) != 0 || ((happened & EPOLLHUP) != 0 && one.events() == 0)) {
+    one.state = State::closed;
+  } else if (one.state == State::request || one.state == State::linger) {
+    one.read(now_ns);
+  } else if (one.events() == 0) {
+    set_events(one, 0);  // the next request is there before this one is answered
   }
+  touched_.push_back(&one);
 }
 
 /// For some of them it is time, or was when this was last known.
@@ -436,16 +470,31 @@ void Server::note_due(const Connection& connection) {
   look_at_all_ns_ = std::min(look_at_all_ns_, connection.due_ns());
 }
 
-/// What has to happen at the connection next.
+/// What has to happen at the connection next. While an answer is made nothing has to, and as a rule
+/// nothing does: what is watched may stay as it is.
 void Server::watch(Connection& connection) {
   note_due(connection);
   const auto wanted = connection.events();
-  if (wanted == connection.watched || connection.state == Connection::State::closed) return;
+  const bool is_enough = wanted == 0 && connection.watched == EPOLLIN;
+  if (wanted == connection.watched || is_enough || connection.state == Connection::State::closed) {
+    return;
+  }
+  set_events(connection, wanted);
+}
+
+void Server::set_events(Connection& connection, std::uint32_t wanted) {
   epoll_event event{wanted, {&connection}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd(), &event) != 0) {
     connection.state = Connection::State::closed;
   }
   connection.watched = wanted;
+}
+
+void Server::watch_listener(bool accepts) {
+  if (!listener_ || accepts == accepts_) return;
+  epoll_event event{EPOLLIN, {this}};
+  const int what = accepts ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+  if (::epoll_ctl(epoll_.get(), what, listener_.get(), &event) == 0) accepts_ = accepts;
 }
 
 void Server::serve(Connection& connection, std::int64_t now_ns) {
@@ -484,20 +533,14 @@ void Server::accept(std::int64_t now_ns) {
     if (!address.empty() && static_cast<std::size_t>(same) >= kPerAddressMax) continue;
     auto session = tls_ ? tls_->accept(fd.get()) : nullptr;
     if (tls_ && !session) continue;
-    auto connection = std::make_unique<Connection>(std::move(fd), std::move(session),
-                                                   next_connection_++, std::move(address), now_ns);
+    auto connection = std::make_unique<Connection>(
+        std::move(fd), std::move(session), next_connection_++, std::move(address), now_ns, bodies_);
     connection->watched = connection->events();
     epoll_event event{connection->watched, {connection.get()}};
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->fd(), &event) != 0) continue;
     note_due(*connection);
     connections_.push_back(std::move(connection));
   }
-}
-
-bool Server::has_room_for(std::uint64_t body_bytes) const {
-  std::uint64_t expected = 0;
-  for (const auto& one : connections_) expected += one->body_bytes_expected();
-  return expected == 0 || expected + body_bytes <= kBodiesBytesMax;
 }
 
 /// Ends the connection that is idle for the longest time.
@@ -515,13 +558,12 @@ bool Server::make_room() {
 }
 
 void Server::reply(ReplyTo to, HttpReply reply) {
-  for (const auto& one : connections_) {
-    if (one->id != to.connection || one->number != to.request) continue;
-    if (one->state != Connection::State::waiting) return;
-    one->answer(std::move(reply), *this);
-    touched_.push_back(one.get());
-    return;
-  }
+  const auto found = std::ranges::lower_bound(connections_, to.connection, {}, &Connection::id_of);
+  if (found == connections_.end() || (*found)->id != to.connection) return;
+  auto& one = **found;
+  if (one.number != to.request || one.state != Connection::State::waiting) return;
+  one.answer(std::move(reply), *this);
+  touched_.push_back(&one);
 }
 
 }  // namespace msp::listen

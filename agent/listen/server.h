@@ -9,7 +9,8 @@
 //     wait to be accepted. Of those that have shown no login, kPerAddressMax from one address (of IPv6
 //     from one /64): many senders behind one NAT have one address;
 //   - no body is read before the handler has looked at the head, and none that is too long; those that
-//     are read at the same time have kBodiesBytesMax together, or there is one: others are told 503;
+//     are read at the same time have kBodiesBytesMax together, and beside these there is one of more than
+//     kLargeBytes, or of unknown length: others are told 503;
 //   - a connection that is idle costs its descriptor and little memory;
 //   - after an error the connection ends, so that no byte of a refused request is read as another one.
 #pragma once
@@ -48,6 +49,9 @@ class RequestHandler {
   /// The head is there. An answer refuses the request before its body is read; else `body_bytes_max`
   /// says how long that may be.
   virtual std::optional<HttpReply> refuse(HttpRequestHead& head, std::size_t& body_bytes_max) = 0;
+  /// The server itself has refused what refuse() let pass: its body is too long (413) or damaged (400);
+  /// it comes too slowly, or there is no room for it now (503).
+  virtual void on_refused(const HttpRequestHead&, int /*status*/) {}
 
   /// All of the request is there. It is answered by Server::reply(), now or later.
   virtual void handle(const HttpRequestHead& head, std::string& body, ReplyTo to,
@@ -73,6 +77,7 @@ class Server {
   static constexpr std::size_t kConnectionsMax = 256;  // where Setup says nothing else
   static constexpr std::size_t kPerAddressMax = 32;
   static constexpr std::size_t kBodiesBytesMax = std::size_t{4} << 20;
+  static constexpr std::size_t kLargeBytes = std::size_t{1} << 20;
   static constexpr std::int64_t kHeadNs = 10 * kNsPerSecond;
   static constexpr std::int64_t kBodyNs = 30 * kNsPerSecond;
   static constexpr std::int64_t kAnswerNs = 30 * kNsPerSecond;
@@ -113,22 +118,32 @@ class Server {
  private:
   class Connection;
 
+  /// That are being read, by what they have announced.
+  struct Bodies {
+    std::uint64_t bytes = 0;  // of those that are not large
+    std::size_t large = 0;
+  };
+
   void load_tls();
   void accept(std::int64_t now_ns);
   bool make_room();
-  bool has_room_for(std::uint64_t body_bytes) const;
-  void read(std::int64_t now_ns);
+  void read(Connection& one, std::uint32_t happened, std::int64_t now_ns);
   void look_at_all(std::int64_t now_ns);
   void note_due(const Connection& connection);
+  bool open_epoll();
   void watch(Connection& connection);
+  void set_events(Connection& connection, std::uint32_t wanted);
+  void watch_listener(bool accepts);
   void serve(Connection& connection, std::int64_t now_ns);
 
   const Setup setup_;
   RequestHandler& handler_;
   std::unique_ptr<http::TlsServer> tls_;  // null: none
   Fd listener_;
-  Fd epoll_;  // has all connections
-  std::vector<std::unique_ptr<Connection>> connections_;
+  Fd epoll_;              // has all connections, the wakeup (as null), and the listener (as
+  bool accepts_ = false;  // `this`) where this says so
+  Bodies bodies_;
+  std::vector<std::unique_ptr<Connection>> connections_;  // by id
   std::vector<Connection*> touched_;        // something happened there since the last step
   std::int64_t look_at_all_ns_ = kNeverNs;  // no connection is due before
   std::uint64_t next_connection_ = 1;

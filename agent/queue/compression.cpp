@@ -23,7 +23,9 @@ using Decompressor = std::unique_ptr<ZSTD_DCtx, ContextDeleter>;
 
 /// With valid parameters and room for the worst case memory is all that can be missing.
 bool compress(ZSTD_CCtx* context, std::string_view content, std::string& to) {
-  to.resize(ZSTD_compressBound(content.size()));
+  const auto bound = ZSTD_compressBound(content.size());
+  // (libstdc++ 12 gives the capacity where the size should be.)
+  to.resize_and_overwrite(bound, [bound](char*, std::size_t) { return bound; });
   const auto size = ZSTD_compress2(context, to.data(), to.size(), content.data(), content.size());
   if (ZSTD_isError(size)) return false;
   to.resize(size);
@@ -91,7 +93,9 @@ std::optional<std::uint64_t> frames_content_size(std::string_view frames) {
 std::optional<std::string> decompress_frames(std::string_view frames, std::size_t bytes_max) {
   const auto content_size = frames_content_size(frames);
   if (!content_size || *content_size > bytes_max) return std::nullopt;
-  std::string content(*content_size, '\0');
+  std::string content;
+  // (libstdc++ 12 gives the capacity where the size should be.)
+  content.resize_and_overwrite(*content_size, [&](char*, std::size_t) { return *content_size; });
   if (!decompress_frames(frames, content.data(), content.size())) return std::nullopt;
   return content;
 }

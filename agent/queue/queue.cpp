@@ -105,10 +105,11 @@ void Queue::recover(std::uint64_t end) {
     if (is_stored) continue;
     memory_.append(std::move(entry), appended_ns);
   }
-  // Behind all numbers that are known. Where no entry is, or the folder cannot be read, a disk that
-  // is mounted later may have some: the time of a start is nearly always above those.
+  // Behind all numbers that are known. Where no segment is, or the folder cannot be read, a disk that
+  // is mounted later may have some, also newer ones than the log: that may have been covered by it. The
+  // time of a start is nearly always above those.
   first_issued_ = end;
-  if (!segments_.is_open() || !wal_.is_recovered() || (segments_.empty() && after == 0)) {
+  if (!segments_.is_open() || !wal_.is_recovered() || segments_.empty()) {
     const auto wall_ms = clock_.wall_ns() / kNsPerMs;
     first_issued_ = std::max(end, wall_ms > 0 ? static_cast<std::uint64_t>(wall_ms) : 1);
   }

@@ -13,6 +13,9 @@ constexpr std::string_view kSuffix = ".seg";
 constexpr std::string_view kBadSuffix = ".bad";
 constexpr std::size_t kNameDigits = 16;
 constexpr std::uint64_t kCopyBytesMax = 64 << 20;
+// Between two entries of a segment. A start that finds no segment goes on at the time in milliseconds:
+// what lies between may be on a disk that is mounted later, and a range that spans it would hide it.
+constexpr std::uint64_t kGapMax = 1000;
 
 std::string name_of(std::uint64_t first_sequence) {
   char digits[kNameDigits];
@@ -291,7 +294,8 @@ bool Segments::is_behind_another(const Entry& entry) const {
 }
 
 Result<void> Segments::append(const Entry& entry, std::int64_t boot_ns) {
-  if (writer_ && (writer_->bytes() >= segment_bytes_ || is_behind_another(entry))) {
+  if (writer_ && (writer_->bytes() >= segment_bytes_ || is_behind_another(entry) ||
+                  entry.first_sequence - writer_->summary().last_sequence > kGapMax)) {
     if (auto ended = end_segment(); !ended) return ended;
   }
   const bool is_new = !writer_;

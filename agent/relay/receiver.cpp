@@ -25,6 +25,8 @@ constexpr std::string_view kOldStream = "relay/old";
 constexpr double kShareHalfLifeNs = 10e9;
 constexpr double kShareTimesAverage = 1.5;
 constexpr std::size_t kSharesMax = 4096;
+// Of what is committed together, for the next time.
+constexpr std::size_t kKeptBytes = std::size_t{512} << 10;
 
 metrics::StreamPtr stream(std::string_view name, bool is_backlog) {
   return std::make_shared<const metrics::Stream>(metrics::Stream{std::string(name), is_backlog});
@@ -99,10 +101,14 @@ bool Receiver::has_path(std::string_view path) {
   return std::ranges::find(kPaths, path) != kPaths.end();
 }
 
+void Receiver::count_refused(std::size_t client, int status) {
+  const auto* const reason = std::ranges::find(kRefusals, status, &RefusalReason::status);
+  ++setup_.stats->clients[client].refused[static_cast<std::size_t>(reason - kRefusals)];
+}
+
 /// Counts it.
 listen::HttpReply Receiver::refused(std::size_t client, listen::HttpReply reply) {
-  const auto* const reason = std::ranges::find(kRefusals, reply.status, &RefusalReason::status);
-  ++setup_.stats->clients[client].refused[static_cast<std::size_t>(reason - kRefusals)];
+  count_refused(client, reply.status);
   return reply;
 }
 
@@ -120,10 +126,6 @@ std::optional<listen::HttpReply> Receiver::refuse(listen::HttpRequestHead& head,
     auto reply = listen::text_reply(405, "POST is answered here");
     reply.fields.emplace_back("Allow: POST");
     return refused(head.client, std::move(reply));
-  }
-  if (head.content_length > kBodyBytesMax) {
-    return refused(head.client, listen::text_reply(413, cat("a body of at most ", kBodyBytesMax,
-                                                            " bytes is taken here")));
   }
   if (!version_of(head)) {
     return refused(head.client,
@@ -273,10 +275,10 @@ void Receiver::flush(Chunk& chunk) {
 
 /// What came within a moment is in the log together; then all are answered.
 void Receiver::commit(listen::Server& server) {
-  flush(live_);
-  flush(old_);
-  live_.content.shrink_to_fit();
-  old_.content.shrink_to_fit();
+  for (auto* const chunk : {&live_, &old_}) {
+    flush(*chunk);
+    if (chunk->content.capacity() > kKeptBytes) chunk->content = {};
+  }
   const bool is_safe = std::exchange(is_safe_, true);
   for (auto& one : std::exchange(waiting_, {})) {
     if (!is_safe) {

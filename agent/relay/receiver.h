@@ -90,6 +90,9 @@ class Receiver final : public listen::RequestHandler {
 
   std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
                                           std::size_t& body_bytes_max) override;
+  void on_refused(const listen::HttpRequestHead& head, int status) override {
+    count_refused(head.client, status);
+  }
   void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
               listen::Server& server) override;
   void work(listen::Server& server) override;
@@ -114,6 +117,7 @@ class Receiver final : public listen::RequestHandler {
 
   std::optional<listen::HttpReply> refuse_for_room(const listen::HttpRequestHead& head,
                                                    std::int64_t now_ns);
+  void count_refused(std::size_t client, int status);
   listen::HttpReply refused(std::size_t client, listen::HttpReply reply);
   void add(Chunk& chunk, std::string_view field, const SampleCounts& counts);
   void flush(Chunk& chunk);

@@ -84,7 +84,7 @@ class WriteMessageReader {
   struct View {
     std::string_view name;
     std::string_view value;
-    std::string_view plain;  // all of it, where it is written as this class writes it
+    std::string_view plain;  // all of the field, where it is written as this class writes it
   };
 
   std::span<const metrics::Label> enforced_;
@@ -94,8 +94,7 @@ class WriteMessageReader {
   std::vector<std::string_view> symbols_;  // of the message
   SampleCounts counts_;                    // of the series
   std::string points_;                     // fields of its samples and histograms
-  std::string field_;
-  std::string fields_;  // of a small message
+  std::string fields_;                     // of a small message; of a large one only the last
   struct Kept {
     std::size_t size;
     SampleCounts counts;
@@ -103,7 +102,8 @@ class WriteMessageReader {
   std::vector<Kept> kept_;            // the same
   std::size_t labels_bytes_ = 0;      // as they are written
   bool has_too_many_labels_ = false;  // the series
-  std::size_t bytes_looked_at_ = 0;   // of labels
+  bool keeps_fields_ = false;
+  std::size_t bytes_looked_at_ = 0;  // of labels
   std::size_t bytes_out_ = 0;
 };
 

@@ -60,6 +60,9 @@ class Gate final : public listen::RequestHandler {
     return inner ? inner->refuse(head, body_bytes_max)
                  : listen::text_reply(404, "404 page not found");
   }
+  void on_refused(const listen::HttpRequestHead& head, int status) override {
+    find(head)->on_refused(head, status);
+  }
   void handle(const listen::HttpRequestHead& head, std::string& body, listen::ReplyTo to,
               listen::Server& server) override {
     find(head)->handle(head, body, to, server);

@@ -12,6 +12,7 @@ import pathlib
 import re
 import struct
 import sys
+import tempfile
 import threading
 import time
 
@@ -138,14 +139,15 @@ def folder_bytes(folder: pathlib.Path) -> int:
 
 
 def msp_agent(folder: pathlib.Path, port: int, url: str) -> Process:
-    (folder / "run").mkdir()
+    run = RUN / "msp-agent"  # as /run is: in memory
+    run.mkdir()
     config = folder / "msp-agent.yaml"
     config.write_text(f"customer_id: msp\nserver_name: relay-01\ncollectors: {{enabled: [loadavg]}}\n"
                       f"buffer: {{path: {folder / 'disk'}, max_size: 4GiB, min_free: 0}}\n"
                       f"remote_write: {{url: '{url}', catch_up_rate: unlimited}}\n"
                       f"listen: {{address: '127.0.0.1:{port}', receive: true, metrics: false}}\n")
     return Process([BINARY, "--config", str(config)], folder / "log",
-                   {**os.environ, "RUNTIME_DIRECTORY": str(folder / "run")})
+                   {**os.environ, "RUNTIME_DIRECTORY": str(run)})
 
 
 def vmagent(folder: pathlib.Path, port: int, url: str) -> Process:
@@ -157,6 +159,7 @@ minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10
 agents = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000
 with contextlib.ExitStack() as stack:
     folder = stack.enter_context(temporary_folder())
+    RUN = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))
     centre_ports, ports = ({name: free_port() for name in PEERS} for _ in range(2))
     for name in PEERS:
         (folder / name).mkdir()

@@ -9,11 +9,12 @@ import ssl
 import subprocess
 from typing import Iterator
 
-from support.agent import run_once, running_agent, temporary_folder
+from support.agent import run_once, running_agent, temporary_folder, write_config
 from support.certificates import Authority
 from support.check import run_checks
 from support.process import Process, free_port, poll_until
 from support.prometheus import running_prometheus
+from support.receiver import receiving
 
 TOKEN, PASSWORD = "token-of-a-scraper", "pass:of-alpha"
 NAMES = "DNS:localhost, IP:127.0.0.1"
@@ -139,6 +140,46 @@ def a_client_without_a_certificate_of_the_authority_gets_nothing() -> None:
             assert answered(good) and not answered(None) and not answered(bad) and answered(good)
 
 
+def a_relay_knows_its_sender_by_certificate_and_token() -> None:
+    with temporary_folder() as folder, receiving() as centre:
+        authority, port = Authority(folder), free_port()
+        own, good = authority.issue("localhost", NAMES), authority.issue("sender")
+        (folder / "token").write_text(TOKEN + "\n")
+        (folder / "token").chmod(0o600)
+        relay_config = write_config(folder, centre.url, server="relay-01", more=f"""collectors: {{enabled: [loadavg]}}
+listen:
+  address: 127.0.0.1:{port}
+  receive: true
+  clients: [{{name: beta-site, bearer_token_file: {folder / 'token'}, labels: {{customer_id: beta}}}}]
+  tls: {{cert_file: {own.file}, key_file: {own.key}, client_ca_file: {authority.ca}}}
+""")
+        certificate = f", cert_file: {good.file}, key_file: {good.key}"
+
+        def sender(name: str, token: str, more: str) -> pathlib.Path:
+            login = (f"  bearer_token: {token}\n  tls: {{ca_file: {authority.ca}{more}}}\n"
+                     "collectors: {enabled: [loadavg]}\n")
+            return write_config(folder, f"https://localhost:{port}/api/v1/write", server=name, more=login)
+
+        def arrived(name: str) -> set[str]:
+            return {dict(series.labels)["customer_id"] for request in centre.accepted() for series in request.series
+                    if dict(series.labels).get("server_name") == name}
+
+        with running_agent(relay_config) as relay, running_agent(sender("good", TOKEN, certificate)) as agent, \
+                running_agent(sender("stranger", TOKEN, "")) as stranger, \
+                running_agent(sender("guesser", "wrong", certificate)) as guesser:
+            poll_until("its samples", lambda: arrived("good"), process=agent)
+            poll_until("no certificate is told", lambda: "cannot reach" in stranger.log(), process=stranger)
+            poll_until("a wrong token is told", lambda: "HTTP 401" in guesser.log(), process=guesser)
+            assert arrived("good") == {"beta"} and not arrived("stranger") | arrived("guesser")
+
+            def row() -> list[str]:
+                said = run_once("--config", str(relay_config), "status").stdout
+                return next((line.split() for line in said.partition("Receiving\n")[2].splitlines()
+                             if line.endswith("beta-site")), [])
+            poll_until("status names the client, with its samples", lambda: "ago" in row() and int(
+                row()[-4].replace(",", "")) > 0, process=relay)
+
+
 def old_tls_plain_http_and_noise_get_nothing_and_cost_nothing() -> None:
     with temporary_folder() as folder:
         authority = Authority(folder)
@@ -211,5 +252,5 @@ def what_cannot_be_served_safely_is_not_served() -> None:
 run_checks(only_clients_are_answered_and_a_new_secret_needs_no_restart, prometheus_scrapes_with_tls_and_each_login,
            a_new_certificate_is_in_force_for_the_next_connection,
            a_client_without_a_certificate_of_the_authority_gets_nothing,
-           check_looks_at_the_port_the_certificate_and_the_logins,
+           a_relay_knows_its_sender_by_certificate_and_token, check_looks_at_the_port_the_certificate_and_the_logins,
            old_tls_plain_http_and_noise_get_nothing_and_cost_nothing, what_cannot_be_served_safely_is_not_served)

@@ -123,15 +123,11 @@ Centre::Nature World::nature_of_a_centre() {
   const bool restarts = plan_.kills || plan_.power_cuts || plan_.stops;
   if (chance(20) && !(nature.in_order && plan_.clock_steps && restarts)) {
     for (const auto& source : sources_) {
-      if (!source.is_relay && chance(50)) {
+      if (chance(50) && !(source.is_relay && nature.in_order)) {
         nature.poisoned.insert(source.numbers[below(source.numbers.size())]);
       }
     }
   }
-  // A relay's request cannot be made smaller.
-  const bool has_relay = std::any_of(sources_.begin(), sources_.end(),
-                                     [](const Source& source) { return source.is_relay; });
-  if (has_relay && nature.samples_max > 0) nature.samples_max = 0;
   return nature;
 }
 

@@ -1,5 +1,7 @@
 """What sends to a relay, for real: each sender scrapes a page of its own and writes to one address with one login.
 
+Fluent Bit, which docs/relay.md names as well, is not in Debian 12: no test runs it.
+
 A page counts how often it was asked, and shows the count: a sample that is lost is a number that is missing at the
 centre, one that comes twice is there twice.
 """

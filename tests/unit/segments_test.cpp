@@ -108,6 +108,17 @@ TEST_CASE_METHOD(Fixture,
   CHECK(got.size() >= 20);  // where both names are taken one is set aside, not written over
 }
 
+TEST_CASE_METHOD(Fixture, "a segment spans no gap in which numbers of a disk that is away may be") {
+  queue::Segments segments(1 << 20);
+  REQUIRE(take_over(segments));
+  for (const std::uint64_t sequence : {31, 32, 40, 100'000, 100'001}) append(segments, sequence);
+  REQUIRE(segments.sync());
+  const auto all = segments.all();
+  REQUIRE(all.size() == 5);
+  CHECK(all[3].summary.last_sequence == 40);
+  CHECK(all[4].summary.first_sequence == 100'000);
+}
+
 TEST_CASE_METHOD(Fixture, "a segment under another name gets its own") {
   files.set_content(path("77"), files.content(path("0b")));
   REQUIRE(folder->remove(name("0b")));

@@ -22,7 +22,7 @@ struct Echo final : listen::RequestHandler {
   std::optional<listen::HttpReply> refuse(listen::HttpRequestHead& head,
                                           std::size_t& body_bytes_max) override {
     ++looked;
-    body_bytes_max = 100'000;
+    body_bytes_max = longest;
     if (head.path == "/no") return listen::text_reply(403, "no");
     head.has_login = head.path == "/login";
     return std::nullopt;
@@ -35,8 +35,14 @@ struct Echo final : listen::RequestHandler {
     server.reply(to, {.body = std::make_shared<const std::string>(cat(head.path, "|", body))});
   }
 
+  void on_refused(const listen::HttpRequestHead&, int status) override {
+    refused.push_back(status);
+  }
+
+  std::size_t longest = 100'000;
   int looked = 0;
   int handled = 0;
+  std::vector<int> refused;  // by the server
   listen::ReplyTo last;
 };
 
@@ -247,6 +253,30 @@ TEST_CASE("server: a refused or too long body is not read, and not asked for") {
   }
   CHECK(chunked.received().starts_with("HTTP/1.1 413 "));
   CHECK(world.echo.handled == 0);
+  CHECK(world.echo.refused == std::vector{413, 413});
+}
+
+TEST_CASE(
+    "server: bodies that are read at the same time have a limit, large ones are read one by one") {
+  World world;
+  world.echo.longest = std::size_t{8} << 20;
+  std::vector<std::unique_ptr<Client>> clients;
+  const auto begin = [&](std::string_view field) {
+    auto& client = *clients.emplace_back(std::make_unique<Client>(world.address));
+    return world.ask(client, cat("POST /a HTTP/1.1\r\nHost: a\r\n", field, "\r\n\r\nx"))
+        .starts_with("HTTP/1.1 503 ");
+  };
+  constexpr std::string_view kLarge = "Content-Length: 8388608";
+  CHECK_FALSE(begin(kLarge));
+  CHECK(begin(kLarge));
+  CHECK(begin("Transfer-Encoding: chunked"));
+  for (int i = 0; i < 4; ++i) CHECK_FALSE(begin("Content-Length: 1000000"));
+  CHECK(begin("Content-Length: 1000000"));
+  CHECK_FALSE(begin("Content-Length: 100"));
+  CHECK(world.echo.refused == std::vector{503, 503, 503});
+  clients.erase(clients.begin());
+  world.settle();
+  CHECK_FALSE(begin(kLarge));
 }
 
 TEST_CASE("server: a body is asked for once its head is fine") {
@@ -272,7 +302,7 @@ TEST_CASE("server: a head has ten seconds, whatever comes of it meanwhile") {
   }
   world.clock.advance(2 * kNsPerSecond);
   world.settle();
-  CHECK(slow.received().starts_with("HTTP/1.1 408 "));
+  CHECK(slow.received().starts_with("HTTP/1.1 503 "));
   CHECK(silent.ended());
   CHECK(world.server.connections() <= 1);  // slow's end is waited for
 }
@@ -285,7 +315,7 @@ TEST_CASE("server: a body has thirty seconds, and four kilobytes of it each") {
   world.clock.advance(4 * kNsPerSecond);
   CHECK(world.ask(slow, std::string(10'000, 'x')).empty());
   world.clock.advance(1500 * kNsPerMs);
-  CHECK(world.ask(slow, "x").starts_with("HTTP/1.1 408 "));
+  CHECK(world.ask(slow, "x").starts_with("HTTP/1.1 503 "));
 
   Client steady(world.address);
   world.ask(steady, head);
@@ -305,7 +335,7 @@ TEST_CASE("server: a body has thirty seconds, and four kilobytes of it each") {
   }
   world.clock.advance(8 * kNsPerSecond);
   world.settle();
-  CHECK(late.received().starts_with("HTTP/1.1 408 "));
+  CHECK(late.received().starts_with("HTTP/1.1 503 "));
 }
 
 TEST_CASE("server: an idle connection stays for longer than Go's clients keep it") {

@@ -78,6 +78,8 @@ std::vector<Sample> samples_of(const delivery::Splitter::Front& front) {
 struct Server {
   std::function<bool(const Sample&)> is_bad = [](const Sample&) { return false; };
   bool refuses_everything = false;
+  std::size_t rows_max = SIZE_MAX;  // of a request, as the encoder's limit does
+  std::size_t samples_max = SIZE_MAX;
   std::vector<Sample> taken = {};
   int requests = 0;
   int probes = 0;
@@ -89,10 +91,13 @@ struct Server {
       return;
     }
     ++requests;
-    const auto front = shipment.front();
+    auto front = shipment.front();
+    front.rows_end = front.rows_begin + std::min(front.rows_end - front.rows_begin, rows_max);
     const auto samples = samples_of(front);
     const bool bad = refuses_everything || std::any_of(samples.begin(), samples.end(), is_bad);
-    if (bad) {
+    if (samples.size() > samples_max) {
+      shipment.row_too_large();
+    } else if (bad) {
       shipment.refused(front.rows_end);
     } else {
       taken.insert(taken.end(), samples.begin(), samples.end());
@@ -404,6 +409,63 @@ TEST_CASE("samples of a relay's series go in their order, whichever of them is r
     CHECK(server.taken.size() == times.size() + 3);
     CHECK(shipment.refused_samples() == 13 - times.size());
   }
+}
+
+TEST_CASE(
+    "what a relay received goes in its order where a request is cut and its beginning refused") {
+  delivery::Splitter shipment;
+  fill(shipment.batch(), 3, 1);
+  for (std::uint64_t sequence = 2; sequence < 15; ++sequence) {
+    add_relayed(shipment.batch(), sequence, 100, 1, static_cast<std::int64_t>(sequence));
+  }
+  shipment.start();
+  Server server;
+  server.rows_max = 6;
+  server.is_bad = [](const Sample& sample) { return sample.first == "m1"; };
+  while (!shipment.done()) server.take(shipment);
+  std::vector<std::int64_t> times;
+  for (const auto& [name, time] : server.taken) {
+    if (name == "m100") times.push_back(time);
+  }
+  CHECK(times.size() == 13);
+  CHECK(std::is_sorted(times.begin(), times.end()));
+  CHECK(shipment.refused_samples() == 1);
+}
+
+TEST_CASE(
+    "what is too large for the server is no refusal, however often a relay's requests are halved") {
+  delivery::Splitter shipment;
+  constexpr std::size_t kRows = 10;
+  constexpr std::size_t kNames = 40;
+  for (std::size_t i = 1; i <= kRows; ++i) {
+    add_relayed(shipment.batch(), i, 0, kNames, static_cast<std::int64_t>(i));
+  }
+  shipment.start();
+  Server server;
+  server.rows_max = 1;
+  server.samples_max = 1;
+  while (!shipment.done()) server.take(shipment);
+  CHECK(server.requests > static_cast<int>(delivery::Splitter::kRefusalsMax));
+  CHECK(shipment.refused_samples() == 0);
+  CHECK(server.taken.size() == kRows * kNames);
+  CHECK(Samples(server.taken.begin(), server.taken.end()).size() == kRows * kNames);
+}
+
+TEST_CASE("refusals are counted for the rows of each request") {
+  delivery::Splitter shipment;
+  constexpr std::size_t kRows = 10;
+  constexpr std::size_t kNames = 100;
+  for (std::size_t i = 1; i <= kRows; ++i) {
+    add_relayed(shipment.batch(), i, 0, kNames, static_cast<std::int64_t>(i));
+  }
+  shipment.start();
+  Server server;
+  server.rows_max = 1;
+  server.is_bad = [](const Sample& sample) { return sample.first.ends_with("7"); };
+  while (!shipment.done()) server.take(shipment);
+  CHECK(server.requests > static_cast<int>(delivery::Splitter::kRefusalsMax));
+  CHECK(shipment.refused_samples() == kRows * kNames / 10);
+  CHECK(server.taken.size() == kRows * kNames * 9 / 10);
 }
 
 TEST_CASE("a relay's request that cannot be read is counted once where another is refused") {
