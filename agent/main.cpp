@@ -14,14 +14,28 @@
 
 namespace {
 
-/// Before the constructors of everything else that is linked in: until the agent waits for SIGHUP,
-/// which is after it has read its configuration, that signal would end the process.
-[[gnu::constructor(101)]] void hold_back_sighup() {
+std::atomic<bool> has_lacked_memory = false;
+
+/// Called by operator new.
+void on_no_memory() {
+  has_lacked_memory = true;
+  throw std::bad_alloc();
+}
+
+/// Before the constructors of everything else that is linked in, which may lack memory as well. Until
+/// the agent waits for SIGHUP, which is after it has read its configuration, that signal would end
+/// the process.
+[[gnu::constructor(101)]] void begin() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGHUP);
   sigprocmask(SIG_BLOCK, &set, nullptr);
+  std::set_new_handler(on_no_memory);
 }
+
+constexpr const char* kNoMemory = "out of memory";
+constexpr const char* kNoMemoryAdvice =
+    ": raise the limit on it (MemoryMax= of the unit, ulimit -v)";
 
 /// Allocates nothing.
 void tell(const char* what, const char* advice) {
@@ -35,7 +49,7 @@ void tell_exception() {
   try {
     throw;
   } catch (const std::bad_alloc&) {
-    tell("out of memory", ": raise the limit on it (MemoryMax= of the unit, ulimit -v)");
+    tell(kNoMemory, kNoMemoryAdvice);
   } catch (const std::system_error& error) {
     // Of std::thread. With too little memory for its stack it is the same error.
     const bool is_limit = error.code() == std::errc::resource_unavailable_try_again;
@@ -61,6 +75,10 @@ void tell_exception() {
   }
   if (std::current_exception() != nullptr) {
     tell_exception();
+  } else if (has_lacked_memory) {
+    // There is no memory for an exception; or one left a function that is noexcept and was inlined,
+    // and then g++ 12 keeps nothing of it.
+    tell(kNoMemory, kNoMemoryAdvice);
   } else {
     tell("internal error: it ended itself without an exception", "");
   }

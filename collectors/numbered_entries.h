@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/failed_open.h"
+
 namespace msp::collectors {
 
 /// Their names in byte order (cpu10 before cpu2): the order in which node_exporter visits them, and
@@ -18,7 +20,10 @@ inline std::vector<std::string> numbered_entries(const std::string& directory,
                                                  std::string_view prefix) {
   const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(directory.c_str()), closedir);
   std::vector<std::string> names;
-  if (!open) return names;
+  if (!open) {
+    note_failed_open();
+    return names;
+  }
   while (const dirent* entry = readdir(open.get())) {
     const std::string_view name = entry->d_name;
     if (!name.starts_with(prefix)) continue;

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+
+#include "agent/base/failed_open.h"
 #include "collectors/label_text.h"
 
 namespace msp::collectors {
@@ -33,6 +35,7 @@ std::optional<double> parse(std::string_view text, SysNumber kind) {
 }  // namespace
 
 SysFolder::SysFolder(const std::string& path) : name_(path), fd_(::open(path.c_str(), kFolder)) {
+  if (!fd_) note_failed_open();
   struct statfs status {};
   is_sysfs_ = fd_ && ::fstatfs(fd_.get(), &status) == 0 && status.f_type == SYSFS_MAGIC;
 }
@@ -41,14 +44,16 @@ SysFolder::SysFolder(const SysFolder& parent, const char* name)
     : parent_(&parent),
       name_(name),
       fd_(::openat(parent.fd_.get(), name, kFolder)),
-      is_sysfs_(parent.is_sysfs_) {}
+      is_sysfs_(parent.is_sysfs_) {
+  if (!fd_) note_failed_open();
+}
 
 template <typename IsWanted>
 void SysFolder::list(std::vector<std::string>& names, const IsWanted& is_wanted) const {
   std::size_t found = 0;
   Fd fd(::openat(fd_.get(), ".", kFolder));
   const std::unique_ptr<DIR, int (*)(DIR*)> open(fd ? ::fdopendir(fd.get()) : nullptr, closedir);
-  if (open) fd.release();
+  open ? static_cast<void>(fd.release()) : note_failed_open();
   while (const dirent* entry = open ? ::readdir(open.get()) : nullptr) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == ".." || !is_wanted(*entry)) continue;
@@ -82,6 +87,7 @@ SysText SysFolder::read(const char* file) const {
   text.error = why_not_opened(file);
   if (text.error != 0) return text;
   const Fd fd(::openat(fd_.get(), file, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) note_failed_open();
   const auto got = fd ? ::read(fd.get(), text.bytes, sizeof text.bytes) : -1;
   text.error = got < 0 ? errno : 0;
   if (text.error == EISDIR) text.error = SysText::kNotRegular;
@@ -116,7 +122,10 @@ int SysFolder::read(const char* file, std::string& content) const {
   constexpr std::size_t kStepBytes = 4096, kBytesMax = std::size_t{1} << 20;
   if (const int error = why_not_opened(file); error != 0) return error;
   const Fd fd(::openat(fd_.get(), file, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return errno;
+  if (!fd) {
+    note_failed_open();
+    return errno;
+  }
   std::size_t size = 0;
   for (ssize_t got = 1; got > 0 && size < kBytesMax; size += static_cast<std::size_t>(got)) {
     content.resize(std::max(content.capacity(), size + kStepBytes));

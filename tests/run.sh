@@ -98,11 +98,14 @@ build() { # preset
   if [ -n "$(echo $tests)" ]; then targets="$targets msp-agent"; fi
   if is_in fleet "$(echo $tests)"; then targets="$targets fleet"; fi
   if is_in budget "$(echo $tests)"; then targets="$targets tick_budget"; fi
+  if [ "$1" = release ] && { is_in exhaustion "$(echo $tests)" || is_in clock_jumps "$(echo $tests)"; }; then
+    targets="$targets faulty_agent"
+  fi
   [ -n "$targets" ] || return 0
   began=$(date +%s)
   with_tests=ON
   [ "${1%-arm64}" != release ] || is_in simulation "$targets" || is_in tick_budget "$targets" ||
-    with_tests=OFF
+    is_in faulty_agent "$targets" || with_tests=OFF
   log=build/tests/build-$1.log
   arch=
   [ "$1" != release-arm64 ] || arch='--arch aarch64'
@@ -191,6 +194,7 @@ cpp_tests() { # preset
       # Always the same seeds; others by hand: build/release/tests/simulation --from 10001 --seeds 100000
       program="build/$1/tests/simulation --jobs 2"
       echo "'simulation ($1)' sh -c '$program --seeds 10000 && echo \"ok simulation ($1)\"'"
+      echo "'clocks ($1)' sh -c '$program --clocks --seeds 300 && echo \"ok clocks ($1)\"'"
       # The return of a centre: many agents, and a few with much to send.
       echo "'fleet ($1)' sh -c '$program --fleet 1000 --series 10 && $program --fleet 100 --series 700 &&" \
         "echo \"ok fleet ($1)\"'"

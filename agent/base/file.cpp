@@ -11,6 +11,7 @@
 #include <memory>
 #include <utility>
 
+#include "agent/base/failed_open.h"
 #include "agent/base/text.h"
 
 namespace msp {
@@ -38,7 +39,10 @@ Result<Fd> open_to_read(const std::string& path) {
     return failed(cat("cannot open ", path, ": not a regular file"));
   }
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd) return path_error("open", path, errno);
+  if (!fd) {
+    note_failed_open();
+    return path_error("open", path, errno);
+  }
   return fd;
 }
 

@@ -1,6 +1,7 @@
 // msp-agent run: the agent in the foreground, until it is told to stop.
 #include <cstdio>
 
+#include "agent/base/failed_open.h"
 #include "agent/base/log.h"
 #include "agent/base/redact.h"
 #include "agent/cli/commands.h"
@@ -25,7 +26,8 @@ int run(const GlobalOptions& options) {
     return config;
   };
   const auto config = read_config();
-  if (!config) return kExitBadConfig;
+  // Want of descriptors passes: after 78 the service would not be started again.
+  if (!config) return take_failed_open() != 0 ? kExitFailed : kExitBadConfig;
   const auto ran = run::run_agent(*config, options.paths, read_config);
   if (ran) return kExitDone;
   log_error(ran.error().text);

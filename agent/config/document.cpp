@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <exception>
 #include <map>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -299,6 +300,8 @@ Document parse_document(std::string_view text) {
       return {nullptr, *tab, cat("not YAML: ", in_plain_words(YAML::ErrorMsg::TAB_IN_INDENTATION))};
     }
     return {nullptr, at, cat("not YAML: ", in_plain_words(exception.msg))};
+  } catch (const std::bad_alloc&) {
+    throw;  // no fault of the file's: it ends the process with 1, and not with 78, after which no start follows
   } catch (const std::exception& exception) {
     return {nullptr, {}, cat("not YAML: ", exception.what())};
   }

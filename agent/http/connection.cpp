@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -149,9 +150,16 @@ struct Connection::Curl {
     return CURL_SOCKET_BAD;
   }
 
+  /// Without what it has no memory for, a request would go elsewhere, or say less than it must: there
+  /// is none then.
   template <typename Value>
   void set(CURLoption option, Value value) {
-    curl_easy_setopt(handle, option, value);
+    if (curl_easy_setopt(handle, option, value) == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+  }
+  static curl_slist* with_line(curl_slist* list, const std::string& line) {
+    auto* const longer = curl_slist_append(list, line.c_str());
+    if (longer == nullptr) throw std::bad_alloc();
+    return longer;
   }
   template <typename Value>
   Value get(CURLINFO info) {
@@ -164,6 +172,7 @@ struct Connection::Curl {
     handle = curl_easy_init();
     if (is_in_multi) {
       own = curl_share_init();
+      if (own == nullptr) throw std::bad_alloc();
       for (const auto data :
            {CURL_LOCK_DATA_CONNECT, CURL_LOCK_DATA_SSL_SESSION, CURL_LOCK_DATA_DNS}) {
         curl_share_setopt(own, CURLSHOPT_SHARE, data);
@@ -259,7 +268,7 @@ struct Connection::Curl {
     curl_slist_free_all(headers);
     headers = nullptr;
   }
-  void add_header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
+  void add_header(const std::string& line) { headers = with_line(headers, line); }
 
   /// `is_home`: the server of the configuration, which may see who the agent is.
   void aim(const Url& to, bool is_home, const HttpRequest& request, const Login& login) {
@@ -290,7 +299,7 @@ struct Connection::Curl {
   void rename(const Url& to) {
     const auto& name = options.tls.server_name;
     const auto route = cat(name, ":", to.place.port, ":", to.place.host, ":", to.place.port);
-    connect_to = curl_slist_append(nullptr, route.c_str());
+    connect_to = with_line(nullptr, route);
     if (!options.headers.contains("Host")) add_header(cat("Host: ", to.host_and_port()));
     set(CURLOPT_URL, cat("https://", name, ":", to.place.port, to.path_and_query).c_str());
   }

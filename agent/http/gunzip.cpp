@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <new>
 
 namespace msp::http {
 namespace {
@@ -19,11 +20,11 @@ void Gunzip::End::operator()(z_stream_s* stream) const {
 
 Gunzip::Gunzip() {
   auto stream = std::make_unique<z_stream_s>();
-  if (inflateInit2(stream.get(), MAX_WBITS + kGzipOnly) == Z_OK) stream_.reset(stream.release());
+  if (inflateInit2(stream.get(), MAX_WBITS + kGzipOnly) != Z_OK) throw std::bad_alloc();
+  stream_.reset(stream.release());
 }
 
 Gunzip::Outcome Gunzip::unpack(std::string_view packed, std::size_t size_max, std::string& out) {
-  if (!stream_) return Outcome::damaged;
   auto& stream = *stream_;
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
   stream.avail_in = static_cast<uInt>(packed.size());
@@ -37,6 +38,7 @@ Gunzip::Outcome Gunzip::unpack(std::string_view packed, std::size_t size_max, st
     stream.next_out = reinterpret_cast<Bytef*>(piece);
     stream.avail_out = sizeof piece;
     const int code = inflate(&stream, Z_NO_FLUSH);
+    if (code == Z_MEM_ERROR) throw std::bad_alloc();  // no damage
     const auto got = sizeof piece - stream.avail_out;
     const auto left = size_max - out.size();
     out.append(piece, std::min(got, left));

@@ -31,7 +31,7 @@ class Gunzip {
   struct End {
     void operator()(z_stream_s* stream) const;
   };
-  std::unique_ptr<z_stream_s, End> stream_;  // null where there was no memory for it
+  std::unique_ptr<z_stream_s, End> stream_;
   bool is_complete_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -45,7 +46,9 @@ struct Transfers::Exchange {
 
 /// What the thread and whoever uses it share.
 struct Transfers::Shared {
-  explicit Shared(Setup of) : setup(std::move(of)), multi(curl_multi_init()) {}
+  explicit Shared(Setup of) : setup(std::move(of)), multi(curl_multi_init()) {
+    if (multi == nullptr) throw std::bad_alloc();
+  }
   ~Shared() { curl_multi_cleanup(multi); }
 
   const Setup setup;
@@ -209,8 +212,9 @@ class Loop {
                                        &peer.trace, &budget_);
     if (!begun) return end(peer, failed_answer(begun.error()));
     peer.handle = peer.connection.handle();
-    curl_multi_add_handle(shared_.multi, peer.handle);
     has_news_ = true;
+    if (curl_multi_add_handle(shared_.multi, peer.handle) != CURLM_OK)
+      on_done(peer.handle, CURLE_OUT_OF_MEMORY);
   }
 
   void on_done(CURL* handle, CURLcode code) {

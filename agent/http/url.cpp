@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <memory>
+#include <new>
 
 #include "agent/http/answer.h"
 
@@ -15,19 +16,28 @@ namespace {
 /// A URL in libcurl's hands.
 class ParsedUrl {
  public:
+  ParsedUrl() {
+    if (parsed_ == nullptr) throw std::bad_alloc();
+  }
   bool set(const std::string& text) {
-    return curl_url_set(parsed_.get(), CURLUPART_URL, text.c_str(), 0) == CURLUE_OK;
+    return is_ok(curl_url_set(parsed_.get(), CURLUPART_URL, text.c_str(), 0));
   }
   void drop(CURLUPart part) { curl_url_set(parsed_.get(), part, nullptr, 0); }
   std::string get(CURLUPart part, unsigned flags = 0) const {
     char* value = nullptr;
-    if (curl_url_get(parsed_.get(), part, &value, flags) != CURLUE_OK) return {};
+    if (!is_ok(curl_url_get(parsed_.get(), part, &value, flags))) return {};
     std::string copy(value);
     curl_free(value);
     return copy;
   }
 
  private:
+  /// Want of memory is no fault of the URL's.
+  static bool is_ok(CURLUcode code) {
+    if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc();
+    return code == CURLUE_OK;
+  }
+
   std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed_{curl_url(), curl_url_cleanup};
 };
 

@@ -1,9 +1,11 @@
 #include "agent/queue/compression.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <array>
 #include <memory>
+#include <new>
 
 namespace msp::queue {
 namespace {
@@ -20,6 +22,18 @@ struct ContextDeleter {
 };
 using Compressor = std::unique_ptr<ZSTD_CCtx, ContextDeleter>;
 using Decompressor = std::unique_ptr<ZSTD_DCtx, ContextDeleter>;
+
+/// Want of memory is no damage: what is whole would be dropped as if it were.
+bool is_error(std::size_t code) {
+  if (ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+  return ZSTD_isError(code) != 0;
+}
+
+Decompressor new_decompressor() {
+  Decompressor context(ZSTD_createDCtx());
+  if (context == nullptr) throw std::bad_alloc();
+  return context;
+}
 
 /// With valid parameters and room for the worst case memory is all that can be missing.
 bool compress(ZSTD_CCtx* context, std::string_view content, std::string& to) {
@@ -61,13 +75,12 @@ bool compress_block(std::string_view content, std::string_view prefix, std::stri
 
 std::optional<std::string> decompress_block(std::string_view block, std::size_t content_size,
                                             std::string_view prefix) {
-  const Decompressor context(ZSTD_createDCtx());
-  if (context == nullptr) return std::nullopt;
+  const auto context = new_decompressor();
   ZSTD_DCtx_refPrefix(context.get(), prefix.data(), prefix.size());
   std::string content(content_size, '\0');
   const auto size = ZSTD_decompressDCtx(context.get(), content.data(), content.size(), block.data(),
                                         block.size());
-  if (ZSTD_isError(size) || size != content_size) return std::nullopt;
+  if (is_error(size) || size != content_size) return std::nullopt;
   return content;
 }
 
@@ -102,7 +115,7 @@ std::optional<std::string> decompress_frames(std::string_view frames, std::size_
 
 bool decompress_frames(std::string_view frames, char* to, std::size_t size) {
   const auto done = ZSTD_decompress(to, size, frames.data(), frames.size());
-  return !ZSTD_isError(done) && done == size;
+  return !is_error(done) && done == size;
 }
 
 Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
@@ -113,8 +126,7 @@ Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
     if (*size > bytes_max) return Decompressed::too_large;
     content.reserve(*size);
   }
-  const Decompressor context(ZSTD_createDCtx());
-  if (context == nullptr) return Decompressed::damaged;
+  const auto context = new_decompressor();
   ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kForeignWindowLogMax);
   ZSTD_inBuffer in{frames.data(), frames.size(), 0};
   std::array<char, kPieceBytes> piece;
@@ -123,7 +135,7 @@ Decompressed decompress_stream(std::string_view frames, std::size_t bytes_max,
     ZSTD_outBuffer out{piece.data(), piece.size(), 0};
     const auto before = in.pos;
     left = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(left)) return Decompressed::damaged;
+    if (is_error(left)) return Decompressed::damaged;
     if (out.pos > bytes_max - content.size()) return Decompressed::too_large;
     content.append(piece.data(), out.pos);
     if (in.pos == in.size && left == 0) return Decompressed::whole;

@@ -1,5 +1,6 @@
 // zstd for the disk queue: blocks of a dictionary, and the frames of a request. One owner of zstd
-// in this folder.
+// in this folder. Where there is no memory to decompress, std::bad_alloc is thrown: what is whole
+// does not count as damaged.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 #include "agent/queue/format.h"
 
 #include <cstring>
+#include <new>
 
 #include "agent/queue/bytes.h"
 
@@ -134,6 +135,7 @@ std::optional<Summary> summary_at_end(std::string_view bytes) {
 }
 
 ContentHash::ContentHash() : state_(XXH3_createState()) {
+  if (state_ == nullptr) throw std::bad_alloc();
   XXH3_64bits_reset(static_cast<XXH3_state_t*>(state_));
 }
 

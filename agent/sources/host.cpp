@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/base/failed_open.h"
 #include "agent/base/text.h"
 
 namespace msp::sources {
@@ -128,11 +129,17 @@ void HostSource::collect(Part& part) {
   const auto begin_ns = setup_.clock->monotonic_ns();
   builder().begin(*part.writer);
   if (!part.is_asked) return builder().rollback(*part.writer);
+  static_cast<void>(take_failed_open());
   Result<void> outcome;
   if (auto error = std::exchange(part.begin_error, std::nullopt)) {
     outcome = std::move(*error);
   } else {
     outcome = part.collector->collect(tick_, *part.writer);
+  }
+  // A folder that could not be listed is none that is empty.
+  const int error = take_failed_open();
+  if (error != 0 && (outcome || outcome.error().kind == Error::Kind::no_data)) {
+    outcome = failed(cat("cannot open what it reads: ", errno_text(error)));
   }
   if (outcome) {
     outcome = builder().commit(*part.writer);

@@ -4,6 +4,7 @@
 //   simulation --from 5000 --seeds 10  seeds 5000 to 5009
 //   simulation --seed 4711 --trace     one seed, with all that happens in it
 //   simulation --jobs 2                processes beside each other
+//   simulation --clocks --seeds 1000   other agents: their clocks jump by years, their process is stopped for hours
 //   simulation --stop                  until the first seed that fails
 //   simulation --fleet 10000 --series 100 --curve
 //                                      so many agents whose centre was away for an hour, and what it is asked in each
@@ -39,6 +40,7 @@ namespace {
 using namespace msp::simulation;
 
 std::uint64_t current_seed = 0;
+World::Faults faults = World::Faults::all;
 
 struct Totals {
   std::uint64_t seeds = 0;
@@ -47,6 +49,8 @@ struct Totals {
   std::uint64_t excused = 0;
   std::uint64_t counted = 0;
   std::uint64_t deaths = 0;
+  std::uint64_t jumps = 0;
+  std::uint64_t pauses = 0;
   std::int64_t simulated_ns = 0;
 
   void add(const Totals& other) {
@@ -56,6 +60,8 @@ struct Totals {
     excused += other.excused;
     counted += other.counted;
     deaths += other.deaths;
+    jumps += other.jumps;
+    pauses += other.pauses;
     simulated_ns += other.simulated_ns;
   }
 };
@@ -71,18 +77,21 @@ void on_crash(int signal) {
 
 void run_seed(std::uint64_t seed, bool trace, Totals& totals) {
   current_seed = seed;
-  const auto outcome = World(seed, trace).run();
+  const auto outcome = World(seed, trace, faults).run();
   ++totals.seeds;
   totals.samples += outcome.samples;
   totals.excused += outcome.excused;
   totals.counted += outcome.counted;
   totals.deaths += outcome.deaths;
+  totals.jumps += outcome.jumps;
+  totals.pauses += outcome.pauses;
   totals.simulated_ns += outcome.simulated_ns;
   if (outcome.violations.empty()) return;
   ++totals.failed;
-  std::printf("FAILED seed %llu: %s%s; replay: simulation --seed %llu --trace\n",
+  std::printf("FAILED seed %llu: %s%s; replay: simulation%s --seed %llu --trace\n",
               static_cast<unsigned long long>(seed), outcome.violations.front().c_str(),
               outcome.violations.size() > 1 ? " (and more)" : "",
+              faults == World::Faults::clocks ? " --clocks" : "",
               static_cast<unsigned long long>(seed));
   std::fflush(stdout);
 }
@@ -255,6 +264,17 @@ bool run_in_processes(std::uint64_t first, std::uint64_t end, unsigned jobs, boo
   return all;
 }
 
+/// False: there were too few to show anything.
+bool tell_clocks(const Totals& totals) {
+  const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
+  std::printf(
+      "clocks: %llu of %llu, %llu lost; %llu jumps by a month to 40 years, %llu pauses of 1 to "
+      "12 hours\n",
+      number(totals.seeds - totals.failed), number(totals.seeds), number(totals.failed),
+      number(totals.jumps), number(totals.pauses));
+  return totals.jumps > totals.seeds / 2 && totals.pauses > totals.seeds / 2;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -283,6 +303,8 @@ int main(int argc, char** argv) {
       fleet.agents = number();
     } else if (argument == "--series") {
       fleet.series = number();
+    } else if (argument == "--clocks") {
+      faults = World::Faults::clocks;
     } else if (argument == "--curve") {
       curve = true;
     } else if (argument == "--stop") {
@@ -290,10 +312,10 @@ int main(int argc, char** argv) {
     } else if (argument == "--trace") {
       trace = true;
     } else {
-      std::fprintf(
-          stderr,
-          "usage: simulation [--seeds N] [--from N] [--seed N] [--jobs N] [--stop] [--trace]\n"
-          "       simulation --fleet N [--series N] [--jobs N] [--curve]\n");
+      std::fprintf(stderr,
+                   "usage: simulation [--clocks] [--seeds N] [--from N] [--seed N] [--jobs N] "
+                   "[--stop] [--trace]\n"
+                   "       simulation --fleet N [--series N] [--jobs N] [--curve]\n");
       return 2;
     }
   }
@@ -331,5 +353,6 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(totals.deaths),
       static_cast<unsigned long long>(totals.excused),
       static_cast<unsigned long long>(totals.counted));
+  if (faults == World::Faults::clocks) all &= tell_clocks(totals);
   return all && totals.failed == 0 && totals.seeds > 0 ? 0 : 1;
 }

@@ -34,7 +34,8 @@ http::HttpAnswer unreachable() {
 
 }  // namespace
 
-World::World(std::uint64_t seed, bool trace) : seed_(seed), is_traced_(trace), random_(seed) {
+World::World(std::uint64_t seed, bool trace, Faults faults)
+    : seed_(seed), is_traced_(trace), faults_(faults), random_(seed) {
   make_plan();
   files_.mount(kDisk, "disk");
   options_.folder = kDisk;
@@ -90,6 +91,10 @@ void World::make_plan() {
   plan_.small_disk = some(15);
   plan_.short_age = some(10);
   plan_.log_on_disk = some(20);
+  if (faults_ == Faults::all) return;
+  plan_ = {};
+  plan_.outages = true;
+  plan_.clock_steps = true;
 }
 
 void World::make_sources() {
@@ -442,6 +447,7 @@ http::HttpAnswer World::post(std::size_t number, std::string_view body,
 void World::fate() {
   if (is_over_) return;
   clock_.at(clock_.monotonic_ns() + duration(10 * kSecond, 10 * kMinute), [this] { fate(); });
+  if (faults_ == Faults::clocks && chance(60)) return jump_or_pause();
   const auto choice = below(14);
   const auto now_ns = clock_.monotonic_ns();
   auto& endpoint = endpoints_[below(endpoints_.size())];
@@ -510,6 +516,23 @@ void World::fate() {
       }
       return;
   }
+}
+
+/// The wall clock stays between 1971 and 2100.
+void World::jump_or_pause() {
+  constexpr std::int64_t kDay = 24 * kHour;
+  if (chance(40)) {
+    wants_pause_ns_ = duration(kHour, 12 * kHour);
+    return;
+  }
+  const auto step_ns = duration(30 * kDay, 40 * 365 * kDay);
+  const auto now_ns = clock_.wall_ns();
+  const bool is_back =
+      now_ns + step_ns > 130 * 365 * kDay || (now_ns - step_ns > 365 * kDay && chance(50));
+  if (is_back && now_ns - step_ns <= 365 * kDay) return;
+  tell("the wall clock steps by ", (is_back ? -step_ns : step_ns) / kDay, " days");
+  clock_.step_wall(is_back ? -step_ns : step_ns);
+  ++jumps_;
 }
 
 void World::plan_death() {
@@ -632,6 +655,11 @@ Outcome World::run() {
   start();
   for (;;) {
     clock_.advance(kSecond);
+    if (const auto pause_ns = std::exchange(wants_pause_ns_, 0); pause_ns > 0) {
+      tell("the process is stopped for ", pause_ns / kSecond, " s");
+      clock_.jump(pause_ns);
+      ++pauses_;
+    }
     const auto now_ns = clock_.monotonic_ns();
     if (!is_over_ && now_ns >= faults_until_ns) {
       end_faults();
@@ -674,6 +702,8 @@ void World::violation(Outcome& outcome, std::string text) {
 void World::check(Outcome& outcome) {
   outcome.samples = ledger_.samples().size();
   outcome.deaths = deaths_;
+  outcome.jumps = jumps_;
+  outcome.pauses = pauses_;
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     if (queue_ != nullptr && !queue_->has_waiting(i) && queue_->state(i).samples != 0) {
       violation(outcome, cat("centre ", i, ": ", queue_->state(i).samples,

@@ -37,11 +37,18 @@ struct Outcome {
   std::size_t excused = 0;  // lost as documented
   std::size_t counted = 0;  // dropped or refused, for a counted reason
   std::size_t deaths = 0;   // kills and power cuts
+  std::size_t jumps = 0;    // of the clock, by a month or more
+  std::size_t pauses = 0;   // of the process, of an hour or more
 };
 
 class World {
  public:
-  World(std::uint64_t seed, bool trace);
+  /// What a seed may have.
+  enum class Faults {
+    all,
+    clocks,  // jumps of the wall clock by years, both ways, suspends, the whole process stopped for hours; outages
+  };
+  World(std::uint64_t seed, bool trace, Faults faults = Faults::all);
   ~World();
 
   Outcome run();
@@ -118,6 +125,7 @@ class World {
                         const std::vector<std::string>& headers);
 
   void fate();
+  void jump_or_pause();
   void plan_death();
   void set_mode(Endpoint& endpoint, Mode mode, std::int64_t for_ns);
   void fail_disk(std::int64_t for_ns);
@@ -132,6 +140,10 @@ class World {
 
   const std::uint64_t seed_;
   const bool is_traced_;
+  const Faults faults_;
+  std::size_t jumps_ = 0;
+  std::size_t pauses_ = 0;
+  std::int64_t wants_pause_ns_ = 0;
   std::mt19937_64 random_;
   test::FakeClock clock_;
   test::MemoryFileSystem files_;

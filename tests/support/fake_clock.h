@@ -62,6 +62,9 @@ class FakeClock final : public Clock {
     wall_ahead_ns_ += ns;
   }
 
+  /// Time passes, and nothing of what is set for it happens before its end: the process was stopped.
+  void jump(std::int64_t ns) { now_ns_ += ns; }
+
  private:
   /// False: nothing is set for a time before that.
   bool run_next(std::int64_t until_ns) {

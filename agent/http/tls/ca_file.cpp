@@ -28,7 +28,12 @@ File open_file(const std::string& path, std::string& reason) {
     return {nullptr, BIO_free};
   }
   fd->release();  // the stream's now
-  return {BIO_new_fp(file, BIO_CLOSE), BIO_free};
+  File opened(BIO_new_fp(file, BIO_CLOSE), BIO_free);
+  if (!opened) {
+    ::fclose(file);
+    reason = errno_text(ENOMEM);
+  }
+  return opened;
 }
 
 /// The next one, whatever else stands before it.

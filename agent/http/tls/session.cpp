@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include "agent/base/text.h"
@@ -45,6 +46,7 @@ long bio_control(BIO*, int command, long, void*) {
 BIO_METHOD* socket_method() {
   static BIO_METHOD* const method = [] {
     auto* const made = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "socket");
+    if (made == nullptr) throw std::bad_alloc();  // the next call makes it
     BIO_meth_set_read(made, bio_read);
     BIO_meth_set_write(made, bio_write);
     BIO_meth_set_ctrl(made, bio_control);
