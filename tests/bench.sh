@@ -6,8 +6,8 @@
 #   sh tests/bench.sh          4 minutes
 #   sh tests/bench.sh --full   an hour at the real cadence
 #
-# On a quiet machine: load is printed first. tests/bench/service_cost.py measures packages under their unit,
-# tests/bench/scrape_peers.py other agents beside this one.
+# On a quiet machine: load is printed first. tests/bench/service_cost.py measures packages under their unit; beside
+# other agents, tests/bench/peers.py measures the host's metrics, scrape_peers.py targets, relay_bench.py a relay.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -315,8 +315,9 @@ def run(all_: list[Peer], minutes: float, outage: float) -> dict[str, dict[str, 
             samples = samples_between(server, one.peer, began, ended)
             row["samples of a scrape"] = samples / max(1, len([at for at in scrapes if began <= at < ended]))
             row["wire, bytes per sample, live"] = row.pop("wire, bytes") / max(1, samples)
-            row["scrapes lost when killed in the outage"] = missing_between(scrapes, gone, killed)
             row["scrapes of the outage"] = round((killed - gone) / INTERVAL_S)
+            row["scrapes lost when killed in the outage"] = min(row["scrapes of the outage"],
+                                                                missing_between(scrapes, gone, killed))
             row["disk of the outage, bytes per sample"] = row.pop("disk of the outage, bytes") / (
                 row["samples of a scrape"] * row["scrapes of the outage"])
     return found
