@@ -65,19 +65,19 @@ class Groups:
 
     @contextlib.contextmanager
     def made(self, container: str) -> Iterator[None]:
-        parents = [root / "docker" for root in self.roots if not (root / "docker").exists()]
-        try:
+        """Fails where there is one of that name, which is another's."""
+        with contextlib.ExitStack() as stack:
             for folder in self.folders(container):
-                folder.mkdir(parents=True)
-            if self.is_unified:
-                for folder in (GROUPS, GROUPS / "docker"):
-                    (folder / "cgroup.subtree_control").write_text("+cpu +memory +io +pids")
+                if not folder.parent.exists():
+                    folder.parent.mkdir()
+                    stack.callback(folder.parent.rmdir)
+                if self.is_unified:
+                    for above in (GROUPS, folder.parent):
+                        (above / "cgroup.subtree_control").write_text("+cpu +memory +io +pids")
+                folder.mkdir()
+                stack.callback(folder.rmdir)
+            stack.callback(self._end, container)
             yield
-        finally:
-            self._end(container)
-            for folder in [*self.folders(container), *parents]:
-                with contextlib.suppress(FileNotFoundError):
-                    folder.rmdir()
 
     def _end(self, container: str) -> None:
         def is_empty() -> bool:

@@ -40,7 +40,7 @@ func main() {
 	}
 	included := container.AllMetrics.Difference(off)
 	watched, err := manager.New(memory.New(2*time.Minute, nil), sysfs.NewRealSysFs(),
-		manager.HousekeepingConfigFlags, included, http.DefaultClient, nil, nil, "", 0)
+		manager.HousekeepingConfigFlags, included, http.DefaultClient, []string{""}, nil, "", 0)
 	if err != nil {
 		log.Fatal(err)
 	}
