@@ -68,15 +68,11 @@ NETWORK = {f"container_network_{way}_{what}_total": value for way, packets, size
     ("receive", 3, 200, 3), ("transmit", 5, 100, 0)) for what, value in (
         ("bytes", packets * size), ("packets", packets), ("errors", 0), ("packets_dropped", dropped))}
 
-# What cAdvisor alone sends of such a group; docs/containers.md says why it is not sent.
-THEIRS_ALONE = re.compile("|".join((
-    # Nobody asks for these.
-    "container_blkio_device_usage_total", "container_cpu_cfs_burst_.*", "container_cpu_load_.*",
-    "container_creation_time_seconds", "container_health_state", "container_memory_events_.*",
-    "container_memory_failures_total", "container_memory_kernel_usage", "container_memory_total_.*",
-    "container_pressure_.*", "container_tasks_state", "container_ulimits_soft",
-    # Only root may count them.
-    "container_file_descriptors", "container_sockets")))
+# What cAdvisor alone sends of such a group; docs/containers.md says of each why it is not sent.
+THEIRS_ALONE = re.compile(
+    "container_(blkio_device_usage_total|cpu_cfs_burst_.*|cpu_load_.*|creation_time_seconds|file_descriptors|"
+    "health_state|memory_events_.*|memory_failures_total|memory_kernel_usage|memory_total_.*|pressure_.*|sockets|"
+    "tasks_state|ulimits_soft)")
 # Without an engine cAdvisor knows no network of a group but the host's: the values are those of the frames above.
 OURS_ALONE = set(NETWORK)
 # Times of their own: cAdvisor's start is when the folder was made, in whole seconds.
