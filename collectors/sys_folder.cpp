@@ -37,14 +37,16 @@ std::optional<double> parse(std::string_view text, SysNumber kind) {
 SysFolder::SysFolder(const std::string& path) : name_(path), fd_(::open(path.c_str(), kFolder)) {
   if (!fd_) note_failed_open();
   struct statfs status {};
-  is_sysfs_ = fd_ && ::fstatfs(fd_.get(), &status) == 0 && status.f_type == SYSFS_MAGIC;
+  if (!fd_ || ::fstatfs(fd_.get(), &status) != 0) return;
+  is_kernels_ = status.f_type == SYSFS_MAGIC || status.f_type == CGROUP_SUPER_MAGIC ||
+                status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 SysFolder::SysFolder(const SysFolder& parent, const char* name)
     : parent_(&parent),
       name_(name),
       fd_(::openat(parent.fd_.get(), name, kFolder)),
-      is_sysfs_(parent.is_sysfs_) {
+      is_kernels_(parent.is_kernels_) {
   if (!fd_) note_failed_open();
 }
 
@@ -77,7 +79,7 @@ void SysFolder::list_folders(std::vector<std::string>& names) const {
 
 int SysFolder::why_not_opened(const char* file) const {
   struct stat status {};
-  if (is_sysfs_) return 0;
+  if (is_kernels_) return 0;
   if (::fstatat(fd_.get(), file, &status, 0) != 0) return errno;
   return S_ISREG(status.st_mode) ? 0 : SysText::kNotRegular;
 }

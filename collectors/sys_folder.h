@@ -82,7 +82,8 @@ class SysFolder {
   const SysFolder* parent_ = nullptr;
   std::string_view name_;
   Fd fd_;
-  bool is_sysfs_ = false;  // which has nothing that opening it could wait for or set off
+  /// In sysfs or among control groups: nothing there could be waited for or set off by opening it.
+  bool is_kernels_ = false;
 };
 
 /// Whether a device does not have the file, has no value in it now (a network device that is down,
