@@ -14,7 +14,7 @@ from support.certificates import Authority
 from support.check import run_checks
 from support.process import Process, free_port, poll_until
 from support.prometheus import running_prometheus
-from support.receiver import receiving
+from support.victoria_metrics import running_victoria_metrics
 
 TOKEN, PASSWORD = "token-of-a-scraper", "pass:of-alpha"
 NAMES = "DNS:localhost, IP:127.0.0.1"
@@ -141,7 +141,7 @@ def a_client_without_a_certificate_of_the_authority_gets_nothing() -> None:
 
 
 def a_relay_knows_its_sender_by_certificate_and_token() -> None:
-    with temporary_folder() as folder, receiving() as centre:
+    with temporary_folder() as folder, running_victoria_metrics(folder) as centre:
         authority, port = Authority(folder), free_port()
         own, good = authority.issue("localhost", NAMES), authority.issue("sender")
         (folder / "token").write_text(TOKEN + "\n")
@@ -161,8 +161,7 @@ listen:
             return write_config(folder, f"https://localhost:{port}/api/v1/write", server=name, more=login)
 
         def arrived(name: str) -> set[str]:
-            return {dict(series.labels)["customer_id"] for request in centre.accepted() for series in request.series
-                    if dict(series.labels).get("server_name") == name}
+            return {series["metric"]["customer_id"] for series in centre.export(f'{{server_name="{name}"}}')}
 
         with running_agent(relay_config) as relay, running_agent(sender("good", TOKEN, certificate)) as agent, \
                 running_agent(sender("stranger", TOKEN, "")) as stranger, \
