@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs one command whose lines "ok NAME" and "FAILED NAME" count; one that ends badly without a word has failed as well.
+# Runs one command whose lines "ok NAME" and "FAILED NAME" count; one that ends badly without a word has failed as well,
+# and so has one that runs no test and does not say "NAME: skipped, for REASON".
 # What it says is shown at its end, in one piece, for several run at a time.
 #
 #   sh tests/support/run_test.sh NAME COMMAND...     with $MSP_RESULTS, the file that collects what counts, and
@@ -20,7 +21,7 @@ timeout --kill-after=10 1800 $plain_addresses "$@" >"$output" 2>&1 || code=$?
 if ! grep -q '^FAILED ' "$output"; then
   if [ "$code" -ne 0 ]; then
     echo "FAILED $name: ended with exit code $code" >>"$output"
-  elif ! grep -q '^ok ' "$output"; then
+  elif ! grep -qE '^ok |: skipped, for ' "$output"; then
     echo "FAILED $name: ran no test" >>"$output"
   fi
 fi
