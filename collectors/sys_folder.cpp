@@ -55,7 +55,11 @@ void SysFolder::list(std::vector<std::string>& names, const IsWanted& is_wanted)
   std::size_t found = 0;
   Fd fd(::openat(fd_.get(), ".", kFolder));
   const std::unique_ptr<DIR, int (*)(DIR*)> open(fd ? ::fdopendir(fd.get()) : nullptr, closedir);
-  open ? static_cast<void>(fd.release()) : note_failed_open();
+  if (open) {
+    fd.release();
+  } else {
+    note_failed_open();
+  }
   while (const dirent* entry = open ? ::readdir(open.get()) : nullptr) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == ".." || !is_wanted(*entry)) continue;

@@ -17,8 +17,7 @@ namespace msp::delivery {
 class FlowControl {
  public:
   /// 0 samples per second: no limit but the endpoint's own speed, and no rest while it is neither slow
-  /// nor overloaded. `live_every_ns`: how far live
-  /// requests are apart, at most.
+  /// nor overloaded. `live_every_ns`: how far live requests are apart, at most.
   explicit FlowControl(std::uint64_t samples_per_second, std::int64_t live_every_ns = 0)
       : samples_per_second_(samples_per_second),
         live_every_ns_(live_every_ns),

@@ -309,8 +309,10 @@ class Server::Connection {
 
   void expect_body(std::uint64_t bytes) {
     const auto before = std::exchange(body_bytes_expected_, bytes);
-    before > kLargeBytes ? void(--bodies_.large) : void(bodies_.bytes -= before);
-    bytes > kLargeBytes ? void(++bodies_.large) : void(bodies_.bytes += bytes);
+    bodies_.large -= before > kLargeBytes ? 1 : 0;
+    bodies_.bytes -= before > kLargeBytes ? 0 : before;
+    bodies_.large += bytes > kLargeBytes ? 1 : 0;
+    bodies_.bytes += bytes > kLargeBytes ? 0 : bytes;
   }
 
   ssize_t send_some(std::string_view bytes) {

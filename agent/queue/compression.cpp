@@ -1,5 +1,7 @@
 #include "agent/queue/compression.h"
 
+#include "agent/base/uninitialized.h"
+
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -38,8 +40,7 @@ Decompressor new_decompressor() {
 /// With valid parameters and room for the worst case memory is all that can be missing.
 bool compress(ZSTD_CCtx* context, std::string_view content, std::string& to) {
   const auto bound = ZSTD_compressBound(content.size());
-  // (libstdc++ 12 gives the capacity where the size should be.)
-  to.resize_and_overwrite(bound, [bound](char*, std::size_t) { return bound; });
+  resize_uninitialized(to, bound);
   const auto size = ZSTD_compress2(context, to.data(), to.size(), content.data(), content.size());
   if (ZSTD_isError(size)) return false;
   to.resize(size);
@@ -107,8 +108,7 @@ std::optional<std::string> decompress_frames(std::string_view frames, std::size_
   const auto content_size = frames_content_size(frames);
   if (!content_size || *content_size > bytes_max) return std::nullopt;
   std::string content;
-  // (libstdc++ 12 gives the capacity where the size should be.)
-  content.resize_and_overwrite(*content_size, [&](char*, std::size_t) { return *content_size; });
+  resize_uninitialized(content, *content_size);
   if (!decompress_frames(frames, content.data(), content.size())) return std::nullopt;
   return content;
 }

@@ -3,6 +3,7 @@
 #include <snappy.h>
 
 #include "agent/base/text.h"
+#include "agent/base/uninitialized.h"
 #include "agent/queue/compression.h"
 
 namespace msp::relay {
@@ -41,8 +42,7 @@ std::expected<std::string, ContentError> decompress(std::string_view body, Conte
   if (!snappy::GetUncompressedLength(body.data(), body.size(), &size)) return damaged("snappy");
   if (size > bytes_max) return too_large(bytes_max);
   if (size > body.size() * kSnappyTimesMax) return damaged("snappy");
-  // (libstdc++ 12 gives the capacity where the size should be.)
-  content.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
+  resize_uninitialized(content, size);
   if (!snappy::RawUncompress(body.data(), body.size(), content.data())) return damaged("snappy");
   return content;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/base/text.h"
+#include "agent/base/uninitialized.h"
 #include "agent/queue/bytes.h"
 #include "agent/queue/wire_reader.h"
 
@@ -435,8 +436,7 @@ void WriteMessageReader::finish_series(const OnSeries* on_series) {
   outcome_.taken.add(counts_);
   const auto whole = 1 + varint_size(size) + size;
   const auto begin = keeps_fields_ ? fields_.size() : 0;
-  // (libstdc++ 12 gives the capacity where the size should be.)
-  fields_.resize_and_overwrite(begin + whole, [=](char*, std::size_t) { return begin + whole; });
+  resize_uninitialized(fields_, begin + whole);
   auto* const field = fields_.data() + begin;
   auto* at = put_varint(put_tag(field, kTimeSeries, Type::bytes), size);
   std::string_view run;  // of labels that are one after the other in the message

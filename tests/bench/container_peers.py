@@ -17,6 +17,7 @@ import urllib.request
 
 from support.agent import BINARY, temporary_folder
 from support.control_groups import Groups, can_make_groups
+from support.cost import cpu_seconds
 from support.go_peer import cadvisor
 from support.memory import private_kilobytes, resident_kilobytes
 from support.process import Process, free_port, poll_until, started
@@ -27,11 +28,6 @@ INTERVAL_S = 15
 def page(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
         return answer.read().decode()
-
-
-def cpu_seconds(pid: int) -> float:
-    """Also of threads that have ended; the clock of a process is clock_getcpuclockid(3)'s."""
-    return time.clock_gettime((~pid << 3) | 2)
 
 
 def measure(name: str, command: list[str], port: int, count: int, turns: int, log: pathlib.Path) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """What README's comparison is made of: the agent and those that it replaces, side by side, each with the host's metrics
 every 15 s to one VictoriaMetrics behind an nginx: memory, CPU and bytes while all is well; what an outage takes of the
-disk; what a kill -9 in the outage costs. Node exporters belong to who asks them. All that is not installed is left out
-and named. As root, on a quiet machine:
+disk; what a kill -9 in the outage costs. A node_exporter counts as a part of the agent that scrapes it. What is not
+installed is left out and named. As root, on a quiet machine:
 
     PYTHONPATH=tests python3 tests/bench/peers.py [--runs 3] [--minutes 10] [--outage 5]
 
@@ -27,7 +27,9 @@ import time
 from typing import Callable
 
 from support.agent import BINARY, ROOT, temporary_folder
+from support.cost import cpu_seconds, folder_bytes
 from support.go_peer import VMAGENT, go_peer
+from support.memory import private_kilobytes, resident_kilobytes
 from support.nginx import Nginx, running_nginx
 from support.process import Process, free_port, poll_until, started
 from support.victoria_metrics import VictoriaMetrics, running_victoria_metrics
@@ -174,16 +176,8 @@ def version_of(peer: Peer) -> str:
     return next((line for line in said.splitlines() if re.search(r"\d\.\d", line)), "of no known version").strip()
 
 
-def counter(path: str, name: str) -> int:
-    return int(re.search(rf"(?m)^{name}:\s+(\d+)", pathlib.Path(path).read_text())[1])
-
-
-def cpu_seconds(pid: int) -> float:
-    return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
-def folder_bytes(folder: pathlib.Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+def written_bytes(pid: int) -> int:
+    return int(re.search(r"(?m)^write_bytes:\s+(\d+)", pathlib.Path(f"/proc/{pid}/io").read_text())[1])
 
 
 class Running:
@@ -214,12 +208,11 @@ class Running:
 
     def used(self) -> dict[str, float]:
         return {"cpu": sum(map(cpu_seconds, self.pids())),
-                "written": sum(counter(f"/proc/{pid}/io", "write_bytes") for pid in self.pids())}
+                "written": sum(map(written_bytes, self.pids()))}
 
     def memory(self) -> dict[str, float]:
-        return {"resident memory, kB": sum(counter(f"/proc/{pid}/status", "VmRSS") for pid in self.pids()),
-                "private dirty memory, kB": sum(counter(f"/proc/{pid}/smaps_rollup", "Private_Dirty")
-                                                for pid in self.pids())}
+        return {"resident memory, kB": sum(map(resident_kilobytes, self.pids())),
+                "private dirty memory, kB": sum(map(private_kilobytes, self.pids()))}
 
     def wire_bytes(self, nginx: Nginx) -> int:
         if self.passage:
@@ -287,7 +280,6 @@ def run(all_: list[Peer], minutes: float, outage: float) -> dict[str, dict[str, 
                 **one.memory(), "CPU, seconds in an hour": (now["cpu"] - used["cpu"]) / hours,
                 "disk writes on a good day, MB in an hour": (now["written"] - used["written"]) / 1e6 / hours,
                 "wire, bytes": bytes_, "first samples sent after the start, s": first[one.peer.name]}
-        ended = time.time()
         gone = time.time()
         nginx.restart("server { listen PORT; return 503; }")
         for one in running:
@@ -312,8 +304,8 @@ def run(all_: list[Peer], minutes: float, outage: float) -> dict[str, dict[str, 
         time.sleep(minutes * 60)  # until they have caught up
         for one in running:
             row, scrapes = found[one.peer.name], scrapes_of(server, one.peer)
-            samples = samples_between(server, one.peer, began, ended)
-            row["samples of a scrape"] = samples / max(1, len([at for at in scrapes if began <= at < ended]))
+            samples = samples_between(server, one.peer, began, gone)
+            row["samples of a scrape"] = samples / max(1, len([at for at in scrapes if began <= at < gone]))
             row["wire, bytes per sample, live"] = row.pop("wire, bytes") / max(1, samples)
             row["scrapes of the outage"] = round((killed - gone) / INTERVAL_S)
             row["scrapes lost when killed in the outage"] = min(row["scrapes of the outage"],

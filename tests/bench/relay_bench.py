@@ -17,6 +17,7 @@ import threading
 import time
 
 from support.agent import BINARY, temporary_folder
+from support.cost import cpu_seconds, folder_bytes
 from support.process import Process, free_port, poll_until, started
 from support.remote_write import HEADERS, Wire
 from support.victoria_metrics import running_victoria_metrics
@@ -122,20 +123,12 @@ class Senders:
             thread.join()
 
 
-def cpu_seconds(pid: int) -> float:
-    return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
 def resident_mib(pid: int) -> float:
     return int(re.search(r"(?m)^VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
 def peak_mib(pid: int) -> float:
     return int(re.search(r"(?m)^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
-
-
-def folder_bytes(folder: pathlib.Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
 def msp_agent(folder: pathlib.Path, port: int, url: str) -> Process:

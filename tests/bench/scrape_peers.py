@@ -17,6 +17,7 @@ import time
 from typing import Callable
 
 from support.agent import BINARY, temporary_folder
+from support.cost import cpu_seconds, folder_bytes
 from support.go_peer import VMAGENT, go_peer
 from support.process import Process, free_port, poll_until, started
 
@@ -78,16 +79,8 @@ def served(handler: type[http.server.BaseHTTPRequestHandler]) -> int:
     return server.server_address[1]
 
 
-def cpu_seconds(pid: int) -> float:
-    return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
 def pss_mib(pid: int) -> float:
     return int(re.search(r"(?m)^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text())[1]) / 1024
-
-
-def folder_bytes(folder: pathlib.Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
 def agent(folder: pathlib.Path, targets: list[str], url: str, protocol: str = "prometheus-1.0") -> Process:

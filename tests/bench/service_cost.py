@@ -15,17 +15,13 @@ import time
 from support.agent import temporary_folder
 from support.certificates import Authority
 from support.container import container, own_mounts
+from support.cost import cpu_seconds
 from support.memory import host_bundle, memory_of
 from support.nginx import running_nginx
 from support.process import poll_until
 from support.service import CONFIG, configure, main_pid, start
 
 NINE = "collectors: {enabled: [cpu, diskstats, filesystem, loadavg, meminfo, netdev, stat, time, uname]}\n"
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of all its threads, to the nanosecond (Documentation/scheduler/sched-stats.rst in the kernel's source)."""
-    return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 parser = argparse.ArgumentParser()

@@ -22,6 +22,7 @@ from typing import Any, Iterator
 
 from support.agent import BINARY, ROOT, temporary_folder, write_config
 from support.certificates import Authority
+from support.cost import cpu_seconds
 from support.memory import host_bundle
 from support.nginx import Nginx, running_nginx
 from support.process import Process, free_port, poll_until, started
@@ -44,8 +45,8 @@ def now_of(pid: int) -> dict[str, float]:
     """What the kernel has counted of a process so far."""
     stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     tick_us = 1e6 / os.sysconf("SC_CLK_TCK")
-    tasks = [path.parent for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
-    return {"cpu us": sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e3,
+    tasks = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+    return {"cpu us": cpu_seconds(pid) * 1e6,
             "user us": int(stat[11]) * tick_us, "system us": int(stat[12]) * tick_us, "page faults": int(stat[7]),
             "wake-ups": sum(field(f"{task}/status", "voluntary_ctxt_switches") for task in tasks),
             "disk bytes": field(f"/proc/{pid}/io", "write_bytes")}

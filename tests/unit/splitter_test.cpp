@@ -106,6 +106,15 @@ struct Server {
   }
 };
 
+/// Ten of a relay's requests with the same `names` series, for a server that takes one of them at once.
+void start_with_ten_requests(delivery::Splitter& shipment, std::size_t names, Server& server) {
+  for (std::size_t i = 1; i <= 10; ++i) {
+    add_relayed(shipment.batch(), i, 0, names, static_cast<std::int64_t>(i));
+  }
+  shipment.start();
+  server.rows_max = 1;
+}
+
 }  // namespace
 
 TEST_CASE("a shipment that is accepted takes one request") {
@@ -435,37 +444,27 @@ TEST_CASE(
 TEST_CASE(
     "what is too large for the server is no refusal, however often a relay's requests are halved") {
   delivery::Splitter shipment;
-  constexpr std::size_t kRows = 10;
   constexpr std::size_t kNames = 40;
-  for (std::size_t i = 1; i <= kRows; ++i) {
-    add_relayed(shipment.batch(), i, 0, kNames, static_cast<std::int64_t>(i));
-  }
-  shipment.start();
   Server server;
-  server.rows_max = 1;
+  start_with_ten_requests(shipment, kNames, server);
   server.samples_max = 1;
   while (!shipment.done()) server.take(shipment);
   CHECK(server.requests > static_cast<int>(delivery::Splitter::kRefusalsMax));
   CHECK(shipment.refused_samples() == 0);
-  CHECK(server.taken.size() == kRows * kNames);
-  CHECK(Samples(server.taken.begin(), server.taken.end()).size() == kRows * kNames);
+  CHECK(server.taken.size() == 10 * kNames);
+  CHECK(Samples(server.taken.begin(), server.taken.end()).size() == 10 * kNames);
 }
 
 TEST_CASE("refusals are counted for the rows of each request") {
   delivery::Splitter shipment;
-  constexpr std::size_t kRows = 10;
   constexpr std::size_t kNames = 100;
-  for (std::size_t i = 1; i <= kRows; ++i) {
-    add_relayed(shipment.batch(), i, 0, kNames, static_cast<std::int64_t>(i));
-  }
-  shipment.start();
   Server server;
-  server.rows_max = 1;
+  start_with_ten_requests(shipment, kNames, server);
   server.is_bad = [](const Sample& sample) { return sample.first.ends_with("7"); };
   while (!shipment.done()) server.take(shipment);
   CHECK(server.requests > static_cast<int>(delivery::Splitter::kRefusalsMax));
-  CHECK(shipment.refused_samples() == kRows * kNames / 10);
-  CHECK(server.taken.size() == kRows * kNames * 9 / 10);
+  CHECK(shipment.refused_samples() == 10 * kNames / 10);
+  CHECK(server.taken.size() == 10 * kNames * 9 / 10);
 }
 
 TEST_CASE("a relay's request that cannot be read is counted once where another is refused") {

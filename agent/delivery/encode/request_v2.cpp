@@ -5,6 +5,7 @@
 #include <span>
 #include <tuple>
 
+#include "agent/base/uninitialized.h"
 #include "agent/delivery/encode/protobuf.h"
 
 namespace msp::delivery {
@@ -84,8 +85,7 @@ Extent RequestV2::write(queue::Batch& batch, std::size_t rows_begin, std::size_t
     ++extent.rows_end;
   }
 
-  // (libstdc++ 12 gives the capacity where the size should be.)
-  message.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
+  resize_uninitialized(message, size);
   auto* at = reinterpret_cast<std::uint8_t*>(message.data());
   for (const auto symbol : std::span(symbols_.strings()).first(symbols_count)) {
     at = write_bytes(kSymbol, symbol, at);

@@ -1,5 +1,6 @@
 #include "agent/delivery/encode/write_request.h"
 
+#include "agent/base/uninitialized.h"
 #include "agent/delivery/encode/protobuf.h"
 #include "agent/queue/compression.h"
 
@@ -69,8 +70,7 @@ Extent WriteRequest::write(queue::Batch& batch, std::size_t rows_begin, std::siz
     size += whole_size;
     ++extent.rows_end;
   }
-  // (libstdc++ 12 gives the capacity where the size should be.)
-  message.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
+  resize_uninitialized(message, size);
   auto* at = reinterpret_cast<std::uint8_t*>(message.data());
   for (std::size_t i = 0; i < sizes_.size(); ++i) {
     const auto& row = rows[i];
